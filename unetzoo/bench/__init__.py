@@ -1,0 +1,1 @@
+"""Suites, trials, isolated runs and their records."""

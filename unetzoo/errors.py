@@ -1,0 +1,85 @@
+"""One exception for everything a person can get wrong, and the words it is said in.
+
+The command line prints ``str(error)`` and exits 2; nothing below it formats an error twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class UnetzooError(ValueError):
+    """A mistake in a name, an option, a file or a folder; its text is one line and names the culprit."""
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """'did you mean a or b?' where something is close, else the whole list of what is known."""
+    names = sorted(str(k) for k in known)
+    close = get_close_matches(str(word), names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(names) if names else '(none)'}"
+
+
+class Strict(BaseModel):
+    """A frozen data class that refuses what it does not know, in one line, as a `UnetzooError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise_plain(error, type(self))
+
+
+def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "") -> NoReturn:
+    """Turn pydantic's first complaint into one line: where, key, value, and what is allowed."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "value"
+    at = f"{where}: " if where else ""
+    others = error.error_count() - 1
+    more = f" (and {others} more such mistake{'s' if others > 1 else ''})" if others else ""
+    kind, got, context = first["type"], first["input"], first.get("ctx", {})
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        fields = _fields_at(model, first["loc"][:-1])
+        text = f"unknown option {key!r}; {nearest(first['loc'][-1], fields)}"
+    elif kind == "missing":
+        text = f"{key} is missing"
+    elif kind == "literal_error":
+        allowed = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
+        text = f"{key} = {got!r} is not a choice; {_choices(got, allowed)}"
+    elif kind == "value_error":
+        text = f"{key}: {context['error']}" if first["loc"] else str(context["error"])
+    else:
+        reason = first["msg"][0].lower() + first["msg"][1:]
+        text = f"{key} = {got!r}: {reason}"
+    raise UnetzooError(f"{at}{text}{more}") from None
+
+
+def _choices(got: object, allowed: list[str]) -> str:
+    close = get_close_matches(str(got), allowed, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}allowed: {', '.join(allowed)}"
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The field names of the (nested) model that ``loc`` points into."""
+    for part in loc:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = _model_in(model.model_fields[part].annotation)
+            model = inner or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        if found := _model_in(part):
+            return found
+    return None

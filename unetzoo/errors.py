@@ -5,11 +5,13 @@ The command line prints ``str(error)`` and exits 2; nothing below it formats an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import Self
 
 
 class UnetzooError(ValueError):
@@ -25,16 +27,33 @@ def nearest(word: object, known: Iterable[object]) -> str:
     return f"known: {', '.join(names) if names else '(none)'}"
 
 
-class Strict(BaseModel):
+class _PlainErrors(type(BaseModel)):
+    """Calling the class raises `UnetzooError` instead of pydantic's many lines."""
+
+    def __call__(cls, *args: Any, **data: Any) -> Any:
+        try:
+            return super().__call__(*args, **data)
+        except ValidationError as error:
+            raise_plain(error, cls)  # type: ignore[arg-type]
+
+
+class Strict(BaseModel, metaclass=_PlainErrors):
     """A frozen data class that refuses what it does not know, in one line, as a `UnetzooError`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    def __init__(self, **data: Any) -> None:
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Self:
+        """Parse and check JSON; ``where`` (a file, say) begins the one line of the `UnetzooError`."""
         try:
-            super().__init__(**data)
+            return cls.model_validate_json(text)
         except ValidationError as error:
-            raise_plain(error, type(self))
+            raise_plain(error, cls, where)
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any], where: str) -> Self:
+        """The same for parsed TOML or JSON."""
+        return cls.from_json(json.dumps(data, default=str), where)
 
 
 def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "") -> NoReturn:
@@ -44,6 +63,8 @@ def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "")
     at = f"{where}: " if where else ""
     others = error.error_count() - 1
     more = f" (and {others} more such mistake{'s' if others > 1 else ''})" if others else ""
+    if first["type"] == "json_invalid":
+        raise UnetzooError(f"{at}{first['msg'][0].lower()}{first['msg'][1:]}") from None
     kind, got, context = first["type"], first["input"], first.get("ctx", {})
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         fields = _fields_at(model, first["loc"][:-1])

@@ -13,8 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from unetzoo.errors import Strict, UnetzooError
 
 Status = Literal["ok", "crashed", "killed", "oom", "nan"]
@@ -107,12 +105,9 @@ class Record(Strict):
 def read_record(path: Path) -> Record:
     """Read one record. Raises `UnetzooError` naming the file where it is not one."""
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return Record.from_json(path.read_bytes(), f"{path}: not a unetzoo record")
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValidationError, UnetzooError) as error:
-        line = str(error).splitlines()
-        raise UnetzooError(f"{path}: not a unetzoo record ({' '.join(line[:3])})") from None
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

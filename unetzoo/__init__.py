@@ -1,0 +1,63 @@
+"""unetzoo: which U-Net should I use, and what does it cost me?
+
+>>> import unetzoo
+>>> unetzoo.list_models("*noskip*")
+['unet_noskip']
+>>> model = unetzoo.create_model("unet", in_channels=1, num_classes=2, up="bilinear", width=32)
+
+Importing this imports neither torch nor anything heavy; building a model does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unetzoo.data.base import create_dataset, list_datasets, register_dataset
+    from unetzoo.errors import UnetzooError
+    from unetzoo.papers import Paper
+    from unetzoo.registry import create_model, list_models, model_info, register_model
+    from unetzoo.spec import UNetSpec
+    from unetzoo.train.weights import load_model, save_model
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "create_model": "unetzoo.registry",
+    "list_models": "unetzoo.registry",
+    "model_info": "unetzoo.registry",
+    "register_model": "unetzoo.registry",
+    "create_dataset": "unetzoo.data.base",
+    "list_datasets": "unetzoo.data.base",
+    "register_dataset": "unetzoo.data.base",
+    "load_model": "unetzoo.train.weights",
+    "save_model": "unetzoo.train.weights",
+    "UNetSpec": "unetzoo.spec",
+    "Paper": "unetzoo.papers",
+    "UnetzooError": "unetzoo.errors",
+}
+__all__ = [
+    "Paper",
+    "UNetSpec",
+    "UnetzooError",
+    "create_dataset",
+    "create_model",
+    "list_datasets",
+    "list_models",
+    "load_model",
+    "model_info",
+    "register_dataset",
+    "register_model",
+    "save_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'unetzoo' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

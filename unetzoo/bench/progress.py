@@ -1,0 +1,95 @@
+"""The live view of a run: bars on a terminal, a line per event elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from unetzoo.bench.local import Job
+from unetzoo.bench.run import Watcher
+from unetzoo.bench.suite import Trial
+
+
+class LiveWatcher(Watcher):
+    """Per trial: phase, step, loss, validation Dice, time left; for the suite: trials done and time left."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = console.is_terminal
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not self.live,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.total, self.done, self.begun = 0, 0, time.monotonic()
+
+    def __enter__(self) -> LiveWatcher:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def start(self, todo: list[Trial], reused: int) -> None:
+        self.total, self.begun = len(todo), time.monotonic()
+        kept = f", {reused} already done" if reused else ""
+        self.console.print(f"{len(todo)} trials to run{kept}", highlight=False)
+        if todo:
+            self.suite = self.bars.add_task("suite", total=len(todo), note="")
+
+    def change(self, job: Job) -> None:
+        name = _name(job.trial)
+        if job.trial.id not in self.tasks:
+            self.tasks[job.trial.id] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
+            if not self.live:
+                self.console.print(f"{name}: started", highlight=False, markup=False)
+        self.bars.update(
+            self.tasks[job.trial.id],
+            completed=job.last.get("step", 0),
+            total=job.last.get("steps"),
+            note=escape(_note(job.last)),
+        )
+
+    def end(self, job: Job) -> None:
+        self.done += 1
+        left = (time.monotonic() - self.begun) / self.done * (self.total - self.done)
+        if (task := self.tasks.pop(job.trial.id, None)) is not None:
+            self.bars.remove_task(task)
+        colour = "green" if job.status == "ok" else "red"
+        what = f"{job.status}: {job.reason}" if job.reason else str(job.status)
+        line = f"{self.done}/{self.total} {_name(job.trial)}: [{colour}]{escape(what)}[/]{escape(_ending(job.last))}"
+        self.console.print(line, highlight=False)
+        self.bars.update(self.suite, completed=self.done, note=f"about {_duration(left)} left" if left else "")
+
+
+def _name(trial: Trial) -> str:
+    return f"{trial.model.label} seed {trial.seed}"
+
+
+def _note(message: dict[str, Any]) -> str:
+    if message.get("phase") != "train":
+        return str(message.get("phase", "starting"))
+    step, steps, seconds = message["step"], message["steps"], message["seconds"]
+    dice = message["val_dice"]
+    parts = [f"loss {message['loss']:.3f}", f"val Dice {'-' if dice is None else f'{dice:.3f}'}"]
+    return "  ".join([*parts, f"{_duration(seconds / step * (steps - step))} left"])
+
+
+def _ending(message: dict[str, Any]) -> str:
+    dice, seconds = message.get("dice"), message.get("wall_seconds")
+    text = "" if dice is None else f", test Dice {dice:.4f}"
+    return text + ("" if seconds is None else f", {_duration(seconds)}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}h{minutes % 60:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

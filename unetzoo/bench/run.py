@@ -1,0 +1,115 @@
+"""Run a suite: expand it, do what is missing, keep every outcome as a record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetzoo.bench.local import Job, run_jobs, tail
+from unetzoo.bench.record import ModelFacts, Record, Status, read_record, write_atomic
+from unetzoo.bench.suite import Suite, Trial, expand, import_plugins
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.errors import UnetzooError
+from unetzoo.registry import model_info
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the suite's trials stand: name of the record's file -> status."""
+
+    statuses: dict[str, Status]
+    reused: int
+
+    @property
+    def failed(self) -> dict[str, Status]:
+        return {name: status for name, status in self.statuses.items() if status != "ok"}
+
+
+class Watcher:
+    """What a run tells while it goes on; the command line draws it."""
+
+    def start(self, todo: list[Trial], reused: int) -> None:
+        """Before the first trial."""
+
+    def change(self, job: Job) -> None:
+        """A trial has started or said something."""
+
+    def end(self, job: Job) -> None:
+        """A trial has ended and its record is written."""
+
+
+def run_suite(
+    suite: Suite, out: Path, *, jobs: int = 1, retry_failed: bool = False, watcher: Watcher | None = None
+) -> Outcome:
+    """Run what is missing of a suite's trials into ``out/records``, one JSON file each.
+
+    A trial that has a record is not run again; with ``retry_failed`` one whose record is a failure is. A trial
+    that fails becomes a record with its reason and log; the others go on. Raises `UnetzooError` before anything
+    runs where the suite, its data or ``out`` is not sound.
+    """
+    watcher = watcher or Watcher()
+    import_plugins(suite.imports)
+    dataset = suite.data.open()
+    trials = expand(suite, dataset)
+    paths = {trial.id: out / "records" / f"{trial.stem}.json" for trial in trials}
+    _check_writable(out / "records")
+    statuses: dict[str, Status] = {}
+    todo = []
+    for trial in trials:
+        path = paths[trial.id]
+        status = read_record(path).status if path.exists() else None
+        if status is None or (retry_failed and status != "ok"):
+            todo.append(trial)
+        else:
+            statuses[path.name] = status
+
+    reused = len(statuses)
+    watcher.start(todo, reused)
+    started = [Job(t, _blank(suite, t, dataset), out / "trials" / t.stem / "log.txt") for t in todo]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    for job in run_jobs(suite, started, out, jobs, threads, watcher.change):
+        path = paths[job.trial.id]
+        if job.status != "ok":
+            failure = {"status": job.status, "reason": job.reason, "log_tail": tail(job.log)}
+            write_atomic(path, job.blank.model_copy(update=failure).to_json())
+        assert job.status is not None
+        statuses[path.name] = job.status
+        watcher.end(job)
+    return Outcome(statuses, reused)
+
+
+def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset) -> Record:
+    """What is known of a record before its trial runs."""
+    entry = model_info(trial.model.name)
+    return Record(
+        id=trial.id,
+        status="crashed",
+        suite=suite.name,
+        question=suite.question,
+        trial=trial.model_dump(mode="json"),
+        model=ModelFacts(paper=entry.paper.model_dump() if entry.paper else {}, diff=_diff(trial)),
+        data=dataset.facts(),
+    )
+
+
+def _diff(trial: Trial) -> dict[str, tuple[object, object]]:
+    """A grid model's resolved options against ``unet``'s; of any other, its options as they are."""
+    entry = model_info(trial.model.name)
+    if entry.spec is None:
+        return {}
+    base = model_info("unet").options
+    return {k: (base[k], v) for k, v in trial.model.options.items() if v != base[k]}
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UnetzooError(f"{folder}: cannot be written: {error.strerror}") from None
+
+

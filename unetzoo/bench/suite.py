@@ -1,0 +1,251 @@
+"""Suite: a question as data. Read from TOML, checked to the last key, and expanded to trials."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
+from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.registry import ModelConfig, model_info, resolve_model
+from unetzoo.train.recipe import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROTOCOL = 1  # raised whenever the same trial would give another result
+QUICK_SUITE = Path(__file__).with_name("quick.toml")
+
+
+class ModelRequest(Strict):
+    """A model of the suite: its registered name, changed options, and the label it has in the report."""
+
+    name: str
+    set: dict[str, Any] = {}
+    label: str | None = Field(None, min_length=1)
+
+
+class DataRequest(Strict):
+    """The data set: a registered name, where its files lie (relative to the suite file), and its options."""
+
+    name: str = "cells"
+    root: str | None = None
+    options: dict[str, Any] = {}
+
+    def open(self) -> SegmentationDataset:
+        return create_dataset(self.name, self.root, **self.options)
+
+
+class Measurement(Strict):
+    """What latency and inference memory are measured on: a batch of square images."""
+
+    size: int = Field(256, ge=8)
+    batch_size: int = Field(1, ge=1)
+    repeats: int = Field(20, ge=5, description="timed forward passes, fewer where they take over 20 s in all")
+
+
+class Suite(Strict):
+    """Everything that decides a suite's records."""
+
+    name: str = Field(min_length=1)
+    question: str = ""
+    imports: list[str] = Field([], description="modules or .py files that register models or data sets")
+    models: list[ModelRequest] = Field(min_length=1)
+    set: dict[str, Any] = Field({}, description="options changed in every model")
+    seeds: list[int] = Field([0], min_length=1)
+    data: DataRequest = DataRequest()
+    train: Recipe = Recipe()
+    measure: Measurement = Measurement()
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """A bare string is a model without changes."""
+        return [{"name": v} if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        """``seeds = 3`` is 0, 1, 2."""
+        return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Suite:
+        if any(not 0 <= seed < 2**31 for seed in self.seeds):
+            raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds}: one stands twice")
+        return self
+
+
+class TrialModel(Strict):
+    """A model resolved to its last option; ``source`` is a hash of the file of a model that is not ours."""
+
+    label: str
+    name: str
+    in_channels: int
+    num_classes: int
+    options: dict[str, Any]
+    source: str = ""
+
+    @property
+    def config(self) -> ModelConfig:
+        return ModelConfig(**self.model_dump(exclude={"label", "source"}))
+
+
+class TrialData(Strict):
+    name: str
+    root: str | None
+    options: dict[str, Any]
+    digest: str
+
+
+class Trial(Strict):
+    """One model, one seed, everything resolved. The same trial gives the same result on the same machine."""
+
+    protocol: int = PROTOCOL
+    model: TrialModel
+    data: TrialData
+    train: Recipe
+    measure: Measurement
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """A hash of all that decides the result; where the data lies does not, its digest does."""
+        facts = self.model_dump(mode="json", exclude={"data": {"root"}})
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def stem(self) -> str:
+        """A file name: label and seed to be read, the id to be unique."""
+        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in self.model.label)[:60].lstrip(".")
+        return f"{safe}-s{self.seed}-{self.id}"
+
+
+def read_suite(path: Path) -> Suite:
+    """Read and check a suite file. Raises `UnetzooError` naming file, table, key, value and what is allowed."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UnetzooError(f"{path}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UnetzooError(f"{path}: not valid TOML: {error}") from None
+    suite = Suite.from_mapping({"name": path.stem, **data}, str(path))
+    here = path.parent
+    changes: dict[str, Any] = {"imports": [str(here / i) if i.endswith(".py") else i for i in suite.imports]}
+    if suite.data.root is not None:
+        root = str(here / Path(suite.data.root).expanduser())
+        changes["data"] = suite.data.model_copy(update={"root": root})
+    return suite.model_copy(update=changes)
+
+
+def adjust(
+    suite: Suite | None,
+    *,
+    data: str | None = None,
+    models: list[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    imports: Iterable[str] = (),
+) -> Suite:
+    """A suite with the changes of a command line; without one, the quick suite.
+
+    Models or data of one's own without a suite get the quick suite's training, and models as registered:
+    its narrow width is not carried over. ``settings`` are for every model that does not set the option itself.
+    """
+    own = data is not None or models is not None
+    base = suite or read_suite(QUICK_SUITE)
+    changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
+    if suite is None and own:
+        changes |= {"name": Path(data or "cells").name or "bench", "question": "", "set": {}}
+    if data is not None:
+        known = data in list_datasets()
+        if not known and not Path(data).expanduser().is_dir():
+            raise UnetzooError(f"--data {data!r} is neither a folder nor a data set; {nearest(data, list_datasets())}")
+        changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
+    if models is not None:
+        changes["models"] = [name.strip() for name in models if name.strip()]
+    if settings:
+        changes["set"] = {**changes.get("set", base.set), **settings}
+    if seeds is not None:
+        changes["seeds"] = seeds
+    if steps is not None:
+        changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None}
+    return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
+
+
+def import_plugins(names: Iterable[str]) -> None:
+    """Import the modules and files that register a suite's own models and data sets, each once."""
+    for name in names:
+        try:
+            if name.endswith(".py"):
+                _import_file(Path(name))
+            else:
+                importlib.import_module(name)
+        except UnetzooError:
+            raise
+        except Exception as error:  # anything a user's file may raise
+            raise UnetzooError(f"imports: {name}: {type(error).__name__}: {error}") from None
+
+
+def _import_file(path: Path) -> None:
+    path = path.expanduser().resolve()
+    module_name = f"unetzoo_import_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if module_name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise UnetzooError(f"imports: {path}: no such file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+
+
+def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
+    """All trials, seeds outermost, so that an interrupted suite has every model before a second seed of one.
+
+    Raises `UnetzooError` on an unknown model, option or value, and on two models with one label.
+    """
+    data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
+    models = [_resolve(request, suite.set, dataset) for request in suite.models]
+    labels = [model.label for model in models]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UnetzooError(f"two models have the label {label!r}; give one a label of its own")
+    return [
+        Trial(model=model, data=data, train=suite.train, measure=suite.measure, seed=seed)
+        for seed in suite.seeds
+        for model in models
+    ]
+
+
+def _resolve(request: ModelRequest, common: dict[str, Any], dataset: SegmentationDataset) -> TrialModel:
+    config = resolve_model(
+        request.name,
+        in_channels=dataset.info.channels,
+        num_classes=dataset.info.classes,
+        changes={**common, **request.set},
+    )
+    label = request.label
+    if label is None:
+        changed = ", ".join(f"{k}={v}" for k, v in request.set.items())
+        label = f"{request.name}({changed})" if changed else request.name
+    return TrialModel(label=label, source=model_info(request.name).fingerprint(), **config.model_dump())

@@ -1,0 +1,233 @@
+"""One trial, from data to record: what the fresh process does. Reads top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from unetzoo.bench import samples
+from unetzoo.bench.record import Cost, Curves, Record, Result
+from unetzoo.bench.suite import Suite, Trial
+from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.stream import Normalization, TrainingCrops, check_masks, evaluation_items
+from unetzoo.errors import UnetzooError
+from unetzoo.measure.counts import count_macs, count_parameters
+from unetzoo.measure.environment import environment
+from unetzoo.measure.latency import Latency, measure_latency, synchronize
+from unetzoo.measure.memory import PeakMemory
+from unetzoo.metrics.overlap import dice, iou
+from unetzoo.nn.sizes import SameSize
+from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
+from unetzoo.train.loop import Trained, evaluate, mean_foreground, supervised_loss, train
+from unetzoo.train.weights import save_model
+
+SAMPLES = 3
+Send = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Folders of a suite's output, and the CPU threads a trial may use."""
+
+    out: Path
+    threads: int
+
+    @property
+    def records(self) -> Path:
+        return self.out / "records"
+
+    def record(self, trial: Trial) -> Path:
+        return self.records / f"{trial.stem}.json"
+
+    def folder(self, trial: Trial) -> Path:
+        return self.out / "trials" / trial.stem
+
+
+def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Send) -> Record:
+    """Measure, train, choose on validation, read the test set once; the record of it.
+
+    ``blank`` is the record's part that is known beforehand. Raises what goes wrong.
+    """
+    start = time.perf_counter()
+    recipe = trial.train
+    device = resolve_device(recipe.device)
+    check_devices(recipe, device)
+    precision = resolve_precision(recipe.precision, device)
+    torch.set_num_threads(recipe.threads or where.threads)
+    fabric = Fabric(
+        accelerator=device,
+        devices=recipe.devices,
+        strategy="ddp_spawn" if recipe.devices > 1 else "auto",
+        precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
+    )
+
+    send({"phase": "data"})
+    dataset = suite.data.open()
+    if dataset.digest() != trial.data.digest:
+        raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
+    check_masks(dataset)
+
+    send({"phase": "measure"})
+    cost = measure_cost(fabric, trial, dataset.info, device, precision)
+
+    done, result, drawn = fabric.launch(_train_and_test, trial, dataset, where, send)
+    cost = cost.model_copy(
+        update={
+            "train_seconds": round(done.seconds, 3),
+            "images_per_second": round(done.images / done.seconds, 3),
+            "wall_seconds": round(time.perf_counter() - start, 3),
+        }
+    )
+    return blank.model_copy(
+        update={
+            "status": "ok",
+            "result": result,
+            "curves": Curves(train=done.train_curve, val=done.val_curve),
+            "cost": cost,
+            "samples": drawn,
+            "environment": environment(device, precision),
+        }
+    )
+
+
+def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, precision: str) -> Cost:
+    """Cost on random pixels, before any training: inference first, then two training steps.
+
+    The order matters on a CPU, where memory is the process's peak above one baseline: inference is the smaller.
+    """
+    config, recipe, size = trial.model.config, trial.train, trial.measure.size
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    shape = (trial.measure.batch_size, info.channels, size, size)
+    train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
+    macs = count_macs(config, size, size) * shape[0]
+    _wake_up(fabric, layout)
+
+    memory = PeakMemory(device)
+    torch.manual_seed(trial.seed)
+    network = config.build().to(fabric.device)
+    network.to(memory_format=layout)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(network.parameters())
+    with fabric.autocast():
+        model = SameSize(network, info.classes)
+        latency, peak_infer = _infer(model, shape, layout, device, trial.measure.repeats, memory)
+        model.train()
+        for _ in range(2):  # the optimizer's state exists from the second step on
+            images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
+            masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
+            supervised_loss(model(images), masks, info.ignore_index).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    synchronize(device)
+    layout_name = "channels_last" if recipe.channels_last else "contiguous"
+    return Cost(
+        params=count_parameters(network),
+        macs=macs,
+        shape=shape,
+        train_shape=train_shape,
+        peak_train_bytes=memory.peak(),
+        peak_infer_bytes=peak_infer,
+        memory_method=memory.method,
+        latency_p50_ms=latency.p50_ms,
+        latency_p90_ms=latency.p90_ms,
+        latency_repeats=latency.repeats,
+        latency_method=f"forward pass after warm-up, {precision}, {layout_name}, eval mode, synchronised",
+    )
+
+
+@torch.inference_mode()
+def _infer(
+    model: nn.Module,
+    shape: tuple[int, ...],
+    layout: torch.memory_format,
+    device: str,
+    repeats: int,
+    memory: PeakMemory,
+) -> tuple[Latency, int]:
+    images = torch.rand(shape, device=next(model.parameters()).device).contiguous(memory_format=layout)
+    model.eval()
+    latency = measure_latency(lambda: model(images), device, repeats)
+    return latency, memory.peak()
+
+
+def _wake_up(fabric: Fabric, layout: torch.memory_format) -> None:
+    """Load the libraries' code and start their threads before a baseline is taken."""
+    layer = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 2, 2)).to(fabric.device)
+    images = torch.rand(1, 8, 32, 32, device=fabric.device).contiguous(memory_format=layout)
+    with fabric.autocast():
+        layer(images).mean().backward()
+    torch.optim.AdamW(layer.parameters()).step()
+
+
+def _train_and_test(
+    fabric: Fabric, trial: Trial, dataset: SegmentationDataset, where: Where, send: Send
+) -> tuple[Trained, Result, list[Any]]:
+    """What every process of a (possibly distributed) trial runs; the first one writes."""
+    recipe, info = trial.train, dataset.info
+    torch.manual_seed(trial.seed)
+    network = trial.model.config.build()
+    normalization = Normalization.of(dataset)
+    length = recipe.batch_size * (recipe.steps or 10**9)
+    crops = TrainingCrops(dataset, normalization, crop=recipe.crop, seed=trial.seed, length=length)
+    validation = evaluation_items(dataset, "val", normalization)
+    report = send if fabric.global_rank == 0 else lambda message: None
+    done = train(fabric, network, crops, validation, info, recipe, report)
+
+    report({"phase": "test"})
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    predictions: dict[str, Tensor] = {}
+    shown = set(_spread(dataset.splits["test"], SAMPLES))
+    model = fabric.setup_module(SameSize(done.network, info.classes), move_to_device=True)
+    _, matrices = evaluate(
+        model,
+        evaluation_items(dataset, "test", normalization),
+        info,
+        layout,
+        keep=lambda key, prediction: predictions.update({key: prediction}) if key in shown else None,
+    )
+    drawn: list[Any] = []
+    if fabric.global_rank == 0:
+        drawn = [samples.draw(dataset, key, predictions[key], where.records) for key in sorted(predictions)]
+        extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
+        save_model(done.network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+    result = score(matrices, info, done)
+    return Trained(nn.Identity(), **{k: v for k, v in vars(done).items() if k != "network"}), result, drawn
+
+
+def score(matrices: dict[str, Tensor], info: DatasetInfo, done: Trained) -> Result:
+    """Everything said of the test set, from one confusion matrix (K, K) an image."""
+    stacked = torch.stack(list(matrices.values()))
+    scores = {"dice": dice(stacked), "iou": iou(stacked)}
+    pooled = {"dice": dice(stacked.sum(0)), "iou": iou(stacked.sum(0))}
+    truth, hits = stacked.sum(-1), stacked.diagonal(dim1=-2, dim2=-1)
+    names = info.class_names
+    return Result(
+        dice=mean_foreground(scores["dice"], info),
+        iou=mean_foreground(scores["iou"], info),
+        per_class={n: {m: _number(s[:, c].nanmean()) for m, s in scores.items()} for c, n in enumerate(names)},
+        pooled={n: {m: _number(s[c]) for m, s in pooled.items()} for c, n in enumerate(names)},
+        per_image={
+            key: {m: {n: _number(s[i, c]) for c, n in enumerate(names)} for m, s in scores.items()}
+            for i, key in enumerate(matrices)
+        },
+        undefined={n: int(scores["dice"][:, c].isnan().sum()) for c, n in enumerate(names)},
+        missed={n: int(((truth[:, c] > 0) & (hits[:, c] == 0)).sum()) for c, n in enumerate(names)},
+        best_step=done.best_step,
+        best_val_dice=done.best_dice,
+    )
+
+
+def _number(value: Tensor) -> float | None:
+    return None if value.isnan() else round(float(value), 6)
+
+
+def _spread(keys: tuple[str, ...], count: int) -> list[str]:
+    """``count`` keys evenly from first to last."""
+    step = max(1, len(keys) // count)
+    return list(keys[::step][:count])

@@ -1,0 +1,210 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from unetzoo.errors import UnetzooError
+from unetzoo.registry import entries, list_models, model_info, resolve_model
+
+app = typer.Typer(
+    help="Which U-Net should I use, and what does it cost me?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+# Off a terminal there is no width to fit; rich would take 80 and break lines that others want to grep.
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+err = Console(stderr=True)
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="OPTION=VALUE", help="Change a model option; may be given again."),
+]
+
+
+@app.command("list")
+def list_command(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as '*skip'.")] = "*",
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """List the registered models.
+
+    Examples: [bold]unetzoo list[/]   [bold]unetzoo list 'unet_d*' --json[/]
+    """
+    known = entries()
+    rows = [known[name] for name in list_models(pattern)]
+    if not rows:
+        raise UnetzooError(f"no model matches {pattern!r}; 'unetzoo list' names all {len(known)}")
+    if as_json:
+        facts = [
+            {"name": e.name, "note": e.note, "paper": e.paper.model_dump() if e.paper else None, "diff": e.diff}
+            for e in rows
+        ]
+        print(json.dumps(facts, indent=1))
+        return
+    table = Table("model", "year", "what it is", box=None, header_style="bold", pad_edge=False)
+    for entry in rows:
+        table.add_row(entry.name, str(entry.paper.year) if entry.paper else "-", escape(entry.note))
+    out.print(table)
+
+
+@app.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    size: Annotated[int | None, typer.Option(min=1, help="Side of the input image in px.")] = None,
+    in_channels: Annotated[int, typer.Option(min=1)] = 3,
+    num_classes: Annotated[int, typer.Option(min=1)] = 1,
+    settings: Settings = None,
+) -> None:
+    """Show a model: paper, options, its difference from unet, and a table of its stages.
+
+    Examples: [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
+    [bold]unetzoo show unet --set up=bilinear[/]
+    """
+    entry = model_info(name)
+    config = resolve_model(
+        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
+    )
+    from unetzoo.measure.counts import default_size, stages
+
+    side = size or default_size(config)
+    rows = stages(config, side, side)
+    out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
+    out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
+    if entry.paper and entry.paper.code:
+        licence = entry.paper.code_licence or "licence not stated"
+        out.print(f"code: {escape(entry.paper.code)} ({escape(licence)})", soft_wrap=True)
+    for deviation in entry.deviations:
+        out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
+
+    base = model_info("unet").options if entry.spec is not None else entry.options
+    options = Table("option", "value", "in unet" if entry.spec else "default", box=None, header_style="bold")
+    for option, value in config.options.items():
+        differs = base.get(option) != value
+        options.add_row(option, escape(repr(value)), escape(repr(base.get(option))) if differs else "", style="yellow" if differs else None)
+    out.print(options)
+
+    table = Table("stage", "output (C, H, W)", "parameters", "MACs", box=None, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.params:,}", f"{row.macs:,}")
+    table.add_row("total", "", f"{sum(r.params for r in rows):,}", f"{sum(r.macs for r in rows):,}", style="bold")
+    out.print(f"at {in_channels}x{side}x{side}; MACs of convolutions and matrix products, one image")
+    out.print(table)
+
+
+@app.command("bench")
+def bench_command(
+    suite_file: Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/.")] = None,
+    models: Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")] = None,
+    settings: Settings = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")] = None,
+    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials side by side; the cores are shared out among them.")] = 1,
+    imports: Annotated[list[str] | None, typer.Option("--import", metavar="FILE.py", help="A file or module that registers your models; may be given again.")] = None,
+    retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
+) -> None:
+    """Train and measure models on one data set under one protocol, and write the report.
+
+    Run again after an interruption, it does only what is missing. Exit codes: 0 all trials ended well,
+    1 some failed (the report says which), 2 wrong input, 130 interrupted.
+
+    Examples: [bold]unetzoo bench[/]   [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
+    [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --set width=16 --seeds 3 --steps 500[/]
+    """
+    if retry not in (None, "failed"):
+        raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
+    from unetzoo.bench.progress import LiveWatcher
+    from unetzoo.bench.run import run_suite
+    from unetzoo.bench.suite import adjust, read_suite
+    from unetzoo.report import write_report
+
+    suite = adjust(
+        read_suite(suite_file) if suite_file else None,
+        data=data,
+        models=models.split(",") if models is not None else None,
+        settings=parse_settings(settings or []),
+        seeds=seeds,
+        steps=steps,
+        imports=imports or [],
+    )
+    folder = folder or Path("runs") / suite.name
+    interrupted = False
+    try:
+        with LiveWatcher(out) as watcher:
+            outcome = run_suite(suite, folder, jobs=jobs, retry_failed=retry == "failed", watcher=watcher)
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        done = len(list((folder / "records").glob("*.json")))
+        err.print(f"interrupted; {done} records are kept in {folder}, and the same command goes on from there")
+        raise typer.Exit(130)
+    page = write_report(folder)
+    out.print(f"report: {page}", soft_wrap=True, highlight=False)
+    if outcome.failed:
+        err.print(f"[red]{len(outcome.failed)} of {len(outcome.statuses)} trials failed[/]:", highlight=False)
+        for name, status in sorted(outcome.failed.items()):
+            err.print(f"  {escape(name)}: {status}", highlight=False)
+        err.print("their reasons are in the report; --retry failed runs them again", highlight=False)
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/.")]) -> None:
+    """Write the report again from the records of a folder.
+
+    Example: [bold]unetzoo report runs/quick[/]
+    """
+    from unetzoo.report import write_report
+
+    out.print(f"report: {write_report(folder)}", soft_wrap=True, highlight=False)
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """``["width=16", "up=bilinear"]`` to options: a TOML value where it is one, else a plain string."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    changes = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise UnetzooError(f"--set {setting!r}: expected OPTION=VALUE, such as width=16")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = value.strip()
+    return changes
+
+
+def main() -> None:
+    """Entry point: one line and exit code 2 for everything a person can get wrong."""
+    try:
+        app()
+    except UnetzooError as error:
+        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""A data set is a plug-in: facts about it, splits, and items. Nothing here imports torch until an item is taken."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from pydantic import model_validator
+
+from unetzoo.errors import Strict, UnetzooError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SPLITS = ("train", "val", "test")
+F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
+
+
+class DatasetInfo(Strict):
+    """``foreground`` are the class indices whose mean is the headline score; ``ignore_index`` marks void pixels."""
+
+    name: str
+    channels: int
+    class_names: tuple[str, ...]
+    foreground: tuple[int, ...]
+    ignore_index: int | None = None
+    description: str = ""
+    citation: str = ""
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+    @model_validator(mode="after")
+    def _sound(self) -> DatasetInfo:
+        if self.classes < 2:
+            raise ValueError(f"a data set needs at least two classes (background counts); got {self.class_names}")
+        if not self.foreground or any(not 0 <= c < self.classes for c in self.foreground):
+            raise ValueError(f"foreground {self.foreground} must name classes 0 to {self.classes - 1}")
+        if self.ignore_index is not None and 0 <= self.ignore_index < self.classes:
+            raise ValueError(f"ignore_index {self.ignore_index} is one of the classes 0 to {self.classes - 1}")
+        return self
+
+
+class SegmentationDataset(ABC):
+    """Subclasses set ``info`` and ``splits`` (split -> keys) and give `read` and `content_digest`."""
+
+    info: DatasetInfo
+    splits: Mapping[str, tuple[str, ...]]
+
+    @abstractmethod
+    def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Image float32 (C, H, W) in [0, 1] and mask int64 (H, W) of class indices or ``ignore_index``."""
+
+    @abstractmethod
+    def content_digest(self, key: str) -> str:
+        """A hash of what `read` gives for this key."""
+
+    def instances(self, key: str) -> np.ndarray | None:
+        """Instance labels int32 (H, W), 0 = background, where the data set knows them."""
+        return None
+
+    def __getitem__(self, key: str) -> tuple[Tensor, Tensor]:
+        """Image float32 (C, H, W) and mask int64 (H, W) as tensors."""
+        import torch
+
+        image, mask = self.read(key)
+        return torch.from_numpy(image), torch.from_numpy(mask)
+
+    def split_digest(self, split: str) -> str:
+        """A hash of the split's keys and contents, in order."""
+        parts = (f"{key}:{self.content_digest(key)}" for key in self.splits[split])
+        return _digest("\n".join(parts))
+
+    def digest(self) -> str:
+        """A hash of the whole data set: its facts, its splits and every item's content."""
+        parts = [self.info.model_dump_json(exclude={"description", "citation"})]
+        return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
+
+    def check(self) -> None:
+        """Raise `UnetzooError` on an empty split, and on a key or an identical item in two splits."""
+        where: dict[str, tuple[str, str]] = {}
+        for split in SPLITS:
+            if not self.splits.get(split):
+                raise UnetzooError(f"data set {self.info.name!r}: the {split} split is empty")
+            for key in self.splits[split]:
+                for mark, what in ((f"key {key}", "the same key"), (self.content_digest(key), "the same content")):
+                    other, other_key = where.setdefault(mark, (split, key))
+                    if other != split:
+                        raise UnetzooError(
+                            f"data set {self.info.name!r}: {key!r} in {split} and {other_key!r} in {other} are "
+                            f"{what}; a test image must not be trained on"
+                        )
+
+    def facts(self) -> dict[str, Any]:
+        """What a record keeps: the info and the size and hash of each split."""
+        splits = {s: {"n": len(self.splits[s]), "digest": self.split_digest(s)} for s in SPLITS}
+        return {**self.info.model_dump(mode="json"), "classes": self.info.classes, "splits": splits}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_DATASETS: dict[str, Callable[..., SegmentationDataset]] = {}
+
+
+def register_dataset(name: str) -> Callable[[F], F]:
+    """Decorator for a class or function ``(root: Path | None = None, **options)`` that gives a data set.
+
+    Raises `UnetzooError` where the name is taken.
+    """
+
+    def decorate(factory: F) -> F:
+        if name in _DATASETS:
+            raise UnetzooError(f"data set {name!r} is registered already; choose another name")
+        _DATASETS[name] = factory
+        return factory
+
+    return decorate
+
+
+@cache
+def _load() -> None:
+    for module in ("generated", "isbi2012", "folder"):
+        import_module(f"unetzoo.data.{module}")
+
+
+def list_datasets() -> list[str]:
+    """Names of all registered data sets, sorted."""
+    _load()
+    return sorted(_DATASETS)
+
+
+def create_dataset(name: str, root: Path | str | None = None, **options: Any) -> SegmentationDataset:
+    """A data set by name, checked: every split has items and none is in two.
+
+    ``root`` is where its files lie, for those that have files. Raises `UnetzooError` on an unknown name or
+    option and on whatever is wrong with the files, naming them.
+    """
+    _load()
+    if name not in _DATASETS:
+        raise UnetzooError(f"unknown data set {name!r}; {nearest(name, _DATASETS)}")
+    factory = _DATASETS[name]
+    known = [p for p in inspect.signature(factory).parameters if p != "root"]
+    for option in options:
+        if option not in known:
+            raise UnetzooError(f"data set {name!r}: unknown option {option!r}; {nearest(option, known)}")
+    dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
+    dataset.check()
+    return dataset

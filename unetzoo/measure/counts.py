@@ -1,0 +1,95 @@
+"""Parameters and multiply-accumulates, without allocating anything: the model is built on the meta device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from unetzoo.errors import UnetzooError
+from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.registry import ModelConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a network: ``shape`` is its output's (C, H, W), ``macs`` of one image."""
+
+    name: str
+    shape: tuple[int, ...]
+    params: int
+    macs: int
+
+
+def count_parameters(model: nn.Module) -> int:
+    """All learnable values."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_macs(config: ModelConfig, height: int, width: int) -> int:
+    """Multiply-accumulates to get logits (1, K, height, width): half of torch's FLOP count.
+
+    torch.utils.flop_counter counts convolutions and matrix products; norms, activations, pooling and
+    interpolation count nothing. Valid networks are fed the mirrored border they need.
+    """
+    with torch.device("meta"):
+        model = SameSize(config.build(), config.num_classes).eval()
+        image = torch.empty(1, config.in_channels, height, width)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    return counter.get_total_flops() // 2
+
+
+def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
+    """The network part by part in the order they run, at a (height, width) image.
+
+    Parts are the levels of an encoder, the stages of a decoder, and otherwise the top-level modules.
+    Raises `UnetzooError` where the network does not take that size.
+    """
+    with torch.device("meta"):
+        model = config.build().eval()
+        image = torch.empty(1, config.in_channels, height, width)
+    shapes: dict[str, tuple[int, ...]] = {}
+    parts = dict(_parts(model))
+    for name, part in parts.items():
+        part.register_forward_hook(partial(_keep_shape, shapes, name))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    by_module = counter.get_flop_counts()
+    root = type(model).__name__
+    rows = []
+    for name, shape in shapes.items():
+        flops = sum(by_module.get(f"{root}.{name}", {}).values())
+        rows.append(Stage(name, shape, count_parameters(parts[name]), flops // 2))
+    return rows
+
+
+def default_size(config: ModelConfig) -> int:
+    """256, or for a valid network the smallest side it takes that gives at least 256 pixels."""
+    with torch.device("meta"):
+        sizes = getattr(config.build(), "sizes", None)
+    return sizes.input(256) if isinstance(sizes, ValidSizes) else 256
+
+
+def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    found = []
+    for name, child in model.named_children():
+        lists = [(n, m) for n, m in child.named_children() if isinstance(m, nn.ModuleList)]
+        inner = [(f"{name}.{n}.{i}", part) for n, m in lists for i, part in enumerate(m)]
+        found += inner or [(name, child)]
+    return found
+
+
+def _keep_shape(shapes: dict[str, tuple[int, ...]], name: str, _module: object, _inputs: object, output: object) -> None:
+    shapes[name] = _shape(output)
+
+
+def _shape(output: object) -> tuple[int, ...]:
+    if isinstance(output, Tensor):
+        return tuple(output.shape[1:])
+    if isinstance(output, list | tuple) and output:
+        return _shape(output[0])
+    raise UnetzooError(f"a part of the network returns {type(output).__name__}, which has no shape")

@@ -1,0 +1,57 @@
+"""Where a record comes from: versions, machine, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unetzoo import __version__
+from unetzoo.train.device import cpu_name
+
+PACKAGES = ("torch", "torchvision", "torchmetrics", "lightning-fabric", "numpy")
+
+
+def environment(device: str, precision: str) -> dict[str, Any]:
+    """Flat facts about this process, all JSON values."""
+    return {
+        "unetzoo": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+    }
+
+
+def commit() -> str | None:
+    """The commit of unetzoo's checkout, '+' behind it where the package's files differ; None when installed."""
+    package = Path(__file__).resolve().parents[1]
+    if not (package.parent / ".git").exists():
+        return None
+    try:
+        head = _git(package, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git(package, "status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

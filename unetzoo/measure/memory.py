@@ -1,0 +1,63 @@
+"""Peak memory of a piece of work, in bytes: the allocator's on CUDA, the process's own on a CPU."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+METHODS = {
+    "cuda": "torch.cuda.max_memory_allocated",
+    "mps": "torch.mps.driver_allocated_memory after the work, above before",
+    "cpu": "peak RSS of the trial's process (VmHWM) above its RSS before the model was built",
+    "other": "peak RSS of the trial's process (ru_maxrss) above its peak before the model was built",
+}
+
+
+class PeakMemory:
+    """Bytes above the baseline taken when this was made; ``peak()`` is the highest since then."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.resettable = device == "cpu" and _reset_peak()
+        self.method = METHODS["cpu" if self.resettable else "other" if device == "cpu" else device]
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        self.baseline = self._now()
+
+    def _now(self) -> int:
+        if self.device == "cuda":
+            return torch.cuda.memory_allocated()
+        if self.device == "mps":
+            return torch.mps.driver_allocated_memory()
+        return _status("VmRSS") if self.resettable else _max_rss()
+
+    def peak(self) -> int:
+        if self.device == "cuda":
+            return torch.cuda.max_memory_allocated() - self.baseline
+        if self.device == "mps":
+            return torch.mps.driver_allocated_memory() - self.baseline
+        return (_status("VmHWM") if self.resettable else _max_rss()) - self.baseline
+
+
+def _reset_peak() -> bool:
+    """Linux: set the process's VmHWM back to its present RSS (proc(5), clear_refs)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return 1024 * int(line.split()[1])
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+def _max_rss() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

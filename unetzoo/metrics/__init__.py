@@ -1,0 +1,1 @@
+"""Functions on class maps, with their conventions stated."""

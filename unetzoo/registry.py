@@ -1,0 +1,233 @@
+"""One dict: name -> Entry. Ours, a user's own, and those of packages with an entry point.
+
+A package registers its models by an entry point of the group ``unetzoo.models`` that names a module;
+importing the module calls `register_model`. Nothing in here imports torch until a model is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from pydantic import Field
+
+from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.papers import Paper
+from unetzoo.spec import UNetSpec, diff, replace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ENTRY_POINTS = "unetzoo.models"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered name: either a ``spec`` of the grid or a ``factory(in_channels, num_classes, **options)``."""
+
+    name: str
+    spec: UNetSpec | None = None
+    factory: Callable[..., Any] | None = None
+    paper: Paper | None = None
+    note: str = ""
+    deviations: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option -> default. Of a factory: its parameters but ``in_channels`` and ``num_classes``."""
+        if self.spec is not None:
+            return self.spec.model_dump()
+        parameters = inspect.signature(self.factory or Entry).parameters.values()
+        return {
+            p.name: p.default
+            for p in parameters
+            if p.name not in ("in_channels", "num_classes") and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        }
+
+    @property
+    def diff(self) -> dict[str, tuple[Any, Any]]:
+        """Option -> (value in ``unet``, value here); empty for what is not of the grid."""
+        return diff(self.spec, UNetSpec()) if self.spec is not None else {}
+
+    def fingerprint(self) -> str:
+        """What a hash of the options cannot see of a factory: its source file's content ('' for a spec)."""
+        if self.factory is None:
+            return ""
+        try:
+            source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
+        except (OSError, TypeError):
+            return "unknown"
+        return hashlib.sha256(source).hexdigest()[:16]
+
+
+class ModelConfig(Strict):
+    """A model resolved to the last option: the same config builds the same network."""
+
+    name: str
+    in_channels: int = Field(3, ge=1)
+    num_classes: int = Field(1, ge=1)
+    options: dict[str, Any] = {}
+
+    def build(self) -> nn.Module:
+        """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one."""
+        entry = _entry(self.name)
+        if entry.spec is not None:
+            model: nn.Module = UNetSpec(**self.options).build(self.in_channels, self.num_classes)
+        else:
+            assert entry.factory is not None
+            model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **self.options)
+        object.__setattr__(model, "unetzoo_config", self)  # plain data: nn.Module need not look at it
+        return model
+
+
+@dataclass
+class _Registry:
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+_REGISTRY = _Registry()
+
+
+@overload
+def register_model(name: F) -> F: ...
+@overload
+def register_model(
+    name: str,
+    spec: UNetSpec,
+    *,
+    paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+) -> UNetSpec: ...
+@overload
+def register_model(
+    name: str, spec: None = None, *, paper: Paper | None = None, note: str = "", deviations: tuple[str, ...] = ()
+) -> Callable[[F], F]: ...
+
+
+def register_model(
+    name: Any,
+    spec: UNetSpec | None = None,
+    *,
+    paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+) -> Any:
+    """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
+
+    The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
+    the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
+
+    >>> @register_model("my_unet")
+    ... def my_unet(in_channels, num_classes, width=16): ...
+
+    Raises `UnetzooError` where the name is taken or the callable lacks one of the two parameters.
+    """
+    if not isinstance(name, str):
+        return register_model(name.__name__)(name)
+    if spec is not None:
+        if not isinstance(spec, UNetSpec):
+            raise UnetzooError(
+                f"register_model({name!r}, ...) takes a UNetSpec; use it as a decorator for a class or function"
+            )
+        _add(Entry(name, spec=spec, paper=paper, note=note, deviations=deviations))
+        return spec
+
+    def decorate(factory: F) -> F:
+        parameters = inspect.signature(factory).parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        for needed in ("in_channels", "num_classes"):
+            if needed not in parameters and not takes_any:
+                raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
+        doc = note or (inspect.getdoc(factory) or "").partition("\n")[0]
+        _add(Entry(name, factory=factory, paper=paper, note=doc, deviations=deviations))
+        return factory
+
+    return decorate
+
+
+def _add(entry: Entry) -> None:
+    if entry.name in _REGISTRY.entries:
+        raise UnetzooError(f"model {entry.name!r} is registered already; choose another name")
+    _REGISTRY.entries[entry.name] = entry
+
+
+@cache
+def _load() -> None:
+    """Register our own recipes and every installed package's, once."""
+    import unetzoo.recipes  # noqa: F401
+
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:  # a broken plug-in must not take the other models with it
+            warnings.warn(f"models of entry point {point.name!r} ({point.value}) not loaded: {error}", stacklevel=2)
+
+
+def entries() -> Mapping[str, Entry]:
+    """All registered models by name, sorted."""
+    _load()
+    return dict(sorted(_REGISTRY.entries.items()))
+
+
+def _entry(name: str) -> Entry:
+    known = entries()
+    if name not in known:
+        raise UnetzooError(f"unknown model {name!r}; {nearest(name, known)}")
+    return known[name]
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that match a shell pattern such as ``"*attention*"``, sorted."""
+    return [name for name in entries() if fnmatchcase(name, pattern)]
+
+
+def model_info(name: str) -> Entry:
+    """Everything known of a name: spec, paper, note, deviations, and ``diff`` from ``unet``."""
+    return _entry(name)
+
+
+def resolve_model(
+    name: str, *, in_channels: int = 3, num_classes: int = 1, changes: Mapping[str, Any] | None = None
+) -> ModelConfig:
+    """Check a model and its changed options without building it. Raises `UnetzooError`."""
+    entry, changes = _entry(name), dict(changes or {})
+    if entry.spec is not None:
+        try:
+            options = replace(entry.spec, **changes).model_dump()
+        except UnetzooError as error:
+            raise UnetzooError(f"model {name!r}: {error}") from None
+    else:
+        known = entry.options
+        for option in changes:
+            if option not in known:
+                raise UnetzooError(f"model {name!r}: unknown option {option!r}; {nearest(option, known)}")
+        missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in changes]
+        if missing:
+            raise UnetzooError(f"model {name!r}: option {missing[0]!r} has no default and must be given")
+        plain = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str)}
+        options = {**plain, **changes}
+    return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=options)
+
+
+def create_model(
+    name: str, *, in_channels: int = 3, num_classes: int = 1, pretrained: bool = False, **changes: Any
+) -> nn.Module:
+    """Build a model by name: images (N, in_channels, H, W) to logits (N, num_classes, H, W).
+
+    ``changes`` are options of the entry, for instance ``up="bilinear", width=32``. Raises `UnetzooError`
+    on an unknown name, option or value, and where pretrained weights are asked for and there are none.
+    """
+    config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, changes=changes)
+    if pretrained:
+        raise UnetzooError(f"model {name!r} has no pretrained weights; use pretrained=False")
+    return config.build()

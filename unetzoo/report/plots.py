@@ -1,0 +1,312 @@
+"""Tables -> figures. One colour and marker per variant in every plot; black is the reference."""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from unetzoo.report.frame import Tables
+from unetzoo.report.statistics import Comparison
+
+RC: Any = {
+    **sns.axes_style("whitegrid"),
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.edgecolor": "#888888",
+    "grid.color": "#e6e6e6",
+    "text.parse_math": False,  # a '$' in a name is a dollar
+    "svg.hashsalt": "unetzoo",
+    "svg.fonttype": "path",
+    "figure.dpi": 100,
+}
+VERDICT_COLOURS = {
+    "better": "#0072B2",
+    "worse": "#D55E00",
+    "indistinguishable": "#6b6b6b",
+    "not enough data": "#b5b5b5",
+}
+MIB = 2**20
+POINTS_AS_VECTORS = 600  # more points than this are drawn as pixels inside the SVG
+
+
+class Look(NamedTuple):
+    colour: str
+    marker: str
+    line: str
+
+
+def looks(labels: Sequence[str], reference: str | None) -> dict[str, Look]:
+    """Label -> colour, marker, line. Eight colour-blind-safe colours, then the next marker and line."""
+    colours = [to_hex(c) for k, c in enumerate(sns.color_palette("colorblind", 10)) if k not in (7, 8)]
+    others = [label for label in sorted(labels) if label != reference]
+    found = {
+        label: Look(colours[k % 8], "osD^vPX*"[(k + k // 8) % 8], ("-", "--", ":", "-.")[k // 8 % 4])
+        for k, label in enumerate(others)
+    }
+    return found | ({reference: Look("#111111", "o", "-")} if reference is not None else {})
+
+
+def short(text: str, n: int = 26) -> str:
+    """One printable line of at most n characters."""
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text).split())
+    return line if len(line) <= n else line[: n - 1] + "…"
+
+
+def save(figure: Figure, dpi: int = 130) -> tuple[bytes, bytes]:
+    """The figure as (PNG, SVG) bytes; no date, no random ids."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # a box instead of the letter
+        figure.savefig(png, format="png", dpi=dpi)
+        figure.savefig(svg, format="svg", dpi=dpi, metadata={"Date": None})
+    return png.getvalue(), svg.getvalue()
+
+
+def canvas(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """'+0.012', with a true minus sign; a dash where there is none."""
+    return "\u2013" if value is None else f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
+def plain_number(value: float, _position: object = None) -> str:
+    return f"{value:,.6g}"
+
+
+def pareto_front(cost: Sequence[float], dice: Sequence[float]) -> list[int]:
+    """Indices, by rising cost, of the points that no other point beats in Dice at the same or lower cost."""
+    front: list[int] = []
+    for k in sorted(range(len(cost)), key=lambda k: (cost[k], -dice[k])):
+        if not front or dice[k] > dice[front[-1]]:
+            front.append(k)
+    return front
+
+
+def dice_against(cost: str, title: str, unit: float = 1.0) -> Callable[..., Figure | None]:
+    """A plot of test Dice against the cost column ``cost`` divided by ``unit``."""
+
+    def plot(summary: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
+        part = summary[summary["dice"].notna() & summary[f"{cost}_mean"].notna()]
+        if part.empty:
+            return None
+        names = [str(name) for name in part["model"]]
+        x, dx = (part[f"{cost}_{end}"].to_numpy(float) / unit for end in ("mean", "sd"))
+        y, dy = (part[end].to_numpy(float) for end in ("dice", "dice_sd"))
+        figure = canvas(7.4, 4.6)
+        ax = figure.subplots()
+        if x.min() > 0 and x.max() / x.min() > 10:
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter(FuncFormatter(plain_number))
+        for name, xi, yi, xe, ye in zip(names, x, y, dx, dy, strict=True):
+            ax.errorbar(
+                xi,
+                yi,
+                xerr=xe if xe > 0 else None,  # NaN for one seed
+                yerr=ye if ye > 0 else None,
+                fmt=look[name].marker,
+                color=look[name].colour,
+                markersize=8,
+                markeredgecolor="white",
+                elinewidth=1.2,
+                capsize=2.5,
+                zorder=3,
+            )
+        ax.margins(0.12, 0.12)
+        ax.autoscale_view()
+        front = pareto_front(x.tolist(), y.tolist())
+        edge = ax.get_xlim()[1]
+        steps = [*x[front], edge], [*y[front], y[front[-1]]]
+        ax.step(*steps, where="post", color="#9a9a9a", linewidth=1.2, linestyle="--", zorder=1)
+        ax.set_xlim(right=edge)
+        ax.set(xlabel=title, ylabel="test Dice (mean ± SD over seeds)")
+        _label_points(figure, ax, [short(n) for n in names], x, y)
+        return figure
+
+    return plot
+
+
+def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray) -> None:
+    """Write names beside their points: of a ring of places, the one that covers the least."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # keep the places just computed
+    scale = 72 / figure.dpi
+    frame = np.asarray(ax.get_window_extent().extents) * scale
+    points = ax.transData.transform(np.column_stack([x, y])) * scale  # in points of 1/72 inch
+    taken = [(px - 5, py - 5, px + 5, py + 5) for px, py in points]
+    for name, xi, yi, (px, py) in zip(names, x, y, points, strict=True):
+        width, height = 5.6 * len(name) + 4, 11.0
+        places = []
+        for radius in (9, 18, 30, 44):
+            for ox, oy in ((1, 0.6), (1, -0.6), (-1, 0.6), (-1, -0.6), (0, 1), (0, -1)):
+                left = px + ox * radius - (0.5 - ox / 2) * width
+                low = py + oy * radius - height / 2
+                places.append((left, low, left + width, low + height))
+        costs = [sum(_overlap(p, t) for t in taken) + 5 * _outside(p, frame) for p in places]
+        best = int(np.argmin(np.asarray(costs) + 1e-3 * np.arange(len(costs))))
+        left, low = places[best][:2]
+        taken.append(places[best])
+        ax.annotate(
+            name,
+            (xi, yi),
+            (left - px, low + height / 2 - py),
+            textcoords="offset points",
+            fontsize=9,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.7} if best >= 6 else None,
+            zorder=4,
+        )
+
+
+def _overlap(a: Sequence[float], b: Sequence[float] | np.ndarray) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _outside(a: Sequence[float], frame: np.ndarray) -> float:
+    return (a[2] - a[0]) * (a[3] - a[1]) - _overlap(a, frame)
+
+
+def dice_distribution(images: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
+    """Box and points of per-image Dice, highest mean on top; one marker per seed."""
+    images = images.dropna(subset=["dice"])
+    if images.empty:
+        return None
+    order = images.groupby("model")["dice"].mean().sort_values(ascending=False, kind="stable").index.tolist()
+    seeds = sorted(set(images["seed"]))
+    figure = canvas(7.4, 1.3 + 0.52 * len(order))
+    ax = figure.subplots()
+    for row, name in enumerate(order):
+        part, colour = images[images["model"] == name], look[name].colour
+        low, q1, middle, q3, high = np.quantile(part["dice"].to_numpy(float), [0, 0.25, 0.5, 0.75, 1])
+        ax.plot([low, high], [row, row], color=colour, linewidth=1.2, zorder=1)
+        ax.barh(row, q3 - q1, left=q1, height=0.7, color=colour, alpha=0.22, edgecolor=colour)
+        ax.plot([middle, middle], [row - 0.35, row + 0.35], color=colour, linewidth=2)
+        for k, seed in enumerate(seeds):
+            dots = part.loc[part["seed"] == seed, "dice"].to_numpy()
+            ax.scatter(
+                dots,
+                np.full(len(dots), row + 0.5 * ((k + 0.5) / len(seeds) - 0.5)),
+                s=14,
+                marker="o^sDvPX"[k % 7],
+                color=colour,
+                alpha=0.7,
+                linewidths=0,
+                zorder=3,
+                rasterized=len(images) > POINTS_AS_VECTORS,
+            )
+    ax.set_yticks(range(len(order)), [short(n) for n in order])
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    ax.set(ylabel="", xlabel="Dice of one test image (mean over foreground classes)")
+    ax.grid(axis="y", visible=False)
+    _legend_seeds(ax, seeds)
+    return figure
+
+
+def _legend_seeds(ax: Axes, seeds: list[int]) -> None:
+    if len(seeds) > 7:
+        return
+    handles = [
+        Line2D(
+            [], [], linestyle="", marker="o^sDvPX"[k], color="#555555", markersize=4.5, label=f"seed {seed}"
+        )
+        for k, seed in enumerate(seeds)
+    ]
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, handletextpad=0.1
+    )
+
+
+def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
+    """Training loss and validation Dice against the step: mean over seeds, band from lowest to highest."""
+    panels = [
+        (c, t) for c, t in (("loss", "training loss"), ("val_dice", "validation Dice")) if curves[c].any()
+    ]
+    if not panels:
+        return None
+    names = sorted(set(curves["model"]), key=lambda n: (look[n].colour != "#111111", n))
+    figure = canvas(4.6 * len(panels) + 0.2, 3.9 + 0.2 * np.ceil(len(names) / 4))
+    axes = np.atleast_1d(figure.subplots(1, len(panels)))
+    for ax, (column, title) in zip(axes, panels, strict=True):
+        for name in names:
+            part = curves[(curves["model"] == name) & curves[column].notna()]
+            steps = part.groupby("step")[column].agg(["mean", "min", "max"])
+            at, colour = steps.index.to_numpy(float), look[name].colour
+            marker = look[name].marker if len(at) < 2 else ""
+            ax.plot(at, steps["mean"], color=colour, linestyle=look[name].line, marker=marker, linewidth=1.6)
+            ax.fill_between(at, steps["min"], steps["max"], color=colour, alpha=0.13, linewidth=0)
+        ax.set(title=title, xlabel="optimizer step")
+    shown = [
+        Line2D([], [], color=look[n].colour, linestyle=look[n].line, linewidth=2, label=short(n))
+        for n in names
+    ]
+    figure.legend(handles=shown, loc="outside lower center", ncols=min(4, len(names)), frameon=False)
+    return figure
+
+
+def difference(comparisons: list[Comparison], reference: str | None) -> Figure | None:
+    """Forest plot: difference in Dice to the reference with its 95 % interval, coloured by verdict."""
+    shown = [c for c in comparisons if c.difference is not None]
+    shown.sort(key=lambda c: -(c.difference or 0.0))
+    if not shown or reference is None:
+        return None
+    figure = canvas(8.6, 1.3 + 0.42 * len(shown))
+    ax = figure.subplots()
+    ax.axvline(0, color="#111111", linewidth=1)
+    for row, c in enumerate(shown):
+        colour = VERDICT_COLOURS[c.verdict]
+        if c.low is not None and c.high is not None:
+            ax.plot([c.low, c.high], [row, row], color=colour, linewidth=2.4, solid_capstyle="butt")
+        ax.plot([c.difference], [row], "o", color=colour, markersize=8, markeredgecolor="white")
+        p = "" if c.p_holm is None else f"   p = {c.p_holm:.3f}" if c.p_holm >= 0.001 else "   p < 0.001"
+        text = f"{signed(c.difference)}{p}   {c.agree}/{c.seeds} seeds   {c.verdict}"
+        ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color="#333333")
+    ax.set_yticks(range(len(shown)), [short(c.model) for c in shown])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ax.margins(x=0.08)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel(f"difference in test Dice to {short(reference)} (95 % interval)")
+    return figure
+
+
+PARETO = {
+    "dice_vs_latency": dice_against("latency_p50_ms", "latency, median (ms)"),
+    "dice_vs_params": dice_against("params", "parameters (millions)", 1e6),
+    "dice_vs_memory": dice_against("peak_train_bytes", "peak memory of training (MiB)", MIB),
+}
+NAMES = [*PARETO, "dice_distribution", "learning_curves", "difference", "predictions"]
+
+
+def draw(
+    t: Tables, summary: pd.DataFrame, comparisons: list[Comparison], reference: str | None
+) -> dict[str, tuple[bytes, bytes]]:
+    """Every plot but the predictions that has something to show: name -> (PNG, SVG)."""
+    look = looks([str(name) for name in summary["model"]], reference)
+    with mpl.rc_context(RC):
+        figures = {name: plot(summary, look) for name, plot in PARETO.items()}
+        figures["dice_distribution"] = dice_distribution(t.images, look)
+        figures["learning_curves"] = learning_curves(t.curves, look)
+        figures["difference"] = difference(comparisons, reference)
+        return {name: save(figure) for name, figure in figures.items() if figure is not None}

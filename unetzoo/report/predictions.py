@@ -1,0 +1,155 @@
+"""The grid of test images: input, truth, and what each variant makes of it, errors in colour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch
+from PIL import Image
+
+from unetzoo.bench.record import Record, Sample
+from unetzoo.report.frame import class_names, foreground, image_score, label_of, seed_of
+from unetzoo.report.plots import RC, canvas, save, short
+
+IMAGES = 3
+COLUMNS = 8
+LIMIT = 480_000  # bytes of one file
+IGNORED = 255
+BACKGROUND, GREY, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (
+    "#f4f4f1",
+    "#9a9a9a",
+    "#E69F00",
+    "#0072B2",
+    "#CC79A7",
+)
+GREENS = ("#b9e4d4", "#00523b")  # the foreground classes, first and last
+RGB = tuple[float, float, float]
+Grid = npt.NDArray[np.uint8]
+
+
+def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> tuple[bytes, bytes] | None:
+    """(PNG, SVG), variants in ``order``, each file below ``LIMIT`` bytes; None without samples."""
+    best: dict[str, Record] = {}
+    for record in sorted(records, key=lambda r: (label_of(r), seed_of(r), r.id)):
+        if record.status == "ok" and record.samples:
+            best.setdefault(label_of(record), record)
+    shown = [best[label] for label in order if label in best]
+    keys = list(dict.fromkeys(s.key for r in shown for s in r.samples))[:IMAGES]
+    if not keys:
+        return None
+    made = (b"", b"")
+    for side in (208, 128, 72):
+        with mpl.rc_context(RC):
+            made = _grid(shown, keys, folder, side)
+        if max(map(len, made)) < LIMIT:
+            break
+    return made
+
+
+def _grid(records: list[Record], keys: list[str], folder: Path, side: int) -> tuple[bytes, bytes]:
+    columns = min(2 + len(records), COLUMNS)
+    deep = -(-(2 + len(records)) // columns)  # rows of panels for one image
+    figure = canvas(1.62 * columns, 1.95 * deep * len(keys) + 0.5)
+    axes = figure.subplots(deep * len(keys), columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for row, key in enumerate(keys):
+        panels = list(axes[row * deep : (row + 1) * deep].flat)
+        samples = {label_of(r): next((s for s in r.samples if s.key == key), None) for r in records}
+        first = next(s for s in samples.values() if s is not None)
+        truth = _read(folder, first.truth, side, mask=True)
+        _show(panels[0], _read(folder, first.image, side, mask=False), f"input {short(key, 12)}")
+        _show(panels[1], None if truth is None else paint(truth, truth, records[0]), "truth")
+        for ax, record in zip(panels[2:], records, strict=False):
+            _variant(ax, record, samples[label_of(record)], key, folder, side)
+    figure.legend(handles=_key(records[0]), loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+    return save(figure, 110)
+
+
+def _variant(ax: Axes, record: Record, sample: Sample | None, key: str, folder: Path, side: int) -> None:
+    score = image_score(record, key)
+    title = f"{short(label_of(record), 18)}\n" + ("no Dice" if score is None else f"Dice {score:.3f}")
+    truth = _read(folder, sample.truth, side, mask=True) if sample else None
+    guess = _read(folder, sample.prediction, side, mask=True) if sample else None
+    if truth is None or guess is None or truth.shape != guess.shape:
+        _show(ax, None, title)
+    else:
+        _show(ax, paint(truth, guess, record), title)
+
+
+def _show(ax: Axes, pixels: Grid | None, title: str) -> None:
+    ax.set_title(title, fontsize=8.5)
+    if pixels is None:
+        ax.text(0.5, 0.5, "no picture\n(file missing)", ha="center", va="center", fontsize=8, color="#8a2b00")
+        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        return
+    ax.imshow(pixels, cmap="gray", interpolation="none")
+
+
+def _read(folder: Path, name: str, side: int, mask: bool) -> Grid | None:
+    """A PNG named relative to the records folder, at most ``side`` pixels; None where it cannot be shown."""
+    path = (folder / "records" / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        return None
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image if mask or image.mode in ("L", "RGB") else image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError):  # Pillow says SyntaxError of a broken PNG
+        return None
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
+    if pixels.dtype != np.uint8 or (mask and pixels.ndim != 2):
+        return None
+    height, width = pixels.shape[:2]
+    ratio = min(1.0, side / max(height, width))
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    how = Image.Resampling.NEAREST if mask else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(pixels).resize(size, how))
+
+
+def _foreground_indices(record: Record) -> list[int]:
+    names, counted = class_names(record), foreground(record)
+    return [k for k, name in enumerate(names) if counted is None or name in counted] or [1]
+
+
+def _class_colours(record: Record) -> dict[int, RGB]:
+    """Class index -> green; a single class gets the middle one."""
+    indices = _foreground_indices(record)
+    light, dark = (np.asarray(to_rgb(c)) for c in GREENS)
+    shades = [
+        (1 - s) * light + s * dark for s in (np.linspace(0, 1, len(indices)) if indices[1:] else [0.55])
+    ]
+    return {k: (float(c[0]), float(c[1]), float(c[2])) for k, c in zip(indices, shades, strict=True)}
+
+
+def paint(truth: Grid, guess: Grid, record: Record) -> Grid:
+    """Class indices (H, W) -> RGB (H, W, 3): right pixels by class, wrong ones by kind, ignored ones grey."""
+    colours = _class_colours(record)
+    true, found = np.isin(truth, list(colours)), np.isin(guess, list(colours))
+    rgb = np.empty((*truth.shape, 3))
+    rgb[:] = to_rgb(BACKGROUND)
+    for index, colour in colours.items():
+        rgb[(truth == index) & (guess == index)] = colour
+    rgb[found & ~true] = to_rgb(FALSE_POSITIVE)
+    rgb[true & ~found] = to_rgb(FALSE_NEGATIVE)
+    rgb[true & found & (truth != guess)] = to_rgb(WRONG_CLASS)
+    ignored = record.data.get("ignore_index")
+    rgb[(truth == IGNORED) | (truth == (IGNORED if ignored is None else ignored))] = to_rgb(GREY)
+    return np.round(255 * rgb).astype(np.uint8)
+
+
+def _key(record: Record) -> list[Patch]:
+    names, colours = class_names(record), _class_colours(record)
+    named = {k: short(names[k], 18) if k < len(names) else f"class {k}" for k in colours}
+    shown: list[tuple[str, str | RGB]] = [(f"{named[k]}, correct", colours[k]) for k in list(colours)[:6]]
+    if len(names) > len(colours) or not names:
+        shown += [("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE)]
+    if len(colours) > 1:
+        shown.append(("wrong class", WRONG_CLASS))
+    shown.append(("ignored", GREY))
+    return [Patch(facecolor=colour, edgecolor="#cccccc", label=text) for text, colour in shown]

@@ -1,0 +1,232 @@
+"""How sure can one be? Paired two-way bootstrap, Holm, verdicts, rank stability. numpy only, deterministic.
+
+Conventions, and where they come from:
+
+- A variant's score is the mean over seeds of the mean over test images of the image's Dice.
+- The difference to the reference uses the seeds and images both have. Every resample draws images *and*
+  seeds with replacement, the same draw for both sides, so the comparison is paired; where every score is
+  defined this is the bootstrap of the per-image differences averaged over seeds. Images stand for the
+  population to segment, seeds for training again; leaving either out gives intervals that are too narrow.
+  Drawing both is the "pigeonhole" bootstrap (Owen 2007, doi 10.1214/07-AOAS122), which errs to the wide
+  side in images; with two or three seeds the seed part still errs to the narrow side.
+- An image without a score (0/0) leaves the mean of that side and not the other's, as in the table: a false
+  alarm in an image where the reference rightly predicts nothing counts against the variant.
+- 95 % intervals are percentiles of the resampled differences, one comparison at a time (Christodoulou et
+  al. 2024, arXiv 2409.17763, on why segmentation results need intervals).
+- p is two-sided: twice the smaller share of resamples on one side of zero, (count + 1) / (resamples + 1).
+- p is corrected over all variants by Holm (1979, Scand. J. Statist. 6, 65-70). Verdict: "better" or "worse"
+  where the corrected p is below 0.05, else "indistinguishable".
+- Fewer than 5 common images, or no common seed: "not enough data". A sign-flip test on 4 images cannot give
+  p < 0.12 whatever the values, so a bootstrap that did would be claiming what the data cannot hold.
+- One common seed: only images are resampled, the interval speaks of these two trained networks and not of
+  the variants, so the verdict is never "better" or "worse": "not enough data" where it would have been.
+"""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from unetzoo.report.frame import MEASURED, TIMED, Tables
+
+RESAMPLES = 10_000
+ALPHA = 0.05
+MIN_IMAGES = 5
+CHUNK = 500  # resamples at a time: bounds memory on large test sets
+RNG = 20150518  # fixed: same records, same report
+Verdict = Literal["better", "worse", "indistinguishable", "not enough data"]
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One variant against the reference. ``seeds`` and ``images`` are the ones both have."""
+
+    model: str
+    seeds: int
+    images: int
+    verdict: Verdict = "not enough data"
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    agree: int = 0  # seeds whose own difference has the sign of the whole
+    note: str = ""
+
+
+def pick_reference(trials: pd.DataFrame) -> str | None:
+    """The label ``unet``, else the first label of the model named ``unet``, else the first label."""
+    labels = sorted(set(trials["model"].dropna()))
+    named = sorted(set(trials.loc[trials["name"] == "unet", "model"].dropna()))
+    return "unet" if "unet" in labels else (named or labels or [None])[0]
+
+
+def score_grids(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Label -> Dice by seed (rows) and test image (columns); NaN where there is no score."""
+    images = images.assign(key=images["data"] + "/" + images["image"])
+    return {
+        str(label): part.pivot_table(index="seed", columns="key", values="dice", dropna=False)
+        for label, part in images.groupby("model", sort=True)
+        if part["dice"].notna().any()
+    }
+
+
+def means(x: Array, image_weights: Array, seed_weights: Array) -> Array:
+    """Weighted mean over seeds of the weighted mean over images, for each of B weightings.
+
+    ``x`` (seeds, images) with NaN for no score; weights (B, images) and (B, seeds). Returns (B,).
+    """
+    defined = np.isfinite(x)
+    total = image_weights @ np.where(defined, x, 0.0).T
+    count = image_weights @ defined.astype(float).T
+    per_seed = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    weight = seed_weights * (count > 0)
+    total, count = (weight * per_seed).sum(1), weight.sum(1)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def resample(grids: Sequence[Array]) -> Array:
+    """Bootstrap means (RESAMPLES, len(grids)) of grids over the same images.
+
+    All grids share the drawn images; grids with the same number of seeds share the drawn seeds.
+    """
+    images = grids[0].shape[1]
+    seeds = {n: _draws(np.random.default_rng([RNG, n]), n, RESAMPLES) for n in {g.shape[0] for g in grids}}
+    rng = np.random.default_rng(RNG)
+    out = np.empty((RESAMPLES, len(grids)))
+    for start in range(0, RESAMPLES, CHUNK):
+        rows = slice(start, start + CHUNK)
+        drawn = _draws(rng, images, CHUNK)
+        for k, grid in enumerate(grids):
+            out[rows, k] = means(grid, drawn, seeds[grid.shape[0]][rows])
+    return out
+
+
+def _draws(rng: np.random.Generator, n: int, size: int) -> Array:
+    """How often each of n things is drawn in n draws with replacement: (size, n)."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=size).astype(float)
+
+
+def two_sided_p(differences: Array) -> float:
+    """Bootstrap p of 'no difference'; rounded first, so that rounding noise is no evidence."""
+    d = np.round(differences[np.isfinite(differences)], 12)
+    one_sided = (min((d <= 0).sum(), (d >= 0).sum()) + 1) / (d.size + 1)
+    return float(min(1.0, 2 * one_sided))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: the i-th smallest of m times (m - i + 1), kept monotone, at most 1."""
+    values = np.asarray(p, float)
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected.tolist()
+
+
+def compare(grids: dict[str, pd.DataFrame], reference: str) -> list[Comparison]:
+    """Every other variant against ``reference``, in order of label, with Holm's correction over all."""
+    if reference not in grids:
+        return []
+    raw = [_pair(name, grids[name], grids[reference]) for name in sorted(grids) if name != reference]
+    tested = [c for c in raw if c.p is not None]
+    corrected = dict(zip((c.model for c in tested), holm([c.p or 0.0 for c in tested]), strict=True))
+    return [_judge(c, corrected.get(c.model)) for c in raw]
+
+
+def _pair(name: str, variant: pd.DataFrame, reference: pd.DataFrame) -> Comparison:
+    """Difference, interval and p of one variant; no verdict yet."""
+    seeds = variant.index.intersection(reference.index)
+    images = variant.columns.intersection(reference.columns)
+    ours, theirs = (g.loc[seeds, images].to_numpy(float) for g in (variant, reference))
+    scored = np.isfinite(ours).any(0), np.isfinite(theirs).any(0)
+    n_seeds, n_images = len(seeds), int(min(scored[0].sum(), scored[1].sum()))
+    found = Comparison(name, n_seeds, n_images)
+    if n_seeds == 0 or n_images == 0:
+        return replace(found, note="no seed or no test image in common with the reference")
+    ours, theirs = (x[:, scored[0] | scored[1]] for x in (ours, theirs))
+    one = np.ones((1, ours.shape[1]))
+    own = [float((means(a, one, e) - means(b, one, e))[0]) for a, b, e in _seed_by_seed(ours, theirs)]
+    whole = float((means(ours, one, np.ones((1, n_seeds))) - means(theirs, one, np.ones((1, n_seeds))))[0])
+    found = replace(found, difference=whole, agree=sum(np.sign(d) == np.sign(whole) for d in own))
+    if n_images < MIN_IMAGES:
+        return replace(found, note=f"{n_images} test images in common, {MIN_IMAGES} are the least")
+    resampled = resample([ours, theirs])
+    differences = resampled[:, 0] - resampled[:, 1]
+    low, high = np.nanpercentile(differences, [100 * ALPHA / 2, 100 - 100 * ALPHA / 2])
+    return replace(found, low=float(low), high=float(high), p=two_sided_p(differences))
+
+
+def _seed_by_seed(ours: Array, theirs: Array) -> list[tuple[Array, Array, Array]]:
+    return [(ours[[s]], theirs[[s]], np.ones((1, 1))) for s in range(len(ours))]
+
+
+def _judge(c: Comparison, p_holm: float | None) -> Comparison:
+    """The verdict, by the rules at the top of this module."""
+    if p_holm is None or c.difference is None:
+        return c
+    c = replace(c, p_holm=p_holm)
+    if c.seeds < 2:
+        note = "one seed in common: seed-to-seed variation is not covered"
+        return replace(c, verdict="not enough data" if p_holm < ALPHA else "indistinguishable", note=note)
+    if p_holm >= ALPHA:
+        return replace(c, verdict="indistinguishable")
+    return replace(c, verdict="better" if (c.difference or 0.0) > 0 else "worse")
+
+
+def first_chances(grids: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """Share of resamples in which each variant has the highest mean Dice (ties are split evenly).
+
+    Over the images all variants have, each variant with its own seeds; empty where no image is common.
+    """
+    if not grids:
+        return {}
+    common = None
+    for grid in grids.values():
+        common = grid.columns if common is None else common.intersection(grid.columns)
+    if common is None or len(common) == 0:
+        return {}
+    scores = resample([g[common].to_numpy(float) for g in grids.values()])
+    scores = np.round(np.where(np.isfinite(scores), scores, -1.0), 12)
+    first = scores == scores.max(axis=1, keepdims=True)
+    shares = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
+    return dict(zip(grids, shares.tolist(), strict=True))
+
+
+def summarise(tables: Tables) -> pd.DataFrame:
+    """One row per label: mean and SD (n - 1; NaN for one seed) of the scores, medians of the costs.
+
+    Finished variants first, from the highest mean Dice down; labels where every trial failed come last.
+    """
+    done, trials = tables.done, tables.trials
+    costs = MEASURED + TIMED
+    rows = []
+    for label in sorted(set(trials["model"].dropna())):
+        part = done[done["model"] == label]
+        row = {
+            "model": label,
+            "seeds": int(part["seed"].nunique()),
+            "failed": int((trials["model"] == label).sum() - len(part)),
+            "dice": part["dice"].mean(),
+            "dice_sd": part["dice"].std(),
+            "iou": part["iou"].mean(),
+            "iou_sd": part["iou"].std(),
+        }
+        for name in costs:
+            values = part[name].dropna().astype(float)
+            row |= {name: values.median() if len(values) else np.nan}
+            row |= {f"{name}_mean": values.mean(), f"{name}_sd": values.std()}
+        rows.append(row)
+    columns = ["model", "seeds", "failed", "dice", "dice_sd", "iou", "iou_sd"]
+    columns += [name + end for name in costs for end in ("", "_mean", "_sd")]
+    frame = pd.DataFrame(rows, columns=pd.Index(columns))
+    return frame.sort_values("dice", ascending=False, kind="stable", na_position="last", ignore_index=True)

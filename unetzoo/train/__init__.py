@@ -1,0 +1,1 @@
+"""Losses, schedule, the loop, and weights on disk."""

@@ -1,0 +1,74 @@
+"""Weights on disk: safetensors, with what is needed to build the model again in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from unetzoo.errors import UnetzooError
+from unetzoo.registry import ModelConfig
+
+FILE_NAME = "model.safetensors"
+
+
+def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
+    """Write a model made by `create_model` to ``path`` (a ``.safetensors`` file, or a folder to put one in).
+
+    ``extra`` (JSON values, such as the normalisation) goes into the header. All or nothing is written.
+    Raises `UnetzooError` on a model that does not come from the registry.
+    """
+    config = getattr(model, "unetzoo_config", None)
+    if not isinstance(config, ModelConfig):
+        raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be built again")
+    path = _file(Path(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"unetzoo": json.dumps({"model": config.model_dump(mode="json"), **extra})}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        safetensors.torch.save_model(model, temporary, metadata=header)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_model(path: Path | str) -> nn.Module:
+    """The model that `save_model` or a trial wrote, on the CPU and in eval mode.
+
+    ``path`` is the ``.safetensors`` file or its folder. Raises `UnetzooError` where it is not one of ours, or
+    where its name is not registered (import the file that registers it first).
+    """
+    path = _file(Path(path))
+    config = read_header(path)["model"]
+    model = config.build()
+    try:
+        safetensors.torch.load_model(model, path)
+    except (RuntimeError, SafetensorError) as error:
+        raise UnetzooError(f"{path}: does not fit model {config.name!r}: {str(error).splitlines()[0]}") from None
+    return model.eval()
+
+
+def read_header(path: Path | str) -> dict[str, Any]:
+    """What stands beside the weights: ``model`` (a `ModelConfig`) and what else was saved."""
+    path = _file(Path(path))
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["unetzoo"])
+        return {**header, "model": ModelConfig.from_mapping(header["model"], str(path))}
+    except FileNotFoundError:
+        raise UnetzooError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UnetzooError(f"{path}: not a model saved by unetzoo ({type(error).__name__}: {error})") from None
+
+
+def _file(path: Path) -> Path:
+    return path / FILE_NAME if path.is_dir() or not path.suffix else path

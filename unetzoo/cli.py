@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from unetzoo.errors import UnetzooError
 from unetzoo.registry import entries, list_models, model_info, resolve_model
+from unetzoo.toml import parse_settings
 
 app = typer.Typer(
     help="Which U-Net should I use, and what does it cost me?",
@@ -48,7 +49,12 @@ def list_command(
         raise UnetzooError(f"no model matches {pattern!r}; 'unetzoo list' names all {len(known)}")
     if as_json:
         facts = [
-            {"name": e.name, "note": e.note, "paper": e.paper.model_dump() if e.paper else None, "diff": e.diff}
+            {
+                "name": e.name,
+                "note": e.note,
+                "paper": e.paper.model_dump() if e.paper else None,
+                "diff": e.diff,
+            }
             for e in rows
         ]
         print(json.dumps(facts, indent=1))
@@ -92,7 +98,12 @@ def show_command(
     options = Table("option", "value", "in unet" if entry.spec else "default", box=None, header_style="bold")
     for option, value in config.options.items():
         differs = base.get(option) != value
-        options.add_row(option, escape(repr(value)), escape(repr(base.get(option))) if differs else "", style="yellow" if differs else None)
+        options.add_row(
+            option,
+            escape(repr(value)),
+            escape(repr(base.get(option))) if differs else "",
+            style="yellow" if differs else None,
+        )
     out.print(options)
 
     table = Table("stage", "output (C, H, W)", "parameters", "MACs", box=None, header_style="bold")
@@ -107,15 +118,32 @@ def show_command(
 
 @app.command("bench")
 def bench_command(
-    suite_file: Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/.")] = None,
-    models: Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")] = None,
+    suite_file: Annotated[
+        Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/."),
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")
+    ] = None,
     settings: Settings = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")] = None,
-    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials side by side; the cores are shared out among them.")] = 1,
-    imports: Annotated[list[str] | None, typer.Option("--import", metavar="FILE.py", help="A file or module that registers your models; may be given again.")] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="FILE.py",
+            help="A file or module that registers your models; may be given again.",
+        ),
+    ] = None,
     retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
 ) -> None:
     """Train and measure models on one data set under one protocol, and write the report.
@@ -143,13 +171,13 @@ def bench_command(
         imports=imports or [],
     )
     folder = folder or Path("runs") / suite.name
-    interrupted = False
+    outcome = None
     try:
         with LiveWatcher(out) as watcher:
             outcome = run_suite(suite, folder, jobs=jobs, retry_failed=retry == "failed", watcher=watcher)
     except KeyboardInterrupt:
-        interrupted = True
-    if interrupted:
+        pass
+    if outcome is None:
         done = len(list((folder / "records").glob("*.json")))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command goes on from there")
         raise typer.Exit(130)
@@ -164,7 +192,9 @@ def bench_command(
 
 
 @app.command("report")
-def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/.")]) -> None:
+def report_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/.")],
+) -> None:
     """Write the report again from the records of a folder.
 
     Example: [bold]unetzoo report runs/quick[/]
@@ -172,24 +202,6 @@ def report_command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder)}", soft_wrap=True, highlight=False)
-
-
-def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """``["width=16", "up=bilinear"]`` to options: a TOML value where it is one, else a plain string."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    changes = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key.strip():
-            raise UnetzooError(f"--set {setting!r}: expected OPTION=VALUE, such as width=16")
-        try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            changes[key.strip()] = value.strip()
-    return changes
 
 
 def main() -> None:

@@ -110,7 +110,12 @@ def register_model(
 ) -> UNetSpec: ...
 @overload
 def register_model(
-    name: str, spec: None = None, *, paper: Paper | None = None, note: str = "", deviations: tuple[str, ...] = ()
+    name: str,
+    spec: None = None,
+    *,
+    paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
 ) -> Callable[[F], F]: ...
 
 

@@ -37,7 +37,10 @@ class UNetSpec(Strict):
         "concat", description="how an encoder map meets the upsampled one"
     )
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropout after the second convolution of the encoder's two coarsest levels"
+        0.0,
+        ge=0,
+        lt=1,
+        description="dropout after the second convolution of the encoder's two coarsest levels",
     )
     init: Literal["torch", "he_normal"] = Field(
         "torch", description="initial weights: torch's own, or N(0, sqrt(2 / fan-in)) as in 2015"
@@ -56,16 +59,14 @@ class UNetSpec(Strict):
         from unetzoo.nn import blocks, decoders, encoders, sizes, skips, unet
 
         parts = _parts()
-        conv = partial(
-            nn.Conv2d, kernel_size=3, padding=1 if self.padding == "same" else 0, bias=self.norm == "none"
-        )
+        conv = partial(nn.Conv2d, kernel_size=3, padding=1 if self.padding == "same" else 0, bias=self.norm == "none")
         act = partial(nn.ReLU, inplace=True)
         layer = partial(blocks.ConvNormAct, conv=conv, norm=parts["norm"][self.norm], act=act)
         block = partial(blocks.DoubleConv, layer=layer)
         up = parts["up"][self.up]
         if self.up_act:
             up = partial(blocks.Then, up, act)
-        by_level = [block] * self.depth
+        by_level: list[blocks.Part] = [block] * self.depth
         if self.dropout:
             dropped = partial(blocks.Then, block, partial(nn.Dropout, self.dropout))
             by_level[-2:] = [dropped, dropped]

@@ -25,39 +25,63 @@ from unetzoo.errors import UnetzooError
 LOG_TAIL_LINES = 30
 
 
+@dataclass(frozen=True)
+class Where:
+    """Folders of a suite's output, the trials that run side by side, and the CPU threads each may use."""
+
+    out: Path
+    jobs: int = 1
+
+    @property
+    def threads(self) -> int:
+        return max(1, (os.cpu_count() or 1) // self.jobs)
+
+    @property
+    def records(self) -> Path:
+        return self.out / "records"
+
+    def record(self, trial: Trial) -> Path:
+        return self.records / f"{trial.stem}.json"
+
+    def folder(self, trial: Trial) -> Path:
+        """Where a trial's log and weights go."""
+        return self.out / "trials" / trial.stem
+
+    def log(self, trial: Trial) -> Path:
+        return self.folder(trial) / "log.txt"
+
+
 @dataclass
 class Job:
     """A trial on its way: message by message until ``status`` is known."""
 
     trial: Trial
     blank: Record
-    log: Path
     status: Status | None = None
     reason: str | None = None
     last: dict[str, Any] = field(default_factory=dict)
 
 
-def run_jobs(
-    suite: Suite, jobs: list[Job], out: Path, workers: int, threads: int, on_change: Callable[[Job], None]
-) -> Iterator[Job]:
-    """Run every job in a process of its own, ``workers`` at a time; yield each as it ends.
+def run_jobs(suite: Suite, jobs: list[Job], where: Where, on_change: Callable[[Job], None]) -> Iterator[Job]:
+    """Run every job in a process of its own, ``where.jobs`` at a time; yield each as it ends.
 
     Closing the iterator (Ctrl-C does) terminates the trials that are under way.
     """
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
+    # Threads of a busy machine that spin while they wait for each other can make a step ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["unetzoo.bench.trial"])
+    else:
+        context = multiprocessing.get_context("spawn")
     waiting, running = list(reversed(jobs)), dict[Any, tuple[Job, Any]]()
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
+            while waiting and len(running) < where.jobs:
                 job = waiting.pop()
                 ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(
-                    target=_trial_process, args=(suite, job.trial, job.blank, out, threads, job.log, theirs)
-                )
-                process.start()  # type: ignore[attr-defined]
+                process = context.Process(target=_trial_process, args=(suite, job.trial, job.blank, where, theirs))
+                process.start()
                 theirs.close()
                 running[ours] = (job, process)
                 on_change(job)
@@ -99,16 +123,13 @@ def tail(log: Path) -> str:
         return ""
 
 
-def _trial_process(
-    suite: Suite, trial: Trial, blank: Record, out: Path, threads: int, log: Path, connection: Connection
-) -> None:
+def _trial_process(suite: Suite, trial: Trial, blank: Record, where: Where, connection: Connection) -> None:
     """The fresh process: runs the trial, writes its record if all went well, and says how it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to handle
     threading.Thread(target=_die_with_harness, daemon=True).start()
-    _redirect_output(log)
-    from unetzoo.bench.trial import Where, run_trial
+    _redirect_output(where.log(trial))
+    from unetzoo.bench.trial import run_trial
 
-    where = Where(out, threads)
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
         import_plugins(suite.imports)
@@ -135,7 +156,11 @@ def classify(error: BaseException) -> tuple[Status, str]:
     text = f"{type(error).__name__}: {lines[0]}" if lines[0] else type(error).__name__
     if isinstance(error, NonFiniteLossError):
         return "nan", lines[0]
-    out_of_memory = ("can't allocate memory", "not enough memory", "out of memory")  # torch's CPU and MPS allocators
+    out_of_memory = (
+        "can't allocate memory",
+        "not enough memory",
+        "out of memory",
+    )  # torch's CPU and MPS allocators
     if isinstance(error, MemoryError | OutOfMemoryError) or any(w in str(error).lower() for w in out_of_memory):
         return "oom", text
     return "crashed", lines[0] if isinstance(error, UnetzooError) else text

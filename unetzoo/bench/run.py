@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.bench.local import Job, run_jobs, tail
+from unetzoo.bench.local import Job, Where, run_jobs, tail
 from unetzoo.bench.record import ModelFacts, Record, Status, read_record, write_atomic
 from unetzoo.bench.suite import Suite, Trial, expand, import_plugins
 from unetzoo.data.base import SegmentationDataset
@@ -53,12 +52,12 @@ def run_suite(
     import_plugins(suite.imports)
     dataset = suite.data.open()
     trials = expand(suite, dataset)
-    paths = {trial.id: out / "records" / f"{trial.stem}.json" for trial in trials}
-    _check_writable(out / "records")
+    where = Where(out, jobs)
+    _check_writable(where.records)
     statuses: dict[str, Status] = {}
     todo = []
     for trial in trials:
-        path = paths[trial.id]
+        path = where.record(trial)
         status = read_record(path).status if path.exists() else None
         if status is None or (retry_failed and status != "ok"):
             todo.append(trial)
@@ -67,12 +66,11 @@ def run_suite(
 
     reused = len(statuses)
     watcher.start(todo, reused)
-    started = [Job(t, _blank(suite, t, dataset), out / "trials" / t.stem / "log.txt") for t in todo]
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    for job in run_jobs(suite, started, out, jobs, threads, watcher.change):
-        path = paths[job.trial.id]
+    started = [Job(trial, _blank(suite, trial, dataset)) for trial in todo]
+    for job in run_jobs(suite, started, where, watcher.change):
+        path = where.record(job.trial)
         if job.status != "ok":
-            failure = {"status": job.status, "reason": job.reason, "log_tail": tail(job.log)}
+            failure = {"status": job.status, "reason": job.reason, "log_tail": tail(where.log(job.trial))}
             write_atomic(path, job.blank.model_copy(update=failure).to_json())
         assert job.status is not None
         statuses[path.name] = job.status
@@ -111,5 +109,3 @@ def _check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot be written: {error.strerror}") from None
-
-

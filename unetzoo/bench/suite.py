@@ -16,12 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.registry import ModelConfig, model_info, resolve_model
+from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PROTOCOL = 1  # raised whenever the same trial would give another result
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
@@ -136,13 +132,11 @@ class Trial(Strict):
 def read_suite(path: Path) -> Suite:
     """Read and check a suite file. Raises `UnetzooError` naming file, table, key, value and what is allowed."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = parse_toml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UnetzooError(f"{path}: is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UnetzooError(f"{path}: not valid TOML: {error}") from None
     suite = Suite.from_mapping({"name": path.stem, **data}, str(path))
     here = path.parent
     changes: dict[str, Any] = {"imports": [str(here / i) if i.endswith(".py") else i for i in suite.imports]}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from unetzoo.bench import samples
-from unetzoo.bench.record import Cost, Curves, Record, Result
+from unetzoo.bench.local import Where
+from unetzoo.bench.record import Cost, Curves, Record, Result, Sample
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops, check_masks, evaluation_items
@@ -25,29 +25,11 @@ from unetzoo.measure.memory import PeakMemory
 from unetzoo.metrics.overlap import dice, iou
 from unetzoo.nn.sizes import SameSize
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
-from unetzoo.train.loop import Trained, evaluate, mean_foreground, supervised_loss, train
+from unetzoo.train.loop import History, evaluate, mean_foreground, supervised_loss, train
 from unetzoo.train.weights import save_model
 
 SAMPLES = 3
 Send = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Where:
-    """Folders of a suite's output, and the CPU threads a trial may use."""
-
-    out: Path
-    threads: int
-
-    @property
-    def records(self) -> Path:
-        return self.out / "records"
-
-    def record(self, trial: Trial) -> Path:
-        return self.records / f"{trial.stem}.json"
-
-    def folder(self, trial: Trial) -> Path:
-        return self.out / "trials" / trial.stem
 
 
 def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Send) -> Record:
@@ -77,7 +59,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Sen
     send({"phase": "measure"})
     cost = measure_cost(fabric, trial, dataset.info, device, precision)
 
-    done, result, drawn = fabric.launch(_train_and_test, trial, dataset, where, send)
+    done, result, drawn = fabric.launch(partial(_train_and_test, trial=trial, dataset=dataset, where=where, send=send))
     cost = cost.model_copy(
         update={
             "train_seconds": round(done.seconds, 3),
@@ -92,7 +74,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Sen
             "curves": Curves(train=done.train_curve, val=done.val_curve),
             "cost": cost,
             "samples": drawn,
-            "environment": environment(device, precision),
+            "environment": {**environment(device, precision), "jobs": where.jobs},
         }
     )
 
@@ -167,7 +149,7 @@ def _wake_up(fabric: Fabric, layout: torch.memory_format) -> None:
 
 def _train_and_test(
     fabric: Fabric, trial: Trial, dataset: SegmentationDataset, where: Where, send: Send
-) -> tuple[Trained, Result, list[Any]]:
+) -> tuple[History, Result, list[Sample]]:
     """What every process of a (possibly distributed) trial runs; the first one writes."""
     recipe, info = trial.train, dataset.info
     torch.manual_seed(trial.seed)
@@ -183,7 +165,7 @@ def _train_and_test(
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     predictions: dict[str, Tensor] = {}
     shown = set(_spread(dataset.splits["test"], SAMPLES))
-    model = fabric.setup_module(SameSize(done.network, info.classes), move_to_device=True)
+    model = fabric.setup_module(SameSize(network, info.classes))
     _, matrices = evaluate(
         model,
         evaluation_items(dataset, "test", normalization),
@@ -191,16 +173,15 @@ def _train_and_test(
         layout,
         keep=lambda key, prediction: predictions.update({key: prediction}) if key in shown else None,
     )
-    drawn: list[Any] = []
+    drawn: list[Sample] = []
     if fabric.global_rank == 0:
         drawn = [samples.draw(dataset, key, predictions[key], where.records) for key in sorted(predictions)]
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
-        save_model(done.network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
-    result = score(matrices, info, done)
-    return Trained(nn.Identity(), **{k: v for k, v in vars(done).items() if k != "network"}), result, drawn
+        save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+    return done, score(matrices, info, done), drawn
 
 
-def score(matrices: dict[str, Tensor], info: DatasetInfo, done: Trained) -> Result:
+def score(matrices: dict[str, Tensor], info: DatasetInfo, done: History) -> Result:
     """Everything said of the test set, from one confusion matrix (K, K) an image."""
     stacked = torch.stack(list(matrices.values()))
     scores = {"dice": dice(stacked), "iou": iou(stacked)}

@@ -91,7 +91,10 @@ class SegmentationDataset(ABC):
             if not self.splits.get(split):
                 raise UnetzooError(f"data set {self.info.name!r}: the {split} split is empty")
             for key in self.splits[split]:
-                for mark, what in ((f"key {key}", "the same key"), (self.content_digest(key), "the same content")):
+                for mark, what in (
+                    (f"key {key}", "the same key"),
+                    (self.content_digest(key), "the same content"),
+                ):
                     other, other_key = where.setdefault(mark, (split, key))
                     if other != split:
                         raise UnetzooError(

@@ -70,7 +70,9 @@ class Folder(SegmentationDataset):
                 )
             values |= here
             if bad := _unexpected(values):
-                raise UnetzooError(f"{mask_path}: values {sorted(here)} do not fit the other masks' {sorted(values - here)}")
+                raise UnetzooError(
+                    f"{mask_path}: values {sorted(here)} do not fit the other masks' {sorted(values - here)}"
+                )
             digests[key] = array_digest(image, mask)
         if values <= {0}:
             raise UnetzooError(f"{next(iter(self._pairs.values()))[1].parent}: every mask is empty (value 0 only)")
@@ -100,7 +102,9 @@ def _splits(root: Path, keys: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     by_hash = sorted(keys, key=lambda key: hashlib.sha256(key.encode()).hexdigest())
     if not given:
         if len(keys) < 3:
-            raise UnetzooError(f"{root}: {len(keys)} pairs cannot be split into train, val and test; at least 3 are needed")
+            raise UnetzooError(
+                f"{root}: {len(keys)} pairs cannot be split into train, val and test; at least 3 are needed"
+            )
         held = max(1, round(0.15 * len(keys)))
         parts = {"val": by_hash[:held], "test": by_hash[held : 2 * held], "train": by_hash[2 * held :]}
         return {split: tuple(sorted(parts[split])) for split in SPLITS}

@@ -19,8 +19,14 @@ Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
 class GeneratedDataset(SegmentationDataset):
     """Images (1, size, size) with instance labels, drawn one by one as a function of (seed, key)."""
 
-    def __init__(self, info: DatasetInfo, draw: Draw, version: int, counts: dict[str, int], size: int, seed: int) -> None:
-        for name, value, least in (("size", size, 48), ("seed", seed, 0), *((f"n_{k}", v, 1) for k, v in counts.items())):
+    def __init__(
+        self, info: DatasetInfo, draw: Draw, version: int, counts: dict[str, int], size: int, seed: int
+    ) -> None:
+        for name, value, least in (
+            ("size", size, 48),
+            ("seed", seed, 0),
+            *((f"n_{k}", v, 1) for k, v in counts.items()),
+        ):
             if not isinstance(value, int) or value < least:
                 raise UnetzooError(f"data set {info.name!r}: {name} = {value!r} must be a whole number >= {least}")
         self.info = info

@@ -84,7 +84,9 @@ def _read_slices(root: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     for key in keys:
         image, mask = images[key], masks[key]
         if image.ndim != 2 or image.dtype != np.uint8 or image.shape != mask.shape:
-            raise UnetzooError(f"{root}: slice {key}: 8-bit grey of equal size expected, got {image.shape} {mask.shape}")
+            raise UnetzooError(
+                f"{root}: slice {key}: 8-bit grey of equal size expected, got {image.shape} {mask.shape}"
+            )
         if strange := sorted(set(np.unique(mask).tolist()) - {0, 255}):
             raise UnetzooError(f"{root}: slice {key}: mask values must be 0 and 255, found {strange[:5]}")
     return images, masks, keys

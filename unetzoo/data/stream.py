@@ -59,7 +59,9 @@ class TrainingCrops(Dataset[tuple[Tensor, Tensor]]):
         return self.normalization(image.as_subclass(Tensor)), mask.as_subclass(Tensor).contiguous()
 
 
-def evaluation_items(dataset: SegmentationDataset, split: str, normalization: Normalization) -> dict[str, tuple[Tensor, Tensor]]:
+def evaluation_items(
+    dataset: SegmentationDataset, split: str, normalization: Normalization
+) -> dict[str, tuple[Tensor, Tensor]]:
     """key -> whole image (C, H, W), normalised, and its mask (H, W)."""
     items = {}
     for key in dataset.splits[split]:

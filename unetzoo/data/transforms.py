@@ -19,7 +19,7 @@ class RandomRightAngle(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         turned = torch.rot90(inpt.as_subclass(Tensor), params["quarters"], dims=(-2, -1))
-        return tv_tensors.wrap(turned, like=inpt)
+        return tv_tensors.wrap(turned, like=inpt)  # pyright: ignore[reportCallIssue]
 
 
 class RandomIntensity(v2.Transform):
@@ -38,7 +38,7 @@ class RandomIntensity(v2.Transform):
             return inpt
         pixels = inpt.as_subclass(Tensor)
         mean = pixels.mean()
-        return tv_tensors.wrap(params["gain"] * (pixels - mean) + mean + params["offset"], like=inpt)
+        return tv_tensors.wrap(params["gain"] * (pixels - mean) + mean + params["offset"], like=inpt)  # pyright: ignore[reportCallIssue]
 
 
 def training_transform(crop: int) -> v2.Transform:

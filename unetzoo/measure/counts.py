@@ -83,7 +83,9 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
-def _keep_shape(shapes: dict[str, tuple[int, ...]], name: str, _module: object, _inputs: object, output: object) -> None:
+def _keep_shape(
+    shapes: dict[str, tuple[int, ...]], name: str, _module: object, _inputs: object, output: object
+) -> None:
     shapes[name] = _shape(output)
 
 

@@ -47,9 +47,7 @@ class InterpolateUp(nn.Module):
         self.align_corners = False if mode == "bilinear" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(
-            self.project(x), scale_factor=2.0, mode=self.mode, align_corners=self.align_corners
-        )
+        return F.interpolate(self.project(x), scale_factor=2.0, mode=self.mode, align_corners=self.align_corners)
 
 
 class PixelShuffleUp(nn.Sequential):

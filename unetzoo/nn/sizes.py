@@ -94,8 +94,8 @@ class SameSize(nn.Module):
             top, left = extra_h // 2, extra_w // 2
             x = mirror_pad(x, top, extra_h - top, left, extra_w - left)
             top, left = ((sizes.output(n + e) or 0) - n for n, e in ((h, extra_h), (w, extra_w)))
-        forward_all = getattr(self.network, "forward_all", None)
-        first, *others = forward_all(x) if callable(forward_all) else [self.network(x)]
+        forward_all = getattr(self.network, "forward_all", lambda image: [self.network(image)])
+        first, *others = forward_all(x)
         if isinstance(sizes, ValidSizes):
             first = first[..., top // 2 : top // 2 + h, left // 2 : left // 2 + w]
         wanted = (x.shape[0], self.num_classes, h, w)

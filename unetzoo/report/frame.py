@@ -152,9 +152,7 @@ def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     return frame
 
 
-def _trials(
-    records: list[Record], unreadable: list[tuple[str, str]], classes: dict[str, str]
-) -> pd.DataFrame:
+def _trials(records: list[Record], unreadable: list[tuple[str, str]], classes: dict[str, str]) -> pd.DataFrame:
     scores = [f"{metric}_{column}" for metric in ("dice", "iou") for column in classes.values()]
     head = ["model", "name", "seed", "status", "dice", "iou", *scores, "val_dice", "best_step"]
     rows = [_trial_row(r, classes) for r in records]
@@ -190,10 +188,7 @@ def _trial_row(record: Record, classes: dict[str, str]) -> dict[str, Any]:
 def _image_rows(record: Record) -> list[dict[str, Any]]:
     who = {"id": record.id, "model": label_of(record), "seed": seed_of(record), "data": data_of(record)}
     keys = sorted(record.result.per_image) if record.result else []
-    return [
-        {**who, "image": k, "dice": image_score(record, k), "iou": image_score(record, k, "iou")}
-        for k in keys
-    ]
+    return [{**who, "image": k, "dice": image_score(record, k), "iou": image_score(record, k, "iou")} for k in keys]
 
 
 def _class_rows(record: Record) -> list[dict[str, Any]]:

@@ -224,19 +224,19 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
     top = scored[0]
     chance = "" if top["first"] is None else f" and ranks first in {100 * top['first']:.0f} % of resamples"
     said.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")
-    fit = [
-        r
-        for r in scored
-        if r is base or (r["versus"] and r["versus"].verdict in ("better", "indistinguishable"))
-    ]
+    fit = [base, *(r for r in scored if r["versus"] and r["versus"].verdict == "indistinguishable")]
+    better = [r for r in scored if r["versus"] and r["versus"].verdict == "better"]
+    said += _cheapest(better, "that score higher") + _cheapest(fit + better, "not shown to score lower")
+    return said
+
+
+def _cheapest(rows: list[dict[str, Any]], which: str) -> list[str]:
     wins: dict[str, list[str]] = {}
     for cost, title in COSTS.items():
-        if known := [r for r in fit if not pd.isna(r[cost])]:
+        if known := [r for r in rows if not pd.isna(r[cost])]:
             wins.setdefault(min(known, key=lambda r: r[cost])["model"], []).append(title)
-    if wins:
-        cheapest = "; ".join(f"{model} ({', '.join(titles)})" for model, titles in wins.items())
-        said.append(f"Cheapest of those not shown to score lower: {cheapest}.")
-    return said
+    cheapest = "; ".join(f"{model} ({', '.join(titles)})" for model, titles in wins.items())
+    return [f"Cheapest of those {which}: {cheapest}."] if wins else []
 
 
 def _versus(judged: list[dict[str, Any]], base: dict[str, Any], way: str) -> list[str]:
@@ -267,6 +267,8 @@ def warnings_of(t: Tables) -> list[str]:
     ):
         if (n := len(distinct(t.records, get))) > 1:
             said.append(f"{n} different {title} are mixed here; comparisons are only sound within one.")
+    if "unet" in set(t.trials["model"]) - set(t.done["model"]):
+        said.append("No trial of unet finished, so another variant is the reference.")
     if len({len(seeds) for _, seeds in t.done.groupby("model")["seed"]}) > 1:
         said.append("The variants have different numbers of finished seeds; see the failures.")
     if t.done.duplicated(["model", "seed"]).any():
@@ -275,9 +277,7 @@ def warnings_of(t: Tables) -> list[str]:
     for score, names in same.items():
         if len(names) > 1:
             together = listed(sorted(map(str, names)))
-            said.append(
-                f"{together} share a test Dice of {score:.6f}: constant predictions, or one network twice?"
-            )
+            said.append(f"{together} share a test Dice of {score:.6f}: constant predictions, or one network twice?")
     return said
 
 
@@ -304,10 +304,7 @@ def variants(records: list[Record]) -> list[dict[str, Any]]:
     return [
         {
             "model": label,
-            "diff": [
-                {"option": k, "base": words(old), "here": words(new)}
-                for k, (old, new) in r.model.diff.items()
-            ],
+            "diff": [{"option": k, "base": words(old), "here": words(new)} for k, (old, new) in r.model.diff.items()],
             "title": words(r.model.paper.get("title") or "no paper named"),
             "by": ", ".join(words(r.model.paper[k]) for k in ("authors", "year") if r.model.paper.get(k)),
             "more": {
@@ -328,9 +325,7 @@ def per_class(t: Tables) -> list[dict[str, Any]]:
     order = {name: k for k, name in enumerate(t.classes)}
     images = t.images.groupby("model")["image"].count()
     rows = grouped.to_dict("records")
-    rows.sort(
-        key=lambda r: (order.get(r["class"], 0), -(r["dice"] if r["dice"] == r["dice"] else -1), r["model"])
-    )
+    rows.sort(key=lambda r: (order.get(r["class"], 0), -(r["dice"] if r["dice"] == r["dice"] else -1), r["model"]))
     return [r | {"images": int(images.get(r["model"], 0))} for r in rows]
 
 
@@ -362,7 +357,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
         ("Data digest", distinct(records, lambda r: dig(r.trial, "data", "digest"))),
         ("Classes", distinct(records, classes)),
         ("Splits", distinct(records, splits)),
-        ("Seeds", distinct(sorted(records, key=seed_of), lambda r: str(seed_of(r)))),
+        ("Seeds", [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
         ("Training", distinct(records, lambda r: fields(r.trial.get("train")))),
         ("Measuring", distinct(records, lambda r: fields(r.trial.get("measure")))),
         (
@@ -373,9 +368,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
             "Latency",
             distinct(
                 records,
-                lambda r: cost(
-                    r, "{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)"
-                ),
+                lambda r: cost(r, "{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)"),
             ),
         ),
         ("MACs", distinct(records, lambda r: cost(r, "one forward pass at {c.shape} (N, C, H, W)"))),

@@ -44,7 +44,7 @@ VERDICT_COLOURS = {
     "not enough data": "#b5b5b5",
 }
 MIB = 2**20
-POINTS_AS_VECTORS = 600  # more points than this are drawn as pixels inside the SVG
+DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
 
 
 class Look(NamedTuple):
@@ -65,9 +65,9 @@ def looks(labels: Sequence[str], reference: str | None) -> dict[str, Look]:
 
 
 def short(text: str, n: int = 26) -> str:
-    """One printable line of at most n characters."""
+    """One printable line of at most n characters; what goes is in the middle, for names differ at the end."""
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text).split())
-    return line if len(line) <= n else line[: n - 1] + "…"
+    return line if len(line) <= n else f"{line[: n - n // 2 - 1]}…{line[len(line) - n // 2 :]}"
 
 
 def save(figure: Figure, dpi: int = 130) -> tuple[bytes, bytes]:
@@ -196,6 +196,7 @@ def dice_distribution(images: pd.DataFrame, look: dict[str, Look]) -> Figure | N
         return None
     order = images.groupby("model")["dice"].mean().sort_values(ascending=False, kind="stable").index.tolist()
     seeds = sorted(set(images["seed"]))
+    dense = len(images) > DENSE
     figure = canvas(7.4, 1.3 + 0.52 * len(order))
     ax = figure.subplots()
     for row, name in enumerate(order):
@@ -212,10 +213,10 @@ def dice_distribution(images: pd.DataFrame, look: dict[str, Look]) -> Figure | N
                 s=14,
                 marker="o^sDvPX"[k % 7],
                 color=colour,
-                alpha=0.7,
+                alpha=0.25 if dense else 0.7,
                 linewidths=0,
                 zorder=3,
-                rasterized=len(images) > POINTS_AS_VECTORS,
+                rasterized=dense,
             )
     ax.set_yticks(range(len(order)), [short(n) for n in order])
     ax.set_ylim(len(order) - 0.4, -0.6)
@@ -229,21 +230,15 @@ def _legend_seeds(ax: Axes, seeds: list[int]) -> None:
     if len(seeds) > 7:
         return
     handles = [
-        Line2D(
-            [], [], linestyle="", marker="o^sDvPX"[k], color="#555555", markersize=4.5, label=f"seed {seed}"
-        )
+        Line2D([], [], linestyle="", marker="o^sDvPX"[k], color="#555555", markersize=4.5, label=f"seed {seed}")
         for k, seed in enumerate(seeds)
     ]
-    ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, handletextpad=0.1
-    )
+    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, handletextpad=0.1)
 
 
 def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
     """Training loss and validation Dice against the step: mean over seeds, band from lowest to highest."""
-    panels = [
-        (c, t) for c, t in (("loss", "training loss"), ("val_dice", "validation Dice")) if curves[c].any()
-    ]
+    panels = [(c, t) for c, t in (("loss", "training loss"), ("val_dice", "validation Dice")) if curves[c].any()]
     if not panels:
         return None
     names = sorted(set(curves["model"]), key=lambda n: (look[n].colour != "#111111", n))
@@ -258,10 +253,7 @@ def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | Non
             ax.plot(at, steps["mean"], color=colour, linestyle=look[name].line, marker=marker, linewidth=1.6)
             ax.fill_between(at, steps["min"], steps["max"], color=colour, alpha=0.13, linewidth=0)
         ax.set(title=title, xlabel="optimizer step")
-    shown = [
-        Line2D([], [], color=look[n].colour, linestyle=look[n].line, linewidth=2, label=short(n))
-        for n in names
-    ]
+    shown = [Line2D([], [], color=look[n].colour, linestyle=look[n].line, linewidth=2, label=short(n)) for n in names]
     figure.legend(handles=shown, loc="outside lower center", ncols=min(4, len(names)), frameon=False)
     return figure
 

@@ -43,7 +43,7 @@ def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> t
     if not keys:
         return None
     made = (b"", b"")
-    for side in (208, 128, 72):
+    for side in (208, 160, 128, 96, 72):
         with mpl.rc_context(RC):
             made = _grid(shown, keys, folder, side)
         if max(map(len, made)) < LIMIT:
@@ -54,7 +54,9 @@ def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> t
 def _grid(records: list[Record], keys: list[str], folder: Path, side: int) -> tuple[bytes, bytes]:
     columns = min(2 + len(records), COLUMNS)
     deep = -(-(2 + len(records)) // columns)  # rows of panels for one image
-    figure = canvas(1.62 * columns, 1.95 * deep * len(keys) + 0.5)
+    shapes = [s.shape for s in (_read(folder, r.samples[0].truth, side, mask=True) for r in records) if s is not None]
+    height, width = shapes[0] if shapes else (1, 1)
+    figure = canvas(1.62 * columns, (0.38 + 1.58 * min(2.0, height / width)) * deep * len(keys) + 0.5)
     axes = figure.subplots(deep * len(keys), columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -121,9 +123,7 @@ def _class_colours(record: Record) -> dict[int, RGB]:
     """Class index -> green; a single class gets the middle one."""
     indices = _foreground_indices(record)
     light, dark = (np.asarray(to_rgb(c)) for c in GREENS)
-    shades = [
-        (1 - s) * light + s * dark for s in (np.linspace(0, 1, len(indices)) if indices[1:] else [0.55])
-    ]
+    shades = [(1 - s) * light + s * dark for s in (np.linspace(0, 1, len(indices)) if indices[1:] else [0.55])]
     return {k: (float(c[0]), float(c[1]), float(c[2])) for k, c in zip(indices, shades, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""How sure can one be? Paired two-way bootstrap, Holm, verdicts, rank stability. numpy only, deterministic.
+"""How sure can one be? Paired two-way bootstrap, Holm, verdicts, rank stability; always the same draws.
 
 Conventions, and where they come from:
 
@@ -7,8 +7,11 @@ Conventions, and where they come from:
   seeds with replacement, the same draw for both sides, so the comparison is paired; where every score is
   defined this is the bootstrap of the per-image differences averaged over seeds. Images stand for the
   population to segment, seeds for training again; leaving either out gives intervals that are too narrow.
-  Drawing both is the "pigeonhole" bootstrap (Owen 2007, doi 10.1214/07-AOAS122), which errs to the wide
-  side in images; with two or three seeds the seed part still errs to the narrow side.
+  Drawing both is the "pigeonhole" bootstrap (Owen 2007, Ann. Appl. Stat. 1, 386-411).
+- Of n seeds or images n - 1 are drawn, which makes the variance of a resampled mean unbiased (Rao and Wu
+  1988, doi 10.1080/01621459.1988.10478591), and deviations from the observed difference are stretched by
+  `widening`. Without the two, three seeds of two equal variants gave a verdict in 12 to 16 % of simulations;
+  with them in 4 % (two seeds: 7 %).
 - An image without a score (0/0) leaves the mean of that side and not the other's, as in the table: a false
   alarm in an image where the reference rightly predicts nothing counts against the variant.
 - 95 % intervals are percentiles of the resampled differences, one comparison at a time (Christodoulou et
@@ -29,11 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import norm, t
 
 from unetzoo.report.frame import MEASURED, TIMED, Tables
 
@@ -99,21 +104,39 @@ def resample(grids: Sequence[Array]) -> Array:
 
     All grids share the drawn images; grids with the same number of seeds share the drawn seeds.
     """
-    images = grids[0].shape[1]
-    seeds = {n: _draws(np.random.default_rng([RNG, n]), n, RESAMPLES) for n in {g.shape[0] for g in grids}}
-    rng = np.random.default_rng(RNG)
     out = np.empty((RESAMPLES, len(grids)))
     for start in range(0, RESAMPLES, CHUNK):
         rows = slice(start, start + CHUNK)
-        drawn = _draws(rng, images, CHUNK)
+        drawn = draws("images", grids[0].shape[1])[rows].astype(float)
         for k, grid in enumerate(grids):
-            out[rows, k] = means(grid, drawn, seeds[grid.shape[0]][rows])
+            out[rows, k] = means(grid, drawn, draws("seeds", grid.shape[0])[rows].astype(float))
     return out
 
 
-def _draws(rng: np.random.Generator, n: int, size: int) -> Array:
-    """How often each of n things is drawn in n draws with replacement: (size, n)."""
-    return rng.multinomial(n, np.full(n, 1 / n), size=size).astype(float)
+@lru_cache(maxsize=8)
+def draws(what: Literal["images", "seeds"], n: int) -> npt.NDArray[np.uint16]:
+    """How often each of n things comes in n - 1 draws with replacement: (RESAMPLES, n), always the same."""
+    rng = np.random.default_rng([RNG, what == "seeds", n])
+    rows = (rng.multinomial(max(n - 1, 1), np.full(n, 1 / n), size=CHUNK) for _ in range(RESAMPLES // CHUNK))
+    return np.concatenate([part.astype(np.uint16) for part in rows])
+
+
+def widening(difference: Array) -> float:
+    """How much wider than the bootstrap's an interval from so few seeds and images must be, at least 1.
+
+    The ratio of Student's t to the normal quantile, with Satterthwaite's degrees of freedom for the variance
+    over seeds plus the variance over images of ``difference`` (seeds, images): 2.2 where three seeds make up
+    all of the noise, 1.04 where thirty images do.
+    """
+    scored = np.isfinite(difference)
+    difference = difference[scored.any(1)][:, scored.any(0)]
+    over = [np.nanmean(difference, axis) for axis in (0, 1)] if difference.size else []
+    parts = [(np.var(m, ddof=1) / len(m), len(m) - 1) for m in over if len(m) > 1]
+    total = sum(variance for variance, _ in parts)
+    if total < 1e-20:
+        return 1.0
+    freedom = total**2 / sum(variance**2 / n for variance, n in parts)
+    return float(t.ppf(1 - ALPHA / 2, freedom) / norm.ppf(1 - ALPHA / 2))
 
 
 def two_sided_p(differences: Array) -> float:
@@ -161,7 +184,7 @@ def _pair(name: str, variant: pd.DataFrame, reference: pd.DataFrame) -> Comparis
     if n_images < MIN_IMAGES:
         return replace(found, note=f"{n_images} test images in common, {MIN_IMAGES} are the least")
     resampled = resample([ours, theirs])
-    differences = resampled[:, 0] - resampled[:, 1]
+    differences = whole + widening(ours - theirs) * (resampled[:, 0] - resampled[:, 1] - whole)
     low, high = np.nanpercentile(differences, [100 * ALPHA / 2, 100 - 100 * ALPHA / 2])
     return replace(found, low=float(low), high=float(high), p=two_sided_p(differences))
 

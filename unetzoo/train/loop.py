@@ -30,10 +30,9 @@ class NonFiniteLossError(ArithmeticError):
 
 
 @dataclass
-class Trained:
-    """What training leaves: the network with the best validation weights, and how it got there."""
+class History:
+    """How a training went; ``seconds`` and ``images`` are those of training steps alone."""
 
-    network: nn.Module
     best_step: int = 0
     best_dice: float | None = None
     train_curve: list[tuple[int, float]] = field(default_factory=list)
@@ -43,7 +42,7 @@ class Trained:
 
 
 def learning_rate(spent: float, recipe: Recipe) -> float:
-    """At a share ``spent`` of the budget: linear warm-up over the first ``warmup`` share of the budget, then half a cosine to zero."""
+    """At a share ``spent`` of the budget: linear warm-up over the first ``warmup`` of it, then a half cosine."""
     if spent < recipe.warmup:
         return recipe.lr * spent / recipe.warmup
     rest = (spent - recipe.warmup) / (1 - recipe.warmup)
@@ -68,13 +67,13 @@ def train(
     info: DatasetInfo,
     recipe: Recipe,
     progress: Progress,
-) -> Trained:
-    """Train ``network`` within the recipe's budget and give it back with its best validation weights.
+) -> History:
+    """Train ``network`` in place within the recipe's budget; it ends with its best validation weights.
 
     Raises `NonFiniteLossError` as soon as the loss is not finite.
     """
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    done = Trained(network)
+    done = History()
     best: dict[str, Tensor] = {}
     network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)

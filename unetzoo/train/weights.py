@@ -34,7 +34,7 @@ def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
     os.close(handle)
     try:
         safetensors.torch.save_model(model, temporary, metadata=header)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -152,6 +152,7 @@ def _train_and_test(
 ) -> tuple[History, Result, list[Sample]]:
     """What every process of a (possibly distributed) trial runs; the first one writes."""
     recipe, info = trial.train, dataset.info
+    torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
     torch.manual_seed(trial.seed)
     network = trial.model.config.build()
     normalization = Normalization.of(dataset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +31,20 @@ class GeneratedDataset(SegmentationDataset):
         self.info = info
         self.splits = {s: tuple(f"{s}-{i:03d}" for i in range(n)) for s, n in counts.items()}
         self._identity = f"{info.name} v{version} seed {seed} size {size}"
-        self._draw = lru_cache(maxsize=None)(lambda key: draw(seed, key, size=size))
+        self._draw, self._seed, self._size = draw, seed, size
+        self._drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        image, labels = self._draw(key)
+        image, labels = self._once(key)
         return image[None].copy(), (labels > 0).astype(np.int64)
 
     def instances(self, key: str) -> np.ndarray:
-        return self._draw(key)[1]
+        return self._once(key)[1]
+
+    def _once(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        if key not in self._drawn:
+            self._drawn[key] = self._draw(self._seed, key, size=self._size)
+        return self._drawn[key]
 
     def content_digest(self, key: str) -> str:
         # What determines the pixels, not the pixels: floating point may differ in the last bit between machines.

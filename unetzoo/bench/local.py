@@ -22,7 +22,7 @@ from unetzoo.bench.record import Record, Status, write_atomic
 from unetzoo.bench.suite import Suite, Trial, import_plugins
 from unetzoo.errors import UnetzooError
 
-LOG_TAIL_LINES = 30
+LOG_TAIL_LINES = 60
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Job:
     status: Status | None = None
     reason: str | None = None
     last: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
 
 
 def run_jobs(suite: Suite, jobs: list[Job], where: Where, on_change: Callable[[Job], None]) -> Iterator[Job]:
@@ -91,6 +92,7 @@ def run_jobs(suite: Suite, jobs: list[Job], where: Where, on_change: Callable[[J
                 try:
                     job.last = connection.recv()
                     job.status, job.reason = job.last.get("status"), job.last.get("reason")
+                    job.environment = job.last.get("environment", job.environment)
                     on_change(job)
                 except EOFError:  # the process has ended, whatever way
                     process.join()
@@ -171,6 +173,7 @@ def _redirect_output(log: Path) -> None:
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed process cannot flush
 
 
 def _die_with_harness() -> None:

@@ -50,7 +50,7 @@ class Cost(Strict):
     """Measured apart from training, at ``shape`` (N, C, H, W) in and in the trial's precision."""
 
     params: int
-    macs: int
+    macs: int  # of one image
     shape: tuple[int, int, int, int]
     train_shape: tuple[int, int, int, int]
     peak_train_bytes: int | None = None

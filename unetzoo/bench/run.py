@@ -70,7 +70,8 @@ def run_suite(
     for job in run_jobs(suite, started, where, watcher.change):
         path = where.record(job.trial)
         if job.status != "ok":
-            failure = {"status": job.status, "reason": job.reason, "log_tail": tail(where.log(job.trial))}
+            log_tail = tail(where.log(job.trial))
+            failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
             write_atomic(path, job.blank.model_copy(update=failure).to_json())
         assert job.status is not None
         statuses[path.name] = job.status

@@ -50,7 +50,8 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Sen
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
 
-    send({"phase": "data"})
+    facts = {**environment(device, precision), "jobs": where.jobs}
+    send({"phase": "data", "environment": facts})
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
@@ -74,7 +75,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Sen
             "curves": Curves(train=done.train_curve, val=done.val_curve),
             "cost": cost,
             "samples": drawn,
-            "environment": {**environment(device, precision), "jobs": where.jobs},
+            "environment": facts,
         }
     )
 
@@ -88,7 +89,6 @@ def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, p
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     shape = (trial.measure.batch_size, info.channels, size, size)
     train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
-    macs = count_macs(config, size, size) * shape[0]
     _wake_up(fabric, layout)
 
     memory = PeakMemory(device)
@@ -99,6 +99,7 @@ def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, p
     with fabric.autocast():
         model = SameSize(network, info.classes)
         latency, peak_infer = _infer(model, shape, layout, device, trial.measure.repeats, memory)
+        macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
         model.train()
         for _ in range(2):  # the optimizer's state exists from the second step on
             images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)

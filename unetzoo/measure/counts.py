@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates, without allocating anything: the model is built on the meta device."""
+"""Parameters and multiply-accumulates, of a whole model and part by part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.nn.sizes import ValidSizes
 from unetzoo.registry import ModelConfig
 
 
@@ -29,29 +29,33 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def count_macs(config: ModelConfig, height: int, width: int) -> int:
-    """Multiply-accumulates to get logits (1, K, height, width): half of torch's FLOP count.
+def count_macs(model: nn.Module, image: Tensor) -> int:
+    """Multiply-accumulates of ``model(image)``: half of torch's FLOP count.
 
     torch.utils.flop_counter counts convolutions and matrix products; norms, activations, pooling and
-    interpolation count nothing. Valid networks are fed the mirrored border they need.
+    interpolation count nothing. Wrapped in `SameSize`, a valid network is charged for its mirrored border too.
     """
-    with torch.device("meta"):
-        model = SameSize(config.build(), config.num_classes).eval()
-        image = torch.empty(1, config.in_channels, height, width)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
     return counter.get_total_flops() // 2
 
 
 def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
-    """The network part by part in the order they run, at a (height, width) image.
+    """The network part by part in the order they run, for one (height, width) image; nothing is allocated.
 
     Parts are the levels of an encoder, the stages of a decoder, and otherwise the top-level modules.
     Raises `UnetzooError` where the network does not take that size.
     """
-    with torch.device("meta"):
+    try:
+        return _stages(config, height, width, "meta")
+    except (RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
+        return _stages(config, height, width, "cpu")
+
+
+def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[Stage]:
+    with torch.device(device):
         model = config.build().eval()
-        image = torch.empty(1, config.in_channels, height, width)
+        image = torch.zeros(1, config.in_channels, height, width)
     shapes: dict[str, tuple[int, ...]] = {}
     parts = dict(_parts(model))
     for name, part in parts.items():

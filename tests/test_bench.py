@@ -1,0 +1,293 @@
+"""The harness, end to end on tiny trials: records, failures, resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import unetzoo
+from unetzoo.bench.record import Record, read_record, write_atomic
+from unetzoo.bench.run import run_suite
+from unetzoo.bench.suite import Suite, read_suite
+from unetzoo.errors import UnetzooError
+
+TINY = """
+seeds = {seeds}
+models = {models}
+imports = {imports}
+[data]
+name = "cells"
+options = {{ n_train = 3, n_val = 1, n_test = 2, size = 48 }}
+[train]
+steps = {steps}
+batch_size = 2
+crop = 48
+validate_every = 2
+threads = 1
+[measure]
+size = 48
+repeats = 5
+"""
+
+OWN_MODELS = '''
+import os, signal, sys
+import torch
+import unetzoo
+from torch import nn
+
+class Head(nn.Module):
+    """One convolution."""
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, num_classes, 3, padding=1)
+    def forward(self, x):
+        return self.conv(x)
+
+@unetzoo.register_model("own_fine")
+class Fine(Head): ...
+
+@unetzoo.register_model("own_crash")
+class Crash(Head):
+    def forward(self, x):
+        print("the last words")
+        raise RuntimeError("it <b>broke</b> here")
+
+@unetzoo.register_model("own_killed")
+class Killed(Head):
+    def forward(self, x):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@unetzoo.register_model("own_exit")
+class Exit(Head):
+    def forward(self, x):
+        os._exit(7)
+
+@unetzoo.register_model("own_oom")
+class OutOfMemory(Head):
+    def forward(self, x):
+        return torch.empty(2**60, dtype=torch.uint8)
+
+@unetzoo.register_model("own_nan")
+class NotANumber(Head):
+    def forward(self, x):
+        return self.conv(x) * float("nan") if self.training else self.conv(x)
+
+@unetzoo.register_model("own_shape")
+class Shape(Head):
+    def forward(self, x):
+        return self.conv(x)[..., 1:, :]
+'''
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One file for all tests here: its names can be registered once in a process."""
+    path = tmp_path_factory.mktemp("own") / "own_models.py"
+    path.write_text(OWN_MODELS)
+    return path
+
+
+def make_suite(folder: Path, own: Path, models: list[str], seeds: int = 1, steps: int = 4) -> Path:
+    path = folder / "tiny.toml"
+    narrow = [
+        f'{{ name = "{name}", label = "{name}"{"" if name.startswith("own") else ", set = { width = 4 }"} }}'
+        for name in models
+    ]
+    path.write_text(TINY.format(models=f"[{', '.join(narrow)}]", seeds=seeds, steps=steps, imports=f"['{own}']"))
+    return path
+
+
+def records(out: Path) -> dict[str, Record]:
+    return {path.name: read_record(path) for path in sorted((out / "records").glob("*.json"))}
+
+
+def lasting(record: Record) -> dict[str, Any]:
+    """What must be equal when the same trial runs again: all but what is measured."""
+    return record.model_dump(exclude={"cost", "environment"})
+
+
+@pytest.fixture(scope="module")
+def finished(own: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, Path]:
+    """A suite of three models and two seeds that was run to its end."""
+    folder = tmp_path_factory.mktemp("bench")
+    suite = read_suite(make_suite(folder, own, ["unet", "unet_paper", "own_fine"], seeds=2))
+    outcome = run_suite(suite, folder / "out")
+    assert not outcome.failed
+    assert len(outcome.statuses) == 6
+    return suite, folder / "out"
+
+
+def test_a_record_holds_what_it_should(finished: tuple[Suite, Path]) -> None:
+    _, out = finished
+    found = records(out)
+    assert len(found) == 6
+    for record in found.values():
+        assert record.status == "ok"
+        assert record.result is not None
+        assert record.cost is not None
+        assert record.curves is not None
+        assert list(record.result.per_image) == ["test-000", "test-001"]
+        assert 0 <= (record.result.dice or 0) <= 1
+        assert [step for step, _, _ in record.curves.val] == [2, 4]
+        cost = record.cost
+        assert cost.params > 0
+        assert cost.macs > 0
+        assert 0 < cost.latency_p50_ms <= cost.latency_p90_ms
+        assert (cost.peak_infer_bytes or 0) <= (cost.peak_train_bytes or 0)
+        assert cost.train_seconds is not None
+        assert cost.wall_seconds is not None
+        assert cost.train_seconds < cost.wall_seconds
+        assert record.environment["threads"] == 1
+        assert record.environment["torch"]
+        assert record.data["splits"]["train"]["n"] == 3
+        for sample in record.samples:
+            for name in (sample.image, sample.truth, sample.prediction):
+                assert (out / "records" / name).is_file()
+        assert Record.from_json(record.to_json(), "again") == record
+
+
+def test_the_headline_is_the_mean_of_the_images(finished: tuple[Suite, Path]) -> None:
+    for record in records(finished[1]).values():
+        assert record.result is not None
+        per_image = [scores["dice"]["cell"] for scores in record.result.per_image.values()]
+        known = [score for score in per_image if score is not None]
+        assert record.result.dice == pytest.approx(sum(known) / len(known), abs=1e-6)
+
+
+def test_a_trials_weights_load(finished: tuple[Suite, Path]) -> None:
+    folder = next((finished[1] / "trials").glob("unet-s0-*"))
+    model = unetzoo.load_model(folder)
+    assert model(torch.zeros(1, 1, 20, 20)).shape == (1, 2, 20, 20)
+    from unetzoo.train.weights import read_header
+
+    assert len(read_header(folder)["normalization"]["mean"]) == 1
+
+
+def test_run_again_does_nothing_and_again_elsewhere_gives_the_same(
+    finished: tuple[Suite, Path], tmp_path: Path
+) -> None:
+    suite, out = finished
+    before = {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
+    outcome = run_suite(suite, out)
+    assert outcome.reused == 6
+    assert {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()} == before
+    run_suite(suite, tmp_path / "elsewhere", jobs=2)
+    ours, theirs = records(out), records(tmp_path / "elsewhere")
+    assert list(ours) == list(theirs)
+    for name in ours:
+        assert lasting(ours[name]) == lasting(theirs[name])
+
+
+def test_a_missing_record_alone_is_run_again(finished: tuple[Suite, Path]) -> None:
+    suite, out = finished
+    path = next((out / "records").glob("own_fine-s1-*.json"))
+    before = read_record(path)
+    path.unlink()
+    assert run_suite(suite, out).reused == 5
+    assert lasting(read_record(path)) == lasting(before)
+
+
+def test_every_failure_is_a_record_and_the_suite_goes_on(own: Path, tmp_path: Path) -> None:
+    names = ["own_crash", "own_killed", "own_exit", "own_oom", "own_nan", "own_shape", "own_fine"]
+    suite = read_suite(make_suite(tmp_path, own, names))
+    outcome = run_suite(suite, tmp_path / "out", jobs=2)
+    found = {r.trial["model"]["name"]: r for r in records(tmp_path / "out").values()}
+    assert {name: found[name].status for name in names} == {
+        "own_crash": "crashed",
+        "own_killed": "killed",
+        "own_exit": "crashed",
+        "own_oom": "oom",
+        "own_nan": "nan",
+        "own_shape": "crashed",
+        "own_fine": "ok",
+    }
+    assert len(outcome.failed) == 6
+    assert found["own_crash"].reason == "RuntimeError: it <b>broke</b> here"
+    assert "the last words" in (found["own_crash"].log_tail or "")
+    assert "Traceback" in (found["own_crash"].log_tail or "")
+    assert "SIGKILL" in (found["own_killed"].reason or "")
+    assert "exit code 7" in (found["own_exit"].reason or "")
+    assert "loss is nan at step 1" in (found["own_nan"].reason or "")
+    assert "must return logits of shape" in (found["own_shape"].reason or "")
+    # A failure is not run again unless asked for.
+    assert run_suite(suite, tmp_path / "out").reused == 7
+    assert run_suite(suite, tmp_path / "out", retry_failed=True).reused == 1
+
+
+@pytest.mark.slow
+def test_killed_in_mid_suite_and_run_again_it_is_as_if_nothing_had_been(
+    finished: tuple[Suite, Path], own: Path, tmp_path: Path
+) -> None:
+    path = make_suite(tmp_path, own, ["unet", "unet_paper", "own_fine"], seeds=2)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(path), "--out", str(out)]
+    for wanted in (1, 3):
+        harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list((out / "records").glob("*.json"))) < wanted and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(harness.pid, signal.SIGKILL)
+        assert harness.wait() == -signal.SIGKILL
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = records(finished[1]), records(out)
+    assert list(ours) == list(theirs)
+    for name in ours:
+        assert lasting(ours[name]) == lasting(theirs[name])
+    assert (out / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_interrupted_it_keeps_what_is_done(own: Path, tmp_path: Path) -> None:
+    path = make_suite(tmp_path, own, ["own_fine", "unet"], seeds=1, steps=100_000)
+    out = tmp_path / "out"
+    path.write_text(path.read_text().replace("validate_every = 2", "validate_every = 100000"))
+    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(path), "--out", str(out)]
+    harness = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((out / "trials").glob("*/log.txt")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(3)
+    harness.send_signal(signal.SIGINT)
+    _, errors = harness.communicate(timeout=60)
+    assert harness.returncode == 130
+    assert "interrupted; 0 records are kept" in errors
+    assert not [p for p in (out / "records").iterdir() if p.suffix != ".json"]
+
+
+def test_out_that_cannot_be_written(own: Path, tmp_path: Path) -> None:
+    suite = read_suite(make_suite(tmp_path, own, ["unet"]))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnetzooError, match=r"file/records: cannot be written"):
+        run_suite(suite, tmp_path / "file")
+
+
+def test_write_atomic_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a" / "record.json"
+    write_atomic(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["record.json"]
+
+
+def test_a_truncated_record_is_named(finished: tuple[Suite, Path], tmp_path: Path) -> None:
+    source = next((finished[1] / "records").glob("*.json"))
+    (tmp_path / "cut.json").write_text(source.read_text()[:100])
+    with pytest.raises(UnetzooError, match=r"cut\.json: not a unetzoo record"):
+        read_record(tmp_path / "cut.json")
+    assert json.loads(source.read_text())["version"] == 1

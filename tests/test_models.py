@@ -1,0 +1,195 @@
+"""Every registered model: shapes, gradients, counts, weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import unetzoo
+from unetzoo import UnetzooError
+from unetzoo.measure.counts import count_parameters
+from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
+from unetzoo.nn.skips import crop_to_up, pad_to_skip
+
+MODELS = unetzoo.list_models()
+VALID = [name for name in MODELS if unetzoo.model_info(name).options["padding"] == "valid"]
+PADDED = [name for name in MODELS if name not in VALID]
+
+
+def small(name: str, **changes: object) -> nn.Module:
+    torch.manual_seed(0)
+    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **changes})
+
+
+@pytest.mark.parametrize("name", PADDED)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2), (33, 47), (64, 64)])
+def test_padded_networks_take_any_size(name: str, size: tuple[int, int]) -> None:
+    logits = small(name).eval()(torch.rand(1, 2, *size))
+    assert logits.shape == (1, 3, *size)
+    assert logits.isfinite().all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from(PADDED))
+def test_padded_networks_take_any_size_at_random(h: int, w: int, name: str) -> None:
+    with torch.inference_mode():
+        assert small(name, width=1).eval()(torch.rand(1, 2, h, w)).shape == (1, 3, h, w)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = small(name).train()
+    side = 220 if name in VALID else 64
+    model(torch.randn(2, 2, side, side)).square().mean().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        # A bias before batch norm gets a gradient that is zero but for rounding; none of ours has one.
+        assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_is_the_finest_of_forward_all(name: str) -> None:
+    model = small(name).eval()
+    side = 188 if name in VALID else 32
+    images = torch.rand(1, 2, side, side)
+    assert torch.equal(model(images), model.forward_all(images)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "classes", "parameters"),
+    [
+        ("unet_paper", 1, 2, 31_030_658),  # arithmetic on the paper's figure 1
+        ("unet_2015_release", 1, 2, 31_100_354),  # the released Caffe network
+        ("unet", 3, 2, 31_037_698),  # milesial/Pytorch-UNet, bilinear=False
+    ],
+)
+def test_parameter_counts(name: str, channels: int, classes: int, parameters: int) -> None:
+    with torch.device("meta"):
+        model = unetzoo.create_model(name, in_channels=channels, num_classes=classes)
+    assert count_parameters(model) == parameters
+
+
+def test_paper_network_maps_572_to_388() -> None:
+    with torch.device("meta"):
+        model = unetzoo.create_model("unet_paper", in_channels=1, num_classes=2)
+        assert model(torch.empty(1, 1, 572, 572)).shape == (1, 2, 388, 388)
+        assert model(torch.empty(1, 1, 188, 220)).shape == (1, 2, 4, 36)
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_valid_networks_say_what_they_take(name: str) -> None:
+    with pytest.raises(UnetzooError, match=r"188, 204, 220, .* \(16k \+ 12\).*184 px less; got 187x572.*188x572"):
+        small(name)(torch.rand(1, 2, 187, 572))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 4), st.integers(1, 150))
+def test_valid_sizes_are_what_the_network_does(depth: int, size: int) -> None:
+    model = small("unet_paper", width=1, depth=depth).eval()
+    output = ValidSizes(depth).output(size)
+    images = torch.rand(1, 2, size, size)
+    if output is None:
+        with pytest.raises(UnetzooError):
+            model(images)
+    else:
+        assert model(images).shape[-2:] == (output, output)
+    needed = ValidSizes(depth).input(size)
+    assert (ValidSizes(depth).output(needed) or 0) >= size
+
+
+@pytest.mark.parametrize("name", ["unet_paper", "unet"])
+@pytest.mark.parametrize("size", [(1, 1), (30, 41)])
+def test_same_size_gives_every_pixel_its_logits(name: str, size: tuple[int, int]) -> None:
+    assert SameSize(small(name).eval(), 3)(torch.rand(1, 2, *size))[0].shape == (1, 3, *size)
+
+
+def test_same_size_is_the_valid_output_itself_where_it_fits() -> None:
+    model = small("unet_paper").eval()
+    image = torch.rand(1, 2, 220, 220)
+    inner = SameSize(model, 3)(image)[0][..., 92:-92, 92:-92]
+    torch.testing.assert_close(inner, model(image), rtol=1e-4, atol=1e-5)
+
+
+def test_same_size_refuses_other_shapes() -> None:
+    with pytest.raises(UnetzooError, match=r"Conv2d must return logits of shape \(1, 2, 8, 8\), got \(1, 2, 6, 6\)"):
+        SameSize(nn.Conv2d(1, 2, 3), 2)(torch.rand(1, 1, 8, 8))
+
+
+@given(st.integers(1, 6), st.integers(0, 15), st.integers(0, 15))
+def test_mirror_pad_is_numpys_reflect(size: int, before: int, after: int) -> None:
+    import numpy as np
+
+    x = torch.arange(size).float()[None, None].expand(1, size, size)
+    mode = "reflect" if size > 1 else "edge"
+    expected = np.pad(x.numpy(), ((0, 0), (before, after), (after, before)), mode=mode)
+    assert (mirror_pad(x, before, after, after, before).numpy() == expected).all()
+
+
+def test_skips_are_aligned_at_the_centre() -> None:
+    skip, up = torch.arange(25.0).reshape(1, 1, 5, 5), torch.ones(1, 1, 4, 4)
+    padded = pad_to_skip(skip, up)[1]
+    assert padded.shape == skip.shape
+    assert padded[..., -1, :].sum() == 0
+    cropped = crop_to_up(skip, torch.ones(1, 1, 3, 3))[0]
+    assert cropped.flatten().tolist() == [6, 7, 8, 11, 12, 13, 16, 17, 18]
+
+
+@pytest.mark.parametrize("up", ["bilinear", "nearest", "pixelshuffle"])
+def test_one_option_changes_one_thing(up: str) -> None:
+    """Another way up leaves every parameter outside the Ups as it is."""
+
+    def outside(model: nn.Module) -> dict[str, tuple[int, ...]]:
+        return {n: tuple(p.shape) for n, p in model.named_parameters() if ".up." not in n}
+
+    assert outside(small("unet", up=up)) == outside(small("unet"))
+
+
+def test_initial_weights_of_the_paper() -> None:
+    """N(0, sqrt(2 / N)): for a 3x3 convolution on 64 channels N = 576 (the paper's own example)."""
+    model = unetzoo.create_model("unet_paper", in_channels=1, num_classes=2, width=64, depth=2)
+    convolution = model.encoder.levels[0].block[0][1][0]
+    assert convolution.weight.shape == (64, 64, 3, 3)
+    assert float(convolution.weight.detach().std()) == pytest.approx((2 / 576) ** 0.5, rel=0.02)
+    up = model.decoder.stages[0].up  # 2x2, stride 2: each output pixel has 128 incoming nodes
+    assert float(up.weight.detach().std()) == pytest.approx((2 / 128) ** 0.5, rel=0.02)
+    assert not up.bias.detach().any()
+
+
+def test_release_has_dropout_at_its_two_coarsest_levels() -> None:
+    model = unetzoo.create_model("unet_2015_release", width=2)
+    levels = [any(isinstance(m, nn.Dropout) for m in level.modules()) for level in model.encoder.levels]
+    assert levels == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_and_loaded_it_is_the_same_function(name: str, tmp_path: Path) -> None:
+    model = small(name).eval()
+    path = unetzoo.save_model(model, tmp_path / "weights", normalization={"mean": [0.5]})
+    loaded = unetzoo.load_model(tmp_path / "weights")
+    assert loaded.unetzoo_config == model.unetzoo_config
+    images = torch.rand(1, 2, 188, 188)
+    assert torch.equal(loaded(images), model(images))
+    assert path.name == "model.safetensors"
+
+
+def test_loading_says_what_is_wrong(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    with pytest.raises(UnetzooError, match="no such file"):
+        unetzoo.load_model(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(UnetzooError, match=r"text\.safetensors: not a model saved by unetzoo"):
+        unetzoo.load_model(tmp_path / "text.safetensors")
+    header = {"unetzoo": json.dumps({"model": {"name": "unet", "options": {"width": 1}}})}
+    save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors", metadata=header)
+    with pytest.raises(UnetzooError, match="does not fit model 'unet'"):
+        unetzoo.load_model(tmp_path / "other.safetensors")
+    with pytest.raises(UnetzooError, match="not made by create_model"):
+        unetzoo.save_model(nn.Conv2d(1, 1, 1), tmp_path / "x")

@@ -1,0 +1,151 @@
+"""Names: listing, changing, refusing, and bringing one's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+
+import unetzoo
+from unetzoo import UnetzooError, registry
+from unetzoo.papers import Paper
+from unetzoo.spec import UNetSpec, _parts, diff, replace
+
+
+@pytest.fixture
+def clean_registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, registry.Entry]:
+    """What a test registers is gone afterwards."""
+    entries = dict(registry.entries())
+    monkeypatch.setattr(registry._REGISTRY, "entries", entries)
+    return entries
+
+
+def test_importing_and_listing_do_not_import_torch() -> None:
+    code = "import sys, unetzoo; unetzoo.list_models(); unetzoo.model_info('unet'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_pattern() -> None:
+    assert unetzoo.list_models("unet_d?") == ["unet_d2", "unet_d3", "unet_d4", "unet_d5", "unet_d6"]
+    assert unetzoo.list_models("nothing*") == []
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_every_entry_has_its_paper_and_note(name: str) -> None:
+    entry = unetzoo.model_info(name)
+    assert isinstance(entry.paper, Paper)
+    assert entry.paper.year >= 2015
+    assert entry.paper.link
+    assert entry.note
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_spec_survives_json_and_diff_rebuilds_it(name: str) -> None:
+    spec = unetzoo.model_info(name).spec
+    assert spec is not None
+    assert UNetSpec.from_json(spec.model_dump_json(), name) == spec
+    changes = {option: ours for option, (_, ours) in unetzoo.model_info(name).diff.items()}
+    assert replace(UNetSpec(), **changes) == spec
+
+
+def test_unet_is_the_default_spec() -> None:
+    assert unetzoo.model_info("unet").spec == UNetSpec()
+    assert diff(UNetSpec(up="nearest"), UNetSpec()) == {"up": ("transposed", "nearest")}
+
+
+def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
+    for option in ("norm", "up", "skip"):
+        assert set(_parts()[option]) == set(get_args(UNetSpec.model_fields[option].annotation))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("unett", {}, ["'unett'", "did you mean unet"]),
+        ("unet", {"upp": "bilinear"}, ["'unet'", "'upp'", "did you mean up?"]),
+        ("unet", {"up": "bilnear"}, ["up = 'bilnear'", "did you mean bilinear?", "pixelshuffle"]),
+        ("unet", {"width": 0}, ["width = 0"]),
+        ("unet", {"width": "16"}, ["width = '16'", "integer"]),
+        ("unet", {"depth": 9}, ["depth = 9"]),
+        ("unet", {"dropout": 1.0}, ["dropout = 1.0"]),
+        ("unet", {"skip": "add", "keep_last_up_width": True}, ["skip = 'add'", "keep_last_up_width"]),
+        ("unet", {"in_channels": 0}, ["in_channels = 0"]),
+        ("unet", {"pretrained": True}, ["'unet'", "pretrained"]),
+    ],
+)
+def test_one_line_names_the_culprit(name: str, changes: dict, words: list[str]) -> None:
+    with pytest.raises(UnetzooError) as caught:
+        unetzoo.create_model(name, **changes)
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def test_own_class_and_own_function(clean_registry: dict) -> None:
+    @unetzoo.register_model("my_net", note="mine")
+    class MyNet(nn.Module):
+        def __init__(self, in_channels: int, num_classes: int, width: int = 8) -> None:
+            super().__init__()
+            self.head = nn.Conv2d(in_channels, num_classes, 1)
+            self.width = width
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(x)
+
+    @unetzoo.register_model
+    def my_function(in_channels: int, num_classes: int) -> nn.Module:
+        """A function's first line is its note."""
+        return MyNet(in_channels, num_classes)
+
+    model = unetzoo.create_model("my_net", in_channels=2, num_classes=3, width=4)
+    assert isinstance(model, MyNet)
+    assert model.width == 4
+    assert model(torch.zeros(1, 2, 5, 5)).shape == (1, 3, 5, 5)
+    assert unetzoo.model_info("my_function").note == "A function's first line is its note."
+    assert len(unetzoo.model_info("my_net").fingerprint()) == 16
+    with pytest.raises(UnetzooError, match=r"'my_net'.*'widht'.*did you mean width"):
+        unetzoo.create_model("my_net", widht=4)
+
+
+def test_duplicate_name_and_wrong_signature_are_refused(clean_registry: dict) -> None:
+    with pytest.raises(UnetzooError, match="'unet' is registered already"):
+        unetzoo.register_model("unet", UNetSpec())
+    with pytest.raises(UnetzooError, match=r"'classless'.*'num_classes'"):
+
+        @unetzoo.register_model("classless")
+        def classless(in_channels: int) -> None: ...
+
+    with pytest.raises(UnetzooError, match="takes a UNetSpec"):
+        unetzoo.register_model("wrong", {"width": 3})  # type: ignore[call-overload]
+
+
+def test_option_without_default_must_be_given(clean_registry: dict) -> None:
+    @unetzoo.register_model("needy")
+    def needy(in_channels: int, num_classes: int, width: int) -> nn.Module:
+        return nn.Conv2d(in_channels, num_classes, width)
+
+    with pytest.raises(UnetzooError, match="'width' has no default"):
+        unetzoo.create_model("needy")
+    assert unetzoo.create_model("needy", width=1)
+
+
+def test_entry_points(clean_registry: dict, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    (tmp_path / "zoo_plugin.py").write_text(
+        "import unetzoo\nunetzoo.register_model('unet_from_plugin', unetzoo.UNetSpec(width=2))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [
+        EntryPoint("good", "zoo_plugin", registry.ENTRY_POINTS),
+        EntryPoint("bad", "no_such_module_at_all", registry.ENTRY_POINTS),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    registry._load.cache_clear()
+    with pytest.warns(UserWarning, match=r"'bad'.*no_such_module_at_all"):
+        assert "unet_from_plugin" in unetzoo.list_models()

@@ -1,0 +1,167 @@
+"""Suites: what is read, what is refused, what a trial's identity is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import unetzoo
+from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, import_plugins, read_suite
+from unetzoo.errors import UnetzooError
+from unetzoo.toml import parse_settings
+
+SUITES = [QUICK_SUITE, *sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml"))]
+
+
+def suite(**changes: object) -> Suite:
+    data = {"name": "cells", "options": {"n_train": 2, "n_val": 1, "n_test": 1, "size": 48}}
+    return Suite.from_mapping({"name": "s", "models": ["unet"], "data": data, **changes}, "s.toml")
+
+
+def ids(**changes: object) -> list[str]:
+    made = suite(**changes)
+    return [trial.id for trial in expand(made, made.data.open())]
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
+def test_our_own_suites_are_sound(path: Path) -> None:
+    made = read_suite(path)
+    assert made.question
+    assert made.name == path.stem
+    expand(made, unetzoo.create_dataset("cells"))  # every model and option exists, labels differ
+
+
+def test_quick_suite_has_five_variants_on_cells() -> None:
+    quick = read_suite(QUICK_SUITE)
+    assert len(quick.models) >= 5
+    assert quick.data.name == "cells"
+
+
+def test_the_same_trial_has_the_same_id_and_any_change_another() -> None:
+    base = ids()
+    assert ids() == base
+    assert ids(question="something else", name="other") == base
+    for change in (
+        {"set": {"up": "bilinear"}},
+        {"models": [{"name": "unet", "set": {"width": 8}}]},
+        {"models": ["unet_bilinear"]},
+        {"train": {"lr": 0.1}},
+        {"measure": {"size": 64}},
+        {"seeds": [1]},
+        {"data": {"name": "cells", "options": {"n_train": 2, "n_val": 1, "n_test": 1, "size": 48, "seed": 1}}},
+    ):
+        assert ids(**change) != base, change
+
+
+def test_a_changed_own_model_is_a_new_trial(tmp_path: Path) -> None:
+    from unetzoo import registry
+
+    source = tmp_path / "mine.py"
+    text = "import unetzoo\n@unetzoo.register_model\ndef {0}(in_channels, num_classes): ...\n"
+    source.write_text(text.format("fingerprinted"))
+    import_plugins([str(source)])
+    import_plugins([str(source)])  # a second time is no duplicate
+    before = unetzoo.model_info("fingerprinted").fingerprint()
+    source.write_text(text.format("fingerprinted") + "# changed\n")
+    assert unetzoo.model_info("fingerprinted").fingerprint() != before
+    del registry._REGISTRY.entries["fingerprinted"]
+
+
+def test_seeds_are_outermost_and_settings_reach_every_model() -> None:
+    made = suite(models=["unet", {"name": "unet", "set": {"up": "nearest"}}], seeds=2, set={"width": 4})
+    trials = expand(made, made.data.open())
+    assert [(t.seed, t.model.label) for t in trials] == [
+        (0, "unet"),
+        (0, "unet(up=nearest)"),
+        (1, "unet"),
+        (1, "unet(up=nearest)"),
+    ]
+    assert {t.model.options["width"] for t in trials} == {4}
+    assert len({t.stem for t in trials}) == 4
+
+
+BAD = {
+    "": ["models is missing"],
+    "models = []": ["models = []"],
+    "models = ['unet']\nseeds = 0": ["seeds = []"],
+    "models = ['unet']\nseeds = [1, 1]": ["seeds = [1, 1]", "twice"],
+    "models = ['unet']\nmodel = 3": ["unknown option 'model'", "did you mean models?"],
+    "models = ['unet']\n[train]\nstep = 3": ["'train.step'", "did you mean steps"],
+    "models = ['unet']\n[train]\nsteps = 'many'": ["train.steps = 'many'", "integer"],
+    "models = ['unet']\n[train]\nlr = inf": ["train.lr"],
+    "models = ['unet']\n[train]\nsteps = 3\nminutes = 1": ["train: steps and minutes are both given"],
+    "models = ['unet']\n[train]\nprecision = 'bf16'": ["train.precision = 'bf16'", "bfloat16", "float32"],
+    "models = ['unet']\n[train]\nbatch_size = 3\ndevices = 2": ["batch_size = 3", "devices = 2"],
+    "models = ['unet']\n[data]\npath = 'x'": ["'data.path'", "root"],
+    "models = [{nam = 'unet'}]": ["models.0.name is missing"],
+    "models = [{name = 'unet', sets = {}}]": ["'models.0.sets'", "did you mean set"],
+    "models = ['unet'": ["not valid TOML"],
+    "models = ['unet']\n[train\nsteps = 3": ["not valid TOML", "line 2"],
+}
+
+
+@pytest.mark.parametrize("text", BAD, ids=lambda t: t.replace("\n", ";")[:40])
+def test_a_bad_suite_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UnetzooError) as caught:
+        read_suite(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    for word in BAD[text]:
+        assert word in message
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UnetzooError, match=r"none\.toml: cannot be read: No such file"):
+        read_suite(tmp_path / "none.toml")
+    with pytest.raises(UnetzooError, match=r"none\.py: no such file"):
+        import_plugins([str(tmp_path / "none.py")])
+    (tmp_path / "broken.py").write_text("1 / 0")
+    with pytest.raises(UnetzooError, match=r"broken\.py: ZeroDivisionError"):
+        import_plugins([str(tmp_path / "broken.py")])
+
+
+def test_unknown_model_and_equal_labels() -> None:
+    with pytest.raises(UnetzooError, match="unknown model 'unett'"):
+        ids(models=["unett"])
+    with pytest.raises(UnetzooError, match="'unet': unknown option 'widht'"):
+        ids(set={"widht": 3})
+    with pytest.raises(UnetzooError, match="two models have the label 'unet'"):
+        ids(models=["unet", "unet"])
+
+
+def test_paths_are_relative_to_the_suite_file(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        "models = ['unet']\nimports = ['mine.py', 'os']\n[data]\nname = 'folder'\nroot = 'pictures'\n"
+    )
+    made = read_suite(tmp_path / "s.toml")
+    assert made.data.root == str(tmp_path / "pictures")
+    assert made.imports == [str(tmp_path / "mine.py"), "os"]
+    assert made.name == "s"
+
+
+def test_adjust(tmp_path: Path) -> None:
+    assert adjust(None) == read_suite(QUICK_SUITE)
+    own = adjust(None, models=["unet", " unet_d2"], settings={"width": 3}, seeds=2, steps=7)
+    assert [m.name for m in own.models] == ["unet", "unet_d2"]
+    assert (own.set, own.seeds, own.train.steps) == ({"width": 3}, [0, 1], 7)
+    assert adjust(None, data="cells").set == {}  # models as registered, not the quick suite's narrow ones
+    assert adjust(None, data=str(tmp_path)).data.name == "folder"
+    assert adjust(None, data=str(tmp_path)).name == tmp_path.name
+    given = adjust(suite(train={"minutes": 1.0}), steps=3)
+    assert (given.train.steps, given.train.minutes) == (3, None)
+    with pytest.raises(UnetzooError, match=r"--data 'cell' is neither a folder nor a data set; did you mean cells"):
+        adjust(None, data="cell")
+    with pytest.raises(UnetzooError, match=r"models = \[\]"):
+        adjust(None, models=[""])
+
+
+def test_settings() -> None:
+    made = parse_settings(["width=16", "up=bilinear", "dropout = 0.5", "up_act=true", 'skip="none"'])
+    assert made == {"width": 16, "up": "bilinear", "dropout": 0.5, "up_act": True, "skip": "none"}
+    for bad in ("width", "=3"):
+        with pytest.raises(UnetzooError, match="expected OPTION=VALUE"):
+            parse_settings([bad])

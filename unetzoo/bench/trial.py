@@ -96,17 +96,19 @@ def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, p
     network = config.build().to(fabric.device)
     network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters())
-    with fabric.autocast():
-        model = SameSize(network, info.classes)
-        latency, peak_infer = _infer(model, shape, layout, device, trial.measure.repeats, memory)
-        macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
-        model.train()
-        for _ in range(2):  # the optimizer's state exists from the second step on
-            images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
-            masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
-            supervised_loss(model(images), masks, info.ignore_index).backward()
-            optimizer.step()
-            optimizer.zero_grad()
+    model = SameSize(network, info.classes)
+    images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
+    latency, peak_infer = _infer(fabric, model, images, device, trial.measure.repeats, memory)
+    macs = count_macs(model, images[:1])
+    model.train()
+    for _ in range(2):  # the optimizer's state exists from the second step on
+        images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
+        masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
+        with fabric.autocast():
+            outputs = model(images)
+        supervised_loss(outputs, masks, info.ignore_index).backward()
+        optimizer.step()
+        optimizer.zero_grad()
     synchronize(device)
     layout_name = "channels_last" if recipe.channels_last else "contiguous"
     return Cost(
@@ -126,16 +128,14 @@ def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, p
 
 @torch.inference_mode()
 def _infer(
-    model: nn.Module,
-    shape: tuple[int, ...],
-    layout: torch.memory_format,
-    device: str,
-    repeats: int,
-    memory: PeakMemory,
+    fabric: Fabric, model: nn.Module, images: Tensor, device: str, repeats: int, memory: PeakMemory
 ) -> tuple[Latency, int]:
-    images = torch.rand(shape, device=next(model.parameters()).device).contiguous(memory_format=layout)
+    def forward() -> None:
+        with fabric.autocast():  # anew each time: within one context the weights would be cast once only
+            model(images)
+
     model.eval()
-    latency = measure_latency(lambda: model(images), device, repeats)
+    latency = measure_latency(forward, device, repeats)
     return latency, memory.peak()
 
 

@@ -3,7 +3,7 @@
 Conventions: a matrix counts pixels of one image (rows = truth, columns = prediction; torchmetrics'
 ``multiclass_confusion_matrix``), ignored pixels left out. Per class, Dice = 2TP / (2TP + FP + FN) and
 IoU = TP / (TP + FP + FN). A class that is neither in the truth nor in the prediction gives 0/0 = NaN, which
-means leave out and the caller counts (as torchmetrics' ``dice_score`` does since 1.5); a miss and a false alarm give 0.
+means leave out and the caller counts (as torchmetrics' ``dice_score`` does since 1.8); a miss and a false alarm give 0.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 import unetzoo
+from unetzoo import registry
 from unetzoo.bench.record import Record, read_record, write_atomic
 from unetzoo.bench.run import run_suite
 from unetzoo.bench.suite import Suite, read_suite
@@ -89,11 +91,13 @@ class Shape(Head):
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One file for all tests here: its names can be registered once in a process."""
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One file for all tests here: its names can be registered once in a process, and are gone afterwards."""
     path = tmp_path_factory.mktemp("own") / "own_models.py"
     path.write_text(OWN_MODELS)
-    return path
+    yield path
+    for name in unetzoo.list_models("own_*"):
+        del registry._REGISTRY.entries[name]
 
 
 def make_suite(folder: Path, own: Path, models: list[str], seeds: int = 1, steps: int = 4) -> Path:

@@ -17,7 +17,8 @@ import torch
 
 import unetzoo
 from unetzoo import registry
-from unetzoo.bench.record import Record, read_record, write_atomic
+from unetzoo.atomic import write_atomic
+from unetzoo.bench.record import Record, read_record
 from unetzoo.bench.run import run_suite
 from unetzoo.bench.suite import Suite, read_suite
 from unetzoo.errors import UnetzooError

@@ -16,7 +16,7 @@ from torchvision import tv_tensors
 import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
-from unetzoo.data.stream import Normalization, TrainingCrops, check_masks
+from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.data.transforms import RandomIntensity, RandomRightAngle, training_transform
 
 DATA = os.environ.get("UNETZOO_DATA")
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["cells", pytest.param("isbi2012", marks=needs_data)])
 def test_items_are_what_the_info_says(name: str) -> None:
     dataset = unetzoo.create_dataset(name)
-    check_masks(dataset)
+    dataset.check_values()
     for split in SPLITS:
         image, mask = dataset[dataset.splits[split][0]]
         assert (image.dtype, mask.dtype) == (torch.float32, torch.int64)
@@ -88,7 +88,7 @@ def test_a_leak_is_refused() -> None:
     with pytest.raises(UnetzooError, match="the val split is empty"):
         Given({"train": ("x",), "val": (), "test": ("z",)}, contents).check()
     with pytest.raises(UnetzooError, match=r"'x': mask values \[7\] are no classes"):
-        check_masks(Given({"train": ("x",), "val": ("y",), "test": ("z",)}, contents))
+        Given({"train": ("x",), "val": ("y",), "test": ("z",)}, contents).check_values()
 
 
 def test_own_data_set_registers() -> None:

@@ -146,6 +146,6 @@ def test_entry_points(clean_registry: dict, monkeypatch: pytest.MonkeyPatch, tmp
         EntryPoint("bad", "no_such_module_at_all", registry.ENTRY_POINTS),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    registry._load.cache_clear()
+    monkeypatch.setattr(registry._REGISTRY, "loaded", False)
     with pytest.warns(UserWarning, match=r"'bad'.*no_such_module_at_all"):
         assert "unet_from_plugin" in unetzoo.list_models()

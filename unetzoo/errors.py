@@ -27,6 +27,12 @@ def nearest(word: object, known: Iterable[object]) -> str:
     return f"known: {', '.join(names) if names else '(none)'}"
 
 
+def plain(error: BaseException) -> str:
+    """Type and first line of any exception."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 class _PlainErrors(type(BaseModel)):
     """Calling the class raises `UnetzooError` instead of pydantic's many lines."""
 

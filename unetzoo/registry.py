@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -85,6 +84,8 @@ class ModelConfig(Strict):
         else:
             assert entry.factory is not None
             model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **self.options)
+            if not hasattr(model, "forward"):
+                raise UnetzooError(f"model {self.name!r}: {entry.factory.__name__} gave {model!r}, not a nn.Module")
         object.__setattr__(model, "unetzoo_config", self)  # plain data: nn.Module need not look at it
         return model
 
@@ -92,6 +93,7 @@ class ModelConfig(Strict):
 @dataclass
 class _Registry:
     entries: dict[str, Entry] = field(default_factory=dict)
+    loaded: bool = False
 
 
 _REGISTRY = _Registry()
@@ -161,14 +163,17 @@ def register_model(
 
 
 def _add(entry: Entry) -> None:
+    _load()  # ours come first: a name of one's own that is one of ours is refused here, not later
     if entry.name in _REGISTRY.entries:
         raise UnetzooError(f"model {entry.name!r} is registered already; choose another name")
     _REGISTRY.entries[entry.name] = entry
 
 
-@cache
 def _load() -> None:
     """Register our own recipes and every installed package's, once."""
+    if _REGISTRY.loaded:
+        return
+    _REGISTRY.loaded = True
     import unetzoo.recipes  # noqa: F401
 
     for point in entry_points(group=ENTRY_POINTS):

@@ -72,20 +72,21 @@ class UNetSpec(Strict):
             by_level[-2:] = [dropped, dropped]
 
         channels = [self.width * 2**level for level in range(self.depth)]
-        up_channels = channels[:-1]
+        encoder = encoders.PlainEncoder(in_channels, channels, blocks=by_level, down=parts["down"]["maxpool"])
+        up_channels = list(encoder.channels[:-1])
         if self.keep_last_up_width:
-            up_channels = [channels[1], *up_channels[1:]]
+            up_channels[0] = encoder.channels[1]
         network = unet.UNet(
-            encoders.PlainEncoder(in_channels, channels, blocks=by_level, down=parts["down"]["maxpool"]),
+            encoder,
             decoders.ChainDecoder(
-                channels,
+                encoder.channels,
                 up_channels,
                 up=up,
                 skip=parts["skip"][self.skip],
                 block=block,
                 align=skips.pad_to_skip if self.padding == "same" else skips.crop_to_up,
             ),
-            nn.Conv2d(channels[0], num_classes, kernel_size=1),
+            nn.Conv2d(encoder.channels[0], num_classes, kernel_size=1),
             sizes=sizes.ValidSizes(self.depth) if self.padding == "valid" else None,
         )
         if self.init == "he_normal":

@@ -18,7 +18,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from unetzoo.bench.record import Record, Status, write_atomic
+from unetzoo.atomic import write_atomic
+from unetzoo.bench.record import Record, Status
 from unetzoo.bench.suite import Suite, Trial, import_plugins
 from unetzoo.errors import UnetzooError
 

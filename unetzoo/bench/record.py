@@ -8,8 +8,6 @@ records on machines that never trained anything.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +32,7 @@ class Result(Strict):
     pooled: dict[str, dict[str, float | None]]  # class -> {"dice", "iou"}
     per_image: dict[str, dict[str, dict[str, float | None]]]  # key -> {"dice", "iou"} -> class -> score
     undefined: dict[str, int]  # class -> images in which it is neither true nor predicted
-    missed: dict[str, int]  # class -> images in which it is true and never predicted
+    missed: dict[str, int]  # class -> images in which it is true and no pixel of it is hit
     best_step: int
     best_val_dice: float | None
 
@@ -108,19 +106,3 @@ def read_record(path: Path) -> Record:
         return Record.from_json(path.read_bytes(), f"{path}: not a unetzoo record")
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write all of ``content`` or nothing: a temporary file in the same folder, flushed, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp gives 0o600
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetzoo.atomic import write_atomic
 from unetzoo.bench.local import Job, Where, run_jobs, tail
-from unetzoo.bench.record import ModelFacts, Record, Status, read_record, write_atomic
+from unetzoo.bench.record import ModelFacts, Record, Status, read_record
 from unetzoo.bench.suite import Suite, Trial, expand, import_plugins
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError

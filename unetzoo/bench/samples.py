@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from unetzoo.bench.record import Sample, write_atomic
+from unetzoo.atomic import write_atomic
+from unetzoo.bench.record import Sample
 from unetzoo.data.base import SegmentationDataset
 
 LARGEST = 256  # px a side; the centre of a larger image is shown

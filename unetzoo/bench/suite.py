@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
-from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.errors import Strict, UnetzooError, nearest, plain
 from unetzoo.registry import ModelConfig, model_info, resolve_model
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
-PROTOCOL = 1  # raised whenever the same trial would give another result
+PROTOCOL = 2  # raised whenever the same trial would give another result
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
@@ -77,6 +77,8 @@ class Suite(Strict):
 
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
+        if self.name in (".", "..") or any(c in self.name for c in "/\\"):
+            raise ValueError(f"name = {self.name!r} names a folder too, so it must not be a path")
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
             raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
         if len(set(self.seeds)) < len(self.seeds):
@@ -118,14 +120,27 @@ class Trial(Strict):
 
     @property
     def id(self) -> str:
-        """A hash of all that decides the result; where the data lies does not, its digest does."""
-        facts = self.model_dump(mode="json", exclude={"data": {"root"}})
+        """A hash of all that decides the result, of the label, and of what is to be measured.
+
+        Options at their default are left out, so that an option added later does not make old records stale; a
+        default that is changed raises `PROTOCOL`. Of the data its digest counts, not where it lies; device,
+        threads and precision count as they were asked for, and the record says what they came to.
+        """
+        facts = self.model_dump(mode="json", exclude={"data": {"root"}, "train": True, "measure": True})
+        facts["train"] = self.train.model_dump(mode="json", exclude_defaults=True)
+        facts["measure"] = self.measure.model_dump(mode="json", exclude_defaults=True)
+        if (spec := model_info(self.model.name).spec) is not None:
+            neutral = type(spec)().model_dump(mode="json")
+            options = facts["model"]["options"]
+            facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def stem(self) -> str:
         """A file name: label and seed to be read, the id to be unique."""
-        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in self.model.label)[:60].lstrip(".")
+        safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.model.label)[:60].lstrip(
+            "."
+        )
         return f"{safe}-s{self.seed}-{self.id}"
 
 
@@ -139,7 +154,9 @@ def read_suite(path: Path) -> Suite:
         raise UnetzooError(f"{path}: is not UTF-8 text") from None
     suite = Suite.from_mapping({"name": path.stem, **data}, str(path))
     here = path.parent
-    changes: dict[str, Any] = {"imports": [str(here / i) if i.endswith(".py") else i for i in suite.imports]}
+    changes: dict[str, Any] = {
+        "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
+    }
     if suite.data.root is not None:
         root = str(here / Path(suite.data.root).expanduser())
         changes["data"] = suite.data.model_copy(update={"root": root})
@@ -164,8 +181,9 @@ def adjust(
     own = data is not None or models is not None
     base = suite or read_suite(QUICK_SUITE)
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
+    import_plugins(changes["imports"])  # they may register the data set that is asked for
     if suite is None and own:
-        changes |= {"name": Path(data or "cells").name or "bench", "question": "", "set": {}}
+        changes |= {"name": Path(data or "cells").resolve().name or "data", "question": "", "set": {}}
     if data is not None:
         known = data in list_datasets()
         if not known and not Path(data).expanduser().is_dir():
@@ -193,7 +211,7 @@ def import_plugins(names: Iterable[str]) -> None:
         except UnetzooError:
             raise
         except Exception as error:  # anything a user's file may raise
-            raise UnetzooError(f"imports: {name}: {type(error).__name__}: {error}") from None
+            raise UnetzooError(f"imports: {name}: {plain(error)}") from None
 
 
 def _import_file(path: Path) -> None:

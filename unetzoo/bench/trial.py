@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 from unetzoo.bench import samples
 from unetzoo.bench.local import Where
 from unetzoo.bench.record import Cost, Curves, Record, Result, Sample
-from unetzoo.bench.suite import Suite, Trial
+from unetzoo.bench.suite import Suite, Trial, import_plugins
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
-from unetzoo.data.stream import Normalization, TrainingCrops, check_masks, evaluation_items
+from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_macs, count_parameters
 from unetzoo.measure.environment import environment
@@ -55,12 +56,13 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Sen
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
-    check_masks(dataset)
 
     send({"phase": "measure"})
     cost = measure_cost(fabric, trial, dataset.info, device, precision)
 
-    done, result, drawn = fabric.launch(partial(_train_and_test, trial=trial, dataset=dataset, where=where, send=send))
+    done, result, drawn = fabric.launch(
+        partial(_train_and_test, suite=suite, trial=trial, dataset=dataset, where=where, send=send)
+    )
     cost = cost.model_copy(
         update={
             "train_seconds": round(done.seconds, 3),
@@ -81,10 +83,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Sen
 
 
 def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, precision: str) -> Cost:
-    """Cost on random pixels, before any training: inference first, then two training steps.
-
-    The order matters on a CPU, where memory is the process's peak above one baseline: inference is the smaller.
-    """
+    """Cost on random pixels, before any training: inference first, then two training steps."""
     config, recipe, size = trial.model.config, trial.train, trial.measure.size
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     shape = (trial.measure.batch_size, info.channels, size, size)
@@ -99,7 +98,7 @@ def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, p
     model = SameSize(network, info.classes)
     images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
     latency, peak_infer = _infer(fabric, model, images, device, trial.measure.repeats, memory)
-    macs = count_macs(model, images[:1])
+    memory.restart()
     model.train()
     for _ in range(2):  # the optimizer's state exists from the second step on
         images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
@@ -110,13 +109,15 @@ def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, p
         optimizer.step()
         optimizer.zero_grad()
     synchronize(device)
+    peak_train = memory.peak()
+    macs = count_macs(model.eval(), torch.rand(1, *shape[1:], device=fabric.device))
     layout_name = "channels_last" if recipe.channels_last else "contiguous"
     return Cost(
         params=count_parameters(network),
         macs=macs,
         shape=shape,
         train_shape=train_shape,
-        peak_train_bytes=memory.peak(),
+        peak_train_bytes=peak_train,
         peak_infer_bytes=peak_infer,
         memory_method=memory.method,
         latency_p50_ms=latency.p50_ms,
@@ -149,9 +150,10 @@ def _wake_up(fabric: Fabric, layout: torch.memory_format) -> None:
 
 
 def _train_and_test(
-    fabric: Fabric, trial: Trial, dataset: SegmentationDataset, where: Where, send: Send
+    fabric: Fabric, suite: Suite, trial: Trial, dataset: SegmentationDataset, where: Where, send: Send
 ) -> tuple[History, Result, list[Sample]]:
     """What every process of a (possibly distributed) trial runs; the first one writes."""
+    import_plugins(suite.imports)  # the processes of DistributedDataParallel are fresh ones
     recipe, info = trial.train, dataset.info
     torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
     torch.manual_seed(trial.seed)
@@ -179,7 +181,10 @@ def _train_and_test(
     if fabric.global_rank == 0:
         drawn = [samples.draw(dataset, key, predictions[key], where.records) for key in sorted(predictions)]
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
-        save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+        try:
+            save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+        except Exception:  # a full disk, say: the log tells, and the scores are kept
+            traceback.print_exc()
     return done, score(matrices, info, done), drawn
 
 
@@ -212,5 +217,5 @@ def _number(value: Tensor) -> float | None:
 
 def _spread(keys: tuple[str, ...], count: int) -> list[str]:
     """``count`` keys evenly from first to last."""
-    step = max(1, len(keys) // count)
-    return list(keys[::step][:count])
+    last = len(keys) - 1
+    return [keys[i] for i in sorted({round(last * part / max(1, count - 1)) for part in range(count)})]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pydantic import model_validator
 
-from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.errors import Strict, UnetzooError, nearest, plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +42,8 @@ class DatasetInfo(Strict):
     def _sound(self) -> DatasetInfo:
         if self.classes < 2:
             raise ValueError(f"a data set needs at least two classes (background counts); got {self.class_names}")
+        if len(set(self.class_names)) < self.classes:
+            raise ValueError(f"class_names {self.class_names}: one stands twice")
         if not self.foreground or any(not 0 <= c < self.classes for c in self.foreground):
             raise ValueError(f"foreground {self.foreground} must name classes 0 to {self.classes - 1}")
         if self.ignore_index is not None and 0 <= self.ignore_index < self.classes:
@@ -81,7 +83,7 @@ class SegmentationDataset(ABC):
 
     def digest(self) -> str:
         """A hash of the whole data set: its facts, its splits and every item's content."""
-        parts = [self.info.model_dump_json(exclude={"description", "citation"})]
+        parts = [self.info.model_dump_json(exclude={"name", "description", "citation"})]
         return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
 
     def check(self) -> None:
@@ -101,6 +103,13 @@ class SegmentationDataset(ABC):
                             f"data set {self.info.name!r}: {key!r} in {split} and {other_key!r} in {other} are "
                             f"{what}; a test image must not be trained on"
                         )
+
+    def check_values(self) -> None:
+        """Raise `UnetzooError` naming the first item whose mask holds a value that is no class. Reads everything."""
+        allowed = {*range(self.info.classes), self.info.ignore_index}
+        for key in (key for split in SPLITS for key in self.splits[split]):
+            if strange := sorted(set(np.unique(self.read(key)[1]).tolist()) - allowed):
+                raise UnetzooError(f"data set {self.info.name!r}: {key!r}: mask values {strange[:5]} are no classes")
 
     def facts(self) -> dict[str, Any]:
         """What a record keeps: the info and the size and hash of each split."""
@@ -156,6 +165,11 @@ def create_dataset(name: str, root: Path | str | None = None, **options: Any) ->
     for option in options:
         if option not in known:
             raise UnetzooError(f"data set {name!r}: unknown option {option!r}; {nearest(option, known)}")
-    dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
+    try:
+        dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
+    except UnetzooError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise UnetzooError(f"data set {name!r}: {plain(error)}") from error
     dataset.check()
     return dataset

@@ -11,7 +11,6 @@ from torchvision import tv_tensors
 
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.transforms import normalize, training_transform
-from unetzoo.errors import UnetzooError
 from unetzoo.nn.sizes import mirror_pad
 
 
@@ -35,15 +34,16 @@ class Normalization:
 class TrainingCrops(Dataset[tuple[Tensor, Tensor]]):
     """Item i is a function of (seed, i) alone, whoever asks for it and in what order.
 
-    Images come in a new permutation each epoch; item i is a crop of one of them, augmented and normalised:
+    Images come in a new permutation each epoch; item i is a crop of one of them, normalised and augmented:
     image (C, crop, crop) and mask (crop, crop). Images smaller than the crop are mirrored out to it.
     """
 
     def __init__(
         self, dataset: SegmentationDataset, normalization: Normalization, *, crop: int, seed: int, length: int
     ) -> None:
-        self.items = [_at_least(*dataset[key], crop) for key in dataset.splits["train"]]
-        self.normalization, self.seed, self.length = normalization, seed, length
+        items = evaluation_items(dataset, "train", normalization).values()
+        self.items = [_at_least(image, mask, crop) for image, mask in items]
+        self.seed, self.length = seed, length
         self.transform = training_transform(crop)
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class TrainingCrops(Dataset[tuple[Tensor, Tensor]]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_mix(self.seed, index))
             image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
-        return self.normalization(image.as_subclass(Tensor)), mask.as_subclass(Tensor).contiguous()
+        return image.as_subclass(Tensor), mask.as_subclass(Tensor).contiguous()
 
 
 def evaluation_items(
@@ -68,15 +68,6 @@ def evaluation_items(
         image, mask = dataset[key]
         items[key] = (normalization(image), mask)
     return items
-
-
-def check_masks(dataset: SegmentationDataset) -> None:
-    """Raise `UnetzooError` naming the first item whose mask holds a value that is no class."""
-    allowed = {*range(dataset.info.classes), dataset.info.ignore_index}
-    for keys in dataset.splits.values():
-        for key in keys:
-            if strange := sorted(set(dataset[key][1].unique().tolist()) - allowed):
-                raise UnetzooError(f"data set {dataset.info.name!r}: {key!r}: mask values {strange[:5]} are no classes")
 
 
 def _at_least(image: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import resource
+import ctypes
+import gc
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -34,6 +36,14 @@ class PeakMemory:
             return torch.mps.driver_allocated_memory()
         return _status("VmRSS") if self.resettable else _max_rss()
 
+    def restart(self) -> None:
+        """Forget the peak so far, keep the baseline; memory that was freed is given back to the system first."""
+        if self.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        elif self.resettable:
+            _trim()
+            _reset_peak()
+
     def peak(self) -> int:
         if self.device == "cuda":
             return torch.cuda.max_memory_allocated() - self.baseline
@@ -51,6 +61,13 @@ def _reset_peak() -> bool:
     return True
 
 
+def _trim() -> None:
+    """Give the allocator's free memory back (glibc keeps it); does nothing where there is no malloc_trim."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _status(field: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
@@ -59,5 +76,7 @@ def _status(field: str) -> int:
 
 
 def _max_rss() -> int:
+    import resource  # not on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

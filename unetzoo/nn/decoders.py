@@ -44,7 +44,6 @@ class ChainDecoder(nn.Module):
         align: Align,
     ) -> None:
         super().__init__()
-        self.out_channels = tuple(channels[:-1])
         self.stages = nn.ModuleList(
             DecoderStage(c_below, c_up, c_skip, up=up, skip=skip, block=block, align=align)
             for c_below, c_up, c_skip in zip(channels[1:], up_channels, channels[:-1], strict=True)

@@ -74,7 +74,10 @@ def _mirrored(start: int, stop: int, size: int) -> Tensor:
 
 
 class SameSize(nn.Module):
-    """Any registered network as one that returns all supervised logits, finest first, the first (N, K, H, W).
+    """Any registered network as one that returns a list of logits, the first (N, K, H, W).
+
+    In training mode they are all supervised scales, finest first; in eval mode there is the finest alone, so
+    that what only training needs costs inference nothing.
 
     Valid networks get the context they lose by mirroring (arXiv 1505.04597, figure 2), so that every model is
     trained, scored and timed on the same output pixels. Raises `UnetzooError` where the network's output has
@@ -94,8 +97,8 @@ class SameSize(nn.Module):
             top, left = extra_h // 2, extra_w // 2
             x = mirror_pad(x, top, extra_h - top, left, extra_w - left)
             top, left = ((sizes.output(n + e) or 0) - n for n, e in ((h, extra_h), (w, extra_w)))
-        forward_all = getattr(self.network, "forward_all", lambda image: [self.network(image)])
-        first, *others = forward_all(x)
+        forward_all = getattr(self.network, "forward_all", None) if self.training else None
+        first, *others = forward_all(x) if forward_all else [self.network(x)]
         if isinstance(sizes, ValidSizes):
             first = first[..., top // 2 : top // 2 + h, left // 2 : left // 2 + w]
         wanted = (x.shape[0], self.num_classes, h, w)

@@ -16,7 +16,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from unetzoo.bench.record import Record, write_atomic
+from unetzoo.atomic import write_atomic
+from unetzoo.bench.record import Record
 from unetzoo.errors import UnetzooError
 from unetzoo.report.frame import Tables, class_names, data_of, dig, label_of, load, seed_of
 from unetzoo.report.plots import MIB, NAMES, PARETO, draw, signed

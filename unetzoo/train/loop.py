@@ -26,7 +26,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The training loss became NaN or infinite."""
+    """The training or validation loss became NaN or infinite."""
 
 
 @dataclass
@@ -70,7 +70,8 @@ def train(
 ) -> History:
     """Train ``network`` in place within the recipe's budget; it ends with its best validation weights.
 
-    Raises `NonFiniteLossError` as soon as the loss is not finite.
+    The best is the highest mean foreground Dice, the lowest loss among equals and where no validation image has
+    any foreground. Raises `NonFiniteLossError` as soon as a loss is not finite.
     """
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     done = History()
@@ -78,7 +79,10 @@ def train(
     network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     model, optimizer = fabric.setup(SameSize(network, info.classes), optimizer)
-    loader = fabric.setup_dataloaders(DataLoader(crops, batch_size=recipe.batch_size // recipe.devices))
+    share = range(fabric.global_rank, len(crops), fabric.world_size)  # this process's items
+    loader = DataLoader(crops, batch_size=recipe.batch_size // recipe.devices, sampler=share)
+    loader = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    judged_by_dice = any(bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground)
     budget = 60 * recipe.minutes if recipe.minutes is not None else None
     recent: list[float] = []
     best_score = (-math.inf, -math.inf)
@@ -111,10 +115,12 @@ def train(
         if last or step % recipe.validate_every == 0:
             val_loss, matrices = evaluate(model, validation, info, layout)
             val_dice = mean_foreground(dice(torch.stack(list(matrices.values()))), info)
+            if not math.isfinite(val_loss):
+                raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
             done.train_curve.append((step, sum(recent) / len(recent)))
             done.val_curve.append((step, val_loss, val_dice))
             recent = []
-            score = (-1.0 if val_dice is None else val_dice, -val_loss)
+            score = (val_dice or 0.0 if judged_by_dice else 0.0, -val_loss)
             if score > best_score:
                 best_score, done.best_step, done.best_dice = score, step, val_dice
                 best = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
@@ -127,6 +133,7 @@ def train(
                 "steps": recipe.steps or math.ceil(step * budget / done.seconds if budget else step),
                 "loss": value,
                 "val_dice": done.val_curve[-1][2] if done.val_curve else None,
+                "validations": len(done.val_curve),
                 "seconds": done.seconds,
             }
         )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from unetzoo.atomic import atomic_path
 from unetzoo.errors import UnetzooError
 from unetzoo.registry import ModelConfig
 
@@ -28,16 +28,11 @@ def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
     if not isinstance(config, ModelConfig):
         raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be built again")
     path = _file(Path(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
     header = {"unetzoo": json.dumps({"model": config.model_dump(mode="json"), **extra})}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        safetensors.torch.save_model(model, temporary, metadata=header)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_path(path) as temporary:
+        # Tied weights in channels_last are views that safetensors cannot flatten.
+        contiguous = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        safetensors.torch.save_model(contiguous, str(temporary), metadata=header)
     return path
 
 

@@ -42,7 +42,7 @@ repeats = 5
 """
 
 OWN_MODELS = '''
-import os, signal, sys
+import os, signal, time
 import torch
 import unetzoo
 from torch import nn
@@ -83,6 +83,14 @@ class OutOfMemory(Head):
 class NotANumber(Head):
     def forward(self, x):
         return self.conv(x) * float("nan") if self.training else self.conv(x)
+
+@unetzoo.register_model("own_parent")
+class Parent(Head):
+    def __init__(self, in_channels, num_classes):
+        super().__init__(in_channels, num_classes)
+        if os.fork() == 0:  # inherits the trial's pipe and outlives it
+            time.sleep(90)
+            os._exit(0)
 
 @unetzoo.register_model("own_shape")
 class Shape(Head):
@@ -288,6 +296,33 @@ def test_write_atomic_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pyt
         write_atomic(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["record.json"]
+
+
+def test_a_damaged_record_is_set_aside_and_run_again(finished: tuple[Suite, Path]) -> None:
+    suite, out = finished
+    path = next((out / "records").glob("own_fine-s0-*.json"))
+    before = read_record(path)
+    path.write_text(path.read_text()[:100])
+    assert run_suite(suite, out).reused == 5
+    assert lasting(read_record(path)) == lasting(before)
+    assert path.with_suffix(".json.damaged").is_file()
+
+
+def test_a_child_of_a_trial_does_not_hold_up_the_suite(own: Path, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    outcome = run_suite(read_suite(make_suite(tmp_path, own, ["own_parent"])), tmp_path / "out")
+    assert not outcome.failed
+    assert time.monotonic() - begun < 60
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(own: Path, tmp_path: Path) -> None:
+    path = make_suite(tmp_path, own, ["unet", "own_nan", "own_fine"])
+    path.write_text(path.read_text().replace("threads = 1", "threads = 2\ndevices = 2\ndevice = 'cpu'"))
+    run_suite(read_suite(path), tmp_path / "out")
+    found = {r.trial["model"]["name"]: r for r in records(tmp_path / "out").values()}
+    assert {name: record.status for name, record in found.items()} == {"unet": "ok", "own_nan": "nan", "own_fine": "ok"}
+    assert found["own_nan"].reason == "training loss is nan at step 1"
 
 
 def test_a_truncated_record_is_named(finished: tuple[Suite, Path], tmp_path: Path) -> None:

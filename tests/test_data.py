@@ -60,6 +60,8 @@ def test_unknown_names_and_options() -> None:
         unetzoo.create_dataset("cell")
     with pytest.raises(UnetzooError, match=r"'cells': unknown option 'sized'; did you mean size"):
         unetzoo.create_dataset("cells", sized=3)
+    with pytest.raises(UnetzooError, match="'cells': n_val = 'many': input should be a valid integer"):
+        unetzoo.create_dataset("cells", n_val="many")
     with pytest.raises(UnetzooError, match="n_val = 0 must be a whole number >= 1"):
         unetzoo.create_dataset("cells", n_val=0)
 
@@ -91,7 +93,21 @@ def test_a_leak_is_refused() -> None:
         Given({"train": ("x",), "val": ("y",), "test": ("z",)}, contents).check_values()
 
 
-def test_own_data_set_registers() -> None:
+def test_own_data_set_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unetzoo.data import base
+
+    monkeypatch.setattr(base, "_DATASETS", dict(base._DATASETS))
+
+    @unetzoo.register_dataset("mine")
+    def mine(root: Path | None = None, **options: str) -> Given:
+        if "fail" in options:
+            raise KeyError("a plug-in's own mistake")
+        return Given({"train": ("x",), "val": ("y",), "test": ("z",)}, {"x": "1", "y": "2", "z": "3"})
+
+    assert "mine" in unetzoo.list_datasets()
+    assert unetzoo.create_dataset("mine", anything="goes").info.name == "given"
+    with pytest.raises(UnetzooError, match="data set 'mine': KeyError"):
+        unetzoo.create_dataset("mine", fail="yes")
     with pytest.raises(UnetzooError, match="'cells' is registered already"):
         unetzoo.register_dataset("cells")(Given)
 
@@ -190,6 +206,15 @@ def test_folder_with_lists_classes_and_void(folder: Path) -> None:
     assert dataset.info.foreground == (1, 2)
     assert set(np.unique(dataset.read("a0")[1])) == {0, 1, 2, 255}
     assert unetzoo.create_dataset("folder", folder, ignore_index=255, foreground=[2]).info.foreground == (2,)
+    for wrong in ({"foreground": 1}, {"class_names": "abc"}, {"class_names": ["a", "b", "b"]}, {"foreground": [3]}):
+        with pytest.raises(UnetzooError, match=next(iter(wrong))):
+            unetzoo.create_dataset("folder", folder, ignore_index=255, **wrong)
+
+
+def _cut_palette(folder: Path) -> None:
+    path = folder / "images" / "a4.png"
+    Image.open(path).convert("P").save(path)
+    path.write_bytes(path.read_bytes()[:1500])
 
 
 def _broken(change: Callable[[Path], object], *words: str) -> object:
@@ -213,6 +238,7 @@ def _broken(change: Callable[[Path], object], *words: str) -> object:
         _broken(lambda f: save(f / "masks" / "a4.png", np.zeros((44, 50, 3), np.uint8)), "a4.png: a mask must", "3"),
         _broken(lambda f: save(f / "images" / "a4.png", np.zeros((44, 50), np.uint8)), "a4.png: 1 channels", "has 3"),
         _broken(lambda f: save(f / "images" / "a4.bmp", np.zeros((44, 50, 3), np.uint8)), "stem 'a4' is taken"),
+        _broken(_cut_palette, "a4.png: cannot be read as an image"),
         _broken(lambda f: (f / "train.txt").write_text("a0\nzz\n"), "train.txt: 'zz' has no image"),
         _broken(lambda f: (f / "train.txt").write_text("a0\na0\n"), "train.txt: 'a0' stands twice"),
         _broken(lambda f: (f / "train.txt").write_text("a0\na1\n"), "test.txt: no such file"),

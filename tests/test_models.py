@@ -179,6 +179,27 @@ def test_saved_and_loaded_it_is_the_same_function(name: str, tmp_path: Path) -> 
     assert path.name == "model.safetensors"
 
 
+def test_tied_weights_are_saved_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unetzoo import registry
+
+    class Tied(nn.Module):
+        def __init__(self, in_channels: int, num_classes: int) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(4, 4, 3, padding=1)
+            self.second = nn.Conv2d(4, 4, 3, padding=1)
+            self.second.weight = self.first.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(x))
+
+    monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
+    unetzoo.register_model("tied")(Tied)
+    model = unetzoo.create_model("tied").to(memory_format=torch.channels_last).eval()
+    loaded = unetzoo.load_model(unetzoo.save_model(model, tmp_path / "tied"))
+    images = torch.rand(1, 4, 8, 8)
+    torch.testing.assert_close(loaded(images), model(images))
+
+
 def test_loading_says_what_is_wrong(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

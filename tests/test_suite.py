@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import unetzoo
-from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, import_plugins, read_suite
+from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
 from unetzoo.errors import UnetzooError
+from unetzoo.plugins import import_plugins
 from unetzoo.toml import parse_settings
 
 SUITES = [QUICK_SUITE, *sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml"))]
@@ -96,6 +97,7 @@ BAD = {
     "models = ['unet']\n[data]\npath = 'x'": ["'data.path'", "root"],
     "models = [{nam = 'unet'}]": ["models.0.name is missing"],
     "models = [{name = 'unet', sets = {}}]": ["'models.0.sets'", "did you mean set"],
+    "models = ['unet']\nname = '../x'": ["name = '../x'"],
     "models = ['unet'": ["not valid TOML"],
     "models = ['unet']\n[train\nsteps = 3": ["not valid TOML", "line 2"],
 }
@@ -151,6 +153,7 @@ def test_adjust(tmp_path: Path) -> None:
     assert adjust(None, data="cells").set == {}  # models as registered, not the quick suite's narrow ones
     assert adjust(None, data=str(tmp_path)).data.name == "folder"
     assert adjust(None, data=str(tmp_path)).name == tmp_path.name
+    assert adjust(None, data=str(tmp_path / ".." / tmp_path.name / ".")).name == tmp_path.name
     given = adjust(suite(train={"minutes": 1.0}), steps=3)
     assert (given.train.steps, given.train.minutes) == (3, None)
     with pytest.raises(UnetzooError, match=r"--data 'cell' is neither a folder nor a data set; did you mean cells"):

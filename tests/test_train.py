@@ -196,6 +196,26 @@ def test_budget_in_minutes_ends() -> None:
     assert setup.messages[-1]["step"] == history.best_step
 
 
+def test_so_does_one_of_the_validation() -> None:
+    class NanInEval(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net(x) if self.training else self.net(x) * math.nan
+
+    with pytest.raises(NonFiniteLossError, match="validation loss is nan at step 4"):
+        Setup(steps=6).run(NanInEval())
+
+
+def test_without_any_foreground_in_validation_the_lowest_loss_is_best() -> None:
+    setup = Setup(steps=24, lr=0.01)
+    setup.validation = {key: (image, 0 * mask) for key, (image, mask) in setup.validation.items()}
+    history = setup.run(net())
+    assert history.best_step == min(history.val_curve, key=lambda point: point[1])[0]
+
+
 def test_a_loss_that_is_not_finite_stops_at_once() -> None:
     network = net()
     with torch.no_grad():

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, plain
+from unetzoo.plugins import import_plugins
 from unetzoo.registry import entries, list_models, model_info, resolve_model
 from unetzoo.toml import parse_settings
 
@@ -34,15 +35,25 @@ Settings = Annotated[
 ]
 
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="FILE.py", help="A file or module that registers your models; may be given again."
+    ),
+]
+
+
 @app.command("list")
 def list_command(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as '*skip'.")] = "*",
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    imports: Imports = None,
 ) -> None:
     """List the registered models.
 
     Examples: [bold]unetzoo list[/]   [bold]unetzoo list 'unet_d*' --json[/]
     """
+    import_plugins(imports or [])
     known = entries()
     rows = [known[name] for name in list_models(pattern)]
     if not rows:
@@ -72,20 +83,27 @@ def show_command(
     in_channels: Annotated[int, typer.Option(min=1)] = 3,
     num_classes: Annotated[int, typer.Option(min=1)] = 1,
     settings: Settings = None,
+    imports: Imports = None,
 ) -> None:
     """Show a model: paper, options, its difference from unet, and a table of its stages.
 
     Examples: [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
     [bold]unetzoo show unet --set up=bilinear[/]
     """
+    import_plugins(imports or [])
     entry = model_info(name)
     config = resolve_model(
         name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
     )
     from unetzoo.measure.counts import default_size, stages
 
-    side = size or default_size(config)
-    rows = stages(config, side, side)
+    try:
+        side = size or default_size(config)
+        rows = stages(config, side, side)
+    except UnetzooError:
+        raise
+    except Exception as error:  # a model of one's own may raise anything
+        raise UnetzooError(f"model {name!r} with {config.options}: {plain(error)}") from None
     out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
     out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
     if entry.paper and entry.paper.code:
@@ -136,14 +154,7 @@ def bench_command(
         typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials side by side; the cores are shared out among them.")] = 1,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--import",
-            metavar="FILE.py",
-            help="A file or module that registers your models; may be given again.",
-        ),
-    ] = None,
+    imports: Imports = None,
     retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
 ) -> None:
     """Train and measure models on one data set under one protocol, and write the report.
@@ -213,9 +224,6 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ register_model(
     RELEASE,
     paper=RONNEBERGER_2015,
     note="the Caffe network of the release: last up-convolution 128 wide, ReLU after each, upsampled map first",
+    deviations=("Initialised as the paper says; the released solver is not rebuilt.",),
 )
 register_model(
     "unet",

@@ -30,7 +30,7 @@ class LiveWatcher(Watcher):
             disable=not self.live,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.said: dict[str, float | None] = {}
+        self.said: dict[str, int] = {}
         self.total, self.done, self.begun = 0, 0, time.monotonic()
 
     def __enter__(self) -> LiveWatcher:
@@ -53,9 +53,9 @@ class LiveWatcher(Watcher):
             self.tasks[job.trial.id] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
             if not self.live:
                 self.console.print(f"{name}: started", highlight=False, markup=False)
-        elif not self.live and job.last.get("val_dice") != self.said.get(name):  # a validation has been done
-            self.said[name] = job.last.get("val_dice")
-            line = f"{name}: step {job.last.get('step')}/{job.last.get('steps')}  {_note(job.last)}"
+        elif not self.live and job.last.get("validations", 0) > self.said.get(name, 0):
+            self.said[name] = job.last["validations"]
+            line = f"{name}: step {job.last['step']}/{job.last['steps']}  {_note(job.last)}"
             self.console.print(line, highlight=False, markup=False)
         self.bars.update(
             self.tasks[job.trial.id],

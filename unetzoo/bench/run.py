@@ -9,9 +9,10 @@ from pathlib import Path
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.local import Job, Where, run_jobs, tail
 from unetzoo.bench.record import ModelFacts, Record, Status, read_record
-from unetzoo.bench.suite import Suite, Trial, expand, import_plugins
+from unetzoo.bench.suite import Suite, Trial, expand
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
+from unetzoo.plugins import import_plugins
 from unetzoo.registry import model_info
 
 
@@ -54,12 +55,14 @@ def run_suite(
     dataset = suite.data.open()
     trials = expand(suite, dataset)
     where = Where(out, jobs)
+    dataset.check_values()
     _check_writable(where.records)
+    _check_writable(where.out / "trials")
     statuses: dict[str, Status] = {}
     todo = []
     for trial in trials:
         path = where.record(trial)
-        status = read_record(path).status if path.exists() else None
+        status = _status(path)
         if status is None or (retry_failed and status != "ok"):
             todo.append(trial)
         else:
@@ -70,14 +73,30 @@ def run_suite(
     started = [Job(trial, _blank(suite, trial, dataset)) for trial in todo]
     for job in run_jobs(suite, started, where, watcher.change):
         path = where.record(job.trial)
+        if job.status != "ok" and _status(path) == "ok":  # it died after its record was written
+            job.status, job.reason = "ok", None
         if job.status != "ok":
             log_tail = tail(where.log(job.trial))
             failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
-            write_atomic(path, job.blank.model_copy(update=failure).to_json())
+            try:
+                write_atomic(path, job.blank.model_copy(update=failure).to_json())
+            except OSError as error:
+                raise UnetzooError(f"{path}: cannot be written: {error.strerror}") from None
         assert job.status is not None
         statuses[path.name] = job.status
         watcher.end(job)
     return Outcome(statuses, reused)
+
+
+def _status(path: Path) -> Status | None:
+    """The status of a record; None where there is none. One that cannot be read is set aside, and is none."""
+    if not path.exists():
+        return None
+    try:
+        return read_record(path).status
+    except UnetzooError:
+        path.rename(path.with_suffix(".json.damaged"))
+        return None
 
 
 def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset) -> Record:

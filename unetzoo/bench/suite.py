@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,10 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
-from unetzoo.errors import Strict, UnetzooError, nearest, plain
+from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig, model_info, resolve_model
+from unetzoo.spec import UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
@@ -87,7 +86,7 @@ class Suite(Strict):
 
 
 class TrialModel(Strict):
-    """A model resolved to its last option; ``source`` is a hash of the file of a model that is not ours."""
+    """A model resolved to its last option; ``source`` is a hash of its file, empty for a model of the grid."""
 
     label: str
     name: str
@@ -129,8 +128,8 @@ class Trial(Strict):
         facts = self.model_dump(mode="json", exclude={"data": {"root"}, "train": True, "measure": True})
         facts["train"] = self.train.model_dump(mode="json", exclude_defaults=True)
         facts["measure"] = self.measure.model_dump(mode="json", exclude_defaults=True)
-        if (spec := model_info(self.model.name).spec) is not None:
-            neutral = type(spec)().model_dump(mode="json")
+        if not self.model.source:  # of the grid
+            neutral = UNetSpec().model_dump(mode="json")
             options = facts["model"]["options"]
             facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
@@ -198,37 +197,6 @@ def adjust(
     if steps is not None:
         changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None}
     return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
-
-
-def import_plugins(names: Iterable[str]) -> None:
-    """Import the modules and files that register a suite's own models and data sets, each once."""
-    for name in names:
-        try:
-            if name.endswith(".py"):
-                _import_file(Path(name))
-            else:
-                importlib.import_module(name)
-        except UnetzooError:
-            raise
-        except Exception as error:  # anything a user's file may raise
-            raise UnetzooError(f"imports: {name}: {plain(error)}") from None
-
-
-def _import_file(path: Path) -> None:
-    path = path.expanduser().resolve()
-    module_name = f"unetzoo_import_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if module_name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise UnetzooError(f"imports: {path}: no such file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module_name]
-        raise
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unetzoo.bench import samples
 from unetzoo.bench.local import Where
 from unetzoo.bench.record import Cost, Curves, Record, Result, Sample
-from unetzoo.bench.suite import Suite, Trial, import_plugins
+from unetzoo.bench.suite import Suite, Trial
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
 from unetzoo.errors import UnetzooError
@@ -25,6 +25,7 @@ from unetzoo.measure.latency import Latency, measure_latency, synchronize
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.metrics.overlap import dice, iou
 from unetzoo.nn.sizes import SameSize
+from unetzoo.plugins import import_plugins
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
 from unetzoo.train.loop import History, evaluate, mean_foreground, supervised_loss, train
 from unetzoo.train.weights import save_model

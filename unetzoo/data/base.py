@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import TypeAdapter, ValidationError, model_validator
 
 from unetzoo.errors import Strict, UnetzooError, nearest, plain
 
@@ -161,10 +161,7 @@ def create_dataset(name: str, root: Path | str | None = None, **options: Any) ->
     if name not in _DATASETS:
         raise UnetzooError(f"unknown data set {name!r}; {nearest(name, _DATASETS)}")
     factory = _DATASETS[name]
-    known = [p for p in inspect.signature(factory).parameters if p != "root"]
-    for option in options:
-        if option not in known:
-            raise UnetzooError(f"data set {name!r}: unknown option {option!r}; {nearest(option, known)}")
+    _check_options(name, factory, options)
     try:
         dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
     except UnetzooError:
@@ -173,3 +170,19 @@ def create_dataset(name: str, root: Path | str | None = None, **options: Any) ->
         raise UnetzooError(f"data set {name!r}: {plain(error)}") from error
     dataset.check()
     return dataset
+
+
+def _check_options(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise `UnetzooError` on an option that the factory does not have, or a value not of its annotated type."""
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    for option, value in options.items():
+        if option not in parameters and not takes_any:
+            known = [p for p in parameters if p != "root"]
+            raise UnetzooError(f"data set {name!r}: unknown option {option!r}; {nearest(option, known)}")
+        try:
+            TypeAdapter(hints.get(option, Any)).validate_python(value, strict=True)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            raise UnetzooError(f"data set {name!r}: {option} = {value!r}: {reason}") from None

@@ -11,13 +11,13 @@ import numpy as np
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, plain
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-def read_array(path: Path) -> np.ndarray:
-    """Pixels as stored, (H, W) or (H, W, C): palette masks as their indices, 1-bit images as 0 and 1."""
+def read_array(path: Path, *, palette_as_rgb: bool = False) -> np.ndarray:
+    """Pixels as stored, (H, W) or (H, W, C): of a palette image its indices unless told otherwise; 1-bit as bool."""
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             array = tifffile.imread(path)
@@ -25,17 +25,16 @@ def read_array(path: Path) -> np.ndarray:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path) as file:
-                    array = np.asarray(file)
+                    array = np.asarray(file.convert("RGB") if palette_as_rgb and file.mode == "P" else file)
     except FileNotFoundError:
         raise UnetzooError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise UnetzooError(f"{path}: not an image that can be read") from None
     except Exception as error:  # decoders raise whatever they like on a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnetzooError(f"{path}: cannot be read as an image: {reason}") from None
+        raise UnetzooError(f"{path}: cannot be read as an image: {plain(error)}") from None
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise UnetzooError(f"{path}: expected (H, W) or (H, W, C) pixels, got shape {array.shape}")
-    return array.astype(np.uint8) if array.dtype == bool else array
+    return array
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -45,14 +44,14 @@ def read_image(path: Path) -> np.ndarray:
     images must already lie in [0, 1].
     """
     mode = _pil_mode(path)
-    array = _as_rgb(path) if mode == "P" else read_array(path)
+    array = read_array(path, palette_as_rgb=True)
     if array.ndim == 2:
         array = array[..., None]
     if mode in ("LA", "RGBA"):
         array = array[..., :-1]
-    if mode == "1":
-        array = array * np.uint8(255)
-    if array.dtype in (np.uint8, np.uint16):
+    if array.dtype == bool:
+        scaled = array.astype(np.float32)
+    elif array.dtype in (np.uint8, np.uint16):
         scaled = array.astype(np.float32) / np.iinfo(array.dtype).max
     elif np.issubdtype(array.dtype, np.floating):
         scaled = array.astype(np.float32)
@@ -74,7 +73,7 @@ def read_mask(path: Path) -> np.ndarray:
         raise UnetzooError(
             f"{path}: a mask must have one channel of class values, got {array.shape[-1]} (colours are not read)"
         )
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype != bool and not np.issubdtype(array.dtype, np.integer):
         raise UnetzooError(f"{path}: a mask must hold whole numbers, got {array.dtype}")
     return array.astype(np.int64)
 
@@ -88,11 +87,6 @@ def _pil_mode(path: Path) -> str | None:
             return file.mode
     except Exception:
         return None
-
-
-def _as_rgb(path: Path) -> np.ndarray:
-    with Image.open(path) as file:
-        return np.asarray(file.convert("RGB"))
 
 
 def paired_files(root: Path) -> dict[str, tuple[Path, Path]]:

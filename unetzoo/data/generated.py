@@ -26,7 +26,7 @@ class GeneratedDataset(SegmentationDataset):
             ("seed", seed, 0),
             *((f"n_{k}", v, 1) for k, v in counts.items()),
         ):
-            if not isinstance(value, int) or value < least:
+            if value < least:
                 raise UnetzooError(f"data set {info.name!r}: {name} = {value!r} must be a whole number >= {least}")
         self.info = info
         self.splits = {s: tuple(f"{s}-{i:03d}" for i in range(n)) for s, n in counts.items()}

@@ -32,7 +32,7 @@ class Isbi2012(SegmentationDataset):
             train, test = (read_list(lists[split], keys) for split in ("train", "test"))
         else:
             train, test = keys[:-TEST_SLICES], keys[-TEST_SLICES:]
-        if not isinstance(n_val, int) or not 1 <= n_val < len(train):
+        if not 1 <= n_val < len(train):
             raise UnetzooError(f"data set 'isbi2012': n_val = {n_val!r} must be 1 to {len(train) - 1}")
         self.splits = {"train": tuple(train[:-n_val]), "val": tuple(train[-n_val:]), "test": tuple(test)}
         self.info = DatasetInfo(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,6 +55,34 @@ def dig(tree: Any, *keys: str) -> Any:
 
 def label_of(record: Record) -> str:
     return str(dig(record.trial, "model", "label") or dig(record.trial, "model", "name") or record.id)
+
+
+def tell_apart(records: list[Record]) -> list[Record]:
+    """Records whose label stands for several configurations get a short hash of theirs behind it.
+
+    A folder in which a suite was run again with another width or more steps holds both; their mean is of nothing.
+    """
+    configurations: dict[str, set[str]] = {}
+    for record in records:
+        configurations.setdefault(label_of(record), set()).add(_configuration(record))
+    return [
+        _relabelled(record, f"{label_of(record)} [{_configuration(record)}]")
+        if len(configurations[label_of(record)]) > 1
+        else record
+        for record in records
+    ]
+
+
+def _configuration(record: Record) -> str:
+    """A hash of the trial but its seed."""
+    rest = {key: value for key, value in record.trial.items() if key != "seed"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
+
+
+def _relabelled(record: Record, label: str) -> Record:
+    model = record.trial.get("model")
+    model = {**model, "label": label} if isinstance(model, dict) else {"label": label}
+    return record.model_copy(update={"trial": {**record.trial, "model": model}})
 
 
 def name_of(record: Record) -> str:
@@ -124,7 +154,7 @@ def load(folder: Path) -> Tables:
 
 def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
     """Build every table. Rows come sorted by (label, seed, id), so file names do not change the report."""
-    records = sorted(records, key=lambda r: (label_of(r), seed_of(r), r.id))
+    records = sorted(tell_apart(records), key=lambda r: (label_of(r), seed_of(r), r.id))
     done = [r for r in records if r.status == "ok" and r.result]
     named = [name for r in records for name in class_names(r)]
     scored = [name for r in done if r.result for name in r.result.per_class]

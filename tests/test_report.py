@@ -371,6 +371,16 @@ def test_mixed_conditions_are_said():
     assert "2 different devices" in said
 
 
+def test_one_label_for_two_configurations_is_two_variants():
+    longer = record(seed=1)
+    longer["trial"] = {**longer["trial"], "train": {"steps": 99}}
+    labels = load(record(), record("b"), longer).trials["model"].tolist()
+    assert labels[0] == "b"
+    assert len(set(labels)) == 3
+    assert all(re.fullmatch(r"unet \[[0-9a-f]{4}\]", label) for label in labels[1:])
+    assert load(record(), record(seed=1)).trials["model"].tolist() == ["unet", "unet"]
+
+
 def test_small_parts():
     assert safe_columns(["a b", "a-b", "%"]) == {"a b": "a_b", "a-b": "a_b_2", "%": "class"}
     assert pareto_front([3, 1, 2, 2], [0.9, 0.5, 0.4, 0.7]) == [1, 3, 0]

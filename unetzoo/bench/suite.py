@@ -137,9 +137,8 @@ class Trial(Strict):
     @property
     def stem(self) -> str:
         """A file name: label and seed to be read, the id to be unique."""
-        safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.model.label)[:60].lstrip(
-            "."
-        )
+        plain = (c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.model.label)
+        safe = "".join(plain)[:60].lstrip(".")
         return f"{safe}-s{self.seed}-{self.id}"
 
 

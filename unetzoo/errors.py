@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, NoReturn, get_origin
+from typing import TYPE_CHECKING, Any, NoReturn, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class UnetzooError(ValueError):

@@ -46,6 +46,9 @@ def test_a_model_that_cannot_run_on_the_meta_device_is_counted_all_the_same(monk
     unetzoo.register_model("awkward")(Awkward)
     rows = stages(resolve_model("awkward", in_channels=1, num_classes=2), 8, 8)
     assert [(row.name, row.shape, row.macs) for row in rows] == [("head", (2, 8, 8), 128)]
+    unetzoo.register_model("layer")(lambda in_channels, num_classes: torch.nn.Conv2d(in_channels, num_classes, 1))
+    rows = stages(resolve_model("layer", in_channels=1, num_classes=2), 8, 8)
+    assert [(row.name, row.params, row.macs) for row in rows] == [("Conv2d", 4, 128)]
 
 
 def test_peak_memory_sees_what_is_allocated_and_freed() -> None:

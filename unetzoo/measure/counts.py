@@ -66,8 +66,8 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
     root = type(model).__name__
     rows = []
     for name, shape in shapes.items():
-        flops = sum(by_module.get(f"{root}.{name}", {}).values())
-        rows.append(Stage(name, shape, count_parameters(parts[name]), flops // 2))
+        flops = sum(by_module.get(f"{root}.{name}" if name else "Global", {}).values())
+        rows.append(Stage(name or root, shape, count_parameters(parts[name]), flops // 2))
     return rows
 
 
@@ -84,7 +84,7 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
         lists = [(n, m) for n, m in child.named_children() if isinstance(m, nn.ModuleList)]
         inner = [(f"{name}.{n}.{i}", part) for n, m in lists for i, part in enumerate(m)]
         found += inner or [(name, child)]
-    return found
+    return found or [("", model)]  # a model that is one layer
 
 
 def _keep_shape(

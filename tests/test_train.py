@@ -18,6 +18,7 @@ import unetzoo
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
 from unetzoo.metrics.overlap import confusion, dice, iou
+from unetzoo.train import device
 from unetzoo.train.device import resolve_device, resolve_precision
 from unetzoo.train.loop import (
     NonFiniteLossError,
@@ -127,9 +128,12 @@ def test_a_budget_is_steps_or_minutes() -> None:
         Recipe(steps=1, minutes=1.0)
 
 
-def test_device_and_precision() -> None:
-    assert resolve_precision("float32", "cpu") == "float32"
-    assert resolve_precision("auto", "cpu") in ("float32", "bfloat16")
+def test_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    for in_hardware, precision in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(device, "cpu_has_bfloat16", lambda answer=in_hardware: answer)
+        assert resolve_precision("auto", "cpu") == precision
+        assert resolve_precision("float32", "cpu") == "float32"
+        assert resolve_precision("bfloat16", "cpu") == "bfloat16"
     assert resolve_device("cpu") == "cpu"
     if not torch.cuda.is_available():
         with pytest.raises(unetzoo.UnetzooError, match="device = 'cuda' is not on this machine"):

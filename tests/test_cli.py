@@ -90,6 +90,17 @@ def test_wrong_input_is_one_line_and_exit_code_2(line: str, tmp_path: Path) -> N
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_the_readmes_own_models(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = next(block for block in readme.split("```python\n") if block.startswith("# my_models.py")).split("```")[0]
+    (tmp_path / "my_models.py").write_text(code)
+    listed = run("list", "*_*", "--import", "my_models.py", cwd=tmp_path).stdout
+    assert "my_unet" in listed
+    assert "unet_narrow_bilinear" in listed
+    shown = run("show", "my_unet", "--import", "my_models.py", "--set", "width=5", "--size", 16, cwd=tmp_path)
+    assert "1x16x16" in shown.stdout, shown.stderr
+
+
 @pytest.mark.slow
 def test_from_a_folder_of_images_to_a_report_with_a_failure_in_it(tmp_path: Path) -> None:
     cells = unetzoo.create_dataset("cells", n_train=8, n_val=1, n_test=1, size=48)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetzoo.atomic import write_atomic
-from unetzoo.bench.local import Job, Where, run_jobs, tail
+from unetzoo.bench.layout import Where
+from unetzoo.bench.local import Job, run_jobs, tail
 from unetzoo.bench.record import ModelFacts, Record, Status, read_record
 from unetzoo.bench.suite import Suite, Trial, expand
 from unetzoo.data.base import SegmentationDataset

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from unetzoo.bench import samples
-from unetzoo.bench.local import Where
+from unetzoo.bench.layout import Where
 from unetzoo.bench.record import Cost, Curves, Record, Result, Sample
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.data.base import DatasetInfo, SegmentationDataset

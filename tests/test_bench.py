@@ -265,7 +265,13 @@ def test_interrupted_it_keeps_what_is_done(own: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     path.write_text(path.read_text().replace("validate_every = 2", "validate_every = 100000"))
     command = [sys.executable, "-m", "unetzoo.cli", "bench", str(path), "--out", str(out)]
-    harness = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    harness = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
     deadline = time.monotonic() + 120
     while not list((out / "trials").glob("unet-*/log.txt")) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -41,7 +41,9 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
 
 
 def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
-    """The network part by part in the order they run, for one (height, width) image; nothing is allocated.
+    """The network part by part in the order they run, for one (height, width) image.
+
+    Nothing is allocated where the model runs on the meta device; one that cannot is run on the CPU.
 
     Parts are the levels of an encoder, the stages of a decoder, and otherwise the top-level modules.
     Raises `UnetzooError` where the network does not take that size.

@@ -13,28 +13,35 @@ from typing import Any, Literal
 
 from unetzoo.errors import Strict, UnetzooError
 
-Status = Literal["ok", "crashed", "killed", "oom", "nan"]
+Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 
 
 class Result(Strict):
     """Test scores, read once with the checkpoint chosen on validation.
 
-    ``per_image`` maps an image's key to class name -> score; ``None`` where the class is neither in the
-    truth nor in the prediction (0/0), which is left out of every mean and counted in ``undefined``.
-    ``dice`` and ``iou`` are means over images of the mean over the data set's foreground classes.
-    ``per_class`` holds the means over images, class by class, ``pooled`` the same scores from pixel counts
-    summed over all test images.
+    ``per_image`` maps an image's key to metric -> class name -> score; ``None`` where the class is neither in
+    the truth nor in the prediction and the policy leaves that out (0/0): out of every mean, counted in
+    ``undefined``. ``dice`` and ``iou`` are means over images of the mean over the data set's foreground classes;
+    ``foreground`` holds that mean for every metric. ``per_class`` holds the means over images, class by class,
+    ``pooled`` the overlap scores from pixel counts summed over all test images.
     """
 
     dice: float | None
     iou: float | None
-    per_class: dict[str, dict[str, float | None]]  # class -> {"dice", "iou"}
-    pooled: dict[str, dict[str, float | None]]  # class -> {"dice", "iou"}
-    per_image: dict[str, dict[str, dict[str, float | None]]]  # key -> {"dice", "iou"} -> class -> score
+    per_class: dict[str, dict[str, float | None]]  # class -> metric -> mean over images
+    pooled: dict[str, dict[str, float | None]]  # class -> overlap metric -> score
+    per_image: dict[str, dict[str, dict[str, float | None]]]  # key -> metric -> class -> score
     undefined: dict[str, int]  # class -> images in which it is neither true nor predicted
     missed: dict[str, int]  # class -> images in which it is true and no pixel of it is hit
     best_step: int
     best_val_dice: float | None
+    foreground: dict[str, float | None] = {}  # metric -> mean
+    calibration: dict[str, float | None] = {}  # "brier", "ece": over all pixels of the test set
+    false_alarms: dict[str, int] = {}  # class -> images in which it is predicted and not true
+    penalised: dict[str, int] = {}  # class -> images whose distances are the policy's penalty: one side is empty
+    policy: dict[str, Any] = {}  # how empty masks are scored, tolerances, units
+    predictions: str | None = None  # a hash of every predicted class map: equal for equal predictions
+    steps: int | None = None  # optimizer steps the chosen training went
 
 
 class Curves(Strict):
@@ -44,6 +51,41 @@ class Curves(Strict):
     val: list[tuple[int, float, float | None]]  # (step, validation loss, validation Dice)
 
 
+class Timing(Strict):
+    """One timed piece of work between two runs of a fixed matrix product (the calibration)."""
+
+    precision: str
+    shape: tuple[int, int, int, int]
+    p50_ms: float
+    p90_ms: float
+    spread: float  # (p90 - p10) / median of the repetitions
+    repeats: int
+    images_per_second: float  # at this shape
+    calibration: tuple[float, float]  # FLOP/s of the matrix product before and after
+    utilisation: float | None  # the model's FLOP/s over the calibration's
+    attempts: int  # how often it was timed: again where it was noisy
+    noisy: bool  # calibrations or repetitions disagreed by more than the bound, to the last attempt
+
+
+class Breakdown(Strict):
+    """Peak bytes of tensors and what they were for at that moment; ``skips`` is part of ``activations``."""
+
+    total: int
+    parameters: int
+    gradients: int = 0
+    optimizer: int = 0
+    activations: int = 0  # kept for the backward pass, or under way in inference
+    other: int = 0  # buffers, inputs, targets, temporaries
+    skips: int | None = None  # pyramid levels the decoder still waits for; None where the network has none
+
+
+class TensorMemory(Strict):
+    """The tracker's account of a training step and of one forward pass."""
+
+    train: Breakdown
+    infer: Breakdown
+
+
 class Cost(Strict):
     """Measured apart from training, at ``shape`` (N, C, H, W) in and in the trial's precision."""
 
@@ -51,16 +93,22 @@ class Cost(Strict):
     macs: int  # of one image
     shape: tuple[int, int, int, int]
     train_shape: tuple[int, int, int, int]
-    peak_train_bytes: int | None = None
+    peak_train_bytes: int | None = None  # by memory_method: the allocator's on a GPU, the process's on a CPU
     peak_infer_bytes: int | None = None
     memory_method: str
+    tensors: TensorMemory | None = None  # the tracker on real tensors
+    predicted: TensorMemory | None = None  # the tracker on fake tensors: nothing allocated
     latency_p50_ms: float
     latency_p90_ms: float
     latency_repeats: int
     latency_method: str
+    timings: list[Timing] = []  # in the trial's precision, then in float32 where that is another
     train_seconds: float | None = None  # forward, backward, step and data; validation not included
     images_per_second: float | None = None  # training images over train_seconds
     wall_seconds: float | None = None  # the whole trial
+    phases: dict[str, float] = {}  # phase -> seconds; they add up to wall_seconds
+    train_flops: int | None = None  # forward and backward, all steps of the chosen training
+    tuning_seconds: float | None = None  # training for the learning rates that were not chosen
 
 
 class ModelFacts(Strict):
@@ -68,6 +116,34 @@ class ModelFacts(Strict):
 
     paper: dict[str, Any]  # title, authors, year, ...
     diff: dict[str, tuple[Any, Any]]  # option -> (the value in ``unet``, the value here)
+    matched: dict[str, Any] = {}  # what (params or macs), reference, target, reached, ratio
+
+
+class Try(Strict):
+    """One learning rate of the sweep; chosen by its best validation Dice."""
+
+    lr: float
+    val_dice: float | None
+    val_loss: float
+    steps: int
+    seconds: float
+    chosen: bool
+
+
+class Event(Strict):
+    """Reading a split or choosing the weights, in the order it happened: the test split stands last, once."""
+
+    what: Literal["read", "select"]
+    split: str
+    items: int = 0
+    step: int | None = None
+
+
+class Flag(Strict):
+    """Something that makes a result suspect; the report shows it in red."""
+
+    kind: str
+    text: str
 
 
 class Sample(Strict):
@@ -87,12 +163,17 @@ class Record(Strict):
     log_tail: str | None = None
     suite: str
     question: str = ""
+    baseline: bool = False  # a trivial predictor, for reference
     trial: dict[str, Any]  # the resolved trial: model, data, train, measure, seed, protocol
     model: ModelFacts
     data: dict[str, Any]  # classes, class_names, foreground, ignore_index, channels, sizes and hashes of the splits
     result: Result | None = None
     curves: Curves | None = None
     cost: Cost | None = None
+    tuning: list[Try] = []
+    events: list[Event] = []
+    resumed: list[int] = []  # steps at which an interrupted training went on
+    flags: list[Flag] = []
     samples: list[Sample] = []
     environment: dict[str, Any] = {}
 

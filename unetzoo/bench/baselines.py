@@ -16,6 +16,7 @@ from unetzoo.errors import UnetzooError, nearest
 Predictor = Callable[[np.ndarray], np.ndarray]
 """An image (C, H, W) float32 in [0, 1] to its class map (H, W) int64."""
 
+VERSION = 1  # raised whenever one of them would predict something else
 PIXELS = 100_000  # at most so many training pixels are drawn for the regression
 RIDGE = 1e-4  # weight decay of the regression: keeps separable classes finite, of no consequence otherwise
 

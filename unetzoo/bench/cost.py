@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -41,7 +43,7 @@ def measure_cost(
 
     session.beat()
     macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
-    works = {precision: lambda: _forward(model, images, fabric), "float32": lambda: _forward(model, images, None)}
+    works = {precision: partial(_forward, model, images, fabric), "float32": partial(_forward, model, images, None)}
     timings = []
     for kind in dict.fromkeys((precision, "float32")):
         with session.alone():

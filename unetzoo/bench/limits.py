@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import Field
@@ -26,10 +27,8 @@ class Limits(Strict):
 def machine_memory() -> int | None:
     """Bytes this process may use in all: the machine's memory, or its control group's where that is less."""
     found = []
-    try:
+    with suppress(AttributeError, ValueError, OSError):  # Windows
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # Windows
-        pass
     for file in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2, v1
         try:
             found.append(int(Path("/sys/fs/cgroup", file).read_text()))
@@ -76,10 +75,8 @@ def _limit_gpu(limits: Limits, device: str) -> str:
 
 def _die_first() -> None:
     """Where the system runs out of memory all the same, let its killer choose this process, not the harness."""
-    try:
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    except OSError:
-        pass
 
 
 def oom_kills() -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from unetzoo.bench.baselines import BASELINE_VERSION, BASELINES
+from unetzoo.bench import baselines
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
 from unetzoo.errors import Strict, UnetzooError, nearest
@@ -221,7 +221,9 @@ def adjust(
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
-    """All trials: the baselines, then the models, seeds outermost, so that an interrupted suite has every model before a second seed of one.
+    """All trials: the baselines, then the models, seeds outermost.
+
+    So an interrupted suite has every model before a second seed of one.
 
     Raises `UnetzooError` on an unknown model, option or value, and on two models with one label.
     """
@@ -231,23 +233,23 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     for label in labels:
         if labels.count(label) > 1:
             raise UnetzooError(f"two models have the label {label!r}; give one a label of its own")
-        if suite.baselines and label in BASELINES.values():
+        if suite.baselines and label in [baseline.label for baseline in baselines.BASELINES.values()]:
             raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
     if suite.match is not None:
         models = _matched(models, suite)
     common = {"data": data, "train": suite.train, "measure": suite.measure, "score": suite.score}
-    reference_rows = [Trial(model=_baseline(name, dataset), seed=0, **common) for name in BASELINES if suite.baselines]
+    reference_rows = [Trial(model=_baseline(name, dataset), seed=0, **common) for name in baselines.BASELINES if suite.baselines]
     return reference_rows + [Trial(model=model, seed=seed, **common) for seed in suite.seeds for model in models]
 
 
 def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:
     return TrialModel(
-        label=BASELINES[name],
+        label=baselines.BASELINES[name].label,
         name=name,
         in_channels=dataset.info.channels,
         num_classes=dataset.info.classes,
         options={},
-        source=f"baseline v{BASELINE_VERSION}",
+        source=f"baseline v{baselines.VERSION}",
         baseline=True,
     )
 

@@ -244,14 +244,7 @@ def _choose(
     if recipe.tune.steps:
         done, network = run("", recipe.model_copy(update={"tune": None, "lr": lr}), final=False)
     tries = [
-        Try(
-            lr=rate,
-            val_dice=d.best_dice,
-            val_loss=d.best_loss,
-            steps=d.step,
-            seconds=round(d.seconds, 3),
-            chosen=rate == lr,
-        )
+        Try(lr=rate, val_dice=d.best_dice, val_loss=d.best_loss, steps=d.step, seconds=d.seconds, chosen=rate == lr)
         for rate, d in tried
     ]
     return done, network, tries

@@ -23,7 +23,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from unetzoo.bench.record import Breakdown, TensorMemory
+from unetzoo.measure.facts import Breakdown, TensorMemory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.nn.skips import NoSkip
 from unetzoo.registry import ModelConfig

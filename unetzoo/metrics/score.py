@@ -23,7 +23,7 @@ class Scores:
 
     Surface metrics are taken of the ``foreground`` classes alone: the outline of the background is that of the
     objects once more. Elsewhere a class has no such entry (``None`` is for 0/0). ``matrices`` holds each image's
-    confusion matrix (K, K), int64, rows = truth, on the CPU.
+    confusion matrix (K, K), int64, rows = truth, on the CPU; ``hashes`` one of each predicted class map.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Scores:
         self.matrices: dict[str, Tensor] = {}
         self._surfaces: dict[str, np.ndarray] = {}  # key -> (metrics, K), NaN for background
         self._calibration: Calibration | None = Calibration(scoring.ece_bins)
-        self._digests: dict[str, bytes] = {}
+        self.hashes: dict[str, str] = {}
 
     def add(self, key: str, logits: Tensor, target: Tensor) -> None:
         """One image: logits (K, H, W) and class map (H, W), on any device.
@@ -73,7 +73,7 @@ class Scores:
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces
         raw = np.ascontiguousarray(predicted, dtype="<i4").tobytes()
-        self._digests[key] = hashlib.sha256(f"{key}\0{predicted.shape}\0".encode() + raw).digest()
+        self.hashes[key] = hashlib.sha256(f"{predicted.shape}\0".encode() + raw).hexdigest()[:16]
 
     def result(self) -> dict[str, Any]:
         """The fields of `unetzoo.bench.record.Result` that are scores. Raises `UnetzooError` before the first image.
@@ -117,7 +117,7 @@ class Scores:
             "false_alarms": count((true == 0) & (predicted > 0)),
             "penalised": count((true == 0) != (predicted == 0), marked),
             "policy": self.scoring.describe(),
-            "predictions": hashlib.sha256(b"".join(self._digests[k] for k in sorted(self._digests))).hexdigest()[:16],
+            "predictions": _digest(self.hashes),
         }
 
     def _overlaps(self, matrices: Tensor) -> dict[str, np.ndarray]:
@@ -127,6 +127,11 @@ class Scores:
             empty = (matrices.sum(-1) == 0) & (matrices.sum(-2) == 0)
             scores = {metric: score.masked_fill(empty, 1.0) for metric, score in scores.items()}
         return {metric: score.numpy() for metric, score in scores.items()}
+
+
+def _digest(hashes: dict[str, str]) -> str:
+    text = "\n".join(f"{key}\0{hashes[key]}" for key in sorted(hashes))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def mean_foreground(scores: np.ndarray, foreground: Sequence[int]) -> float:

@@ -55,6 +55,7 @@ def measure_cost(
                 macs=macs,
                 repeats=trial.measure.repeats,
                 seconds=trial.measure.seconds,
+                attempts=trial.measure.attempts,
             )
         session.beat()
         timings.append(timing)

@@ -51,6 +51,7 @@ class Measurement(Strict):
     batch_size: int = Field(1, ge=1)
     repeats: int = Field(30, ge=5, description="timed forward passes of one attempt")
     seconds: float = Field(5.0, gt=0, description="after which there are fewer of them, 5 at least")
+    attempts: int = Field(3, ge=1, description="timings of a model whose timing was noisy")
 
 
 class Suite(Strict):

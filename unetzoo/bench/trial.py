@@ -189,7 +189,9 @@ def _train_and_test(
     flags = sanity.flags(
         scores.matrices,
         info.foreground,
+        info.class_names,
         predictions=scores.hashes,
+        truths=scores.truths,
         train_curve=done.train_curve,
         val_curve=done.val_curve,
         train_dice=train_dice,

@@ -18,15 +18,14 @@ from unetzoo.measure.facts import Timing
 
 WARM_UP = 3
 FEWEST = 5  # repetitions of a model so slow that the time floor comes first
-ATTEMPTS = 3
 CALIBRATION_BOUND = 0.10  # |before - after| over the higher
 REPETITION_BOUND = 0.20  # (p90 - p10) over the median
-PRODUCT_SIDE = {"cpu": 2048, "mps": 2048, "cuda": 4096}
+PRODUCT_SIDE = {"cpu": 1024, "mps": 2048, "cuda": 4096}
 PRODUCTS = 4
 METHOD = (
     f"forward pass in eval mode, {WARM_UP} to warm up, each synchronised; between two calibrations (a square matrix "
     f"product, median of {PRODUCTS}); noisy where these differ by over {CALIBRATION_BOUND:.0%} or the repetitions' "
-    f"(p90 - p10) / median is over {REPETITION_BOUND:.0%} in each of {ATTEMPTS} attempts, of which the calmest stands"
+    f"(p90 - p10) / median is over {REPETITION_BOUND:.0%} in every attempt, of which the calmest stands"
 )
 
 
@@ -82,17 +81,18 @@ def time_calmly(
     macs: int,
     repeats: int = 30,
     seconds: float = 5.0,
+    attempts: int = 3,
 ) -> Timing:
     """Time ``work``, one forward pass of ``shape`` (N, C, H, W) and ``macs`` an image, between calibrations.
 
-    Timed again, up to `ATTEMPTS` times in all, while calibrations or repetitions disagree by more than their
+    Timed again, up to ``attempts`` times in all, while calibrations or repetitions disagree by more than their
     bounds; the attempt with the least disagreement is returned, ``noisy`` where even that one was over.
     """
     calibration = Calibration(device, precision)
     best: tuple[float, Latency, tuple[float, float]] | None = None
-    attempts = 0
-    while attempts < ATTEMPTS and (best is None or best[0] > 1):
-        attempts += 1
+    taken = 0
+    while taken < attempts and (best is None or best[0] > 1):
+        taken += 1
         before = calibration()
         latency = measure_latency(work, device, repeats, seconds)
         after = calibration()
@@ -112,7 +112,7 @@ def time_calmly(
         images_per_second=round(1000 * shape[0] / latency.p50_ms, 3),
         calibration=(round(rates[0]), round(rates[1])),
         utilisation=round(2 * rate / sum(rates), 4) if macs else None,
-        attempts=attempts,
+        attempts=taken,
         noisy=unrest > 1,
     )
 

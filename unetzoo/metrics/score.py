@@ -23,7 +23,8 @@ class Scores:
 
     Surface metrics are taken of the ``foreground`` classes alone: the outline of the background is that of the
     objects once more. Elsewhere a class has no such entry (``None`` is for 0/0). ``matrices`` holds each image's
-    confusion matrix (K, K), int64, rows = truth, on the CPU; ``hashes`` one of each predicted class map.
+    confusion matrix (K, K), int64, rows = truth, on the CPU; ``hashes`` and
+    ``truths`` hold a hash of each predicted and each true class map.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Scores:
         self._surfaces: dict[str, np.ndarray] = {}  # key -> (metrics, K), NaN for background
         self._calibration: Calibration | None = Calibration(scoring.ece_bins)
         self.hashes: dict[str, str] = {}
+        self.truths: dict[str, str] = {}
 
     def add(self, key: str, logits: Tensor, target: Tensor) -> None:
         """One image: logits (K, H, W) and class map (H, W), on any device.
@@ -72,8 +74,7 @@ class Scores:
             of_class = surface_scores((predicted == c) & counted, (truth == c) & counted, self.scoring)
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces
-        raw = np.ascontiguousarray(predicted, dtype="<i4").tobytes()
-        self.hashes[key] = hashlib.sha256(f"{predicted.shape}\0".encode() + raw).hexdigest()[:16]
+        self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
         """The fields of `unetzoo.bench.record.Result` that are scores. Raises `UnetzooError` before the first image.
@@ -127,6 +128,11 @@ class Scores:
             empty = (matrices.sum(-1) == 0) & (matrices.sum(-2) == 0)
             scores = {metric: score.masked_fill(empty, 1.0) for metric, score in scores.items()}
         return {metric: score.numpy() for metric, score in scores.items()}
+
+
+def _hash(classes: np.ndarray) -> str:
+    raw = np.ascontiguousarray(classes, dtype="<i4").tobytes()
+    return hashlib.sha256(f"{classes.shape}\0".encode() + raw).hexdigest()[:16]
 
 
 def _digest(hashes: dict[str, str]) -> str:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,122 +13,98 @@ from typing import Any
 
 import pandas as pd
 
-from unetzoo.bench.record import Record, read_record
+from unetzoo.bench.record import Cost, Record, Result, read_record
 from unetzoo.errors import UnetzooError
+from unetzoo.report.facts import (
+    chosen_rate,
+    class_names,
+    data_of,
+    foreground,
+    headline,
+    image_score,
+    label_of,
+    name_of,
+    seed_of,
+    tell_apart,
+)
 
-MEASURED = ["params", "macs", "peak_train_bytes", "peak_infer_bytes"]
-TIMED = ["latency_p50_ms", "latency_p90_ms", "train_seconds", "images_per_second", "wall_seconds"]
-INTEGERS = ["seed", "best_step", *MEASURED, "threads"]
-TAIL = ["device", "precision", "threads", "id", "reason"]
+METRICS = ["dice", "iou", "precision", "recall", "specificity", "nsd", "hd95", "assd", "boundary_iou", "brier", "ece"]
+COUNTS = ["undefined", "missed", "false_alarms", "penalised"]
+STORED = ["params", "macs", "peak_train_bytes", "peak_infer_bytes"]  # under these names in a record's cost
+TENSORS = ["tensor_train_bytes", "tensor_infer_bytes", "predicted_train_bytes", "predicted_infer_bytes"]
+LATENCY = ["latency_p50_ms", "latency_p90_ms"]
+TIMING = ["latency_spread", "images_per_second_infer", "utilisation", "latency_float32_ms"]
+TRAINING = ["train_seconds", "images_per_second", "wall_seconds", "train_flops", "tuning_seconds"]
+COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # what is summarised by its median over seeds
+TAIL = ["resumed", "device", "compute_precision", "threads", "flags", "predictions", "id", "reason"]
 PER_IMAGE = ["id", "model", "seed", "data", "image", "dice", "iou"]
-PER_CLASS = ["model", "seed", "class", "dice", "iou", "pooled_dice", "pooled_iou", "undefined", "missed"]
+PER_CLASS = ["model", "seed", "class", "dice", "iou", "pooled_dice", "pooled_iou", *COUNTS]
 CURVES = ["model", "seed", "step", "loss", "val_dice"]
+
+INTEGERS = {"seed", "best_step", "steps", "step", "threads", "resumed", "train_flops", *COUNTS, *STORED, *TENSORS}
+BOOLEANS = {"baseline", "noisy"}
+TEXTS = {"model", "name", "status", "data", "image", "class", *TAIL} - {"resumed", "threads"}
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All the report knows. ``trials`` has every record; the other tables only trials with status ok."""
+    """All the report knows. ``trials`` has every record; the other tables only models' trials with status ok."""
 
-    records: list[Record]  # the readable ones, by file name
+    records: list[Record]  # the readable ones, by label, seed and id
     unreadable: list[tuple[str, str]]  # (file name, why)
     classes: dict[str, str]  # class name -> its safe form in column names
-    trials: pd.DataFrame
+    phases: dict[str, str]  # phase -> its column in ``trials``
+    trials: pd.DataFrame  # see `read_records`
     images: pd.DataFrame  # scores of one image: the mean over the foreground classes, NaN where none counts
     per_class: pd.DataFrame
     curves: pd.DataFrame  # a training point has a loss, a validation point a val_dice
 
     @property
+    def models(self) -> list[Record]:
+        """The records of models: all but the baselines'."""
+        return [r for r in self.records if not r.baseline]
+
+    @property
     def done(self) -> pd.DataFrame:
-        """The trials that finished and have a test score."""
-        trials = self.trials
+        """The models' trials that finished and have a test score."""
+        return self._scored(self.trials[~self.trials["baseline"]])
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """The same of the trivial predictors."""
+        return self._scored(self.trials[self.trials["baseline"]])
+
+    @staticmethod
+    def _scored(trials: pd.DataFrame) -> pd.DataFrame:
         return trials.loc[(trials["status"] == "ok") & trials["dice"].notna(), :]
 
 
-def dig(tree: Any, *keys: str) -> Any:
-    """``tree[a][b]...``, or None where a level is missing or not a dict."""
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
+def read_records(folder: Path | str) -> pd.DataFrame:
+    """The records of ``folder/records/*.json`` as a table, one row per trial, sorted by model, seed and id.
 
+    What a trial did not measure is missing (NaN or NA); scores and costs of a trial that failed are too. Columns:
 
-def label_of(record: Record) -> str:
-    return str(dig(record.trial, "model", "label") or dig(record.trial, "model", "name") or record.id)
+    - ``model`` (label), ``name`` (registered), ``baseline`` (a trivial predictor), ``seed``, ``status`` (ok, crashed,
+      killed, oom, nan, timeout, hung, or unreadable), ``reason`` of a failure, ``id``
+    - test scores, means over images and foreground classes: ``dice``, ``iou``, ``precision``, ``recall``,
+      ``specificity``, ``nsd``, ``hd95``, ``assd``, ``boundary_iou``; over pixels: ``brier``, ``ece``; for single
+      classes ``dice_<class>``, ``iou_<class>`` and so on
+    - images x foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
+    - ``val_dice`` and ``best_step`` of the chosen weights; ``steps`` trained; ``lr``, the learning rate trained with
+    - ``params``; ``macs`` of one image; bytes: ``peak_train_bytes``, ``peak_infer_bytes`` (process or allocator),
+      ``tensor_train_bytes``, ``tensor_infer_bytes`` (tensors alone), ``predicted_train_bytes``,
+      ``predicted_infer_bytes`` (the same, nothing allocated)
+    - ``latency_p50_ms``, ``latency_p90_ms``, ``latency_spread`` ((p90 - p10) / median), ``images_per_second_infer``,
+      ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` (of the timing)
+    - ``train_seconds``, ``images_per_second`` (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``,
+      ``phase_<name>`` (seconds)
+    - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
+    - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
 
-
-def tell_apart(records: list[Record]) -> list[Record]:
-    """Records whose label stands for several configurations get a short hash of theirs behind it.
-
-    A folder in which a suite was run again with another width or more steps holds both; their mean is of nothing.
+    Raises `UnetzooError` where the folder or its records are missing; a record that cannot be read is a row with
+    status 'unreadable'.
     """
-    configurations: dict[str, set[str]] = {}
-    for record in records:
-        configurations.setdefault(label_of(record), set()).add(_configuration(record))
-    return [
-        _relabelled(record, f"{label_of(record)} [{_configuration(record)}]")
-        if len(configurations[label_of(record)]) > 1
-        else record
-        for record in records
-    ]
-
-
-def _configuration(record: Record) -> str:
-    """A hash of the trial but its seed."""
-    rest = {key: value for key, value in record.trial.items() if key != "seed"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
-
-
-def _relabelled(record: Record, label: str) -> Record:
-    model = record.trial.get("model")
-    model = {**model, "label": label} if isinstance(model, dict) else {"label": label}
-    return record.model_copy(update={"trial": {**record.trial, "model": model}})
-
-
-def name_of(record: Record) -> str:
-    return str(dig(record.trial, "model", "name") or label_of(record))
-
-
-def seed_of(record: Record) -> int:
-    seed = dig(record.trial, "seed")
-    return seed if isinstance(seed, int) else 0
-
-
-def data_of(record: Record) -> str:
-    """What tells one data set from another: its digest, else its name and options."""
-    data = record.trial.get("data")
-    return str(dig(data, "digest") or (dig(data, "name"), dig(data, "options")))
-
-
-def class_names(record: Record) -> list[str]:
-    names = record.data.get("class_names") or record.data.get("classes")
-    return [str(n) for n in names] if isinstance(names, (list, tuple)) else []
-
-
-def foreground(record: Record) -> set[str] | None:
-    """Names of the classes that count; None where the record does not say, which means all of them."""
-    names, indices = class_names(record), record.data.get("foreground")
-    if not isinstance(indices, (list, tuple)):
-        return None
-    return {names[i] for i in indices if isinstance(i, int) and 0 <= i < len(names)} or None
-
-
-def image_score(record: Record, key: str, metric: str = "dice") -> float | None:
-    """Mean over the foreground classes that have a score in image ``key``; None where none has one."""
-    scores = record.result.per_image.get(key, {}).get(metric, {}) if record.result else {}
-    counted = foreground(record)
-    values = [s for name, s in scores.items() if s is not None and (counted is None or name in counted)]
-    return sum(values) / len(values) if values else None
-
-
-def safe_columns(names: Iterable[str]) -> dict[str, str]:
-    """Class name -> letters, digits and underscores only, unique: 'cell wall' -> 'cell_wall'."""
-    columns: dict[str, str] = {}
-    for name in names:
-        base = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or "class"
-        column, n = base, 2
-        while column in columns.values():
-            column, n = f"{base}_{n}", n + 1
-        columns[name] = column
-    return columns
+    return load(Path(folder)).trials
 
 
 def load(folder: Path) -> Tables:
@@ -156,63 +130,117 @@ def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
     """Build every table. Rows come sorted by (label, seed, id), so file names do not change the report."""
     records = sorted(tell_apart(records), key=lambda r: (label_of(r), seed_of(r), r.id))
     done = [r for r in records if r.status == "ok" and r.result]
-    named = [name for r in records for name in class_names(r)]
     scored = [name for r in done if r.result for name in r.result.per_class]
     present = set(scored)
-    classes = safe_columns(dict.fromkeys([*(n for n in named if n in present), *scored]))
+    declared = [name for r in records for name in class_names(r) if name in present]
+    classes = safe_columns([*declared, *scored])
+    timed = safe_columns(phase for r in records if r.status == "ok" and r.cost for phase in r.cost.phases)
+    phases = {phase: f"phase_{column}" for phase, column in timed.items()}
+    models = [r for r in done if not r.baseline]
     return Tables(
         records,
         unreadable,
         classes,
-        _trials(records, unreadable, classes),
-        _frame([row for r in done for row in _image_rows(r)], PER_IMAGE),
-        _frame([row for r in done for row in _class_rows(r)], PER_CLASS),
+        phases,
+        _trials(records, unreadable, classes, phases),
+        _frame([row for r in models for row in _image_rows(r)], PER_IMAGE),
+        _frame([row for r in models for row in _class_rows(r)], PER_CLASS),
         _frame([row for r in records if r.status == "ok" for row in _curve_rows(r)], CURVES),
     )
 
 
+def safe_columns(names: Iterable[str]) -> dict[str, str]:
+    """Name -> letters, digits and underscores only, unique: 'cell wall' -> 'cell_wall'."""
+    columns: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        base = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or "class"
+        column, n = base, 2
+        while column in columns.values():
+            column, n = f"{base}_{n}", n + 1
+        columns[name] = column
+    return columns
+
+
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=pd.Index(columns))
-    texts = {"id", "model", "name", "status", "data", "image", "class", "device", "precision", "reason"}
     for column in columns:
         if column in INTEGERS:
             frame[column] = pd.array(frame[column].tolist(), dtype="Int64")
-        elif column not in texts:
+        elif column in BOOLEANS:
+            frame[column] = pd.array(frame[column].tolist(), dtype="boolean")
+        elif column not in TEXTS:
             frame[column] = pd.to_numeric(frame[column]).astype(float)
     return frame
 
 
-def _trials(records: list[Record], unreadable: list[tuple[str, str]], classes: dict[str, str]) -> pd.DataFrame:
-    scores = [f"{metric}_{column}" for metric in ("dice", "iou") for column in classes.values()]
-    head = ["model", "name", "seed", "status", "dice", "iou", *scores, "val_dice", "best_step"]
-    rows = [_trial_row(r, classes) for r in records]
-    rows += [{"id": Path(n).stem, "status": "unreadable", "reason": why} for n, why in unreadable]
-    return _frame(rows, [*head, *MEASURED, *TIMED, *TAIL])
+def _trials(
+    records: list[Record], unreadable: list[tuple[str, str]], classes: dict[str, str], phases: dict[str, str]
+) -> pd.DataFrame:
+    rows = [_trial_row(r, classes, phases) for r in records]
+    rows += [{"id": Path(n).stem, "baseline": False, "status": "unreadable", "reason": w} for n, w in unreadable]
+    found = {key for row in rows for key in row}
+    every = [f"{metric}_{column}" for metric in METRICS for column in classes.values()]
+    by_class = [column for column in every if column in found or column.startswith(("dice_", "iou_"))]
+    columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *COUNTS]
+    columns += ["val_dice", "best_step", "steps", "lr", *STORED, *TENSORS, *LATENCY, "noisy", *TIMING, *TRAINING]
+    return _frame(rows, [*columns, *phases.values(), *TAIL])
 
 
-def _trial_row(record: Record, classes: dict[str, str]) -> dict[str, Any]:
+def _trial_row(record: Record, classes: dict[str, str], phases: dict[str, str]) -> dict[str, Any]:
     threads = record.environment.get("threads")
     row: dict[str, Any] = {
         "model": label_of(record),
         "name": name_of(record),
+        "baseline": record.baseline,
         "seed": seed_of(record),
         "status": record.status,
+        "resumed": len(record.resumed),
         "device": record.environment.get("device"),
-        "precision": record.environment.get("precision"),
+        "compute_precision": record.environment.get("precision"),
         "threads": threads if isinstance(threads, int) else None,
+        "flags": "; ".join(" ".join(f"{f.kind}: {f.text}".split()) for f in record.flags) or None,
         "id": record.id,
         "reason": " ".join(record.reason.split()) if record.reason else None,
     }
     if record.status != "ok":
         return row  # a failed trial keeps its row; half-measured numbers do not enter a mean
+    if not record.baseline:
+        row["lr"] = chosen_rate(record)
     if record.cost:
-        row |= {name: getattr(record.cost, name) for name in MEASURED + TIMED}
-    if result := record.result:
-        row |= {"dice": result.dice, "iou": result.iou}
-        row |= {"val_dice": result.best_val_dice, "best_step": result.best_step}
-        for name, scores in result.per_class.items():
-            row |= {f"{metric}_{classes[name]}": scores.get(metric) for metric in ("dice", "iou")}
+        row |= _cost_columns(record, record.cost, phases)
+    if record.result:
+        row |= _score_columns(record, record.result, classes)
     return row
+
+
+def _score_columns(record: Record, result: Result, classes: dict[str, str]) -> dict[str, Any]:
+    scores = {**result.foreground, **result.calibration, "dice": result.dice, "iou": result.iou}
+    row = {metric: scores.get(metric) for metric in METRICS}
+    for name, by_metric in result.per_class.items():
+        row |= {f"{metric}_{classes[name]}": score for metric, score in by_metric.items() if metric in METRICS}
+    counted = foreground(record)
+    for what in COUNTS:
+        counts = {k: n for k, n in getattr(result, what).items() if counted is None or k in counted}
+        row[what] = sum(counts.values()) if counts else None
+    row |= {"val_dice": result.best_val_dice, "best_step": None if record.baseline else result.best_step}
+    return row | {"steps": result.steps, "predictions": result.predictions}
+
+
+def _cost_columns(record: Record, cost: Cost, phases: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(cost, name) for name in [*STORED, *LATENCY, *TRAINING]}
+    for kind, memory in (("tensor", cost.tensors), ("predicted", cost.predicted)):
+        if memory:
+            row |= {f"{kind}_train_bytes": memory.train.total, f"{kind}_infer_bytes": memory.infer.total}
+    if timing := headline(record):
+        full = next((t for t in cost.timings if t.precision == "float32"), None)
+        row |= {
+            "noisy": timing.noisy,
+            "latency_spread": timing.spread,
+            "images_per_second_infer": timing.images_per_second,
+            "utilisation": timing.utilisation,
+            "latency_float32_ms": full.p50_ms if full else None,
+        }
+    return row | {phases[phase]: seconds for phase, seconds in cost.phases.items()}
 
 
 def _image_rows(record: Record) -> list[dict[str, Any]]:
@@ -232,8 +260,7 @@ def _class_rows(record: Record) -> list[dict[str, Any]]:
             "class": name,
             **{metric: scores.get(metric) for metric in ("dice", "iou")},
             **{f"pooled_{metric}": result.pooled.get(name, {}).get(metric) for metric in ("dice", "iou")},
-            "undefined": result.undefined.get(name),
-            "missed": result.missed.get(name),
+            **{what: getattr(result, what).get(name) for what in COUNTS},
         }
         for name, scores in result.per_class.items()
     ]
@@ -241,7 +268,7 @@ def _class_rows(record: Record) -> list[dict[str, Any]]:
 
 def _curve_rows(record: Record) -> list[dict[str, Any]]:
     who = {"model": label_of(record), "seed": seed_of(record)}
-    if record.curves is None:
+    if record.curves is None or record.baseline:
         return []
     train = [{**who, "step": step, "loss": loss} for step, loss in record.curves.train]
     val = [{**who, "step": step, "val_dice": dice} for step, _, dice in record.curves.val if dice is not None]

@@ -5,90 +5,30 @@
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.frame import Tables
 from unetzoo.report.statistics import Comparison
+from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
+from unetzoo.report.words import MIB, short, signed
 
-RC: Any = {
-    **sns.axes_style("whitegrid"),
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.edgecolor": "#888888",
-    "grid.color": "#e6e6e6",
-    "text.parse_math": False,  # a '$' in a name is a dollar
-    "svg.hashsalt": "unetzoo",
-    "svg.fonttype": "path",
-    "figure.dpi": 100,
-}
 VERDICT_COLOURS = {
     "better": "#0072B2",
     "worse": "#D55E00",
     "indistinguishable": "#6b6b6b",
     "not enough data": "#b5b5b5",
 }
-MIB = 2**20
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
-
-
-class Look(NamedTuple):
-    colour: str
-    marker: str
-    line: str
-
-
-def looks(labels: Sequence[str], reference: str | None) -> dict[str, Look]:
-    """Label -> colour, marker, line. Eight colour-blind-safe colours, then the next marker and line."""
-    colours = [to_hex(c) for k, c in enumerate(sns.color_palette("colorblind", 10)) if k not in (7, 8)]
-    others = [label for label in sorted(labels) if label != reference]
-    found = {
-        label: Look(colours[k % 8], "osD^vPX*"[(k + k // 8) % 8], ("-", "--", ":", "-.")[k // 8 % 4])
-        for k, label in enumerate(others)
-    }
-    return found | ({reference: Look("#111111", "o", "-")} if reference is not None else {})
-
-
-def short(text: str, n: int = 26) -> str:
-    """One printable line of at most n characters; what goes is in the middle, for names differ at the end."""
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text).split())
-    return line if len(line) <= n else f"{line[: n - n // 2 - 1]}…{line[len(line) - n // 2 :]}"
-
-
-def save(figure: Figure, dpi: int = 130) -> tuple[bytes, bytes]:
-    """The figure as (PNG, SVG) bytes; no date, no random ids."""
-    png, svg = io.BytesIO(), io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # a box instead of the letter
-        figure.savefig(png, format="png", dpi=dpi)
-        figure.savefig(svg, format="svg", dpi=dpi, metadata={"Date": None})
-    return png.getvalue(), svg.getvalue()
-
-
-def canvas(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """'+0.012', with a true minus sign; a dash where there is none."""
-    return "\u2013" if value is None else f"{value:+.{digits}f}".replace("-", "\u2212")
+Baseline = tuple[str, float]  # label and test Dice of the one to beat
 
 
 def plain_number(value: float, _position: object = None) -> str:
@@ -104,15 +44,15 @@ def pareto_front(cost: Sequence[float], dice: Sequence[float]) -> list[int]:
     return front
 
 
-def dice_against(cost: str, title: str, unit: float = 1.0) -> Callable[..., Figure | None]:
-    """A plot of test Dice against the cost column ``cost`` divided by ``unit``."""
+def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) -> Callable[..., Figure | None]:
+    """A plot of test Dice against the cost column ``cost`` divided by ``unit``; ``timed``: noise makes it hollow."""
 
-    def plot(summary: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
-        part = summary[summary["dice"].notna() & summary[f"{cost}_mean"].notna()]
+    def plot(summary: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
+        part = summary[summary["dice"].notna() & summary[cost].notna()]
         if part.empty:
             return None
         names = [str(name) for name in part["model"]]
-        x, dx = (part[f"{cost}_{end}"].to_numpy(float) / unit for end in ("mean", "sd"))
+        x, low, high = (part[cost + end].to_numpy(float) / unit for end in ("", "_low", "_high"))
         y, dy = (part[end].to_numpy(float) for end in ("dice", "dice_sd"))
         figure = canvas(7.4, 4.6)
         ax = figure.subplots()
@@ -121,16 +61,19 @@ def dice_against(cost: str, title: str, unit: float = 1.0) -> Callable[..., Figu
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(plain_number))
-        for name, xi, yi, xe, ye in zip(names, x, y, dx, dy, strict=True):
+        hollow = part["noisy"].to_numpy(bool) & timed
+        for name, xi, yi, left, right, ye, open_ in zip(names, x, y, x - low, high - x, dy, hollow, strict=True):
             ax.errorbar(
                 xi,
                 yi,
-                xerr=xe if xe > 0 else None,  # NaN for one seed
-                yerr=ye if ye > 0 else None,
+                xerr=[[left], [right]] if left + right > 0 else None,
+                yerr=ye if ye > 0 else None,  # NaN for one seed
                 fmt=look[name].marker,
                 color=look[name].colour,
                 markersize=8,
-                markeredgecolor="white",
+                markerfacecolor="white" if open_ else look[name].colour,
+                markeredgecolor=look[name].colour if open_ else "white",
+                markeredgewidth=1.6 if open_ else 1.0,
                 elinewidth=1.2,
                 capsize=2.5,
                 zorder=3,
@@ -138,15 +81,30 @@ def dice_against(cost: str, title: str, unit: float = 1.0) -> Callable[..., Figu
         ax.margins(0.12, 0.12)
         ax.autoscale_view()
         front = pareto_front(x.tolist(), y.tolist())
-        edge = ax.get_xlim()[1]
-        steps = [*x[front], edge], [*y[front], y[front[-1]]]
+        ends = ax.get_xlim()
+        steps = [*x[front], ends[1]], [*y[front], y[front[-1]]]
         ax.step(*steps, where="post", color="#9a9a9a", linewidth=1.2, linestyle="--", zorder=1)
-        ax.set_xlim(right=edge)
+        ax.set_xlim(ends)
         ax.set(xlabel=title, ylabel="test Dice (mean ± SD over seeds)")
+        _draw_baseline(ax, baseline, "y")
         _label_points(figure, ax, [short(n) for n in names], x, y)
         return figure
 
     return plot
+
+
+def _draw_baseline(ax: Axes, baseline: Baseline | None, axis: str) -> None:
+    """A thin line at the best baseline's Dice, named under the axis; only the name where it is off the scale."""
+    if baseline is None:
+        return
+    label, dice = baseline
+    low, high = ax.get_ylim() if axis == "y" else ax.get_xlim()
+    within = min(low, high) <= dice <= max(low, high)
+    if within:
+        line = ax.axhline if axis == "y" else ax.axvline
+        line(dice, color=BASELINE, linewidth=1.1, linestyle=(0, (1, 1.5)), zorder=1)
+    where = "dotted line" if within else "below this scale" if dice < min(low, high) else "above this scale"
+    ax.set_xlabel(f"{ax.get_xlabel()}\nbest baseline ({where}): {short(label)}, Dice {dice:.3f}")
 
 
 def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray) -> None:
@@ -189,7 +147,7 @@ def _outside(a: Sequence[float], frame: np.ndarray) -> float:
     return (a[2] - a[0]) * (a[3] - a[1]) - _overlap(a, frame)
 
 
-def dice_distribution(images: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
+def dice_distribution(images: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
     """Box and points of per-image Dice, highest mean on top; one marker per seed."""
     images = images.dropna(subset=["dice"])
     if images.empty:
@@ -222,6 +180,7 @@ def dice_distribution(images: pd.DataFrame, look: dict[str, Look]) -> Figure | N
     ax.set_ylim(len(order) - 0.4, -0.6)
     ax.set(ylabel="", xlabel="Dice of one test image (mean over foreground classes)")
     ax.grid(axis="y", visible=False)
+    _draw_baseline(ax, baseline, "x")
     _legend_seeds(ax, seeds)
     return figure
 
@@ -238,10 +197,12 @@ def _legend_seeds(ax: Axes, seeds: list[int]) -> None:
 
 def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
     """Training loss and validation Dice against the step: mean over seeds, band from lowest to highest."""
-    panels = [(c, t) for c, t in (("loss", "training loss"), ("val_dice", "validation Dice")) if curves[c].any()]
+    panels = [
+        (c, t) for c, t in (("loss", "training loss"), ("val_dice", "validation Dice")) if curves[c].notna().any()
+    ]
     if not panels:
         return None
-    names = sorted(set(curves["model"]), key=lambda n: (look[n].colour != "#111111", n))
+    names = sorted(set(curves["model"]), key=lambda n: (look[n].colour != REFERENCE, n))
     figure = canvas(4.6 * len(panels) + 0.2, 3.9 + 0.2 * np.ceil(len(names) / 4))
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     for ax, (column, title) in zip(axes, panels, strict=True):
@@ -284,21 +245,27 @@ def difference(comparisons: list[Comparison], reference: str | None) -> Figure |
 
 
 PARETO = {
-    "dice_vs_latency": dice_against("latency_p50_ms", "latency, median (ms)"),
+    "dice_vs_latency": dice_against("latency_p50_ms", "latency, median (ms)", timed=True),
     "dice_vs_params": dice_against("params", "parameters (millions)", 1e6),
     "dice_vs_memory": dice_against("peak_train_bytes", "peak memory of training (MiB)", MIB),
 }
-NAMES = [*PARETO, "dice_distribution", "learning_curves", "difference", "predictions"]
+NAMES = [*PARETO, "dice_distribution", "learning_curves", "difference", "memory_split", "phases", "predictions"]
 
 
 def draw(
-    t: Tables, summary: pd.DataFrame, comparisons: list[Comparison], reference: str | None
+    t: Tables,
+    summary: pd.DataFrame,
+    comparisons: list[Comparison],
+    reference: str | None,
+    baseline: Baseline | None = None,
 ) -> dict[str, tuple[bytes, bytes]]:
     """Every plot but the predictions that has something to show: name -> (PNG, SVG)."""
     look = looks([str(name) for name in summary["model"]], reference)
     with mpl.rc_context(RC):
-        figures = {name: plot(summary, look) for name, plot in PARETO.items()}
-        figures["dice_distribution"] = dice_distribution(t.images, look)
+        figures = {name: plot(summary, look, baseline) for name, plot in PARETO.items()}
+        figures["dice_distribution"] = dice_distribution(t.images, look, baseline)
         figures["learning_curves"] = learning_curves(t.curves, look)
         figures["difference"] = difference(comparisons, reference)
+        figures["memory_split"] = memory_split(t, summary)
+        figures["phases"] = phases(t, summary)
         return {name: save(figure) for name, figure in figures.items() if figure is not None}

@@ -13,8 +13,9 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from unetzoo.bench.record import Record, Sample
-from unetzoo.report.frame import class_names, foreground, image_score, label_of, seed_of
-from unetzoo.report.plots import RC, canvas, save, short
+from unetzoo.report.facts import class_names, foreground, image_score, label_of, seed_of
+from unetzoo.report.style import RC, canvas, save
+from unetzoo.report.words import short
 
 IMAGES = 3
 COLUMNS = 8

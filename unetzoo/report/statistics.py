@@ -40,7 +40,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm, t
 
-from unetzoo.report.frame import MEASURED, TIMED, Tables
+from unetzoo.report.frame import COSTS, COUNTS, METRICS, Tables
 
 RESAMPLES = 10_000
 ALPHA = 0.05
@@ -225,31 +225,38 @@ def first_chances(grids: dict[str, pd.DataFrame]) -> dict[str, float]:
     return dict(zip(grids, shares.tolist(), strict=True))
 
 
-def summarise(tables: Tables) -> pd.DataFrame:
-    """One row per label: mean and SD (n - 1; NaN for one seed) of the scores, medians of the costs.
+def summarise(tables: Tables, baselines: bool = False) -> pd.DataFrame:
+    """One row per model label, or per baseline: mean and SD (n - 1; NaN for one seed) of the scores over seeds,
+    median, lowest and highest of the costs, sums of the counts over seeds.
 
-    Finished variants first, from the highest mean Dice down; labels where every trial failed come last.
+    From the highest mean Dice down; labels where every trial failed come last.
     """
-    done, trials = tables.done, tables.trials
-    costs = MEASURED + TIMED
-    rows = []
-    for label in sorted(set(trials["model"].dropna())):
-        part = done[done["model"] == label]
-        row = {
-            "model": label,
-            "seeds": int(part["seed"].nunique()),
-            "failed": int((trials["model"] == label).sum() - len(part)),
-            "dice": part["dice"].mean(),
-            "dice_sd": part["dice"].std(),
-            "iou": part["iou"].mean(),
-            "iou_sd": part["iou"].std(),
-        }
-        for name in costs:
-            values = part[name].dropna().astype(float)
-            row |= {name: values.median() if len(values) else np.nan}
-            row |= {f"{name}_mean": values.mean(), f"{name}_sd": values.std()}
-        rows.append(row)
-    columns = ["model", "seeds", "failed", "dice", "dice_sd", "iou", "iou_sd"]
-    columns += [name + end for name in costs for end in ("", "_mean", "_sd")]
-    frame = pd.DataFrame(rows, columns=pd.Index(columns))
+    trials = tables.trials[tables.trials["baseline"] == baselines]
+    done = tables.baselines if baselines else tables.done
+    rows = [
+        _summary_row(label, done[done["model"] == label], int((trials["model"] == label).sum()), tables)
+        for label in sorted(set(trials["model"].dropna()))
+    ]
+    columns = ["model", "seeds", "failed", *(name + end for name in METRICS for end in ("", "_sd")), *COUNTS]
+    columns += ["timed", "noisy", *(name + end for name in [*COSTS, "steps"] for end in ("", "_low", "_high"))]
+    frame = pd.DataFrame(rows, columns=pd.Index([*columns, *tables.phases.values()]))
     return frame.sort_values("dice", ascending=False, kind="stable", na_position="last", ignore_index=True)
+
+
+def _summary_row(label: str, part: pd.DataFrame, trials: int, tables: Tables) -> dict[str, object]:
+    row: dict[str, object] = {
+        "model": label,
+        "seeds": int(part["seed"].nunique()),
+        "failed": trials - len(part),
+        "timed": int(part["noisy"].notna().sum()),  # trials whose timing says whether it is noisy
+        "noisy": int(part["noisy"].fillna(False).sum()),
+    }
+    for name in METRICS:
+        row |= {name: part[name].mean(), f"{name}_sd": part[name].std()}
+    for name in COUNTS:
+        row[name] = part[name].sum() if part[name].notna().any() else np.nan
+    for name in [*COSTS, "steps", *tables.phases.values()]:
+        values = part[name].dropna().astype(float)
+        if len(values):
+            row |= {name: values.median(), f"{name}_low": values.min(), f"{name}_high": values.max()}
+    return row

@@ -1,0 +1,115 @@
+"""The red lines of the report: what makes a result suspect or a comparison unsound."""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from unetzoo.bench.record import Record
+from unetzoo.report.facts import data_of, distinct, label_of, named, seed_of
+from unetzoo.report.frame import Tables
+from unetzoo.report.words import listed, words
+
+MOST_FLAGS = 8  # lines; the rest is in results.csv
+
+
+def red_lines(t: Tables) -> list[str]:
+    """Everything to be said in red, what hits single results first."""
+    return [
+        *flags(t.records),
+        *same_predictions(t.records),
+        *same_dice(t),
+        *below_baseline(t),
+        *read_early(t.models),
+        *mixed(t),
+    ]
+
+
+def flags(records: list[Record]) -> list[str]:
+    """One line for a flag and all trials that have it."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        for flag in record.flags:
+            found.setdefault((words(flag.kind), words(flag.text)), []).append(record)
+    lines = [f"{kind}: {text} \u2013 {named(some)}." for (kind, text), some in found.items()]
+    if len(lines) > MOST_FLAGS:
+        rest = len(lines) - MOST_FLAGS
+        lines = [*lines[:MOST_FLAGS], f"{rest} more flags: see the column flags of results.csv."]
+    return lines
+
+
+def same_predictions(records: list[Record]) -> list[str]:
+    """Trials of different models or seeds, or a model and a baseline, whose predictions are equal to the pixel."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.status == "ok" and record.result and record.result.predictions:
+            groups.setdefault(record.result.predictions, []).append(record)
+    return [
+        f"{named(some)} predict exactly the same in every test image: a constant, or one network twice?"
+        for some in groups.values()
+        if len({(label_of(r), seed_of(r)) for r in some}) > 1 and not all(r.baseline for r in some)
+    ]
+
+
+def same_dice(t: Tables) -> list[str]:
+    """The same suspicion of records that keep no hash of their predictions."""
+    done = t.done[t.done["predictions"].isna()]
+    groups = done.assign(score=done["dice"].round(6)).groupby("score")["model"].unique()
+    return [
+        f"{listed(sorted(map(str, names)))} share a test Dice of {score:.6f}: a constant, or one network twice?"
+        for score, names in groups.items()
+        if len(names) > 1
+    ]
+
+
+def best_baseline(t: Tables) -> tuple[str, float] | None:
+    """Label and test Dice of the baseline to beat."""
+    scores = t.baselines.groupby("model")["dice"].mean()
+    return None if scores.empty else (str(scores.idxmax()), float(scores.max()))
+
+
+def below_baseline(t: Tables) -> list[str]:
+    if (best := best_baseline(t)) is None:
+        return []
+    means = t.done.groupby("model")["dice"].mean()
+    beaten = [f"{label} ({dice:.3f})" for label, dice in means.items() if dice <= best[1]]
+    return [f"Not better than the baseline {best[0]} (Dice {best[1]:.3f}): {listed(beaten)}."] if beaten else []
+
+
+def in_order(record: Record) -> bool:
+    """Whether the test split was read once, and last, after the weights had been chosen."""
+    tests = [k for k, event in enumerate(record.events) if event.what == "read" and event.split == "test"]
+    chosen = any(event.what == "select" for event in record.events[:-1])
+    return tests == [len(record.events) - 1] and chosen
+
+
+def read_early(records: list[Record]) -> list[str]:
+    """Trials that kept the order of reading and did not heed it."""
+    wrong = [r for r in records if r.status == "ok" and r.events and not in_order(r)]
+    rule = "The test split was not read exactly once, after the weights had been chosen"
+    return [f"{rule}: {named(wrong)}."] if wrong else []
+
+
+def mixed(t: Tables) -> list[str]:
+    """Mixed conditions and unequal seeds. Baselines do not train, so theirs do not count."""
+    said = []
+    for title, get in (
+        ("suites", lambda r: r.suite),
+        ("data sets", data_of),
+        ("protocol versions", lambda r: r.trial.get("protocol")),
+        ("training recipes", lambda r: r.trial.get("train")),
+        ("devices", lambda r: r.environment.get("device")),
+        ("precisions", lambda r: r.environment.get("precision")),
+        ("thread counts", lambda r: r.environment.get("threads")),
+        ("processors", lambda r: r.environment.get("cpu")),
+    ):
+        if (n := len(distinct(t.models, get))) > 1:
+            said.append(f"{n} different {title} are mixed here; comparisons are only sound within one.")
+    done, models = t.done, {label_of(r) for r in t.models}
+    if "unet" in models - set(done["model"]):
+        said.append("No trial of unet finished, so another variant is the reference.")
+    if len({len(seeds) for _, seeds in done.groupby("model")["seed"]}) > 1:
+        said.append("The variants have different numbers of finished seeds; see the failures.")
+    if done.duplicated(["model", "seed"]).any():
+        said.append("Some variants have several records for one seed; they are averaged.")
+    return said

@@ -1,0 +1,111 @@
+"""Stacked bars: what memory is for, and where a trial's time goes."""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from unetzoo.bench.record import Breakdown, Record
+from unetzoo.report.costs import core_share, is_core
+from unetzoo.report.facts import label_of
+from unetzoo.report.frame import Tables
+from unetzoo.report.style import canvas
+from unetzoo.report.words import MIB, short, span
+
+PARTS = {
+    "parameters": "#0072B2",
+    "gradients": "#56B4E9",
+    "optimizer": "#009E73",
+    "activations": "#E69F00",
+    "of these, skips": "#b06a00",
+    "other": "#b5b5b5",
+}
+CORE_COLOURS = ["#004d80", "#0072B2", "#56B4E9", "#8fd0f5"]  # training, validation, test
+REST_COLOURS = ["#5f5f5f", "#8a8a8a", "#b5b5b5", "#d2d2d2", "#c9b79c", "#a08a68"]
+
+
+Part = tuple[str, str, np.ndarray]  # title, colour, one width a bar
+
+
+def stacked(figure: Figure, names: Sequence[str], parts: list[Part], ends: list[str]) -> Axes:
+    """Horizontal bars, one a name, and what to write at their ends."""
+    ax = figure.subplots()
+    left = np.zeros(len(names))
+    for title, colour, widths in parts:
+        if widths.any():
+            ax.barh(range(len(names)), widths, 0.62, left, color=colour, edgecolor="white", linewidth=0.6, label=title)
+        left = left + widths
+    for row, end in enumerate(ends):
+        ax.annotate(end, (left[row], row), (7, 0), textcoords="offset points", va="center", fontsize=9)
+    ax.set_yticks(range(len(names)), [short(n) for n in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlim(0, 1.22 * max(left.max(), 1e-9))
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, frameon=False, fontsize=9, handlelength=1.1)
+    return ax
+
+
+def memory_split(t: Tables, summary: pd.DataFrame) -> Figure | None:
+    """Training memory at its peak, part by part; measured tensors, else the prediction."""
+    found: dict[str, tuple[Breakdown, Breakdown | None, bool]] = {}
+    for record in t.models:
+        if record.status == "ok" and label_of(record) not in found and (split := _split(record)):
+            found[label_of(record)] = split
+    names = [str(name) for name in summary["model"] if name in found]
+    if not names:
+        return None
+    sizes = [_parts(found[name][0]) for name in names]
+    parts = [(title, colour, np.array([s[title] for s in sizes])) for title, colour in PARTS.items()]
+    ends = [f"{found[n][0].total / MIB:,.0f}{'' if found[n][2] else ' (predicted)'}" for n in names]
+    figure = canvas(8.6, 1.3 + 0.42 * len(names))
+    ax = stacked(figure, names, parts, ends)
+    for row, name in enumerate(names):
+        predicted = found[name][1]
+        if found[name][2] and predicted is not None:
+            ax.plot(predicted.total / MIB, row, "D", color="white", markeredgecolor="#111111", markersize=6, zorder=3)
+    ax.set_xlabel("tensors at the peak of one training step (MiB)")
+    return figure
+
+
+def _split(record: Record) -> tuple[Breakdown, Breakdown | None, bool] | None:
+    """The account to draw, the prediction, and whether the first was measured."""
+    if record.cost is None:
+        return None
+    predicted = record.cost.predicted.train if record.cost.predicted else None
+    if record.cost.tensors:
+        return record.cost.tensors.train, predicted, True
+    return (predicted, predicted, False) if predicted else None
+
+
+def _parts(memory: Breakdown) -> dict[str, float]:
+    skips = memory.skips or 0
+    sizes = [memory.parameters, memory.gradients, memory.optimizer, memory.activations - skips, skips, memory.other]
+    return {title: size / MIB for title, size in zip(PARTS, sizes, strict=True)}
+
+
+def phases(t: Tables, summary: pd.DataFrame) -> Figure | None:
+    """Wall time of a trial, phase by phase, median over seeds; what is not the work itself in grey."""
+    part = summary[summary[list(t.phases.values())].notna().any(axis=1)] if t.phases else summary.iloc[:0]
+    if part.empty:
+        return None
+    names = [str(name) for name in part["model"]]
+    seconds = {phase: part[column].fillna(0).to_numpy(float) for phase, column in t.phases.items()}
+    totals = sum(seconds.values())
+    unit, title = (60, "minutes") if np.max(totals) > 600 else (1, "seconds")
+    core = [phase for phase in seconds if is_core(phase)]
+    rest = [phase for phase in seconds if not is_core(phase)]
+    colours = {phase: CORE_COLOURS[k % len(CORE_COLOURS)] for k, phase in enumerate(core)}
+    colours |= {phase: REST_COLOURS[k % len(REST_COLOURS)] for k, phase in enumerate(rest)}
+    shares = [core_share(row, t.phases) for row in part.to_dict("records")]
+    ends = [f"{span(s)} ({100 * (c or 0):.0f} %)" for s, c in zip(totals, shares, strict=True)]
+    figure = canvas(8.6, 1.3 + 0.42 * len(names))
+    parts = [(short(phase, 18), colours[phase], seconds[phase] / unit) for phase in [*core, *rest]]
+    stacked(figure, names, parts, ends).set_xlabel(f"{title}, median over seeds")
+    return figure

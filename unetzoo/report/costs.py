@@ -1,0 +1,128 @@
+"""What it costs, as tables: timings, memory, training. Each empty where no trial measured it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from unetzoo.bench.record import Record
+from unetzoo.report.facts import chosen_rate, distinct, headline, label_of
+from unetzoo.report.words import DASH, MIB, compute, listed, missing, number, percent, signed, span
+
+Rows = list[dict[str, Any]]
+CORE = ("train", "val", "test")  # how the phases begin that do the work
+
+
+def timings(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
+    """The forward pass, variant by variant; medians over seeds."""
+    precisions = {label_of(r): timing.precision for r in records if (timing := headline(r))}
+    return [
+        {
+            "variant": r["model"],
+            "precision": precisions.get(r["model"], ""),
+            "p50": number(r["latency_p50_ms"], 1),
+            "spread": percent(r["latency_spread"]),
+            "rate": number(r["images_per_second_infer"], 1),
+            "utilisation": percent(r["utilisation"]),
+            "float32": number(r["latency_float32_ms"], 1),
+            "noisy": f"{r['noisy']} of {r['timed']}",
+        }
+        for r in rows
+        if r["timed"]
+    ]
+
+
+def noise(rows: Rows) -> str | None:
+    """What the mark beside a latency means, where there is one."""
+    noisy, timed = (sum(r[k] for r in rows) for k in ("noisy", "timed"))
+    if not noisy:
+        return None
+    return (
+        f"~: the timing was noisy in {noisy} of {timed} trials: its repetitions, or a fixed matrix product timed before"
+        " and after it, varied by more than the bound in every attempt. Such a latency is rough."
+    )
+
+
+def memory(rows: Rows) -> list[dict[str, str]]:
+    """Tensors predicted and measured beside the process's or allocator's peak; MiB, medians over seeds."""
+
+    def side(row: dict[str, Any], when: str) -> dict[str, str]:
+        predicted, measured, peak = (row[f"{kind}_{when}_bytes"] for kind in ("predicted", "tensor", "peak"))
+        known = not missing(predicted) and not missing(measured) and measured
+        return {
+            f"predicted_{when}": number(predicted, 1, MIB),
+            f"tensor_{when}": number(measured, 1, MIB),
+            f"error_{when}": f"{signed(100 * (predicted / measured - 1), 1)} %" if known else DASH,
+            f"peak_{when}": number(peak, 0, MIB),
+        }
+
+    keys = [f"{kind}_{when}_bytes" for kind in ("predicted", "tensor") for when in ("train", "infer")]
+    return [
+        {"variant": r["model"], **side(r, "train"), **side(r, "infer")}
+        for r in rows
+        if not all(missing(r[key]) for key in keys)
+    ]
+
+
+def training(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
+    """What each variant made of the budget, and its learning rate; medians over seeds."""
+    if not any(not missing(r["steps"]) or not missing(r["train_flops"]) for r in rows) and not _sweeps(records):
+        return []
+    return [
+        {
+            "variant": r["model"],
+            "steps": _between(r),
+            "seconds": span(r["train_seconds"]),
+            "rate": number(r["images_per_second"], 1),
+            "compute": compute(r["train_flops"]),
+            "lr": _rates([x for x in records if label_of(x) == r["model"] and x.status == "ok"]),
+            "sweep": span(r["tuning_seconds"]),
+        }
+        for r in rows
+        if r["seeds"]
+    ]
+
+
+def _sweeps(records: list[Record]) -> list[Record]:
+    return [r for r in records if r.tuning and r.status == "ok"]
+
+
+def _between(row: dict[str, Any]) -> str:
+    """'240', or '180 (170 to 191)' where the seeds differ."""
+    steps = number(row["steps"], 0)
+    ends = number(row["steps_low"], 0), number(row["steps_high"], 0)
+    return steps if ends[0] == ends[1] else f"{steps} ({ends[0]} to {ends[1]})"
+
+
+def _rates(records: list[Record]) -> str:
+    """'0.002', or '0.002 (2 seeds) and 0.004 (1 seed)' where a sweep chose differently."""
+    chosen = Counter(rate for r in records if (rate := chosen_rate(r)) is not None)
+    if len(chosen) < 2:
+        return "".join(f"{rate:g}" for rate in chosen) or DASH
+    return listed([f"{rate:g} ({n} seed{'s' if n > 1 else ''})" for rate, n in sorted(chosen.items())])
+
+
+def sweep(records: list[Record]) -> str | None:
+    """What was tried for the learning rate, how it was chosen, and what the rest cost."""
+    if not (swept := _sweeps(records)):
+        return None
+    rates = distinct(swept, lambda r: ", ".join(f"{t.lr:g}" for t in sorted(r.tuning, key=lambda t: t.lr)))
+    spent = sum(r.cost.tuning_seconds or 0.0 for r in swept if r.cost)
+    n = len(swept)
+    return (
+        f"Learning rates tried: {'; or '.join(rates)}; of each trial the one with the best validation Dice counts."
+        f" Training with those not chosen took {span(spent)} in all, over {n} trial{'s' if n > 1 else ''}; it is"
+        " not in the training time."
+    )
+
+
+def is_core(phase: str) -> bool:
+    """Training, validation and test are the work; the other phases prepare and measure."""
+    return phase.startswith(CORE)
+
+
+def core_share(row: dict[str, Any], phases: dict[str, str]) -> float | None:
+    """Share of a trial's phases that is training, validation and test."""
+    known = {phase: row[column] for phase, column in phases.items() if not missing(row[column])}
+    total = sum(known.values())
+    return sum(s for phase, s in known.items() if is_core(phase)) / total if total else None

@@ -1,0 +1,151 @@
+"""How the trials were run: the protocol, the budget, the order of reading, what was matched, the variants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unetzoo.bench.record import Record
+from unetzoo.report.alarms import in_order
+from unetzoo.report.facts import class_names, dig, distinct, label_of, named, seed_of
+from unetzoo.report.words import compute, fields, listed, number, words
+
+QUANTITIES = {"params": "parameters", "macs": "MACs"}
+
+
+def first_of_each(records: list[Record]) -> dict[str, Record]:
+    """Label -> its first record; what a label's trials share is read from there."""
+    found: dict[str, Record] = {}
+    for record in records:
+        found.setdefault(label_of(record), record)
+    return dict(sorted(found.items()))
+
+
+def variants(records: list[Record]) -> list[dict[str, Any]]:
+    """Each label's difference from ``unet``, what it was matched to, and its citation."""
+    return [
+        {
+            "model": label,
+            "diff": [{"option": k, "base": words(old), "here": words(new)} for k, (old, new) in r.model.diff.items()],
+            "matched": _matched_to(r),
+            "title": words(r.model.paper.get("title") or "no paper named"),
+            "by": ", ".join(words(r.model.paper[k]) for k in ("authors", "year") if r.model.paper.get(k)),
+            "more": {
+                k: words(v)
+                for k, v in r.model.paper.items()
+                if k not in ("title", "authors", "year") and v not in (None, "", [], {})
+            },
+        }
+        for label, r in first_of_each(records).items()
+    ]
+
+
+def _ratio(record: Record) -> float | None:
+    ratio = record.model.matched.get("ratio")
+    return float(ratio) if isinstance(ratio, (int, float)) else None
+
+
+def _matched_to(record: Record) -> str | None:
+    facts, ratio = record.model.matched, _ratio(record)
+    if not facts or ratio is None:
+        return fields(facts)
+    unit, name = (1e6, "M") if facts.get("what") == "params" else (1e9, "G")
+    target, reached = (v if isinstance(v, (int, float)) else None for v in (facts.get("target"), facts.get("reached")))
+    what = QUANTITIES.get(words(facts.get("what")), words(facts.get("what")))
+    amounts = f"{number(reached, 3, unit)} {name} for {number(target, 3, unit)} {name}, " if target and reached else ""
+    return f"{what} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
+
+
+def matched(records: list[Record]) -> list[str]:
+    """One sentence for each quantity and reference that widths were chosen to meet."""
+    groups: dict[tuple[str, str], dict[str, float]] = {}
+    for label, record in first_of_each(records).items():
+        facts, ratio = record.model.matched, _ratio(record)
+        if ratio is not None:
+            groups.setdefault((words(facts.get("what")), words(facts.get("reference"))), {})[label] = ratio
+    return [
+        f"Widths chosen so that {QUANTITIES.get(what, what)} meet {reference}'s within"
+        f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
+        + listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12)
+        + "."
+        for (what, reference), ratios in groups.items()
+    ]
+
+
+def budget(record: Record) -> str | None:
+    """What every model had alike to train with."""
+    recipe = record.trial.get("train")
+    if minutes := dig(recipe, "minutes"):
+        return f"equal time: {words(minutes)} min of training, validation not included"
+    for key, value in recipe.items() if isinstance(recipe, dict) else ():
+        if "flops" in key and isinstance(value, (int, float)) and value:
+            return f"equal compute: {compute(value)} of training, forward and backward"
+    return f"equal steps: {words(dig(recipe, 'steps'))}" if dig(recipe, "steps") else None
+
+
+def order_of_reading(records: list[Record]) -> list[str]:
+    """That the test split was read once and last, where the records can tell; and what was resumed.
+
+    Trials that did not heed the order are a red line, not a sentence here.
+    """
+    done = [r for r in records if r.status == "ok"]
+    told = [r for r in done if r.events]
+    heeded = [r for r in told if in_order(r)]
+    said = []
+    if heeded:
+        which = f"all {len(done)}" if len(heeded) == len(done) else f"{len(heeded)} of {len(done)}"
+        said.append(f"In {which} trials the test split was read once, after the weights had been chosen.")
+    if told and len(told) < len(done):
+        n = len(done) - len(told)
+        said.append(f"{n} trial{'s do' if n > 1 else ' does'} not say in which order the splits were read.")
+    if resumed := [r for r in records if r.resumed]:
+        steps = named(resumed, lambda r: f"{seed_of(r)} at step {listed([str(s) for s in r.resumed])}")
+        said.append(f"Interrupted and resumed: {steps}.")
+    return said
+
+
+def policies(records: list[Record]) -> list[str]:
+    """How empty masks are scored, tolerances and units, in words."""
+
+    def said(record: Record) -> str | None:
+        facts = record.result.policy if record.result else {}
+        return "; ".join(f"{words(k).replace('_', ' ')}: {words(v)}" for k, v in facts.items() if v is not None)
+
+    return distinct(records, said)
+
+
+def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
+    """What all numbers rest on: (title, its distinct values); more than one value means it varied."""
+
+    def splits(record: Record) -> str | None:
+        parts = record.data.get("splits")
+        said = [
+            f"{name}: {words(dig(part, 'n'))} ({words(dig(part, 'digest') or 'no hash')})"
+            for name, part in (parts.items() if isinstance(parts, dict) else [])
+        ]
+        return "; ".join(said) or None
+
+    def cost(text: str) -> list[str]:
+        return distinct(records, lambda r: text.format(c=r.cost) if r.cost else None)
+
+    def classes(record: Record) -> str | None:
+        counted = record.data.get("foreground")
+        names = class_names(record)
+        return f"{', '.join(names)}; counted (indices): {words(counted)}" if names else None
+
+    rows: list[tuple[str, list[str]]] = [
+        ("Data", distinct(records, lambda r: r.data.get("description") or dig(r.trial, "data", "name"))),
+        ("Data digest", distinct(records, lambda r: dig(r.trial, "data", "digest"))),
+        ("Classes", distinct(records, classes)),
+        ("Splits", distinct(records, splits)),
+        ("Seeds", [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
+        ("Budget", distinct(records, budget)),
+        ("Training", distinct(records, lambda r: fields(r.trial.get("train")))),
+        ("Measuring", distinct(records, lambda r: fields(r.trial.get("measure")))),
+        ("Memory", cost("{c.memory_method}; training step at {c.train_shape}")),
+        ("Latency", cost("{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)")),
+        ("MACs", cost("one forward pass of one image at the size of {c.shape} (N, C, H, W)")),
+        ("Protocol version", distinct(records, lambda r: r.trial.get("protocol"))),
+    ]
+    keys = dict.fromkeys(k for r in records for k in r.environment)
+    rows += [(key, distinct(records, lambda r, key=key: r.environment.get(key))) for key in keys]
+    return [(title, values) for title, values in rows if values]

@@ -43,7 +43,7 @@ def precision(matrix: Tensor) -> Tensor:
 
 
 def recall(matrix: Tensor) -> Tensor:
-    """(..., K) recall (sensitivity) per class of (..., K, K); 0 for a false alarm, NaN where nothing is true or predicted."""
+    """(..., K) recall per class of (..., K, K); 0 for a false alarm, NaN where nothing is true or predicted."""
     hit, true, predicted = _counts(matrix)
     return torch.where((true == 0) & (predicted > 0), 0.0, hit / true)
 

@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unetzoo.bench.record import Breakdown, Record
+from unetzoo.bench.record import Record
+from unetzoo.measure.facts import Breakdown
 from unetzoo.report.costs import core_share, is_core
 from unetzoo.report.facts import label_of
 from unetzoo.report.frame import Tables

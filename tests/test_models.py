@@ -42,6 +42,19 @@ def test_padded_networks_take_any_size_at_random(h: int, w: int, name: str) -> N
         assert small(name, width=1).eval()(torch.rand(1, 2, h, w)).shape == (1, 3, h, w)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.01, 9), st.integers(2, 5), st.sampled_from(MODELS))
+def test_a_fractional_width_fits_together_in_every_network(width: float, depth: int, name: str) -> None:
+    side, out = 37, 37
+    if name in VALID:
+        side = ValidSizes(depth).input(1)
+        out = ValidSizes(depth).output(side)
+    with torch.device("meta"):
+        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth)
+        assert model.eval()(torch.empty(1, 2, side, side)).shape == (1, 3, out, out)
+    assert list(model.encoder.channels) == [max(1, round(width * 2**i)) for i in range(depth)]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = small(name).train()

@@ -59,6 +59,23 @@ def test_unet_is_the_default_spec() -> None:
     assert diff(UNetSpec(up="nearest"), UNetSpec()) == {"up": ("transposed", "nearest")}
 
 
+def test_a_whole_width_is_an_integer_however_it_is_written() -> None:
+    """Trial ids are hashes of the options' JSON."""
+    texts = {UNetSpec(width=w).model_dump_json() for w in (16, 16.0)}
+    texts.add(UNetSpec.from_json('{"width": 16.0}', "").model_dump_json())
+    assert len(texts) == 1
+    assert '"width":16,' in texts.pop()
+    for dumped in (UNetSpec(width=16.0).model_dump(), UNetSpec(width=16.0).model_dump(mode="json")):
+        assert type(dumped["width"]) is int
+    assert UNetSpec.from_json(UNetSpec(width=16.5).model_dump_json(), "").width == 16.5
+
+
+def test_channels_of_a_fractional_width_are_rounded_level_by_level() -> None:
+    assert UNetSpec(width=16).channels == [16, 32, 64, 128, 256]
+    assert UNetSpec(width=10.3).channels == [10, 21, 41, 82, 165]
+    assert UNetSpec(width=0.2).channels == [1, 1, 1, 2, 3]
+
+
 def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
     for option in ("norm", "up", "skip"):
         assert set(_parts()[option]) == set(get_args(UNetSpec.model_fields[option].annotation))
@@ -71,7 +88,9 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("unet", {"upp": "bilinear"}, ["'unet'", "'upp'", "did you mean up?"]),
         ("unet", {"up": "bilnear"}, ["up = 'bilnear'", "did you mean bilinear?", "pixelshuffle"]),
         ("unet", {"width": 0}, ["width = 0"]),
-        ("unet", {"width": "16"}, ["width = '16'", "integer"]),
+        ("unet", {"width": -0.5}, ["width = -0.5", "greater than 0"]),
+        ("unet", {"width": "16"}, ["width = '16'", "number"]),
+        ("unet", {"width": True}, ["width = True", "number"]),
         ("unet", {"depth": 9}, ["depth = 9"]),
         ("unet", {"dropout": 1.0}, ["dropout = 1.0"]),
         ("unet", {"skip": "add", "keep_last_up_width": True}, ["skip = 'add'", "keep_last_up_width"]),

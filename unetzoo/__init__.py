@@ -14,16 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unetzoo.bench.run import run
+    from unetzoo.bench.suite import Suite
     from unetzoo.data.base import create_dataset, list_datasets, register_dataset
     from unetzoo.errors import UnetzooError
     from unetzoo.papers import Paper
     from unetzoo.registry import create_model, list_models, model_info, register_model
+    from unetzoo.report.frame import read_records
     from unetzoo.spec import UNetSpec
     from unetzoo.train.weights import load_model, save_model
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Suite": "unetzoo.bench.suite",
+    "run": "unetzoo.bench.run",
+    "read_records": "unetzoo.report.frame",
     "create_model": "unetzoo.registry",
     "list_models": "unetzoo.registry",
     "model_info": "unetzoo.registry",
@@ -39,6 +45,7 @@ _HOME = {
 }
 __all__ = [
     "Paper",
+    "Suite",
     "UNetSpec",
     "UnetzooError",
     "create_dataset",
@@ -47,8 +54,10 @@ __all__ = [
     "list_models",
     "load_model",
     "model_info",
+    "read_records",
     "register_dataset",
     "register_model",
+    "run",
     "save_model",
 ]
 

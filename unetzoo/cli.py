@@ -156,10 +156,12 @@ def bench_command(
     jobs: Annotated[int, typer.Option(min=1, help="Trials side by side; the cores are shared out among them.")] = 1,
     imports: Imports = None,
     retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait where another run uses DIR, instead of refusing.")] = False,
 ) -> None:
     """Train and measure models on one data set under one protocol, and write the report.
 
-    Run again after an interruption, it does only what is missing. Exit codes: 0 all trials ended well,
+    Run again after an interruption, it goes on where it stopped, inside a trial too. Ctrl-C once: nothing new
+    begins, trials under way save themselves; twice: at once. Exit codes: 0 all trials ended well,
     1 some failed (the report says which), 2 wrong input, 130 interrupted.
 
     Examples: [bold]unetzoo bench[/]   [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
@@ -168,7 +170,7 @@ def bench_command(
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
     from unetzoo.bench.progress import LiveWatcher
-    from unetzoo.bench.run import run_suite
+    from unetzoo.bench.run import run
     from unetzoo.bench.suite import adjust, read_suite
     from unetzoo.report import write_report
 
@@ -182,22 +184,20 @@ def bench_command(
         imports=imports or [],
     )
     folder = folder or Path("runs") / suite.name
-    outcome = None
     try:
         with LiveWatcher(out) as watcher:
-            outcome = run_suite(suite, folder, jobs=jobs, retry_failed=retry == "failed", watcher=watcher)
+            trials = run(suite, folder, jobs=jobs, retry_failed=retry == "failed", wait=wait, watcher=watcher)
     except KeyboardInterrupt:
-        pass
-    if outcome is None:
         done = len(list((folder / "records").glob("*.json")))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command goes on from there")
-        raise typer.Exit(130)
+        raise typer.Exit(130) from None
     page = write_report(folder)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
-    if outcome.failed:
-        err.print(f"[red]{len(outcome.failed)} of {len(outcome.statuses)} trials failed[/]:", highlight=False)
-        for name, status in sorted(outcome.failed.items()):
-            err.print(f"  {escape(name)}: {status}", highlight=False)
+    failed = trials[trials["status"] != "ok"]
+    if len(failed):
+        err.print(f"[red]{len(failed)} of {len(trials)} trials failed[/]:", highlight=False)
+        for trial in failed.itertuples():
+            err.print(f"  {escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
         err.print("their reasons are in the report; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
 

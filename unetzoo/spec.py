@@ -6,14 +6,23 @@ A new part costs a class in `unetzoo.nn`, a value in a ``Literal`` here, and a l
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from unetzoo.errors import Strict
 
 if TYPE_CHECKING:
     from unetzoo.nn.unet import UNet
+
+
+def _whole(number: float) -> float:
+    """16.0 is 16: equal numbers give equal JSON, and so equal trial ids."""
+    return int(number) if number == int(number) else number
+
+
+# The serializer keeps the int an int in JSON, where a float field would be written as 16.0.
+Width = Annotated[float, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)]
 
 
 class UNetSpec(Strict):
@@ -22,7 +31,12 @@ class UNetSpec(Strict):
     Raises `UnetzooError` on an unknown option or value, with the nearest valid ones.
     """
 
-    width: int = Field(64, ge=1, description="channels of the finest level; each level below has twice as many")
+    width: Width = Field(
+        64,
+        gt=0,
+        description="channels of the finest level, doubled at each level below; a fraction, which sizes can be "
+        "matched with, is rounded level by level",
+    )
     depth: int = Field(5, ge=2, le=8, description="resolution levels, the bottleneck included")
     padding: Literal["same", "valid"] = Field(
         "same", description="3x3 convolutions: 'same' keeps the size, 'valid' loses the border as in 2015"
@@ -52,6 +66,11 @@ class UNetSpec(Strict):
             raise ValueError("skip = 'add' needs equal channels, so keep_last_up_width cannot be true with it")
         return self
 
+    @property
+    def channels(self) -> list[int]:
+        """Channels of each level, finest first: ``round(width * 2**i)``, at least 1."""
+        return [max(1, round(self.width * 2**level)) for level in range(self.depth)]
+
     def build(self, in_channels: int, num_classes: int) -> UNet:
         """The network this describes, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
         from torch import nn
@@ -71,8 +90,7 @@ class UNetSpec(Strict):
             dropped = partial(blocks.Then, block, partial(nn.Dropout, self.dropout))
             by_level[-2:] = [dropped, dropped]
 
-        channels = [self.width * 2**level for level in range(self.depth)]
-        encoder = encoders.PlainEncoder(in_channels, channels, blocks=by_level, down=parts["down"]["maxpool"])
+        encoder = encoders.PlainEncoder(in_channels, self.channels, blocks=by_level, down=parts["down"]["maxpool"])
         up_channels = list(encoder.channels[:-1])
         if self.keep_last_up_width:
             up_channels[0] = encoder.channels[1]

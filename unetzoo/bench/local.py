@@ -1,7 +1,8 @@
 """The local engine: a fresh process per trial, and what became of it.
 
 Processes are forked from a server that has the imports done (``forkserver``; ``spawn`` where the system has no
-fork), so a trial starts clean and at once. A trial's output goes to its own log; it dies with the harness.
+fork), so a trial starts clean and at once. A trial's output goes to its own log; it dies with the harness, and
+whatever it started dies with it. All clocks are monotonic: setting the time of day ends nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -21,6 +24,7 @@ from typing import Any
 
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.layout import Where
+from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.record import Record, Status
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.errors import UnetzooError, plain
@@ -31,19 +35,30 @@ LOG_TAIL_LINES = 60
 
 @dataclass
 class Job:
-    """A trial on its way: message by message until ``status`` is known."""
+    """A trial on its way: message by message until ``status`` is known, or until it was ``stopped``, saved or not."""
 
     trial: Trial
     blank: Record
     status: Status | None = None
     reason: str | None = None
+    stopped: bool = False
     last: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
     def hear(self, message: dict[str, Any]) -> None:
+        if not message:  # a sign of life
+            return
         self.last = message
         self.status, self.reason = message.get("status"), message.get("reason")
+        self.stopped = message.get("stopped", False)
         self.environment = message.get("environment", self.environment)
+
+
+@dataclass
+class Wish:
+    """What the user wants of a run under way: ``stop`` starts nothing new and lets trials save themselves."""
+
+    stop: bool = False
 
 
 @dataclass
@@ -51,6 +66,9 @@ class _Running:
     job: Job
     process: Any  # a Process of whichever start method
     connection: Connection | None  # None once it is closed at the other end
+    began: float
+    heard: float
+    oom_kills: int | None
 
     def waitables(self) -> list[Any]:
         return [self.process.sentinel, *([self.connection] if self.connection else [])]
@@ -64,41 +82,82 @@ class _Running:
                 self.connection.close()
                 self.connection = None
             else:
+                self.heard = time.monotonic()
                 on_change(self.job)
 
+    def over(self, limits: Limits) -> tuple[Status, str] | None:
+        """The limit that this trial has passed."""
+        now, during = time.monotonic(), _during(self.job.last)
+        if now - self.began > 60 * limits.minutes:
+            return "timeout", f"ended after limits.minutes = {limits.minutes:g}{during}"
+        if now - self.heard > 60 * limits.hang_minutes:
+            return "hung", f"no sign of progress for limits.hang_minutes = {limits.hang_minutes:g}{during}"
+        return None
 
-def run_jobs(suite: Suite, jobs: list[Job], where: Where, on_change: Callable[[Job], None]) -> Iterator[Job]:
+    def stop(self) -> None:
+        """Ask it to save itself and end; see `unetzoo.bench.link`."""
+        if self.connection is not None:
+            with suppress(OSError):
+                self.connection.send("stop")
+
+    def kill(self) -> None:
+        """End it now, with all that it started."""
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):  # gone, or not yet a group of its own
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+
+
+def run_jobs(
+    suite: Suite, jobs: list[Job], where: Where, on_change: Callable[[Job], None], wish: Wish
+) -> Iterator[Job]:
     """Run every job in a process of its own, ``where.jobs`` at a time; yield each as it ends.
 
-    Closing the iterator (Ctrl-C does) terminates the trials that are under way.
+    Once ``wish.stop`` is set nothing new begins, and the trials under way are asked to save themselves and end.
+    Closing the iterator (a second Ctrl-C does) kills them.
     """
     context = _context() if jobs else None
     waiting, running = list(reversed(jobs)), list[_Running]()
+    asked = False
     try:
-        while waiting or running:
-            while waiting and len(running) < where.jobs:
+        while running or (waiting and not wish.stop):
+            while waiting and len(running) < where.jobs and not wish.stop:
                 assert context is not None
-                job = waiting.pop()
-                ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_trial_process, args=(suite, job.trial, job.blank, where, theirs))
-                process.start()
-                theirs.close()
-                running.append(_Running(job, process, ours))
-                on_change(job)
-            wait([w for trial in running for w in trial.waitables()], timeout=1.0)
+                running.append(_start(context, suite, waiting.pop(), where))
+                on_change(running[-1].job)
+            if wish.stop and not asked:
+                asked = True
+                for trial in running:
+                    trial.stop()
+            wait([w for trial in running for w in trial.waitables()], timeout=0.5)
             for trial in list(running):
                 ended = not trial.process.is_alive()  # asked first, so that its last words are not missed
                 trial.listen(on_change)
+                if not ended and (passed := trial.over(suite.limits)):
+                    trial.kill()
+                    trial.listen(on_change)
+                    if trial.job.status is None:
+                        trial.job.status, trial.job.reason = passed
+                    ended = True
                 if ended:
                     running.remove(trial)
-                    trial.process.join()
-                    if trial.job.status is None:
-                        trial.job.status, trial.job.reason = _how_it_died(trial.process.exitcode, trial.job.last)
+                    trial.kill()  # what it left behind
+                    if trial.job.status is None and not trial.job.stopped:
+                        trial.job.status, trial.job.reason = _how_it_died(trial)
                     yield trial.job
     finally:
         for trial in running:
-            trial.process.terminate()
-            trial.process.join()
+            trial.kill()
+
+
+def _start(context: Any, suite: Suite, job: Job, where: Where) -> _Running:
+    ours, theirs = context.Pipe()
+    began = time.monotonic()
+    process = context.Process(target=_trial_process, args=(suite, job.trial, job.blank, where, theirs, began))
+    process.start()
+    theirs.close()
+    return _Running(job, process, ours, began, began, oom_kills())
 
 
 def _context() -> Any:
@@ -119,16 +178,21 @@ def _context() -> Any:
     return context
 
 
-def _how_it_died(code: int | None, last: dict[str, Any]) -> tuple[Status, str]:
-    during = f" in phase {last['phase']!r}" if "phase" in last else ""
+def _during(last: dict[str, Any]) -> str:
+    return f" in phase {last['phase']!r}" if "phase" in last else ""
+
+
+def _how_it_died(trial: _Running) -> tuple[Status, str]:
+    code, during = trial.process.exitcode, _during(trial.job.last)
     if code is None or code >= 0:
         return "crashed", f"the process ended with exit code {code}{during} and said nothing"
     try:
         name = signal.Signals(-code).name
     except ValueError:  # a real-time signal has no name
         name = f"signal {-code}"
-    hint = " (by hand, or by the system because memory ran out)" if name == "SIGKILL" else ""
-    return "killed", f"killed by {name}{during}{hint}"
+    if name == "SIGKILL" and trial.oom_kills is not None and (oom_kills() or 0) > trial.oom_kills:
+        return "oom", f"killed by SIGKILL{during}, while the system killed processes because memory ran out"
+    return "killed", f"killed by {name}{during}"
 
 
 def tail(log: Path) -> str:
@@ -139,27 +203,53 @@ def tail(log: Path) -> str:
         return ""
 
 
-def _trial_process(suite: Suite, trial: Trial, blank: Record, where: Where, connection: Connection) -> None:
+def _trial_process(
+    suite: Suite, trial: Trial, blank: Record, where: Where, connection: Connection, began: float
+) -> None:
     """The fresh process: runs the trial, writes its record if all went well, and says how it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to handle
-    threading.Thread(target=_die_with_harness, daemon=True).start()
-    _redirect_output(where.log(trial))
-    from unetzoo.bench.trial import run_trial
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C is the harness's to handle; and a group of its own can be killed as one
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from unetzoo.bench.link import Link  # the harness itself does without torch
 
+    link = Link(connection)
+    link.listen()
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
+        _redirect_output(where.log(trial))
+        from unetzoo.bench.trial import run_trial
+
         import_plugins(suite.imports)
-        record = run_trial(suite, trial, blank, where, connection.send)
-        write_atomic(where.record(trial), record.to_json())
-        if record.result and record.cost:
-            end |= {"dice": record.result.dice, "wall_seconds": record.cost.wall_seconds}
+        record = run_trial(suite, trial, blank, where, link, began)
+        _keep(record, trial, where)
+        if record.result:
+            end |= {"dice": record.result.dice, "seconds": time.monotonic() - began}
     except BaseException as error:
-        traceback.print_exc()
-        end["status"], end["reason"] = classify(error)
-    connection.send(end)
-    connection.close()
+        if type(error).__name__ == "Interrupted":
+            end = {"phase": "end", "stopped": True}
+        else:
+            traceback.print_exc()
+            end["status"], end["reason"] = classify(error)
+    with suppress(OSError):  # the harness has gone: this process is about to be killed
+        link.send(end)
+        link.close()
     sys.stderr.flush()
     os._exit(0)  # nothing of a finished trial is worth waiting for
+
+
+def _keep(record: Record, trial: Trial, where: Where) -> None:
+    """Write the record; with it the trial's checkpoints have served, and on a full disk they make room for it."""
+    path, checkpoints = where.record(trial), list(where.folder(trial).glob("checkpoint*.pt"))
+    try:
+        write_atomic(path, record.to_json())
+    except OSError:
+        traceback.print_exc()
+        for checkpoint in checkpoints:
+            checkpoint.unlink()
+        write_atomic(path, record.to_json())
+    for checkpoint in checkpoints:
+        checkpoint.unlink(missing_ok=True)
 
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "MemoryError")
@@ -182,10 +272,3 @@ def _redirect_output(log: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed process cannot flush
-
-
-def _die_with_harness() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -40,6 +40,12 @@ class LiveWatcher(Watcher):
     def __exit__(self, *_: object) -> None:
         self.bars.stop()
 
+    def wait(self, owner: str) -> None:
+        self.console.print(f"waiting: the folder is in use by {owner}", highlight=False, markup=False)
+
+    def stopping(self) -> None:
+        self.console.print("stopping: trials under way save themselves; once more to end at once", highlight=False)
+
     def start(self, todo: list[Trial], reused: int) -> None:
         self.total, self.begun = len(todo), time.monotonic()
         kept = f", {reused} already done" if reused else ""
@@ -65,6 +71,9 @@ class LiveWatcher(Watcher):
         )
 
     def end(self, job: Job) -> None:
+        if job.stopped:
+            self.console.print(f"{_name(job.trial)}: stopped, to go on later", highlight=False, markup=False)
+            return
         self.done += 1
         left = (time.monotonic() - self.begun) / self.done * (self.total - self.done)
         if (task := self.tasks.pop(job.trial.id, None)) is not None:
@@ -90,7 +99,7 @@ def _note(message: dict[str, Any]) -> str:
 
 
 def _ending(message: dict[str, Any]) -> str:
-    dice, seconds = message.get("dice"), message.get("wall_seconds")
+    dice, seconds = message.get("dice"), message.get("seconds")
     text = "" if dice is None else f", test Dice {dice:.4f}"
     return text + ("" if seconds is None else f", {_duration(seconds)}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unetzoo.errors import Strict, UnetzooError
+from unetzoo.measure.facts import TensorMemory, Timing
 
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 
@@ -42,6 +43,7 @@ class Result(Strict):
     policy: dict[str, Any] = {}  # how empty masks are scored, tolerances, units
     predictions: str | None = None  # a hash of every predicted class map: equal for equal predictions
     steps: int | None = None  # optimizer steps the chosen training went
+    train_dice: float | None = None  # of the chosen weights on a few whole training images, to compare with validation
 
 
 class Curves(Strict):
@@ -49,41 +51,6 @@ class Curves(Strict):
 
     train: list[tuple[int, float]]  # (step, training loss)
     val: list[tuple[int, float, float | None]]  # (step, validation loss, validation Dice)
-
-
-class Timing(Strict):
-    """One timed piece of work between two runs of a fixed matrix product (the calibration)."""
-
-    precision: str
-    shape: tuple[int, int, int, int]
-    p50_ms: float
-    p90_ms: float
-    spread: float  # (p90 - p10) / median of the repetitions
-    repeats: int
-    images_per_second: float  # at this shape
-    calibration: tuple[float, float]  # FLOP/s of the matrix product before and after
-    utilisation: float | None  # the model's FLOP/s over the calibration's
-    attempts: int  # how often it was timed: again where it was noisy
-    noisy: bool  # calibrations or repetitions disagreed by more than the bound, to the last attempt
-
-
-class Breakdown(Strict):
-    """Peak bytes of tensors and what they were for at that moment; ``skips`` is part of ``activations``."""
-
-    total: int
-    parameters: int
-    gradients: int = 0
-    optimizer: int = 0
-    activations: int = 0  # kept for the backward pass, or under way in inference
-    other: int = 0  # buffers, inputs, targets, temporaries
-    skips: int | None = None  # pyramid levels the decoder still waits for; None where the network has none
-
-
-class TensorMemory(Strict):
-    """The tracker's account of a training step and of one forward pass."""
-
-    train: Breakdown
-    infer: Breakdown
 
 
 class Cost(Strict):

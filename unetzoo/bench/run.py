@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.layout import Where
-from unetzoo.bench.local import Job, run_jobs, tail
-from unetzoo.bench.record import ModelFacts, Record, Status, read_record
-from unetzoo.bench.suite import Suite, Trial, expand
+from unetzoo.bench.local import Job, Wish, run_jobs, tail
+from unetzoo.bench.lock import only_one
+from unetzoo.bench.record import Flag, ModelFacts, Record, Status, read_record
+from unetzoo.bench.suite import Suite, Trial, expand, read_suite
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import model_info
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the suite's trials stand: name of the record's file -> status."""
-
-    statuses: dict[str, Status]
-    reused: int
-
-    @property
-    def failed(self) -> dict[str, Status]:
-        return {name: status for name, status in self.statuses.items() if status != "ok"}
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Watcher:
     """What a run tells while it goes on; the command line draws it."""
+
+    def wait(self, owner: str) -> None:
+        """The folder is in use by ``owner``, and the run waits for it."""
+
+    def stopping(self) -> None:
+        """The user asked for an end; the trials under way save themselves."""
 
     def start(self, todo: list[Trial], reused: int) -> None:
         """Before the first trial."""
@@ -42,16 +44,30 @@ class Watcher:
         """A trial has ended and its record is written."""
 
 
-def run_suite(
-    suite: Suite, out: Path, *, jobs: int = 1, retry_failed: bool = False, watcher: Watcher | None = None
-) -> Outcome:
-    """Run what is missing of a suite's trials into ``out/records``, one JSON file each.
+def run(
+    suite: Suite | Path | str,
+    out: Path | str,
+    *,
+    jobs: int = 1,
+    retry_failed: bool = False,
+    wait: bool = False,
+    watcher: Watcher | None = None,
+) -> pd.DataFrame:
+    """Run what is missing of a suite's trials into ``out/records``, one JSON file each; a row for each trial.
 
-    A trial that has a record is not run again; with ``retry_failed`` one whose record is a failure is. A trial
-    that fails becomes a record with its reason and log; the others go on. Raises `UnetzooError` before anything
-    runs where the suite, its data or ``out`` is not sound.
+    The table is `read_records`'s, of this suite's trials alone; ``status`` tells how each ended. ``suite`` may be
+    the path of a TOML file. A trial that has a record is not run again; with ``retry_failed`` one whose record is a
+    failure is. A trial that was interrupted goes on from its checkpoint. A trial that fails becomes a record with
+    its reason and log; the others go on. ``jobs`` trials run side by side and share the cores.
+
+    In a script the call belongs under ``if __name__ == "__main__":``, since the trials' processes import the script.
+
+    Raises `UnetzooError` before anything runs where the suite, its data or ``out`` is not sound, and where another
+    run holds ``out`` (with ``wait`` it waits for it instead). Raises `KeyboardInterrupt` after Ctrl-C or SIGTERM:
+    after the first the trials under way save themselves, a second kills them; no record is lost.
     """
-    watcher = watcher or Watcher()
+    suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
+    watcher, out = watcher or Watcher(), Path(out)
     import_plugins(suite.imports)
     dataset = suite.data.open()
     trials = expand(suite, dataset)
@@ -59,34 +75,83 @@ def run_suite(
     dataset.check_values()
     _check_writable(where.records)
     _check_writable(where.out / "trials")
-    statuses: dict[str, Status] = {}
-    todo = []
-    for trial in trials:
-        path = where.record(trial)
-        status = _status(path)
-        if status is None or (retry_failed and status != "ok"):
-            todo.append(trial)
-        else:
-            statuses[path.name] = status
+    with only_one(out, wait, watcher.wait), _interruptible(watcher) as wish:
+        _sweep(out)
+        _run(suite, dataset, trials, where, retry_failed, watcher, wish)
+    if wish.stop:
+        raise KeyboardInterrupt
+    from unetzoo.report.frame import read_records
 
-    reused = len(statuses)
-    watcher.start(todo, reused)
-    started = [Job(trial, _blank(suite, trial, dataset)) for trial in todo]
-    for job in run_jobs(suite, started, where, watcher.change):
+    frame = read_records(out)
+    return frame[frame["id"].isin([trial.id for trial in trials])].reset_index(drop=True)
+
+
+def _run(
+    suite: Suite,
+    dataset: SegmentationDataset,
+    trials: list[Trial],
+    where: Where,
+    retry_failed: bool,
+    watcher: Watcher,
+    wish: Wish,
+) -> None:
+    statuses = {trial.id: _status(where.record(trial)) for trial in trials}
+    again = (None, *FAILURES) if retry_failed else (None,)
+    todo = [trial for trial in trials if statuses[trial.id] in again]
+    watcher.start(todo, len(trials) - len(todo))
+    warned = _near_duplicates(dataset) if todo else []
+    started = [Job(trial, _blank(suite, trial, dataset, warned)) for trial in todo]
+    for job in run_jobs(suite, started, where, watcher.change, wish):
         path = where.record(job.trial)
         if job.status != "ok" and _status(path) == "ok":  # it died after its record was written
-            job.status, job.reason = "ok", None
-        if job.status != "ok":
+            job.status, job.reason, job.stopped = "ok", None, False
+        if job.status not in ("ok", None):
             log_tail = tail(where.log(job.trial))
             failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
             try:
                 write_atomic(path, job.blank.model_copy(update=failure).to_json())
             except OSError as error:
                 raise UnetzooError(f"{path}: cannot be written: {error.strerror}") from None
-        assert job.status is not None
-        statuses[path.name] = job.status
         watcher.end(job)
-    return Outcome(statuses, reused)
+
+
+FAILURES = ("crashed", "killed", "oom", "nan", "timeout", "hung")
+
+
+@contextmanager
+def _interruptible(watcher: Watcher) -> Iterator[Wish]:
+    """The first Ctrl-C or SIGTERM is a wish for an end, the next a `KeyboardInterrupt` on the spot."""
+    wish = Wish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        if wish.stop:
+            raise KeyboardInterrupt
+        wish.stop = True
+        watcher.stopping()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what writers that were killed in the middle have left; nobody else writes here now."""
+    for pattern in ("records/.*.json.*", "records/images/.*.png.*", "trials/*/.checkpoint*", "trials/*/.model.*"):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _near_duplicates(dataset: SegmentationDataset) -> list[Flag]:
+    from unetzoo.bench.sanity import duplicates_flag, near_duplicates  # scipy, only where something runs
+
+    flag = duplicates_flag(near_duplicates(dataset))
+    return [flag] if flag else []
 
 
 def _status(path: Path) -> Status | None:
@@ -100,27 +165,32 @@ def _status(path: Path) -> Status | None:
         return None
 
 
-def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset) -> Record:
+def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list[Flag]) -> Record:
     """What is known of a record before its trial runs."""
-    entry = model_info(trial.model.name)
     return Record(
         id=trial.id,
         status="crashed",
         suite=suite.name,
         question=suite.question,
+        baseline=trial.model.baseline,
         trial=trial.model_dump(mode="json"),
-        model=ModelFacts(paper=entry.paper.model_dump() if entry.paper else {}, diff=_diff(trial)),
+        model=_model_facts(trial),
         data=dataset.facts(),
+        flags=flags,
     )
 
 
-def _diff(trial: Trial) -> dict[str, tuple[object, object]]:
-    """A grid model's resolved options against ``unet``'s; of any other, its options as they are."""
+def _model_facts(trial: Trial) -> ModelFacts:
+    """Its paper, its difference from ``unet`` where it is of the grid, and how its width was matched."""
+    if trial.model.baseline:
+        return ModelFacts(paper={}, diff={})
     entry = model_info(trial.model.name)
-    if entry.spec is None:
-        return {}
-    base = model_info("unet").options
-    return {k: (base[k], v) for k, v in trial.model.options.items() if v != base[k]}
+    diff: dict[str, tuple[Any, Any]] = {}
+    if entry.spec is not None:
+        base = model_info("unet").options
+        diff = {k: (base[k], v) for k, v in trial.model.options.items() if v != base[k]}
+    paper = entry.paper.model_dump() if entry.paper else {}
+    return ModelFacts(paper=paper, diff=diff, matched=trial.model.matched)
 
 
 def _check_writable(folder: Path) -> None:

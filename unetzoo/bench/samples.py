@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +13,49 @@ from torch import Tensor
 
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.record import Sample
-from unetzoo.data.base import SegmentationDataset
+from unetzoo.data.base import DatasetInfo
 
 LARGEST = 256  # px a side; the centre of a larger image is shown
 FOLDER = "images"
 VOID = 255
 
 
-def draw(dataset: SegmentationDataset, key: str, prediction: Tensor, records: Path) -> Sample:
-    """Write one test image, its truth and a prediction (H, W); equal pictures share one file."""
-    image, mask = dataset.read(key)
+class Shown:
+    """The few test images to keep: seen and predicted while the test split is read its one time."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = set(keys)
+        self._seen: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._predictions: dict[str, np.ndarray] = {}
+
+    def see(self, key: str, image: Tensor, mask: Tensor) -> None:
+        """An image (C, H, W) in [0, 1] and its mask (H, W), as they were read."""
+        if key in self._keys:
+            self._seen[key] = image.numpy(), mask.numpy()
+
+    def predicted(self, key: str, prediction: Tensor) -> None:
+        """The class map (H, W) that was predicted for it."""
+        if key in self._keys:
+            self._predictions[key] = prediction.cpu().numpy()
+
+    def draw(self, info: DatasetInfo, records: Path) -> list[Sample]:
+        """Write them all below ``records``."""
+        return [_draw(info, key, *self._seen[key], self._predictions[key], records) for key in sorted(self._seen)]
+
+
+def _draw(
+    info: DatasetInfo, key: str, image: np.ndarray, mask: np.ndarray, prediction: np.ndarray, records: Path
+) -> Sample:
+    """Write one test image, its truth and a prediction; equal pictures share one file."""
     window = tuple(slice((n - min(n, LARGEST)) // 2, (n + min(n, LARGEST)) // 2) for n in mask.shape)
     truth = mask.copy()
-    if dataset.info.ignore_index is not None:
-        truth[mask == dataset.info.ignore_index] = VOID
+    if info.ignore_index is not None:
+        truth[mask == info.ignore_index] = VOID
     return Sample(
         key=key,
         image=_write(_viewable(image[(slice(None), *window)]), records),
         truth=_write(truth[window].astype(np.uint8), records),
-        prediction=_write(prediction.numpy()[window].astype(np.uint8), records),
+        prediction=_write(prediction[window].astype(np.uint8), records),
     )
 
 

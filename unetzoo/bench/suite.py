@@ -6,19 +6,22 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from unetzoo.bench import baselines
+from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
 from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.metrics.policy import Scoring
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig, model_info, resolve_model
 from unetzoo.spec import UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
-PROTOCOL = 2  # raised whenever the same trial would give another result
+PROTOCOL = 3  # raised whenever the same trial would give another result
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
@@ -46,7 +49,9 @@ class Measurement(Strict):
 
     size: int = Field(256, ge=8)
     batch_size: int = Field(1, ge=1)
-    repeats: int = Field(20, ge=5, description="timed forward passes, fewer where they take over 20 s in all")
+    repeats: int = Field(30, ge=5, description="timed forward passes of one attempt")
+    seconds: float = Field(5.0, gt=0, description="after which there are fewer of them, 5 at least")
+    attempts: int = Field(3, ge=1, description="timings of a model whose timing was noisy")
 
 
 class Suite(Strict):
@@ -61,6 +66,13 @@ class Suite(Strict):
     data: DataRequest = DataRequest()
     train: Recipe = Recipe()
     measure: Measurement = Measurement()
+    score: Scoring = Scoring()
+    limits: Limits = Limits()
+    baselines: bool = Field(True, description="run the trivial predictors too, as reference rows")
+    match: Literal["params", "macs"] | None = Field(
+        None, description="give every model the width at which it meets the reference's parameters or MACs"
+    )
+    reference: str | None = Field(None, description="label of the model to match; default: the first")
 
     @field_validator("models", mode="before")
     @classmethod
@@ -82,11 +94,16 @@ class Suite(Strict):
             raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one stands twice")
+        if self.reference is not None and self.match is None:
+            raise ValueError("reference is the model to match, and match is not given; it is params or macs")
         return self
 
 
 class TrialModel(Strict):
-    """A model resolved to its last option; ``source`` is a hash of its file, empty for a model of the grid."""
+    """A model resolved to its last option; ``source`` is a hash of its file, empty for a model of the grid.
+
+    ``matched`` tells how its width was found. A ``baseline`` has the name of a trivial predictor.
+    """
 
     label: str
     name: str
@@ -94,10 +111,12 @@ class TrialModel(Strict):
     num_classes: int
     options: dict[str, Any]
     source: str = ""
+    matched: dict[str, Any] = {}
+    baseline: bool = False
 
     @property
     def config(self) -> ModelConfig:
-        return ModelConfig(**self.model_dump(exclude={"label", "source"}))
+        return ModelConfig(**self.model_dump(include=set(ModelConfig.model_fields)))
 
 
 class TrialData(Strict):
@@ -115,6 +134,7 @@ class Trial(Strict):
     data: TrialData
     train: Recipe
     measure: Measurement
+    score: Scoring = Scoring()
     seed: int
 
     @property
@@ -125,9 +145,12 @@ class Trial(Strict):
         default that is changed raises `PROTOCOL`. Of the data its digest counts, not where it lies; device,
         threads and precision count as they were asked for, and the record says what they came to.
         """
-        facts = self.model_dump(mode="json", exclude={"data": {"root"}, "train": True, "measure": True})
-        facts["train"] = self.train.model_dump(mode="json", exclude_defaults=True)
-        facts["measure"] = self.measure.model_dump(mode="json", exclude_defaults=True)
+        tables = ("train", "measure", "score")
+        left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
+        facts = self.model_dump(mode="json", exclude=left_out)
+        if self.model.baseline:
+            tables = ("score",)  # nothing else touches it
+        facts |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
         if not self.model.source:  # of the grid
             neutral = UNetSpec().model_dump(mode="json")
             options = facts["model"]["options"]
@@ -194,12 +217,14 @@ def adjust(
     if seeds is not None:
         changes["seeds"] = seeds
     if steps is not None:
-        changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None}
+        changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None, "flops": None}
     return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
-    """All trials, seeds outermost, so that an interrupted suite has every model before a second seed of one.
+    """All trials: the baselines, then the models, seeds outermost.
+
+    So an interrupted suite has every model before a second seed of one.
 
     Raises `UnetzooError` on an unknown model, option or value, and on two models with one label.
     """
@@ -209,11 +234,47 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     for label in labels:
         if labels.count(label) > 1:
             raise UnetzooError(f"two models have the label {label!r}; give one a label of its own")
-    return [
-        Trial(model=model, data=data, train=suite.train, measure=suite.measure, seed=seed)
-        for seed in suite.seeds
-        for model in models
-    ]
+        if suite.baselines and label in [baseline.label for baseline in baselines.BASELINES.values()]:
+            raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
+    if suite.match is not None:
+        models = _matched(models, suite)
+    common = {"data": data, "train": suite.train, "measure": suite.measure, "score": suite.score}
+    reference_rows = [Trial(model=_baseline(name, dataset), seed=0, **common) for name in baselines.BASELINES if suite.baselines]
+    return reference_rows + [Trial(model=model, seed=seed, **common) for seed in suite.seeds for model in models]
+
+
+def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:
+    return TrialModel(
+        label=baselines.BASELINES[name].label,
+        name=name,
+        in_channels=dataset.info.channels,
+        num_classes=dataset.info.classes,
+        options={},
+        source=f"baseline v{baselines.VERSION}",
+        baseline=True,
+    )
+
+
+def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
+    """Every model at the width that meets the reference's parameters or MACs."""
+    from unetzoo.bench.match import count, match_width  # builds models, so it needs torch
+
+    assert suite.match is not None
+    by_label = {model.label: model for model in models}
+    label = suite.reference or models[0].label
+    if label not in by_label:
+        raise UnetzooError(f"reference = {label!r} is no model of the suite; {nearest(label, by_label)}")
+    size = suite.measure.size
+    target = count(by_label[label].config, suite.match, size)
+    found = []
+    for model in models:
+        config, reached = model.config, target
+        if model.label != label:
+            config, reached = match_width(model.config, target, suite.match, size)
+        facts = {"what": suite.match, "reference": label, "target": target, "reached": reached}
+        facts["ratio"] = round(reached / target, 4)
+        found.append(model.model_copy(update={"options": config.options, "matched": facts}))
+    return found
 
 
 def _resolve(request: ModelRequest, common: dict[str, Any], dataset: SegmentationDataset) -> TrialModel:

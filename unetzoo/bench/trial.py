@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,208 +13,286 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from unetzoo.bench import samples
+from unetzoo.bench import baselines, samples, sanity
+from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.layout import Where
-from unetzoo.bench.record import Cost, Curves, Record, Result, Sample
+from unetzoo.bench.limits import limit_memory
+from unetzoo.bench.link import Link
+from unetzoo.bench.reading import ReadInOrder
+from unetzoo.bench.record import Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.bench.suite import Suite, Trial
-from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
 from unetzoo.errors import UnetzooError
-from unetzoo.measure.counts import count_macs, count_parameters
+from unetzoo.measure.counts import count_training_flops
 from unetzoo.measure.environment import environment
-from unetzoo.measure.latency import Latency, measure_latency, synchronize
-from unetzoo.measure.memory import PeakMemory
-from unetzoo.metrics.overlap import dice, iou
+from unetzoo.measure.phases import Phases
+from unetzoo.measure.quiet import Quiet
+from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
 from unetzoo.plugins import import_plugins
+from unetzoo.train.checkpoint import Checkpoint
+from unetzoo.train.determinism import Determinism
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
-from unetzoo.train.loop import History, evaluate, mean_foreground, supervised_loss, train
+from unetzoo.train.loop import History, Session, evaluate, image_dice, train
+from unetzoo.train.recipe import Recipe
 from unetzoo.train.weights import save_model
 
 SAMPLES = 3
-Send = Callable[[dict[str, Any]], None]
+TRAIN_CHECKED = 8  # whole training images that are scored, to compare with validation
 
 
-def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, send: Send) -> Record:
+@dataclass
+class Outcome:
+    """What `_train_and_test` brings back, from another process where training is distributed."""
+
+    done: History
+    result: Result
+    tries: list[Try]
+    flags: list[Flag]
+    events: list[Event]
+    samples: list[Sample]
+    not_deterministic: list[str]
+    phases: Phases
+
+
+def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Link, began: float) -> Record:
     """Measure, train, choose on validation, read the test set once; the record of it.
 
-    ``blank`` is the record's part that is known beforehand. Raises what goes wrong.
+    ``blank`` is the record's part that is known beforehand, ``began`` when the harness started this process, on the
+    clock of `time.monotonic`. Raises what goes wrong.
     """
-    start = time.perf_counter()
+    phases = Phases("import", since=began)
+    phases("data")
     recipe = trial.train
     device = resolve_device(recipe.device)
     check_devices(recipe, device)
     precision = resolve_precision(recipe.precision, device)
+    memory_limit = limit_memory(suite.limits, device, where.jobs)
     torch.set_num_threads(recipe.threads or where.threads)
+    facts = {**environment(device, precision), "jobs": where.jobs, "memory_limit": memory_limit}
+    link.send({"phase": "data", "environment": facts})
+    dataset = suite.data.open()
+    if dataset.digest() != trial.data.digest:
+        raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
+    if trial.model.baseline:
+        return _run_baseline(suite, trial, blank, dataset, facts, phases, where, link)
+
     fabric = Fabric(
         accelerator=device,
         devices=recipe.devices,
         strategy="ddp_spawn" if recipe.devices > 1 else "auto",
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
+    phases("measure")
+    link.send({"phase": "measure"})
+    session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check))
+    cost = measure_cost(fabric, trial, dataset.info, device, precision, session)
+    shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
+    step_flops = count_training_flops(trial.model.config, shape)
+    if recipe.flops is not None:
+        steps = max(1, math.floor(recipe.flops / max(1, step_flops)))
+        recipe = recipe.model_copy(update={"flops": None, "steps": steps})
 
-    facts = {**environment(device, precision), "jobs": where.jobs}
-    send({"phase": "data", "environment": facts})
-    dataset = suite.data.open()
-    if dataset.digest() != trial.data.digest:
-        raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
-
-    send({"phase": "measure"})
-    cost = measure_cost(fabric, trial, dataset.info, device, precision)
-
-    done, result, drawn = fabric.launch(
-        partial(_train_and_test, suite=suite, trial=trial, dataset=dataset, where=where, send=send)
-    )
+    phases("import")  # of the processes of DistributedDataParallel, where there are any
+    arguments = {"suite": suite, "trial": trial, "recipe": recipe, "dataset": dataset, "where": where, "link": link}
+    run = fabric.launch(partial(_train_and_test, **arguments, phases=phases))
+    if recipe.deterministic:
+        facts["not_deterministic"] = run.not_deterministic
+    seconds = run.phases.so_far()
+    training = max(run.done.seconds, 1e-9)
     cost = cost.model_copy(
         update={
-            "train_seconds": round(done.seconds, 3),
-            "images_per_second": round(done.images / done.seconds, 3),
-            "wall_seconds": round(time.perf_counter() - start, 3),
+            "train_seconds": round(run.done.seconds, 3),
+            "images_per_second": round(run.done.images / training, 3),
+            "wall_seconds": round(sum(seconds.values()), 3),
+            "phases": {name: round(value, 3) for name, value in seconds.items()},
+            "train_flops": run.done.step * step_flops,
+            "tuning_seconds": round(sum(t.seconds for t in run.tries) - _counted(run), 3) if run.tries else None,
         }
     )
     return blank.model_copy(
         update={
             "status": "ok",
-            "result": result,
-            "curves": Curves(train=done.train_curve, val=done.val_curve),
+            "result": run.result,
+            "curves": Curves(train=run.done.train_curve, val=run.done.val_curve),
             "cost": cost,
-            "samples": drawn,
+            "tuning": run.tries,
+            "events": run.events,
+            "resumed": run.done.resumed,
+            "flags": [*blank.flags, *run.flags],
+            "samples": run.samples,
             "environment": facts,
         }
     )
 
 
-def measure_cost(fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, precision: str) -> Cost:
-    """Cost on random pixels, before any training: inference first, then two training steps."""
-    config, recipe, size = trial.model.config, trial.train, trial.measure.size
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    shape = (trial.measure.batch_size, info.channels, size, size)
-    train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
-    _wake_up(fabric, layout)
-
-    memory = PeakMemory(device)
-    torch.manual_seed(trial.seed)
-    network = config.build().to(fabric.device)
-    network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters())
-    model = SameSize(network, info.classes)
-    images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
-    latency, peak_infer = _infer(fabric, model, images, device, trial.measure.repeats, memory)
-    memory.restart()
-    model.train()
-    for _ in range(2):  # the optimizer's state exists from the second step on
-        images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
-        masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
-        with fabric.autocast():
-            outputs = model(images)
-        supervised_loss(outputs, masks, info.ignore_index).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    synchronize(device)
-    peak_train = memory.peak()
-    macs = count_macs(model.eval(), torch.rand(1, *shape[1:], device=fabric.device))
-    layout_name = "channels_last" if recipe.channels_last else "contiguous"
-    return Cost(
-        params=count_parameters(network),
-        macs=macs,
-        shape=shape,
-        train_shape=train_shape,
-        peak_train_bytes=peak_train,
-        peak_infer_bytes=peak_infer,
-        memory_method=memory.method,
-        latency_p50_ms=latency.p50_ms,
-        latency_p90_ms=latency.p90_ms,
-        latency_repeats=latency.repeats,
-        latency_method=f"forward pass after warm-up, {precision}, {layout_name}, eval mode, synchronised",
-    )
-
-
-@torch.inference_mode()
-def _infer(
-    fabric: Fabric, model: nn.Module, images: Tensor, device: str, repeats: int, memory: PeakMemory
-) -> tuple[Latency, int]:
-    def forward() -> None:
-        with fabric.autocast():  # anew each time: within one context the weights would be cast once only
-            model(images)
-
-    model.eval()
-    latency = measure_latency(forward, device, repeats)
-    return latency, memory.peak()
-
-
-def _wake_up(fabric: Fabric, layout: torch.memory_format) -> None:
-    """Load the libraries' code and start their threads before a baseline is taken."""
-    layer = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 2, 2)).to(fabric.device)
-    images = torch.rand(1, 8, 32, 32, device=fabric.device).contiguous(memory_format=layout)
-    with fabric.autocast():
-        layer(images).mean().backward()
-    torch.optim.AdamW(layer.parameters()).step()
+def _counted(run: Outcome) -> float:
+    """Seconds of the sweep that are the chosen training itself: none where the sweep was a shorter one."""
+    return sum(t.seconds for t in run.tries if t.chosen and t.steps == run.done.step)
 
 
 def _train_and_test(
-    fabric: Fabric, suite: Suite, trial: Trial, dataset: SegmentationDataset, where: Where, send: Send
-) -> tuple[History, Result, list[Sample]]:
+    fabric: Fabric,
+    suite: Suite,
+    trial: Trial,
+    recipe: Recipe,
+    dataset: SegmentationDataset,
+    where: Where,
+    link: Link,
+    phases: Phases,
+) -> Outcome:
     """What every process of a (possibly distributed) trial runs; the first one writes."""
     import_plugins(suite.imports)  # the processes of DistributedDataParallel are fresh ones
-    recipe, info = trial.train, dataset.info
+    info, first = dataset.info, fabric.global_rank == 0
     torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
-    torch.manual_seed(trial.seed)
-    network = trial.model.config.build()
-    normalization = Normalization.of(dataset)
+    phases("data")
+    data = ReadInOrder(dataset)
+    normalization = Normalization.of(data)
     length = recipe.batch_size * (recipe.steps or 10**9)
-    crops = TrainingCrops(dataset, normalization, crop=recipe.crop, seed=trial.seed, length=length)
-    validation = evaluation_items(dataset, "val", normalization)
-    report = send if fabric.global_rank == 0 else lambda message: None
-    done = train(fabric, network, crops, validation, info, recipe, report)
-
-    report({"phase": "test"})
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    predictions: dict[str, Tensor] = {}
-    shown = set(_spread(dataset.splits["test"], SAMPLES))
-    model = fabric.setup_module(SameSize(network, info.classes))
-    _, matrices = evaluate(
-        model,
-        evaluation_items(dataset, "test", normalization),
-        info,
-        layout,
-        keep=lambda key, prediction: predictions.update({key: prediction}) if key in shown else None,
+    crops = TrainingCrops(data, normalization, crop=recipe.crop, seed=trial.seed, length=length)
+    validation = dict(evaluation_items(data, "val", normalization))
+    session = Session(
+        progress=link.send if first else lambda message: None,
+        beat=link.beat if first else lambda: None,
+        stop=link.stop,
+        phases=phases,
+        quiet=Quiet(beat=link.beat) if first else None,
     )
+    with Determinism(recipe.deterministic) as determinism:
+        done, network, tries = _choose(fabric, suite, trial, recipe, crops, validation, where, session)
+    data.select(done.best_step)
+
+    session.beat = link.check if first else session.beat
+    session.progress({"phase": "test"})
+    phases("other")
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    model = fabric.setup_module(SameSize(network, info.classes))
+    seen = dict(zip(data.splits["train"], crops.items, strict=True))
+    some = [(key, seen[key]) for key in _spread(data.splits["train"], TRAIN_CHECKED)]
+    train_dice = image_dice(evaluate(model, some, info, layout, session, "validate")[1], info)
+    scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
+    shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
+
+    def keep(key: str, logits: Tensor, mask: Tensor) -> None:
+        scores.add(key, logits, mask)
+        shown.predicted(key, logits.argmax(dim=0))
+
+    evaluate(model, _test_items(data, normalization, shown), info, layout, session, "test", keep)
+    result = Result(
+        **scores.result(),
+        best_step=done.best_step,
+        best_val_dice=done.best_dice,
+        steps=done.step,
+        train_dice=sum(train_dice) / len(train_dice) if train_dice else None,
+    )
+    flags = sanity.flags(
+        scores.matrices,
+        info.foreground,
+        info.class_names,
+        predictions=scores.hashes,
+        truths=scores.truths,
+        train_curve=done.train_curve,
+        val_curve=done.val_curve,
+        train_dice=train_dice,
+        val_dice=done.best_images,
+    )
+    phases("save")
     drawn: list[Sample] = []
-    if fabric.global_rank == 0:
-        drawn = [samples.draw(dataset, key, predictions[key], where.records) for key in sorted(predictions)]
+    if first:
+        drawn = shown.draw(info, where.records)
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         try:
             save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
         except Exception:  # a full disk, say: the log tells, and the scores are kept
             traceback.print_exc()
-    return done, score(matrices, info, done), drawn
+    return Outcome(done, result, tries, flags, data.events, drawn, determinism.exceptions, phases)
 
 
-def score(matrices: dict[str, Tensor], info: DatasetInfo, done: History) -> Result:
-    """Everything said of the test set, from one confusion matrix (K, K) an image."""
-    stacked = torch.stack(list(matrices.values()))
-    scores = {"dice": dice(stacked), "iou": iou(stacked)}
-    pooled = {"dice": dice(stacked.sum(0)), "iou": iou(stacked.sum(0))}
-    truth, hits = stacked.sum(-1), stacked.diagonal(dim1=-2, dim2=-1)
-    names = info.class_names
-    return Result(
-        dice=mean_foreground(scores["dice"], info),
-        iou=mean_foreground(scores["iou"], info),
-        per_class={n: {m: _number(s[:, c].nanmean()) for m, s in scores.items()} for c, n in enumerate(names)},
-        pooled={n: {m: _number(s[c]) for m, s in pooled.items()} for c, n in enumerate(names)},
-        per_image={
-            key: {m: {n: _number(s[i, c]) for c, n in enumerate(names)} for m, s in scores.items()}
-            for i, key in enumerate(matrices)
-        },
-        undefined={n: int(scores["dice"][:, c].isnan().sum()) for c, n in enumerate(names)},
-        missed={n: int(((truth[:, c] > 0) & (hits[:, c] == 0)).sum()) for c, n in enumerate(names)},
-        best_step=done.best_step,
-        best_val_dice=done.best_dice,
-    )
+def _choose(
+    fabric: Fabric,
+    suite: Suite,
+    trial: Trial,
+    recipe: Recipe,
+    crops: TrainingCrops,
+    validation: dict[str, tuple[Tensor, Tensor]],
+    where: Where,
+    session: Session,
+) -> tuple[History, nn.Module, list[Try]]:
+    """The trained network: of the one learning rate, or of the one that validation prefers."""
+
+    def run(name: str, recipe: Recipe, final: bool) -> tuple[History, nn.Module]:
+        torch.manual_seed(trial.seed)
+        with session.phases.during("build"):
+            network = trial.model.config.build()
+        path = where.folder(trial) / f"checkpoint{name}.pt"
+        checkpoint = Checkpoint(path, trial.id + name, suite.limits.checkpoint_seconds, final=final)
+        here = replace(session, checkpoint=checkpoint)
+        return train(fabric, network, crops, validation, crops.info, recipe, here), network
+
+    session.phases("other")
+    if recipe.tune is None:
+        return (*run("", recipe, final=False), [])
+    kept: tuple[History, nn.Module, float] | None = None
+    tried: list[tuple[float, History]] = []
+    budget = {"tune": None} | ({"steps": recipe.tune.steps, "minutes": None} if recipe.tune.steps else {})
+    for lr in recipe.tune.lr:
+        done, network = run(f"-lr{lr:g}", recipe.model_copy(update={**budget, "lr": lr}), final=True)
+        tried.append((lr, done))
+        if kept is None or _merit(done) > _merit(kept[0]):
+            kept = (done, network, lr)
+    assert kept is not None
+    done, network, lr = kept
+    if recipe.tune.steps:
+        done, network = run("", recipe.model_copy(update={"tune": None, "lr": lr}), final=False)
+    tries = [
+        Try(lr=rate, val_dice=d.best_dice, val_loss=d.best_loss, steps=d.step, seconds=d.seconds, chosen=rate == lr)
+        for rate, d in tried
+    ]
+    return done, network, tries
 
 
-def _number(value: Tensor) -> float | None:
-    return None if value.isnan() else round(float(value), 6)
+def _merit(done: History) -> tuple[float, float]:
+    return done.best_dice or 0.0, -done.best_loss
+
+
+def _test_items(
+    data: SegmentationDataset, normalization: Normalization, shown: samples.Shown
+) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    for key in data.splits["test"]:
+        image, mask = data[key]
+        shown.see(key, image, mask)
+        yield key, (normalization(image), mask)
+
+
+def _run_baseline(
+    suite: Suite,
+    trial: Trial,
+    blank: Record,
+    dataset: SegmentationDataset,
+    facts: dict[str, Any],
+    phases: Phases,
+    where: Where,
+    link: Link,
+) -> Record:
+    """A trivial predictor through the same order of reading and the same metrics; it costs next to nothing."""
+    data, info = ReadInOrder(dataset), dataset.info
+    predict = baselines.fit(trial.model.name, data, trial.seed)
+    data.select(0)
+    phases("test")
+    scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
+    shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
+    for key in data.splits["test"]:
+        link.check()
+        image, mask = data[key]
+        prediction = torch.from_numpy(predict(image.numpy()))
+        shown.see(key, image, mask)
+        shown.predicted(key, prediction)
+        scores.add_map(key, prediction, mask)
+    result = Result(**scores.result(), best_step=0, best_val_dice=None)
+    drawn = shown.draw(info, where.records)
+    changes = {"status": "ok", "result": result, "events": data.events, "samples": drawn, "environment": facts}
+    return blank.model_copy(update=changes)
 
 
 def _spread(keys: tuple[str, ...], count: int) -> list[str]:

@@ -42,6 +42,7 @@ class TrainingCrops(Dataset[tuple[Tensor, Tensor]]):
         self, dataset: SegmentationDataset, normalization: Normalization, *, crop: int, seed: int, length: int
     ) -> None:
         items = evaluation_items(dataset, "train", normalization).values()
+        self.info = dataset.info
         self.items = [_at_least(image, mask, crop) for image, mask in items]
         self.seed, self.length = seed, length
         self.transform = training_transform(crop)
@@ -54,7 +55,7 @@ class TrainingCrops(Dataset[tuple[Tensor, Tensor]]):
         order = torch.randperm(len(self.items), generator=torch.Generator().manual_seed(_mix(self.seed, -1 - epoch)))
         image, mask = self.items[int(order[position])]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_mix(self.seed, index))
+            torch.default_generator.manual_seed(_mix(self.seed, index))  # the CPU's alone
             image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
         return image.as_subclass(Tensor), mask.as_subclass(Tensor).contiguous()
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.sizes import ValidSizes
+from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.registry import ModelConfig
 
 
@@ -38,6 +38,28 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
     return counter.get_total_flops() // 2
+
+
+def count_training_flops(config: ModelConfig, shape: tuple[int, int, int, int]) -> int:
+    """Floating-point operations of one training step, forward and backward, on a batch (N, C, H, W).
+
+    Counted as in `count_macs`, two a multiply-accumulate; the backward pass takes about twice the forward. Nothing
+    is allocated where the model runs on the meta device.
+    """
+    try:
+        return _training_flops(config, shape, "meta")
+    except (RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
+        return _training_flops(config, shape, "cpu")
+
+
+def _training_flops(config: ModelConfig, shape: tuple[int, int, int, int], device: str) -> int:
+    with torch.device(device):
+        model = SameSize(config.build(), config.num_classes).train()
+        images = torch.zeros(shape)
+    with FlopCounterMode(display=False) as counter:
+        outputs = model(images)
+        torch.stack([logits.sum() for logits in outputs]).sum().backward()
+    return counter.get_total_flops()
 
 
 def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -16,12 +17,15 @@ from torch.utils.data import DataLoader
 
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.stream import TrainingCrops
+from unetzoo.measure.phases import Phases
+from unetzoo.measure.quiet import Quiet, nothing
 from unetzoo.metrics.overlap import confusion, dice
 from unetzoo.nn.sizes import SameSize
+from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
 from unetzoo.train.losses import cross_entropy_dice
 from unetzoo.train.recipe import Recipe
 
-Items = Mapping[str, tuple[Tensor, Tensor]]
+Items = Iterable[tuple[str, tuple[Tensor, Tensor]]]  # key, (image (C, H, W), mask (H, W))
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -29,16 +33,61 @@ class NonFiniteLossError(ArithmeticError):
     """The training or validation loss became NaN or infinite."""
 
 
+class Interrupted(Exception):
+    """Somebody asked for an end; what there was to keep is in the checkpoint."""
+
+
 @dataclass
 class History:
-    """How a training went; ``seconds`` and ``images`` are those of training steps alone."""
+    """How a training went, in plain values; ``seconds`` and ``images`` are those of training steps alone."""
 
+    step: int = 0
     best_step: int = 0
     best_dice: float | None = None
+    best_loss: float = math.inf
+    best_images: list[float] = field(default_factory=list)  # Dice of each validation image that has one
     train_curve: list[tuple[int, float]] = field(default_factory=list)
     val_curve: list[tuple[int, float, float | None]] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)  # training losses since the last validation
     seconds: float = 0.0
     images: int = 0
+    resumed: list[int] = field(default_factory=list)  # steps after which an interrupted training went on
+
+    def stale(self) -> int:
+        """Validations since the best one."""
+        return sum(step > self.best_step for step, _, _ in self.val_curve)
+
+
+@dataclass
+class Session:
+    """What a training is embedded in. The defaults train in peace: nobody listens, interrupts or measures."""
+
+    progress: Progress = lambda message: None
+    beat: Callable[[], None] = nothing  # a sign of life between messages
+    stop: Callable[[], bool] = lambda: False
+    phases: Phases = field(default_factory=lambda: Phases("train"))
+    quiet: Quiet | None = None
+    checkpoint: Checkpoint | None = None
+
+    @contextmanager
+    def turn(self, phase: str) -> Iterator[None]:
+        """Compute in ``phase``, but wait while something on this machine is being timed."""
+        if self.quiet is None:
+            with self.phases.during(phase):
+                yield
+            return
+        with self.phases.during("wait"), self.quiet.step(), self.phases.during(phase):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Time something in the phase it is, while nothing else on this machine trains or is timed."""
+        if self.quiet is None:
+            yield
+            return
+        phase = self.phases.now
+        with self.phases.during("wait"), self.quiet.alone(), self.phases.during(phase):
+            yield
 
 
 def learning_rate(spent: float, recipe: Recipe) -> float:
@@ -63,70 +112,75 @@ def train(
     fabric: Fabric,
     network: nn.Module,
     crops: TrainingCrops,
-    validation: Items,
+    validation: dict[str, tuple[Tensor, Tensor]],
     info: DatasetInfo,
     recipe: Recipe,
-    progress: Progress,
+    session: Session | None = None,
 ) -> History:
-    """Train ``network`` in place within the recipe's budget; it ends with its best validation weights.
+    """Train ``network`` in place within the recipe's budget of steps or minutes; it ends with its best weights.
 
-    The best is the highest mean foreground Dice, the lowest loss among equals and where no validation image has
-    any foreground. Raises `NonFiniteLossError` as soon as a loss is not finite.
+    The best is the highest mean foreground Dice on validation, the lowest loss among equals and where no
+    validation image has any foreground. With a checkpoint in its session it goes on where an interrupted training
+    was saved. Raises `NonFiniteLossError` as soon as a loss is not finite, `Interrupted` when it was asked to stop.
     """
+    session = session or Session()
+    phases, checkpoint = session.phases, session.checkpoint
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    done = History()
-    best: dict[str, Tensor] = {}
     network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     model, optimizer = fabric.setup(SameSize(network, info.classes), optimizer)
-    share = range(fabric.global_rank, len(crops), fabric.world_size)  # this process's items
-    loader = DataLoader(crops, batch_size=recipe.batch_size // recipe.devices, sampler=share)
-    loader = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    done, best, finished = _resume(fabric, network, optimizer, session)
+
+    first = done.step * recipe.batch_size
+    share = range(first + fabric.global_rank, len(crops), fabric.world_size)  # this process's items
+    own = torch.Generator()  # or the loader would draw from the network's
+    loader = DataLoader(crops, batch_size=recipe.batch_size // recipe.devices, sampler=share, generator=own)
+    batches = iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
     judged_by_dice = any(bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground)
     budget = 60 * recipe.minutes if recipe.minutes is not None else None
-    recent: list[float] = []
-    best_score = (-math.inf, -math.inf)
+    earlier = done.seconds - phases.total("train", "load")
 
     model.train()
-    clock = time.perf_counter()
-    for step, (images, masks) in enumerate(loader, start=1):
-        spent = done.seconds / budget if budget else (step - 0.5) / (recipe.steps or 1)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(spent, recipe)
+    while not finished:
+        with phases.during("load"):
+            images, masks = next(batches)
+        with session.turn("train"):
+            step = done.step = done.step + 1
+            spent = done.seconds / budget if budget else (step - 0.5) / (recipe.steps or 1)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(spent, recipe)
 
-        images = images.contiguous(memory_format=layout)
-        loss = supervised_loss(model(images), masks, info.ignore_index)
-        fabric.backward(loss)
-        fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm, error_if_nonfinite=False)
-        optimizer.step()
-        optimizer.zero_grad()
-
-        value = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
+            images = images.contiguous(memory_format=layout)
+            loss = supervised_loss(model(images), masks, info.ignore_index)
+            fabric.backward(loss)
+            fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm, error_if_nonfinite=False)
+            optimizer.step()
+            optimizer.zero_grad()
+            value = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
         if not math.isfinite(value):
             raise NonFiniteLossError(f"training loss is {value} at step {step}")
-        recent.append(value)
-        now = time.perf_counter()
-        done.seconds += now - clock
-        clock = now
+        done.recent.append(value)
         done.images += recipe.batch_size
+        done.seconds = earlier + phases.total("train", "load")
         out_of_time = budget is not None and _any_rank(fabric, done.seconds >= budget)
-        last = out_of_time or step == recipe.steps
+        finished = out_of_time or step == recipe.steps
 
-        if last or step % recipe.validate_every == 0:
-            val_loss, matrices = evaluate(model, validation, info, layout)
+        if finished or step % recipe.validate_every == 0:
+            val_loss, matrices = evaluate(model, validation.items(), info, layout, session, "validate")
             val_dice = mean_foreground(dice(torch.stack(list(matrices.values()))), info)
             if not math.isfinite(val_loss):
                 raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
-            done.train_curve.append((step, sum(recent) / len(recent)))
+            done.train_curve.append((step, sum(done.recent) / len(done.recent)))
             done.val_curve.append((step, val_loss, val_dice))
-            recent = []
-            score = (val_dice or 0.0 if judged_by_dice else 0.0, -val_loss)
-            if score > best_score:
-                best_score, done.best_step, done.best_dice = score, step, val_dice
-                best = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+            done.recent = []
+            dices = (val_dice or 0.0, done.best_dice or 0.0) if judged_by_dice else (0.0, 0.0)
+            if not best or (dices[0], -val_loss) > (dices[1], -done.best_loss):
+                done.best_step, done.best_dice, done.best_loss = step, val_dice, val_loss
+                done.best_images = image_dice(matrices, info)
+                best = {name: _copy(value) for name, value in network.state_dict().items()}
+            finished = finished or (recipe.patience is not None and done.stale() >= recipe.patience)
             model.train()
-            clock = time.perf_counter()
-        progress(
+        session.progress(
             {
                 "phase": "train",
                 "step": step,
@@ -137,10 +191,57 @@ def train(
                 "seconds": done.seconds,
             }
         )
-        if last:
-            break
+        if checkpoint is not None:
+            stop = not finished and session.stop()
+            if _any_rank(fabric, stop or checkpoint.due() or (finished and checkpoint.final)):
+                with phases.during("save"):
+                    _save(fabric, network, optimizer, session, done, best, finished)
+            if _any_rank(fabric, stop):
+                raise Interrupted
     network.load_state_dict(best)
     return done
+
+
+def _resume(
+    fabric: Fabric, network: nn.Module, optimizer: Any, session: Session
+) -> tuple[History, dict[str, Any], bool]:
+    """History, best weights, and whether that was all: from the checkpoint, or from the beginning."""
+    saved = session.checkpoint.load() if session.checkpoint else None
+    if saved is None:
+        return History(), {}, False
+    session.phases.take_over(saved["phases"])
+    history = History(**saved["history"])
+    if not saved["finished"]:
+        history.resumed.append(history.step)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        set_random_state(saved["random"][fabric.global_rank])
+    return history, saved["best"], saved["finished"]
+
+
+def _save(
+    fabric: Fabric,
+    network: nn.Module,
+    optimizer: Any,
+    session: Session,
+    done: History,
+    best: dict[str, Any],
+    finished: bool,
+) -> None:
+    """Everything the next steps depend on; of a training that is over its outcome."""
+    states: list[Any] = [random_state()]
+    if fabric.world_size > 1:
+        states = [None] * fabric.world_size
+        torch.distributed.all_gather_object(states, random_state())
+    state = {"finished": finished, "history": asdict(done), "best": best, "phases": session.phases.so_far()}
+    if not finished:
+        state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "random": states}
+    if session.checkpoint is not None and fabric.global_rank == 0:
+        session.checkpoint.save(state)
+
+
+def _copy(value: Any) -> Any:
+    return value.detach().cpu().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
 
 
 @torch.inference_mode()
@@ -149,25 +250,35 @@ def evaluate(
     items: Items,
     info: DatasetInfo,
     layout: torch.memory_format,
-    keep: Callable[[str, Tensor], None] | None = None,
+    session: Session | None = None,
+    phase: str = "test",
+    keep: Callable[[str, Tensor, Tensor], None] | None = None,
 ) -> tuple[float, dict[str, Tensor]]:
     """Mean loss and the confusion matrix (K, K) of every item: whole images, one at a time.
 
-    ``model`` is a `SameSize` set up by Fabric; ``keep`` is shown each class map (H, W).
+    ``model`` is a `SameSize` set up by Fabric; ``keep`` is shown each image's key, logits (K, H, W) and mask (H, W).
     """
+    session = session or Session()
     model.eval()
     device = next(model.parameters()).device
     losses, matrices = [], {}
-    for key, (image, mask) in items.items():
-        image = image[None].to(device).contiguous(memory_format=layout)
-        mask = mask[None].to(device)
-        logits = model(image)[0]
-        losses.append(float(cross_entropy_dice(logits, mask, info.ignore_index)))
-        prediction = logits.argmax(dim=1)[0]
-        matrices[key] = confusion(prediction, mask[0], info.classes, info.ignore_index).cpu()
-        if keep is not None:
-            keep(key, prediction.cpu())
+    for key, (image, mask) in items:
+        session.beat()
+        with session.turn(phase):
+            image = image[None].to(device).contiguous(memory_format=layout)
+            mask = mask[None].to(device)
+            logits = model(image)[0]
+            losses.append(float(cross_entropy_dice(logits, mask, info.ignore_index)))
+            matrices[key] = confusion(logits.argmax(dim=1)[0], mask[0], info.classes, info.ignore_index).cpu()
+            if keep is not None:
+                keep(key, logits[0].float(), mask[0])
     return sum(losses) / len(losses), matrices
+
+
+def image_dice(matrices: dict[str, Tensor], info: DatasetInfo) -> list[float]:
+    """Mean foreground Dice of each image that has one, from its confusion matrix."""
+    scores = dice(torch.stack(list(matrices.values())))[:, list(info.foreground)].nanmean(dim=1)
+    return [value for value in scores.tolist() if not math.isnan(value)]
 
 
 def mean_foreground(scores: Tensor, info: DatasetInfo) -> float | None:
@@ -178,4 +289,6 @@ def mean_foreground(scores: Tensor, info: DatasetInfo) -> float | None:
 
 def _any_rank(fabric: Fabric, flag: bool) -> bool:
     """Ranks must stop at the same step: true on all as soon as it is true on one."""
+    if fabric.world_size == 1:
+        return flag
     return bool(fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum"))  # type: ignore[arg-type]

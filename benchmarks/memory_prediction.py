@@ -1,0 +1,156 @@
+"""Is the predicted memory right? Every registered model: predicted, tracked on real tensors, and the process's peak.
+
+    taskset -c 0 python benchmarks/memory_prediction.py reports/memory-prediction
+
+Each model is measured in a process of its own, so that its peak is its own. Models wider than ``WIDTH`` are
+measured at that width too save ``unet``, which is measured as registered, to end in minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+WIDTH = 32
+TRAIN, INFER = (2, 3, 256, 256), (1, 3, 256, 256)
+PRECISIONS = ("float32", "bfloat16")
+BOUND = 0.10  # what the prediction may differ from the tracker on real tensors
+MIB = 2**20
+
+
+def measure(name: str, changes: dict[str, Any], precision: str) -> dict[str, Any]:
+    """All three numbers of one model, training and inference, in bytes."""
+    import torch
+
+    from unetzoo.measure.memory import PeakMemory, _status
+    from unetzoo.measure.tracker import Rehearsal, tensor_memory
+    from unetzoo.registry import resolve_model
+
+    torch.set_num_threads(1)
+    started = _status("VmRSS")
+    small = resolve_model("unet", num_classes=2, changes={"width": 4, "depth": 2})
+    work = Rehearsal(small, 2, precision=precision, fake=False)  # the libraries' code and threads come first
+    work.forward(work.images((1, 3, 32, 32)))
+    work.step(work.images((1, 3, 32, 32)), work.masks((1, 3, 32, 32)))
+    del work
+    base = _status("VmRSS")
+
+    memory = PeakMemory("cpu")
+    config = resolve_model(name, num_classes=2, changes=changes)
+    work = Rehearsal(config, 2, precision=precision, fake=False)
+    images = work.images(INFER)
+    for _ in range(3):
+        work.forward(images)
+    infer = memory.peak()
+    memory.restart()
+    for _ in range(2):
+        work.step(work.images(TRAIN), work.masks(TRAIN))
+    train = memory.peak()
+    del work, images
+    facts = {"started": started, "base": base, "process": {"train": train, "infer": infer}, "method": memory.method}
+    for key, fake in (("tracked", False), ("predicted", True)):
+        tensors = tensor_memory(config, 2, TRAIN, INFER, precision=precision, fake=fake)
+        assert tensors is not None
+        facts[key] = tensors.model_dump()
+    return facts
+
+
+def cases() -> list[tuple[str, dict[str, Any]]]:
+    import unetzoo
+
+    found = []
+    for name in unetzoo.list_models():
+        wide = unetzoo.model_info(name).options.get("width", 0)
+        found.append((name, {"width": WIDTH} if wide > WIDTH else {}))
+    return [*found, ("unet", {})]
+
+
+def main(folder: Path) -> None:
+    rows = []
+    for name, changes in cases():
+        for precision in PRECISIONS:
+            call = [sys.executable, __file__, "--one", json.dumps([name, changes, precision])]
+            done = subprocess.run(call, check=True, capture_output=True, text=True)  # noqa: S603
+            label = name + "".join(f" {k}={v}" for k, v in changes.items())
+            rows.append({"model": label, "precision": precision, **json.loads(done.stdout)})
+            print(label, precision, *(f"{ratio:.3f}" for ratio in ratios(rows[-1], "train")), flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "measured.json").write_text(json.dumps(rows, indent=1) + "\n")
+    (folder / "README.md").write_text(page(rows))
+
+
+def ratios(row: dict[str, Any], what: str) -> tuple[float, float]:
+    """(predicted over tracked, process peak over predicted)."""
+    predicted = row["predicted"][what]["total"]
+    return predicted / row["tracked"][what]["total"], row["process"][what] / predicted
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    import torch
+
+    from unetzoo.train.device import cpu_name
+
+    lines = [
+        "# Predicted memory against measured",
+        "",
+        "`unetzoo plan` and `unetzoo profile` predict memory by running a model on fake tensors, which have shapes and",
+        "no values. Here the prediction stands beside the same account of real tensors, and beside what the process",
+        "took: its peak resident memory above what it held before the network was built.",
+        "",
+        f"Written by `benchmarks/memory_prediction.py` on {cpu_name()}, torch {torch.__version__}, one thread,",
+        f"channels_last; bfloat16 is autocast. Training: two AdamW steps on {'x'.join(map(str, TRAIN))}; inference:",
+        f"{'x'.join(map(str, INFER))}. Two classes. Models wider than {WIDTH} are measured at width {WIDTH} (they",
+        "say so), and `unet` as registered besides. Sizes in MiB.",
+        "",
+    ]
+    for what, title in (("train", "Training"), ("infer", "Inference")):
+        errors = [abs(ratios(row, what)[0] - 1) for row in rows]
+        factors = [ratios(row, what)[1] for row in rows]
+        worst = rows[errors.index(max(errors))]
+        within = sum(error <= BOUND for error in errors)
+        lines += [
+            f"## {title}",
+            "",
+            f"- Predicted against tracked: worst error {max(errors):.2%} ({worst['model']}, {worst['precision']});",
+            f"  {within} of {len(rows)} within {BOUND:.0%}.",
+            f"- Predicted over process peak: median {statistics.median(1 / f for f in factors):.2f}, lowest "
+            f"{1 / max(factors):.2f}, highest {1 / min(factors):.2f}.",
+            f"- So the process takes {statistics.median(factors):.2f} times the prediction (median), "
+            f"{max(factors):.2f} times at worst.",
+        ]
+        for precision in PRECISIONS:
+            own = [ratios(row, what)[1] for row in rows if row["precision"] == precision]
+            lines.append(f"  In {precision}: median {statistics.median(own):.2f}, worst {max(own):.2f}.")
+        lines += [
+            "",
+            "| model | precision | predicted | tracked | process peak | predicted / tracked | process / predicted |",
+            "|---|---|--:|--:|--:|--:|--:|",
+        ]
+        for row in rows:
+            sizes = (row["predicted"][what]["total"], row["tracked"][what]["total"], row["process"][what])
+            cells = [row["model"], row["precision"], *(f"{size / MIB:.1f}" for size in sizes)]
+            lines.append("| " + " | ".join([*cells, *(f"{ratio:.3f}" for ratio in ratios(row, what))]) + " |")
+        lines.append("")
+    base = statistics.median(row["base"] for row in rows) / MIB
+    lines += [
+        "## What a process holds before its model",
+        "",
+        f"{base:.0f} MiB (median): Python, torch, and torch's kernels, loaded by a first small step.",
+        "",
+        f"Method of the process peak: {rows[0]['method']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if sys.argv[1] == "--one":
+        print(json.dumps(measure(*json.loads(sys.argv[2]))))
+    else:
+        main(Path(sys.argv[1]))

@@ -1,0 +1,206 @@
+"""Trivial predictors: each does what its name says, from the train split alone, the same every time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from unetzoo import UnetzooError, create_dataset
+from unetzoo.bench import baselines
+from unetzoo.bench.baselines import BASELINES, fit
+from unetzoo.data.base import DatasetInfo, SegmentationDataset
+
+Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
+
+class Drawn(SegmentationDataset):
+    """Four training images drawn by a function; reading another split is an error."""
+
+    def __init__(self, draw: Draw, *, channels: int = 1, classes: int = 2, foreground=(1,), ignore=None) -> None:
+        names = tuple(f"class{c}" for c in range(classes))
+        self.info = DatasetInfo(
+            name="drawn", channels=channels, class_names=names, foreground=tuple(foreground), ignore_index=ignore
+        )
+        self.splits = {"train": ("0", "1", "2", "3"), "val": ("never",), "test": ("never",)}
+        self._draw = draw
+
+    def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        image, mask = self._draw(np.random.default_rng(int(key)))  # "never" is no number
+        return image.astype(np.float32), mask.astype(np.int64)
+
+    def content_digest(self, key: str) -> str:
+        return key
+
+
+def bright_squares(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    mask = np.zeros((20, 24))
+    top, left = rng.integers(0, 12, 2)
+    mask[top : top + 7, left : left + 7] = 1
+    return np.clip(0.3 + 0.4 * mask + rng.normal(0, 0.03, mask.shape), 0, 1)[None], mask
+
+
+def dark_squares(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    image, mask = bright_squares(rng)
+    return 1 - image, mask
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize(("channels", "classes"), [(1, 2), (3, 4), (5, 3)])
+def test_every_baseline_gives_class_maps_of_any_size_and_repeats_itself(name: str, channels: int, classes: int) -> None:
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        mask = rng.integers(0, classes + 1, (9, 14))
+        mask[mask == classes] = 255
+        return rng.random((channels, 9, 14)), mask
+
+    dataset = Drawn(draw, channels=channels, classes=classes, foreground=range(1, classes), ignore=255)
+    image = np.random.default_rng(9).random((channels, 13, 6)).astype(np.float32)
+    first, second = (fit(name, dataset, seed=3)(image) for _ in range(2))
+    assert first.shape == (13, 6)
+    assert first.dtype == np.int64
+    assert set(np.unique(first)) <= set(range(classes))
+    assert (first == second).all()
+
+
+def counts(*numbers: int) -> Draw:
+    """A mask of so many pixels of class 0, 1, 2, ..., and 255."""
+    values = [*range(len(numbers) - 1), 255]
+    mask = np.repeat(values, numbers)[None]
+    return lambda rng: (np.full((1, *mask.shape), 0.5), mask)
+
+
+@pytest.mark.parametrize(
+    ("foreground", "numbers", "background_is", "foreground_is"),
+    [
+        ((1,), (1, 5, 9), 0, 1),
+        ((1, 2), (9, 2, 3, 0), 0, 2),  # the foreground class with most pixels
+        ((2,), (2, 3, 1, 0), 1, 2),  # several backgrounds: the most frequent
+        ((0, 1), (3, 2, 9), 0, 0),  # no background: the most frequent class; 255 does not count
+        ((0,), (3, 2, 0), 1, 0),
+    ],
+)
+def test_constant_predictors_take_the_most_frequent_class(
+    foreground: tuple[int, ...], numbers: tuple[int, ...], background_is: int, foreground_is: int
+) -> None:
+    dataset = Drawn(counts(*numbers), classes=len(numbers) - 1, foreground=foreground, ignore=255)
+    image = np.zeros((1, 2, 3), np.float32)
+    assert fit("baseline_background", dataset)(image).tolist() == [[background_is] * 3] * 2
+    assert fit("baseline_foreground", dataset)(image).tolist() == [[foreground_is] * 3] * 2
+
+
+@pytest.mark.parametrize("name", ["baseline_otsu", "baseline_logistic"])
+@pytest.mark.parametrize("draw", [bright_squares, dark_squares])
+def test_which_side_is_foreground_is_learnt(name: str, draw: Draw) -> None:
+    image, mask = draw(np.random.default_rng(77))
+    assert (fit(name, Drawn(draw))(image.astype(np.float32)) == mask).mean() > 0.98
+
+
+def test_otsu_follows_each_image_and_calls_a_constant_one_background() -> None:
+    predict = fit("baseline_otsu", Drawn(dark_squares, foreground=(1,)))
+    image, mask = dark_squares(np.random.default_rng(5))
+    assert (predict((0.2 * image).astype(np.float32)) == mask).mean() > 0.98  # a fixed threshold would call all dark
+    assert not predict(np.full((1, 4, 4), 0.1, np.float32)).any()
+    constant = Drawn(lambda rng: (np.full((1, 4, 4), 0.5), np.eye(4)))
+    assert not fit("baseline_otsu", constant)(np.full((1, 4, 4), 0.1, np.float32)).any()
+
+
+def test_logistic_regression_tells_what_only_all_channels_together_tell() -> None:
+    """Class by the difference of two channels of equal distribution; a third channel is constant."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        image = rng.random((3, 30, 30))
+        image[2] = 0.5
+        return image, np.digitize(image[0] - image[1], [-0.3, 0.3])
+
+    image, mask = draw(np.random.default_rng(8))
+    predicted = fit("baseline_logistic", Drawn(draw, channels=3, classes=3, foreground=(1, 2)))(
+        image.astype(np.float32)
+    )
+    assert (predicted == mask).mean() > 0.95
+
+
+def test_logistic_regression_finds_a_rare_class_that_overlaps_the_frequent_one() -> None:
+    """Balanced: with 4 % of class 1, a shift of two deviations; unweighted, hardly any pixel would be called 1."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        mask = rng.random((60, 60)) < 0.04
+        return np.clip(0.4 + 0.2 * mask + rng.normal(0, 0.1, mask.shape), 0, 1)[None], mask
+
+    image, mask = draw(np.random.default_rng(6))
+    predicted = fit("baseline_logistic", Drawn(draw))(image.astype(np.float32))
+    recall, fallout = predicted[mask].mean(), predicted[~mask].mean()
+    assert recall == pytest.approx(0.84, abs=0.08)  # the cut lies midway: Phi(1)
+    assert fallout == pytest.approx(0.16, abs=0.04)
+
+
+def test_ignored_pixels_teach_the_regression_nothing() -> None:
+    def with_void(value: float) -> Draw:
+        def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            image, mask = bright_squares(rng)
+            image[..., 20:], mask[..., 20:] = value, 255
+            return image, mask
+
+        return draw
+
+    image = bright_squares(np.random.default_rng(1))[0].astype(np.float32)
+    first, second = (fit("baseline_logistic", Drawn(with_void(v), ignore=255))(image) for v in (0.0, 1.0))
+    assert (first == second).all()
+    assert first.any()
+
+
+def test_ignored_pixels_do_not_choose_otsus_side() -> None:
+    """Dark is right by Dice (0.75 against 0.33); the dark void counted as background would make it 0.26."""
+    dark, bright = np.full(360, 0.2), np.full(140, 0.8)
+    image = np.concatenate([dark, bright])[None, None]
+    mask = np.repeat([1, 255, 1, 0], [60, 300, 40, 100])[None]
+    predicted = fit("baseline_otsu", Drawn(lambda rng: (image, mask), ignore=255))(image.astype(np.float32))
+    assert (predicted == (image[0] < 0.5)).all()
+
+
+def test_the_regression_draws_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "PIXELS", 100)
+    dataset = Drawn(bright_squares)
+    samples = [baselines._sample(dataset, seed) for seed in (0, 0, 1)]
+    assert [len(labels) for _, labels in samples] == [100, 100, 100]
+    assert (samples[0][0] == samples[1][0]).all()
+    assert (samples[0][0] != samples[2][0]).any()
+    everything = np.concatenate([dataset.read(key)[0].ravel() for key in dataset.splits["train"]]).astype(np.float64)
+    truths = np.concatenate([dataset.read(key)[1].ravel() for key in dataset.splits["train"]])
+    label_of = dict(zip(everything.tolist(), truths.tolist(), strict=True))
+    assert all(label_of[float(x)] == y for (x,), y in zip(*samples[0], strict=True))
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(UnetzooError, match=r"'baseline_otzu'.*did you mean baseline_otsu"):
+        fit("baseline_otzu", Drawn(bright_squares))
+    void = Drawn(lambda rng: (np.zeros((1, 2, 2)), np.full((2, 2), 255)), ignore=255)
+    for name in BASELINES:
+        with pytest.raises(UnetzooError, match="'drawn': every pixel of the train split is ignored"):
+            fit(name, void)
+
+
+def test_cells_cannot_be_thresholded() -> None:
+    """The generated data are made so that no per-pixel rule works: no baseline beats "all foreground" there."""
+    from torch import from_numpy, stack
+
+    from unetzoo.metrics.overlap import confusion, dice
+
+    dataset = create_dataset("cells", n_train=8, n_val=1, n_test=6)
+    scores = {}
+    for name in BASELINES:
+        predict = fit(name, dataset)
+        items = [dataset.read(key) for key in dataset.splits["test"]]
+        scores[name] = float(
+            dice(stack([confusion(from_numpy(predict(x)), from_numpy(y), 2) for x, y in items]))[:, 1].mean()
+        )
+    assert scores["baseline_background"] == 0
+    assert max(scores.values()) < 0.65, scores
+
+
+def test_importing_is_light() -> None:
+    code = "import sys, unetzoo.bench.baselines; print([m for m in ('torch', 'skimage') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,627 @@
+"""Metrics against scikit-learn, torchmetrics and MONAI on random masks, against hand-worked cases, and the policy."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import binary_erosion
+from scipy.spatial.distance import cdist
+from torchmetrics.functional import classification as tm
+from torchmetrics.functional.segmentation import dice_score, hausdorff_distance, mean_iou
+
+from unetzoo.bench.record import Result
+from unetzoo.errors import UnetzooError
+from unetzoo.metrics import overlap
+from unetzoo.metrics.calibration import Calibration
+from unetzoo.metrics.policy import OVERLAP, SURFACE, Scoring
+from unetzoo.metrics.score import Scores
+from unetzoo.metrics.surface import boundary_iou, diagonal, surface_distances, surface_scores
+
+VOID = 255
+monai_warns = pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")  # MONAI 1.5 to 1.6, of itself
+FINE = settings(max_examples=200, deadline=None, derandomize=True)
+
+
+# --- masks --------------------------------------------------------------------------------------------------------
+
+
+def blob(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A random mask (H, W): a box, specks, a disc that may leave the image, one pixel, or all of it."""
+    y, x = np.mgrid[:height, :width]
+    cy, cx, radius = rng.integers(height), rng.integers(width), rng.uniform(0.5, max(height, width) / 2)
+    return [
+        (abs(y - cy) <= rng.integers(height)) & (abs(x - cx) <= rng.integers(width)),
+        rng.random((height, width)) < rng.uniform(0.02, 0.9),
+        np.hypot(y - cy, x - cx) <= radius,
+        (y == cy) & (x == cx),
+        np.ones((height, width), bool),
+    ][rng.choice(5, p=[0.25, 0.25, 0.4, 0.08, 0.02])]
+
+
+def pairs(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of masks of one size each, neither empty; half of the pairs resemble each other."""
+    rng, found = np.random.default_rng(seed), []
+    while len(found) < count:
+        height, width = rng.integers(1, 24, size=2)
+        a, b = blob(rng, height, width), blob(rng, height, width)
+        if rng.random() < 0.5:
+            b = np.roll(a, rng.integers(-2, 3, size=2), axis=(0, 1)) ^ (rng.random(a.shape) < 0.02)
+        if a.any() and b.any():
+            found.append((a, b))
+    return found
+
+
+def one_hot(mask: np.ndarray) -> torch.Tensor:
+    """(1, 2, H, W) float: background and foreground."""
+    return torch.from_numpy(np.stack([~mask, mask])[None].astype(np.float32))
+
+
+def masks(least: int = 0) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
+    sizes = st.tuples(st.integers(2, 12), st.integers(2, 12))
+    both = sizes.flatmap(lambda size: st.tuples(arrays(bool, size), arrays(bool, size)))
+    return both.filter(lambda pair: min(pair[0].sum(), pair[1].sum()) >= least)
+
+
+@pytest.fixture(scope="module")
+def monai() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MONAI's imports warn of other packages
+        return pytest.importorskip("monai.metrics", reason="MONAI is not installed (pip install unetzoo[test])")
+
+
+# --- overlap ------------------------------------------------------------------------------------------------------
+
+
+def class_maps(count: int, classes: int, void: float, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Random class maps (H, W), prediction and truth; classes are often absent, void pixels in the truth alone."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(count):
+        size = rng.integers(1, 20, size=2)
+        drawn = []
+        for _ in range(2):
+            present = rng.choice(classes, size=rng.integers(1, classes + 1), replace=False)
+            drawn.append(rng.choice(present, size=size))
+        prediction, truth = drawn
+        agree = rng.random(size) < rng.random()
+        prediction = np.where(agree, truth, prediction)
+        truth = np.where(rng.random(size) < void, VOID, truth)
+        found.append((torch.from_numpy(prediction), torch.from_numpy(truth)))
+    return found
+
+
+@pytest.mark.parametrize(("classes", "void"), [(2, 0.0), (2, 0.2), (4, 0.0), (4, 0.3)])
+def test_overlap_equals_scikit_learn(classes: int, void: float) -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    for prediction, truth in class_maps(250, classes, void, seed=classes):
+        counted = truth != VOID
+        p, t = prediction[counted].numpy(), truth[counted].numpy()
+        matrix = overlap.confusion(prediction, truth, classes, VOID)
+        if not t.size:
+            assert not matrix.any()
+            continue
+        labels = list(range(classes))
+        np.testing.assert_array_equal(matrix.numpy(), sklearn.confusion_matrix(t, p, labels=labels))
+        asked = {"labels": labels, "average": None, "zero_division": 0}
+        present = [c for c in labels if c in p or c in t]
+        for ours, theirs in (
+            (overlap.dice, sklearn.f1_score(t, p, **asked)),
+            (overlap.iou, sklearn.jaccard_score(t, p, **asked)),
+            (overlap.precision, sklearn.precision_score(t, p, **asked)),
+            (overlap.recall, sklearn.recall_score(t, p, **asked)),
+        ):
+            scores = ours(matrix).numpy()
+            np.testing.assert_allclose(scores[present], theirs[present], rtol=1e-12)
+            assert np.isnan(np.delete(scores, present)).all()
+            assert (np.delete(theirs, present) == 0).all()  # the difference: both empty
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_overlap_equals_torchmetrics(classes: int) -> None:
+    for prediction, truth in class_maps(150, classes, 0.1, seed=10 + classes):
+        matrix = overlap.confusion(prediction, truth, classes, VOID)
+        empty = ((matrix.sum(0) + matrix.sum(1)) == 0).numpy()
+        asked = {"num_classes": classes, "average": None, "ignore_index": VOID}
+        for ours, theirs in (
+            (overlap.precision, tm.multiclass_precision(prediction[None], truth[None], **asked)),
+            (overlap.recall, tm.multiclass_recall(prediction[None], truth[None], **asked)),
+            (overlap.specificity, tm.multiclass_specificity(prediction[None], truth[None], **asked)),
+            (overlap.iou, tm.multiclass_jaccard_index(prediction[None], truth[None], **asked)),
+        ):
+            scores = ours(matrix).numpy()
+            both = ~np.isnan(scores)
+            np.testing.assert_allclose(scores[both], theirs.numpy()[both], rtol=1e-5)
+            if ours is not overlap.specificity:
+                np.testing.assert_array_equal(both, ~empty)
+
+
+def test_dice_and_iou_equal_torchmetrics_segmentation() -> None:
+    for prediction, truth in class_maps(150, 3, 0, seed=3):
+        matrix = overlap.confusion(prediction, truth, 3)
+        p, t = prediction[None], truth[None]
+        theirs = dice_score(p, t, num_classes=3, average="none", input_format="index")[0]
+        np.testing.assert_allclose(overlap.dice(matrix), theirs, rtol=1e-6)
+        jaccard = mean_iou(p, t, num_classes=3, per_class=True, input_format="index")[0].double()
+        jaccard[jaccard < 0] = math.nan  # -1: both empty
+        np.testing.assert_allclose(overlap.iou(matrix), jaccard, rtol=1e-6)
+
+
+def test_overlap_equals_monai(monai: Any) -> None:
+    for a, b in pairs(300, seed=5):
+        matrix = overlap.confusion(torch.from_numpy(a).long(), torch.from_numpy(b).long(), 2)
+        p, t = one_hot(a), one_hot(b)
+        counts = monai.get_confusion_matrix(p, t)
+        for ours, theirs in (
+            (overlap.dice, monai.compute_dice(p, t, ignore_empty=False)),
+            (overlap.iou, monai.compute_iou(p, t, ignore_empty=False)),
+            (overlap.precision, monai.compute_confusion_matrix_metric("precision", counts)),
+            (overlap.recall, monai.compute_confusion_matrix_metric("sensitivity", counts)),
+            (overlap.specificity, monai.compute_confusion_matrix_metric("specificity", counts)),
+        ):
+            theirs = theirs.flatten().numpy()
+            known = ~np.isnan(theirs) & ~np.isnan(ours(matrix).numpy())
+            assert known[1] or ours is overlap.specificity
+            np.testing.assert_allclose(ours(matrix).numpy()[known], theirs[known], rtol=1e-6)
+
+
+def test_overlap_by_hand() -> None:
+    matrix = torch.tensor([[50, 4, 0], [6, 30, 0], [10, 0, 0]])  # class 2 is missed
+    assert overlap.dice(matrix).tolist() == pytest.approx([100 / 120, 60 / 70, 0])
+    assert overlap.iou(matrix).tolist() == pytest.approx([50 / 70, 30 / 40, 0])
+    assert overlap.precision(matrix).tolist() == pytest.approx([50 / 66, 30 / 34, 0])
+    assert overlap.recall(matrix).tolist() == pytest.approx([50 / 54, 30 / 36, 0])
+    assert overlap.specificity(matrix).tolist() == pytest.approx([30 / 46, 60 / 64, 1])
+    false_alarm = torch.tensor([[5, 3, 0], [0, 0, 0], [0, 0, 0]])
+    assert overlap.recall(false_alarm)[1] == overlap.precision(false_alarm)[1] == 0
+    assert overlap.recall(false_alarm).isnan().tolist() == [False, False, True]
+    assert overlap.specificity(false_alarm).tolist()[1:] == pytest.approx([5 / 8, 1])
+    assert overlap.specificity(false_alarm)[0].isnan()  # the background is true everywhere
+
+
+@given(masks())
+@FINE
+def test_dice_is_a_function_of_iou(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    matrix = overlap.confusion(*(torch.from_numpy(m).long() for m in pair), 2)
+    d, j = overlap.dice(matrix), overlap.iou(matrix)
+    torch.testing.assert_close(d, 2 * j / (1 + j), equal_nan=True)
+    p, r = overlap.precision(matrix), overlap.recall(matrix)
+    hit = d > 0
+    torch.testing.assert_close(d[hit], (2 * p * r / (p + r))[hit])
+    assert ((d >= 0) & (d <= 1) | d.isnan()).all()
+
+
+# --- surfaces -----------------------------------------------------------------------------------------------------
+
+
+@monai_warns
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.5, 0.5), (2.0, 0.7)])
+def test_surfaces_equal_monai(monai: Any, spacing: tuple[float, float]) -> None:
+    for a, b in pairs(400, seed=7):
+        found = surface_distances(a, b, spacing)
+        p, t = one_hot(a)[:, 1:], one_hot(b)[:, 1:]
+        asked = {"include_background": True, "spacing": list(spacing)}
+        theirs = [
+            monai.compute_hausdorff_distance(p, t, percentile=95, **asked),
+            monai.compute_average_surface_distance(p, t, symmetric=True, **asked),
+            monai.compute_surface_dice(p, t, [1.5], **asked),
+        ]
+        ours = [found.hd95(), found.assd(), found.nsd(1.5)]
+        np.testing.assert_allclose(ours, [float(x) for x in theirs], rtol=2e-5, atol=1e-6)
+
+
+def test_the_longest_distance_equals_torchmetrics_on_square_images() -> None:
+    """Square images alone: torchmetrics 1.9 mistakes height for width in its distance transform."""
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        size = int(rng.integers(4, 20))
+        a, b = blob(rng, size, size), blob(rng, size, size)
+        if not (a.any() and b.any()):
+            continue
+        found = surface_distances(a, b)
+        longest = max(found.to_truth.max(), found.to_prediction.max())
+        p, t = (torch.from_numpy(m)[None, None].long() for m in (a, b))
+        assert longest == pytest.approx(float(hausdorff_distance(p, t, 1, include_background=True)), rel=1e-5)
+
+
+def test_surfaces_equal_the_definition_pair_by_pair() -> None:
+    """Every edge pixel against every other one, on uncropped masks."""
+    spacing = (0.9, 1.3)
+    for a, b in pairs(200, seed=13):
+        edges = [np.argwhere(m & ~binary_erosion(m)) * spacing for m in (a, b)]
+        table = cdist(*edges)
+        d, e = table.min(axis=1), table.min(axis=0)
+        found = surface_distances(a, b, spacing)
+        assert found.hd95() == pytest.approx(max(np.percentile(d, 95), np.percentile(e, 95)))
+        assert found.assd() == pytest.approx((d.sum() + e.sum()) / (d.size + e.size))
+        assert found.nsd(2) == pytest.approx(((d <= 2).sum() + (e <= 2).sum()) / (d.size + e.size))
+
+
+def test_boundary_iou_equals_the_authors_recipe() -> None:
+    """Cheng et al.: pad by one, erode by a 3x3 square d times, take the rest away (their code, in scipy's words)."""
+
+    def rim(mask: np.ndarray, share: float) -> np.ndarray:
+        width = max(1, round(share * math.hypot(*mask.shape)))
+        eroded = binary_erosion(np.pad(mask, 1), np.ones((3, 3)), iterations=width)
+        return mask & ~eroded[1:-1, 1:-1]
+
+    for share in (0.02, 0.1, 1.0):
+        for a, b in pairs(200, seed=17):
+            p, t = rim(a, share), rim(b, share)
+            assert boundary_iou(a, b, share) == pytest.approx((p & t).sum() / (p | t).sum())
+
+
+def test_surfaces_by_hand() -> None:
+    truth = np.zeros((10, 12), bool)
+    truth[2:7, 3:8] = True  # 5x5: 16 edge pixels
+    shifted = np.roll(truth, 1, axis=1)
+    found = surface_distances(shifted, truth)
+    # The outer column of 5 lies 1 px off; of the column given up, the three inner pixels too. The rest coincides.
+    assert sorted(found.to_truth) == [0.0] * 8 + [1.0] * 8
+    assert (found.hd95(), found.assd(), found.nsd(0), found.nsd(1)) == (1, 0.5, 0.5, 1)
+    assert boundary_iou(shifted, truth) == pytest.approx(8 / 24)
+    assert surface_distances(shifted, truth, (1, 0.25)).hd95() == 0.25
+    far = np.zeros((10, 12), bool)
+    far[0, 0] = True
+    near = np.zeros((10, 12), bool)
+    near[3, 4] = True
+    assert surface_distances(far, near).hd95() == surface_distances(far, near).assd() == 5
+    assert diagonal((3, 4)) == 5
+    assert diagonal((3, 4), (2, 2)) == 10
+
+
+def test_the_image_border_is_an_edge() -> None:
+    whole = np.ones((9, 9), bool)
+    assert len(surface_distances(whole, whole).to_truth) == 32
+    inner = np.zeros((9, 9), bool)
+    inner[1:-1, 1:-1] = True
+    assert surface_distances(inner, whole).hd95() == pytest.approx(1, abs=0.5)
+    assert boundary_iou(inner, whole) == 0  # rims of one pixel, one within the other
+
+
+def test_a_tolerance_forgives_the_same_distance_in_units() -> None:
+    truth = np.zeros((4, 20), bool)
+    truth[1, 2] = True
+    for pixels in range(1, 15):
+        moved = np.roll(truth, pixels, axis=1)
+        assert surface_distances(moved, truth, (0.1, 0.1)).nsd(float(f"{pixels / 10:.1f}")) == 1
+        assert surface_distances(moved, truth, (0.1, 0.1)).nsd(pixels / 10 - 0.001) == 0
+
+
+@given(masks(least=1), st.sampled_from([(1.0, 1.0), (0.5, 2.0)]))
+@FINE
+def test_surfaces_are_symmetric_and_bounded(pair: tuple[np.ndarray, np.ndarray], spacing: tuple[float, float]) -> None:
+    a, b = pair
+    scoring = Scoring(spacing=spacing)
+    there, back = surface_scores(a, b, scoring), surface_scores(b, a, scoring)
+    assert there == pytest.approx(back)
+    miss = surface_scores(np.zeros_like(b), b, scoring)
+    assert miss["hd95"] > there["hd95"]  # a miss is worse than any hit, however bad
+    assert miss["assd"] > there["assd"]
+    found = surface_distances(a, b, spacing)
+    assert there["assd"] <= max(found.to_truth.max(), found.to_prediction.max()) + 1e-9
+    assert 0 == miss["nsd"] <= there["nsd"] <= 1
+    assert 0 == miss["boundary_iou"] <= there["boundary_iou"] <= 1
+    same = surface_scores(a, a, scoring)
+    assert same == {"nsd": 1, "hd95": 0, "assd": 0, "boundary_iou": 1}
+
+
+@given(masks(least=1), st.integers(0, 5), st.integers(0, 5))
+@FINE
+def test_surfaces_do_not_depend_on_the_place(pair: tuple[np.ndarray, np.ndarray], down: int, right: int) -> None:
+    """Within the background: a mask moved together with the other keeps its scores; so cropping is exact."""
+    size = (20, 22)
+
+    def put(mask: np.ndarray, y: int, x: int) -> np.ndarray:
+        canvas = np.zeros(size, bool)
+        canvas[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+        return canvas
+
+    home = surface_scores(*(put(m, 0, 0) for m in pair), Scoring())
+    moved = surface_scores(*(put(m, down, right) for m in pair), Scoring())
+    assert home == pytest.approx(moved)
+
+
+@given(masks(least=1), st.floats(0, 4), st.floats(0, 4))
+@FINE
+def test_nsd_grows_with_the_tolerance(pair: tuple[np.ndarray, np.ndarray], one: float, other: float) -> None:
+    found = surface_distances(*pair)
+    low, high = sorted((one, other))
+    assert found.nsd(low) <= found.nsd(high) <= found.nsd(20) == 1
+
+
+def test_spacing_scales_distances() -> None:
+    for a, b in pairs(100, seed=19):
+        small, large = surface_distances(a, b), surface_distances(a, b, (3.0, 3.0))
+        assert large.hd95() == pytest.approx(3 * small.hd95())
+        assert large.assd() == pytest.approx(3 * small.assd())
+        assert large.nsd(6) == small.nsd(2)
+
+
+def test_distances_of_an_empty_mask_are_refused() -> None:
+    empty, full = np.zeros((4, 4), bool), np.ones((4, 4), bool)
+    for pair in ((empty, full), (full, empty), (empty, empty)):
+        with pytest.raises(UnetzooError, match="not empty"):
+            surface_distances(*pair)
+    assert math.isnan(boundary_iou(empty, empty))
+    assert boundary_iou(empty, full) == 0
+
+
+# --- calibration --------------------------------------------------------------------------------------------------
+
+
+def predicted(rng: np.random.Generator, classes: int, size: int, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (K, H, W) and truth (H, W), some of it void: also where a confidence lies at the edge of a bin."""
+    logits = torch.from_numpy(rng.normal(0, rng.uniform(0.2, 5), (classes, size, size)))
+    truth = torch.from_numpy(rng.integers(0, classes, (size, size)))
+    truth = torch.where(torch.from_numpy(rng.random((size, size)) < 0.5), logits.argmax(0), truth)
+    position = logits.softmax(0).amax(0) * bins
+    at_edge = (position - position.round()).abs() < 1e-4
+    return logits, torch.where(at_edge | (torch.from_numpy(rng.random((size, size))) < 0.1), VOID, truth)
+
+
+@pytest.mark.parametrize(("classes", "bins"), [(2, 15), (3, 10), (5, 7), (2, 1)])
+def test_calibration_equals_torchmetrics_and_scikit_learn(classes: int, bins: int) -> None:
+    """Three images of different sizes are pooled: every pixel weighs the same."""
+    rng = np.random.default_rng(classes * bins)
+    for _ in range(40):
+        images = [predicted(rng, classes, size, bins) for size in (4, 13, 20)]
+        found = Calibration(bins)
+        for logits, truth in images:
+            found.add(logits, truth, VOID)
+        flat = torch.cat([x.flatten(1) for x, _ in images], 1).T.softmax(1)
+        target = torch.cat([t.flatten() for _, t in images])
+        theirs = tm.multiclass_calibration_error(flat, target, classes, bins, "l1", VOID)
+        assert found.ece() == pytest.approx(float(theirs), abs=2e-6)
+        sklearn = pytest.importorskip("sklearn.metrics")
+        flat, target = flat[target != VOID].numpy(), target[target != VOID].numpy()
+        labels = list(range(classes))
+        brier = sklearn.brier_score_loss(target, flat, labels=labels, scale_by_half=False)
+        assert found.brier() == pytest.approx(brier)
+        if classes == 2:
+            assert found.brier() == pytest.approx(2 * sklearn.brier_score_loss(target, flat[:, 1]))
+
+
+def test_calibration_by_hand() -> None:
+    probabilities = torch.tensor([[0.9, 0.8, 0.6, 0.1]]).double()
+    logits = torch.cat([probabilities, 1 - probabilities]).log()[:, None]
+    truth = torch.tensor([[0, 1, 0, 1]])
+    found = Calibration(bins=2)  # every confidence lies in (0.5, 1]
+    found.add(logits, truth)
+    assert found.brier() == pytest.approx(2 * (0.01 + 0.64 + 0.16 + 0.01) / 4)
+    assert found.ece() == pytest.approx(abs(3 / 4 - (0.9 + 0.8 + 0.6 + 0.9) / 4))
+    coin = Calibration(bins=10)
+    coin.add(torch.zeros(2, 1, 2), torch.tensor([[0, 1]]))
+    assert (coin.brier(), coin.ece()) == (0.5, 0)
+
+
+def test_a_confidence_at_the_edge_belongs_to_the_bin_below() -> None:
+    """Guo et al.: bins ((m-1)/M, m/M]. With 2 bins, 0.5 and 1 are such edges: 0.5 is in the first, 1 in the last."""
+    logits = torch.tensor([[0.0, 100.0, 1.0], [0.0, -100.0, -1.0]])[:, None]
+    found = Calibration(bins=2)
+    found.add(logits, torch.tensor([[0, 1, 0]]))
+    certain = 1 / (1 + math.exp(-2))
+    assert found.ece() == pytest.approx((abs(1 - 0.5) + abs(1 - (1 + certain))) / 3)
+    assert found._sums[0].tolist() == [1, 2]
+
+
+def test_calibration_without_pixels_and_with_broken_logits() -> None:
+    found = Calibration()
+    found.add(torch.zeros(2, 3, 3), torch.full((3, 3), VOID), VOID)
+    assert math.isnan(found.brier())
+    assert math.isnan(found.ece())
+    with pytest.raises(ArithmeticError, match="NaN"):
+        found.add(torch.full((2, 3, 3), math.nan), torch.zeros(3, 3, dtype=torch.long))
+
+
+# --- the scores of a test set -------------------------------------------------------------------------------------
+
+NAMES = ("background", "cell", "edge")
+
+
+def logits_of(prediction: torch.Tensor, classes: int = 3) -> torch.Tensor:
+    return 5 * torch.nn.functional.one_hot(prediction, classes).permute(2, 0, 1).float()
+
+
+def scored(*images: tuple[str, torch.Tensor, torch.Tensor], scoring: Scoring | None = None) -> dict[str, Any]:
+    scores = Scores(NAMES, (1, 2), VOID, scoring or Scoring())
+    for key, prediction, truth in images:
+        scores.add(key, logits_of(prediction), truth)
+    return scores.result()
+
+
+def square(value: int, top: int = 2, left: int = 2, size: int = 4) -> torch.Tensor:
+    mask = torch.zeros(12, 16, dtype=torch.long)
+    mask[top : top + size, left : left + size] = value
+    return mask
+
+
+def test_a_result_fills_a_record_and_is_json() -> None:
+    found = scored(("a", square(1), square(1)), ("b", square(1), square(2)), ("c", square(0), square(1)))
+    record = Result(**found, best_step=1, best_val_dice=None)
+    assert Result.from_json(record.model_dump_json(), "round trip") == record
+    assert set(found["foreground"]) == set(found["per_image"]["a"]) == {*OVERLAP, *SURFACE}
+    assert set(found["per_class"]["background"]) == set(found["pooled"]["cell"]) == set(OVERLAP)
+    assert set(found["per_image"]["a"]["hd95"]) == {"cell", "edge"}
+    assert found["per_image"]["a"]["hd95"] == {"cell": 0, "edge": None}
+
+
+def test_every_kind_of_emptiness_is_counted_and_scored() -> None:
+    found = scored(
+        ("hit", square(1), square(1)),
+        ("miss", square(0), square(1)),
+        ("false alarm", square(1), square(0)),
+        ("nothing", square(0), square(0)),
+        ("beside", square(1, left=10), square(1)),
+    )
+    assert found["undefined"] == {"background": 0, "cell": 1, "edge": 5}
+    assert found["missed"] == {"background": 0, "cell": 2, "edge": 0}  # beside hits nothing either
+    assert found["false_alarms"] == {"background": 0, "cell": 1, "edge": 0}
+    assert found["penalised"] == {"cell": 2, "edge": 0}
+    cell = {metric: {key: found["per_image"][key][metric]["cell"] for key in found["per_image"]} for metric in SURFACE}
+    assert cell["hd95"] == {"hit": 0, "miss": 20, "false alarm": 20, "nothing": None, "beside": pytest.approx(8)}
+    assert cell["nsd"] == {"hit": 1, "miss": 0, "false alarm": 0, "nothing": None, "beside": 0}
+    assert found["per_class"]["cell"]["hd95"] == pytest.approx((0 + 20 + 20 + 8) / 4)
+    assert found["per_class"]["edge"]["hd95"] is None
+    for metric in ("dice", "iou", "precision", "recall"):
+        scores = {key: found["per_image"][key][metric]["cell"] for key in found["per_image"]}
+        assert scores == {"hit": 1, "miss": 0, "false alarm": 0, "nothing": None, "beside": 0}
+        assert found["per_class"]["cell"][metric] == found["foreground"][metric] == 0.25
+    assert found["per_image"]["nothing"]["specificity"] == {"background": None, "cell": 1, "edge": 1}
+    assert found["pooled"]["cell"]["dice"] == pytest.approx(2 * 16 / (3 * 16 + 3 * 16), abs=1e-6)
+    assert found["policy"]["both_empty"] == "exclude"
+    assert found["policy"]["unit"] == "px"
+
+
+def test_empty_against_empty_may_be_perfect() -> None:
+    images = (("hit", square(1), square(1)), ("nothing", square(0), square(0)), ("miss", square(0), square(1)))
+    found = scored(*images, scoring=Scoring(both_empty="perfect"))
+    assert found["undefined"] == {"background": 0, "cell": 1, "edge": 3}
+    assert found["per_class"]["cell"]["dice"] == pytest.approx(2 / 3, abs=1e-6)
+    assert found["per_class"]["cell"]["hd95"] == pytest.approx(20 / 3, abs=1e-6)
+    assert found["per_image"]["nothing"]["nsd"] == {"cell": 1, "edge": 1}
+    assert found["per_image"]["nothing"]["assd"] == {"cell": 0, "edge": 0}
+    assert found["foreground"]["dice"] == pytest.approx((1 + 1 + 0.5) / 3, abs=1e-6)
+    assert found["policy"]["rules"]["empty against empty"].startswith("overlaps, NSD")
+
+
+def test_more_misses_make_hd95_worse() -> None:
+    """In one library a missed object becomes NaN and the mean over the others improves."""
+    images = [(str(i), square(1, left=2 + i), square(1)) for i in range(4)]
+    before = scored(*images)["foreground"]["hd95"]
+    for i in range(4):
+        images[i] = (str(i), square(0), square(1))
+        after = scored(*images)["foreground"]["hd95"]
+        assert after > before
+        before = after
+
+
+def test_void_pixels_count_nowhere() -> None:
+    """Whatever is predicted where the truth is void: the same scores; and as if both masks were cut there."""
+    truth = square(1)
+    truth[:, 5] = VOID
+    plain, other = square(1), square(1)
+    other[:, 5] = 2
+    a, b = scored(("x", plain, truth)), scored(("x", other, truth))
+    assert a.pop("predictions") != b.pop("predictions")
+    assert a.pop("calibration") == pytest.approx(b.pop("calibration"))
+    assert a == b
+    assert a["foreground"]["dice"] == a["foreground"]["nsd"] == 1
+    assert a["undefined"]["edge"] == 1
+    blank = scored(("x", plain, torch.full_like(truth, VOID)))
+    assert blank["dice"] is None
+    assert blank["calibration"] == {"brier": None, "ece": None}
+
+
+@monai_warns
+def test_the_surface_of_void_pixels_is_monais(monai: Any) -> None:
+    rng = np.random.default_rng(23)
+    for a, b in pairs(60, seed=23):
+        void = rng.random(a.shape) < 0.1
+        p, t = one_hot(a), one_hot(b)
+        t[:, :, torch.from_numpy(void)] = 0  # MONAI's way: a pixel of no class
+        truth = torch.from_numpy(np.where(void, VOID, b))
+        scores = Scores(("0", "1"), (1,), VOID, Scoring(tolerance=1.0))
+        scores.add_map("x", torch.from_numpy(a).long(), truth)
+        if (a & ~void).any() and (b & ~void).any():
+            theirs = monai.compute_surface_dice(p, t, [1.0], ignore_index=VOID)
+            assert scores.result()["foreground"]["nsd"] == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_means_are_over_classes_then_images_and_pooled_is_not() -> None:
+    truth = square(1)
+    truth[8:10, 8:10] = 2
+    half = truth.clone()
+    half[8, 8:10] = 0  # half of the edge class is not found
+    found = scored(("a", half, truth), ("b", square(1), square(1)))
+    of_edge = 2 * 2 / (2 + 4)
+    assert found["dice"] == pytest.approx(((1 + of_edge) / 2 + 1) / 2, abs=1e-6)
+    assert found["per_class"]["edge"]["dice"] == pytest.approx(of_edge, abs=1e-6)
+    assert found["pooled"]["edge"]["recall"] == 0.5
+    assert found["per_image"]["a"]["recall"]["edge"] == 0.5
+
+
+def test_units_reach_the_distances() -> None:
+    one = scored(("a", square(1, left=5), square(1)))
+    two = scored(("a", square(1, left=5), square(1)), scoring=Scoring(spacing=(0.5, 0.5), unit="um", tolerance=1.0))
+    assert two["foreground"]["hd95"] == pytest.approx(one["foreground"]["hd95"] / 2)
+    assert two["foreground"]["nsd"] == one["foreground"]["nsd"]
+    assert two["foreground"]["boundary_iou"] == one["foreground"]["boundary_iou"]
+    assert "um" in two["policy"]["rules"]["miss"]
+
+
+def test_predictions_are_hashed_whatever_the_order() -> None:
+    a, b = ("a", square(1), square(1)), ("b", square(2), square(2))
+    assert scored(a, b)["predictions"] == scored(b, a)["predictions"]
+    swapped = scored(("a", square(2), square(2)), ("b", square(1), square(1)))
+    assert len({scored(a, b)["predictions"], scored(a)["predictions"], swapped["predictions"]}) == 3
+    assert len(scored(a)["predictions"]) == 16
+
+
+def test_class_maps_alone_have_no_calibration_and_the_same_scores() -> None:
+    scores = Scores(NAMES, (1, 2), VOID, Scoring())
+    scores.add_map("a", square(1, left=3), square(1))
+    found, other = scores.result(), scored(("a", square(1, left=3), square(1)))
+    assert found.pop("calibration") == {"brier": None, "ece": None}
+    assert 0 < other.pop("calibration")["brier"] < 2
+    assert found == other
+    matrix = scores.matrices["a"]
+    assert matrix.dtype == torch.int64
+    assert matrix.tolist() == [[172, 4, 0], [4, 12, 0], [0, 0, 0]]
+
+
+def test_mistakes_get_one_line() -> None:
+    scores = Scores(NAMES, (1, 2), VOID, Scoring())
+    with pytest.raises(UnetzooError, match="no image"):
+        scores.result()
+    scores.add("a", logits_of(square(1)), square(1))
+    with pytest.raises(UnetzooError, match="'a' is scored twice"):
+        scores.add("a", logits_of(square(1)), square(1))
+    with pytest.raises(UnetzooError, match=r"b: logits \(3, 12, 16\) do not fit 3 classes and a mask \(16, 12\)"):
+        scores.add("b", logits_of(square(1)), square(1).T)
+    with pytest.raises(UnetzooError, match="does not fit"):
+        scores.add_map("b", square(1), square(1).T)
+
+
+# --- the policy ---------------------------------------------------------------------------------------------------
+
+
+def test_scoring_is_read_from_a_table() -> None:
+    found = Scoring.from_mapping({"spacing": [0.5, 0.25], "unit": "um", "both_empty": "perfect"}, "x.toml")
+    assert (found.spacing, found.unit, found.both_empty, found.tolerance) == ((0.5, 0.25), "um", "perfect", 2)
+    assert Scoring.from_mapping({"spacing": 2}, "x.toml").spacing == (2, 2)
+    assert Scoring.from_json(found.model_dump_json(), "again") == found
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"spacing": 0}, "above 0"),
+        ({"spacing": [1, -2]}, "above 0"),
+        ({"spacing": "wide"}, "spacing"),
+        ({"spacing": True}, "spacing"),
+        ({"tolerance": -1}, "tolerance"),
+        ({"both_empty": "one"}, "exclude, perfect"),
+        ({"tolerence": 1}, "did you mean tolerance"),
+        ({"ece_bins": 0}, "ece_bins"),
+        ({"boundary": 2}, "boundary"),
+    ],
+)
+def test_a_wrong_table_gets_one_line(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnetzooError, match=words) as caught:
+        Scoring.from_mapping(table, "x.toml")
+    assert str(caught.value).startswith("x.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_policy_is_read_without_torch() -> None:
+    code = "import sys, unetzoo.metrics.policy; sys.exit('torch' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,129 @@
+"""What a trial's model costs, on random pixels, before any training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from unetzoo.bench.record import Cost
+from unetzoo.bench.suite import Trial
+from unetzoo.data.base import DatasetInfo
+from unetzoo.measure.counts import count_macs, count_parameters
+from unetzoo.measure.latency import METHOD, synchronize, time_calmly
+from unetzoo.measure.memory import PeakMemory
+from unetzoo.measure.tracker import tensor_memory
+from unetzoo.nn.sizes import SameSize
+from unetzoo.train.loop import Session, supervised_loss
+
+
+def measure_cost(
+    fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, precision: str, session: Session
+) -> Cost:
+    """Memory and latency of inference first, then memory of two training steps, then the tracker's account of both."""
+    config, recipe, size = trial.model.config, trial.train, trial.measure.size
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    shape = (trial.measure.batch_size, info.channels, size, size)
+    train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
+    _wake_up(fabric, layout)
+
+    memory = PeakMemory(device)
+    torch.manual_seed(trial.seed)
+    with session.phases.during("build"):
+        network = config.build().to(fabric.device)
+        network.to(memory_format=layout)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(network.parameters())
+    model = SameSize(network, info.classes).eval()
+    images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
+    _forward(model, images, fabric)
+    synchronize(device)
+    peak_infer = memory.peak()
+
+    session.beat()
+    macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
+    works = {precision: partial(_forward, model, images, fabric), "float32": partial(_forward, model, images, None)}
+    timings = []
+    for kind in dict.fromkeys((precision, "float32")):
+        with session.alone():
+            timing = time_calmly(
+                works[kind],
+                device=device,
+                precision=kind,
+                shape=shape,
+                macs=macs,
+                repeats=trial.measure.repeats,
+                seconds=trial.measure.seconds,
+                attempts=trial.measure.attempts,
+            )
+        session.beat()
+        timings.append(timing)
+
+    memory.restart()
+    model.train()
+    for _ in range(2):  # the optimizer's state exists from the second step on
+        session.beat()
+        images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
+        masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
+        with fabric.autocast():
+            outputs = model(images)
+        supervised_loss(outputs, masks, info.ignore_index).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    synchronize(device)
+    peak_train = memory.peak()
+    params = count_parameters(network)
+    del network, model, optimizer, images, works
+
+    tensors, predicted = (
+        tensor_memory(
+            config,
+            info.classes,
+            train_shape,
+            shape,
+            precision=precision,
+            channels_last=recipe.channels_last,
+            device=device,
+            ignore_index=info.ignore_index,
+            fake=fake,
+        )
+        for fake in (False, True)
+    )
+    session.beat()
+    layout_name = "channels_last" if recipe.channels_last else "contiguous"
+    apart = "no other trial of this user computing" if session.quiet and session.quiet.exclusive else "not kept apart"
+    return Cost(
+        params=params,
+        macs=macs,
+        shape=shape,
+        train_shape=train_shape,
+        peak_train_bytes=peak_train,
+        peak_infer_bytes=peak_infer,
+        memory_method=memory.method,
+        tensors=tensors,
+        predicted=predicted,
+        latency_p50_ms=timings[0].p50_ms,
+        latency_p90_ms=timings[0].p90_ms,
+        latency_repeats=timings[0].repeats,
+        latency_method=f"{METHOD}; {precision}, {layout_name}, {apart}",
+        timings=timings,
+    )
+
+
+@torch.inference_mode()
+def _forward(model: nn.Module, images: Tensor, fabric: Fabric | None) -> None:
+    if fabric is None:
+        model(images)
+        return
+    with fabric.autocast():  # anew each time: within one context the weights would be cast once only
+        model(images)
+
+
+def _wake_up(fabric: Fabric, layout: torch.memory_format) -> None:
+    """Load the libraries' code and start their threads before a baseline is taken."""
+    layer = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 2, 2)).to(fabric.device)
+    images = torch.rand(1, 8, 32, 32, device=fabric.device).contiguous(memory_format=layout)
+    with fabric.autocast():
+        layer(images).mean().backward()
+    torch.optim.AdamW(layer.parameters()).step()

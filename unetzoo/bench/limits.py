@@ -1,0 +1,90 @@
+"""What one trial may use before it is ended: time, memory, silence."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import Field
+
+from unetzoo.errors import Strict
+
+GIB = 2**30
+
+
+class Limits(Strict):
+    """They decide whether a trial ends well, never what its result is; so they are no part of its id."""
+
+    minutes: float = Field(1440, gt=0, description="wall time of a trial; over it, its status is timeout")
+    hang_minutes: float = Field(15, gt=0, description="without a sign of progress; over it, its status is hung")
+    memory_gib: float | None = Field(
+        None, gt=0, description="memory of a trial; default: the machine's, shared out among --jobs"
+    )
+    checkpoint_seconds: float = Field(60, ge=0, description="between two checkpoints; more where saving takes long")
+
+
+def machine_memory() -> int | None:
+    """Bytes this process may use in all: the machine's memory, or its control group's where that is less."""
+    found = []
+    with suppress(AttributeError, ValueError, OSError):  # Windows
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2, v1
+        try:
+            found.append(int(Path("/sys/fs/cgroup", file).read_text()))
+        except (OSError, ValueError):  # none, or "max"
+            continue
+    return min(found, default=None)
+
+
+def limit_memory(limits: Limits, device: str, jobs: int) -> str:
+    """Hold this process to its memory; returns how, in words. Past it an allocation fails, as on a full machine.
+
+    On a CPU by RLIMIT_DATA (setrlimit(2): heap and private writable mappings; Linux), on a GPU by the share of its
+    memory that torch's allocator may take, which is only lowered where ``memory_gib`` is given.
+    """
+    if device != "cpu":
+        return _limit_gpu(limits, device)
+    _die_first()
+    everything = machine_memory()
+    limit = int(limits.memory_gib * GIB) if limits.memory_gib else everything // jobs if everything else None
+    try:
+        import resource
+
+        if limit is None or not Path("/proc/self/status").exists():  # elsewhere the limit is accepted and not kept
+            return "none on this system"
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    except (ImportError, OSError, ValueError) as error:
+        return f"none ({error})"
+    return f"RLIMIT_DATA, {limit / GIB:.1f} GiB"
+
+
+def _limit_gpu(limits: Limits, device: str) -> str:
+    import torch
+
+    if limits.memory_gib is None:
+        return "the device's own"
+    if device == "cuda":
+        share = min(1.0, limits.memory_gib * GIB / torch.cuda.get_device_properties(0).total_memory)
+        torch.cuda.set_per_process_memory_fraction(share)
+    else:
+        share = min(1.0, limits.memory_gib * GIB / torch.mps.recommended_max_memory())
+        torch.mps.set_per_process_memory_fraction(share)
+    return f"torch's allocator, {limits.memory_gib:.1f} GiB"
+
+
+def _die_first() -> None:
+    """Where the system runs out of memory all the same, let its killer choose this process, not the harness."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory so far; None where it does not tell."""
+    for file in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+        try:
+            counts = dict(line.split() for line in Path(file).read_text().splitlines())
+            return int(counts["oom_kill"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return None

@@ -1,0 +1,83 @@
+"""One timing at a time on a machine, and no training step beside it.
+
+Every trial holds a shared lock while it computes; a timing takes it alone. Locks are the kernel's (flock), so they
+vanish with a process that dies. They lie in the folder for temporary files, one set a user: suites that run side
+by side keep out of each other's timings too. A turnstile before the lock keeps steps from starving a timing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+POLL_SECONDS = 0.01
+
+
+def nothing() -> None:
+    """The beat of one that nobody listens to."""
+
+
+class Quiet:
+    """``exclusive`` is False where the system has no flock: timings are then not kept apart, and the record says so."""
+
+    def __init__(self, folder: Path | None = None, beat: Callable[[], None] = nothing) -> None:
+        """``beat`` is called while waiting, so that a wait is not taken for a hang."""
+        self._beat = beat
+        self._files: list[IO[bytes]] = []
+        if fcntl is not None:
+            folder = folder or Path(tempfile.gettempdir()) / f"unetzoo-{os.getuid()}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for name in ("turnstile", "steps"):
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._files.append(os.fdopen(os.open(folder / name, flags, 0o600), "rb+"))
+        self.exclusive = bool(self._files)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Compute, unless something is being timed: then wait first."""
+        with self._held(shared=True):
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing else computes or is timed inside the block."""
+        with self._held(shared=False):
+            yield
+
+    @contextmanager
+    def _held(self, shared: bool) -> Iterator[None]:
+        if fcntl is None:
+            yield
+            return
+        turnstile, steps = self._files
+        mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self._take(turnstile, mode)
+        try:
+            self._take(steps, mode)
+            if shared:
+                fcntl.flock(turnstile, fcntl.LOCK_UN)
+            yield
+        finally:
+            fcntl.flock(steps, fcntl.LOCK_UN)
+            fcntl.flock(turnstile, fcntl.LOCK_UN)
+
+    def _take(self, file: IO[bytes], mode: int) -> None:
+        assert fcntl is not None
+        while True:
+            try:
+                fcntl.flock(file, mode | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._beat()
+                time.sleep(POLL_SECONDS)
+            else:
+                return

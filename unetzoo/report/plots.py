@@ -87,7 +87,8 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
         ax.set_xlim(ends)
         ax.set(xlabel=title, ylabel="test Dice (mean ± SD over seeds)")
         _draw_baseline(ax, baseline, "y")
-        _label_points(figure, ax, [short(n) for n in names], x, y)
+        bars = np.column_stack([low, high, y - np.nan_to_num(dy), y + np.nan_to_num(dy)])
+        _label_points(figure, ax, [short(n) for n in names], x, y, bars)
         return figure
 
     return plot
@@ -107,14 +108,21 @@ def _draw_baseline(ax: Axes, baseline: Baseline | None, axis: str) -> None:
     ax.set_xlabel(f"{ax.get_xlabel()}\nbest baseline ({where}): {short(label)}, Dice {dice:.3f}")
 
 
-def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray) -> None:
-    """Write names beside their points: of a ring of places, the one that covers the least."""
+def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray, bars: np.ndarray) -> None:
+    """Write names beside their points: of a ring of places, the one that covers the least.
+
+    ``bars`` (points, 4) has the ends of the error bars in data units: left, right, low, high.
+    """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # keep the places just computed
     scale = 72 / figure.dpi
     frame = np.asarray(ax.get_window_extent().extents) * scale
     points = ax.transData.transform(np.column_stack([x, y])) * scale  # in points of 1/72 inch
     taken = [(px - 5, py - 5, px + 5, py + 5) for px, py in points]
+    starts = ax.transData.transform(bars[:, [0, 2]]) * scale
+    stops = ax.transData.transform(bars[:, [1, 3]]) * scale
+    for (px, py), (left, low), (right, high) in zip(points, starts, stops, strict=True):
+        taken += [(left, py - 2, right, py + 2), (px - 2, low, px + 2, high)]
     for name, xi, yi, (px, py) in zip(names, x, y, points, strict=True):
         width, height = 5.6 * len(name) + 4, 11.0
         places = []

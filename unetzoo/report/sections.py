@@ -70,6 +70,7 @@ def context(
         "sweep": costs.sweep(models),
         "variants": plan.variants(models),
         "per_class": per_class(t),
+        "counts": [what for what in COUNTS if t.per_class[what].notna().any()],
         "order": plan.order_of_reading(models),
         "policies": plan.policies(models),
         "protocol": plan.protocol(models),

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 import unetzoo
 from unetzoo import registry
-from unetzoo.bench.record import Record, read_record
+from unetzoo.bench.record import read_record
 from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import Suite, read_suite
 
@@ -31,7 +32,7 @@ baselines = false
 name = "cells"
 options = { n_train = 3, n_val = 1, n_test = 2, size = 48 }
 [train]
-steps = 8
+steps = 10
 batch_size = 2
 crop = 48
 validate_every = 3
@@ -48,18 +49,18 @@ hang_minutes = 0.2
 # How a trial ends that meets the fault, if it does not end well all the same.
 STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}
 STATUS |= {"nan": "nan", "full disk": "crashed", "read-only": "crashed"}
-# Training calls 1 to 4 are the measurements', 5 to 12 the eight steps.
+# A network's training calls 1 and 2 are the measurements', or the first steps of an attempt; it makes ten.
 IN_TRIAL = [
-    *({"kind": "kill", "where": "train", "at": at} for at in (1, *range(5, 13))),
-    *({"kind": kind, "where": "train", "at": at} for kind in ("raise", "exit", "terminate") for at in (6, 9, 12)),
-    *({"kind": kind, "where": "train", "at": at} for kind in ("oom", "nan") for at in (7, 10)),
-    {"kind": "hang", "where": "train", "at": 8},
-    *({"kind": "kill", "where": "checkpoint*.pt", "at": at} for at in (1, 4, 8)),
-    *({"kind": "full disk", "where": "checkpoint*.pt", "at": at} for at in (2, 8)),
-    {"kind": "read-only", "where": "checkpoint*.pt", "at": 3},
+    *({"kind": "kill", "where": "train", "at": at} for at in (1, *range(2, 9))),
+    *({"kind": kind, "where": "train", "at": at} for kind in ("raise", "exit", "terminate") for at in (3, 5, 7)),
+    *({"kind": kind, "where": "train", "at": at} for kind in ("oom", "nan") for at in (3, 6)),
+    {"kind": "hang", "where": "train", "at": 4},
+    *({"kind": "kill", "where": "checkpoint*.pt", "at": at} for at in (1, 2, 4, 6)),
+    *({"kind": "full disk", "where": "checkpoint*.pt", "at": at} for at in (1, 3, 5)),
+    {"kind": "read-only", "where": "checkpoint*.pt", "at": 2},
     *({"kind": kind, "where": "*.json", "at": 1} for kind in ("kill", "full disk", "read-only")),
     *({"kind": kind, "where": "model.safetensors", "at": 1} for kind in ("kill", "full disk")),
-    {"kind": "clock", "where": "train", "at": 8},
+    {"kind": "clock", "where": "train", "at": 6},
     {"kind": "clock", "where": "train", "at": 1},
 ]
 
@@ -113,18 +114,21 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
     out, dice = suite_file.parent / "tortured", random.Random(2015)
     faults = dice.sample(IN_TRIAL, len(IN_TRIAL))
     struck: Counter[str] = Counter()
-    resumed = 0
+    resumed = rounds = 0
     while faults:
+        rounds += 1
+        assert rounds < 40
         planned = {seed: faults.pop() for seed in range(6) if faults}
         for seed, fault in planned.items():
             inject(suite_file, seed, fault)
         run(suite, out, jobs=2, retry_failed=True)
         for seed, fault in planned.items():
-            assert not (suite_file.parent / f"fault-{seed}.json").exists(), f"{fault} did not strike"
+            if (suite_file.parent / f"fault-{seed}.json").exists():  # the trial had too little left to do: again later
+                faults.insert(0, fault)
+                continue
             struck[f"{fault['kind']} in {fault['where']}"] += 1
             (path,) = (out / "records").glob(f"own_faulty-s{seed}-*.json")
             record = read_record(path)
-            resumed += bool(record.resumed)
             # A full disk is met by making room, a lost file by leaving it out: those trials end well.
             ends_well = fault["kind"] == "clock" or (fault["where"] != "train" and fault["kind"] != "kill")
             assert record.status == ("ok" if ends_well else STATUS[fault["kind"]]), (fault, record.reason)
@@ -135,18 +139,20 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
         for path in sorted((out / "trials").glob("*/checkpoint.pt")):
             if dice.random() < 0.3:
                 struck[damage(path, dice)] += 1
+            else:
+                resumed += 1  # the next attempt begins there
     for path in sorted((out / "trials").glob("*/model.safetensors"))[:2]:
         struck[damage(path, dice)] += 1  # of trials that have no whole record: they run again
     assert list(run(suite, out, jobs=2, retry_failed=True)["status"]) == ["ok"] * 6
     expected, found = lasting(reference), lasting(out)
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
-    assert resumed >= 5
+    assert resumed >= 15
     assert struck.total() >= 50
     leftovers = [p.name for p in out.rglob(".*") if p.is_file() and p.name != ".lock"]
     assert leftovers == []
     with capsys.disabled():
-        print(f"\n{struck.total()} faults injected, 0 records lost or wrong, {resumed} trials seen resumed: ", end="")
+        print(f"\n{struck.total()} faults injected, 0 records lost or wrong, {resumed} attempts resumed: ", end="")
         print(", ".join(f"{count} x {what}" for what, count in sorted(struck.items())))
 
 
@@ -184,7 +190,9 @@ def test_interrupted_anywhere_it_goes_on_where_it_stopped(whole: tuple[Suite, Pa
 
 
 @pytest.mark.slow
-def test_the_harness_killed_with_and_without_its_trial(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
+def test_the_harness_killed_with_and_without_its_trial(
+    whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path
+) -> None:
     _, reference = whole
     command = [sys.executable, "-m", "unetzoo.cli", "bench", str(suite_file), "--out", str(tmp_path)]
     for both in (False, True):
@@ -194,14 +202,11 @@ def test_the_harness_killed_with_and_without_its_trial(whole: tuple[Suite, Path]
         while len(list((tmp_path / "records").glob("*.json"))) < before + 1 and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(0.5)
-        trials = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if _session_of(p, harness.pid)]
+        trials = _descendants(harness.pid)
         harness.kill()
         for trial in trials if both else []:
-            with_ = signal.SIGKILL
-            try:
-                os.kill(trial, with_)
-            except ProcessLookupError:
-                pass
+            with suppress(ProcessLookupError):
+                os.kill(trial, signal.SIGKILL)
         harness.wait()
         deadline = time.monotonic() + 20
         while any(Path(f"/proc/{trial}").exists() for trial in trials) and time.monotonic() < deadline:
@@ -212,23 +217,16 @@ def test_the_harness_killed_with_and_without_its_trial(whole: tuple[Suite, Path]
     assert lasting(tmp_path) == lasting(reference)
 
 
-def _session_of(stat: Path, harness: int) -> bool:
-    """Whether a process descends from the harness (by way of the fork server)."""
-    try:
-        parents = {}
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
-                continue
-        pid = int(stat.parent.name)
-        while pid in parents and pid > 1:
-            pid = parents[pid]
-            if pid == harness:
-                return True
-    except ValueError:
-        pass
-    return False
+def _descendants(ancestor: int) -> list[int]:
+    """The fork server and the trials below it."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [ancestor]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
 
 
 def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
@@ -282,8 +280,3 @@ def test_limits_end_a_trial(whole: tuple[Suite, Path], suite_file: Path, tmp_pat
     changed = Suite.from_mapping({**suite.model_dump(), "seeds": [0], "limits": limits}, "suite")
     trials = run(changed, tmp_path / "small")
     assert list(trials["status"]) == ["oom"], trials["reason"][0]
-
-
-def record_of(out: Path) -> Record:
-    (path,) = (out / "records").glob("*.json")
-    return read_record(path)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import unetzoo
 from unetzoo import registry
-from unetzoo.measure.counts import count_macs, count_parameters, stages
+from unetzoo.measure import latency
+from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, stages
 from unetzoo.measure.environment import environment
-from unetzoo.measure.latency import measure_latency
+from unetzoo.measure.latency import Calibration, measure_latency, time_calmly
 from unetzoo.measure.memory import PeakMemory
+from unetzoo.measure.quiet import Quiet
 from unetzoo.registry import resolve_model
 
 
@@ -78,3 +85,105 @@ def test_environment_is_plain_json() -> None:
     assert json.loads(json.dumps(facts)) == facts
     assert facts["torch"] == torch.__version__.split("+")[0] or facts["torch"] == torch.__version__
     assert facts["precision"] == "float32"
+
+
+# --- timings one can trust --------------------------------------------------------------------------------------
+
+WORK = {"device": "cpu", "precision": "float32", "shape": (2, 1, 8, 8), "macs": 10**6}
+
+
+class Clockwork:
+    """A clock that work moves on by given seconds; the calibration's products take what they are told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, passes: Iterator[float], rates: Iterator[float]) -> None:
+        self.now, self.passes = 0.0, passes
+        monkeypatch.setattr(latency.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(latency.Calibration, "__call__", lambda _: next(rates))
+
+    def work(self) -> None:
+        self.now += next(self.passes)
+
+
+def test_a_calm_timing_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clockwork(monkeypatch, itertools.repeat(0.010), itertools.repeat(4e9))
+    timing = time_calmly(clock.work, **WORK)
+    assert (timing.attempts, timing.noisy, timing.repeats) == (1, False, 30)
+    assert timing.p50_ms == pytest.approx(10)
+    assert timing.images_per_second == pytest.approx(200)
+    assert timing.utilisation == pytest.approx(2 * 2e6 / 0.010 / 4e9)  # two images, two operations a MAC
+
+
+def test_noise_is_timed_again_and_marked_where_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    restless = itertools.cycle([0.010, 0.020])
+    timing = time_calmly(Clockwork(monkeypatch, restless, itertools.repeat(4e9)).work, **WORK)
+    assert (timing.attempts, timing.noisy) == (3, True)
+
+    rates = iter([4e9, 2e9, 4e9, 3.9e9])  # the machine was busy in the first attempt alone
+    timing = time_calmly(Clockwork(monkeypatch, itertools.repeat(0.010), rates).work, **WORK)
+    assert (timing.attempts, timing.noisy, timing.calibration) == (2, False, (4e9, 3.9e9))
+
+
+def test_the_calmest_of_noisy_attempts_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = iter([4e9, 1e9, 4e9, 3e9, 4e9, 2e9])
+    timing = time_calmly(Clockwork(monkeypatch, itertools.repeat(0.010), rates).work, **WORK)
+    assert (timing.attempts, timing.noisy, timing.calibration) == (3, True, (4e9, 3e9))
+
+
+def test_a_slow_model_is_timed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clockwork(monkeypatch, itertools.repeat(2.0), itertools.repeat(4e9))
+    assert time_calmly(clock.work, **WORK).repeats == 5
+    assert time_calmly(clock.work, **WORK, repeats=7, seconds=100).repeats == 7
+
+
+def test_the_calibration_is_a_rate_of_this_machine() -> None:
+    for precision in ("float32", "bfloat16"):
+        assert 1e8 < Calibration("cpu", precision)() < 1e15
+
+
+def hold(folder: str, alone: bool, entered: Any, leave: Any) -> None:
+    with (quiet := Quiet(Path(folder))).alone() if alone else quiet.step():
+        entered.set()
+        leave.wait(20)
+
+
+@pytest.mark.skipif(not Quiet().exclusive, reason="this system has no flock")
+@pytest.mark.parametrize(("first", "second", "together"), [(0, 0, True), (0, 1, False), (1, 0, False), (1, 1, False)])
+def test_timings_are_alone_and_steps_are_not(tmp_path: Path, first: int, second: int, together: bool) -> None:
+    context = multiprocessing.get_context("fork")
+    events = [context.Event() for _ in range(4)]
+    holders = [
+        context.Process(target=hold, args=(str(tmp_path), bool(alone), entered, leave))
+        for alone, entered, leave in ((first, *events[:2]), (second, *events[2:]))
+    ]
+    holders[0].start()
+    assert events[0].wait(10)
+    holders[1].start()
+    assert events[2].wait(10 if together else 0.3) == together
+    events[1].set()
+    assert events[2].wait(10)
+    events[3].set()
+    for holder in holders:
+        holder.join(10)
+        assert holder.exitcode == 0
+
+
+@pytest.mark.skipif(not Quiet().exclusive, reason="this system has no flock")
+def test_a_killed_timing_lets_the_others_go_on(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    entered, leave = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(str(tmp_path), True, entered, leave))
+    holder.start()
+    assert entered.wait(10)
+    holder.kill()
+    holder.join()
+    beats: list[int] = []
+    with Quiet(tmp_path, beat=lambda: beats.append(1)).step():
+        pass
+    assert len(beats) < 100
+
+
+def test_flops_of_a_training_step_are_three_times_those_of_a_forward_pass() -> None:
+    config = resolve_model("unet", in_channels=1, num_classes=2, changes={"width": 4})
+    macs = count_macs(config.build(), torch.zeros(1, 1, 32, 32))
+    flops = count_training_flops(config, (3, 1, 32, 32))
+    assert 0.95 * 3 * 2 * 3 * macs < flops < 3 * 2 * 3 * macs  # the image itself wants no gradient

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 try:
     import fcntl
@@ -33,13 +33,14 @@ class Quiet:
     def __init__(self, folder: Path | None = None, beat: Callable[[], None] = nothing) -> None:
         """``beat`` is called while waiting, so that a wait is not taken for a hang."""
         self._beat = beat
-        self._files: list[IO[bytes]] = []
+        self._files: list[int] = []
         if fcntl is not None:
             folder = folder or Path(tempfile.gettempdir()) / f"unetzoo-{os.getuid()}"
             folder.mkdir(mode=0o700, exist_ok=True)
             for name in ("turnstile", "steps"):
                 flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._files.append(os.fdopen(os.open(folder / name, flags, 0o600), "rb+"))
+                self._files.append(os.open(folder / name, flags, 0o600))
+                weakref.finalize(self, os.close, self._files[-1])
         self.exclusive = bool(self._files)
 
     @contextmanager
@@ -71,7 +72,7 @@ class Quiet:
             fcntl.flock(steps, fcntl.LOCK_UN)
             fcntl.flock(turnstile, fcntl.LOCK_UN)
 
-    def _take(self, file: IO[bytes], mode: int) -> None:
+    def _take(self, file: int, mode: int) -> None:
         assert fcntl is not None
         while True:
             try:

@@ -116,8 +116,8 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"{times(INFER)}; one model besides at {times(LARGE)}. Two classes. Models wider than {WIDTH} are measured",
         f"at width {WIDTH} (they say so), and `unet` as registered besides. Sizes in MiB.",
         "",
-        "The tracker sees the results of torch's operators. What a kernel takes for itself while it works, and what the",
-        "allocator keeps of what was freed, is in the process's peak alone, and that peak is not exactly repeatable:",
+        "The tracker sees the results of torch's operators. What a kernel takes for itself while it works, and what",
+        "the allocator keeps of what was freed, is in the process's peak alone. That peak is not quite repeatable:",
         f"`unet`, `unet_d5` and `unet_w32` at width {WIDTH} are one and the same network.",
         "",
     ]

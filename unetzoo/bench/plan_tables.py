@@ -11,7 +11,7 @@ from unetzoo.bench.progress import _duration
 from unetzoo.measure.facts import Breakdown
 
 MOMENT = "Each split is that of the peak's moment; gradients not held then are 0."
-SPLIT = ("total", "parameters", "gradients", "optimizer", "activations", "of these skips", "other")
+SPLIT = ("total", "parameters", "gradients", "optimizer", "activations", "of these\nskips", "other")
 
 
 def print_plan(plan: Plan, out: Console) -> None:
@@ -26,15 +26,15 @@ def print_plan(plan: Plan, out: Console) -> None:
     )
     out.print(_limit(plan.limit_bytes, plan.limit_source), highlight=False, soft_wrap=True)
     table = _table(
-        "model", "trials", "parameters", "MACs", "training", "inference", "process", "fits", "largest batch", "a trial"
+        "model", "trials", "parameters", "MACs", "training", "inference", "process", "fits", "largest\nbatch", "a trial"
     )
     for row in plan.rows:
         need = row.need
         table.add_row(
             escape(row.label),
             str(row.trials),
-            _number(need.params),
-            _number(need.macs),
+            _short(need.params),
+            _short(need.macs),
             _bytes(need.memory.train.total if need.memory else None),
             _bytes(need.memory.infer.total if need.memory else None),
             _bytes(need.process_bytes),
@@ -96,7 +96,9 @@ def print_profile(profile: Profile, out: Console) -> None:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    for column in table.columns:
+        column.overflow = "fold"  # on a narrow terminal a number is broken, never cut
     for column in table.columns[1:]:
         column.justify = "right"
     return table
@@ -126,6 +128,13 @@ def _problem(label: str, need: Need, out: Console) -> None:
 
 def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
+
+
+def _short(value: int | None) -> str:
+    if value is None:
+        return "-"
+    unit, size = next(((u, s) for u, s in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if value >= s), ("", 1.0))
+    return f"{value / size:.4g} {unit}".rstrip()
 
 
 def _bytes(value: int | None) -> str:

@@ -68,7 +68,7 @@ def full(label: str, seed: int, mean: float, noise: bool = False, unit: int = 2,
         "calibration": {"brier": 0.0712, "ece": 0.0345},
         "false_alarms": {"interior": 5, "membrane": 2},
         "penalised": {"interior": 0, "membrane": 3},
-        "policy": {"empty": "0/0 undefined", "nsd_tolerance": 2.0, "unit": "px"},
+        "policy": {"both_empty": "exclude", "tolerance": 2.0, "unit": "px", "rules": {"miss": "0 for overlaps"}},
         "predictions": f"{hash_of(label):x}-{seed}",
         "steps": 10 + seed,
     }
@@ -107,6 +107,8 @@ def baseline(label: str, dice: float, **change: Any) -> dict[str, Any]:
     change = {"id": label.replace(" ", "-"), "baseline": True, "cost": None, "curves": None, **change}
     made = record(label, 0, np.full(12, dice), **change)
     made["trial"]["train"] = {}
+    if made["status"] != "ok":
+        return made
     made["result"] |= {"foreground": {"dice": dice, "recall": 1.0}, "calibration": {"brier": 0.2}}
     made["result"] |= {"predictions": f"constant {label}", "false_alarms": {"membrane": 1}}
     return made
@@ -122,7 +124,7 @@ def everything(path: Path) -> Path:
     ]
     for one in made[9:]:
         one["flags"] = [{"kind": "collapse", "text": f"one class fills {NASTY} <script>x</script>"}]
-        one["result"]["policy"]["empty"] = NASTY
+        one["result"]["policy"]["rules"] = {NASTY: NASTY}
         one["cost"]["phases"] = {NASTY: 3.0, **one["cost"]["phases"]}
         one["model"]["matched"] = {"what": "params", "reference": NASTY, "ratio": 0.98}
     made[10]["result"]["predictions"] = made[9]["result"]["predictions"]
@@ -184,7 +186,7 @@ def test_baselines_are_rows_for_reference_only(tmp_path: Path):
     assert {len(load(*models, *trivial).images), len(load(*models).images)} == {4 * 12}
     page = write_report(folder_of(tmp_path / "f", *trivial)).read_text()
     assert "No trial finished" in page
-    failed = baseline("otsu", 0.4, status="crashed", reason="no threshold") | {"result": None}
+    failed = baseline("otsu", 0.4, status="crashed", reason="no threshold")
     (failure,) = facts_of(*models, failed)["failures"]
     assert (failure["who"], failure["reason"]) == ("otsu", "no threshold")
 
@@ -220,6 +222,7 @@ def test_flags_are_one_line_a_kind_and_text():
     (line,) = [x for x in lines if x.startswith("collapse")]
     assert line.startswith("collapse: a single class fills every image \u2013 unet_0 (seeds 0 and 1), unet_1")
     assert line.endswith("and 3 more.")
+    assert any("every image \u2013 all 18 trials." in x for x in red_lines(load(*many)))
     several = [{"kind": "k", "text": str(n)} for n in range(MOST_FLAGS + 4)]
     lines = red_lines(load(full("unet", 0, 0.8, flags=several)))
     assert len(lines) == MOST_FLAGS + 1
@@ -296,7 +299,7 @@ def test_timings_memory_and_training_as_tables():
     }
     assert (old["steps"], old["lr"], old["compute"]) == ("\u2013", "0.001", "\u2013")
     assert "Learning rates tried: 0.0005, 0.002, 0.008;" in facts["sweep"]
-    assert "66 s in all, over 2 trials" in facts["sweep"]
+    assert "took 66 s in all, over 2 trials" in facts["sweep"]
 
 
 def test_memory_is_split_without_counting_skips_twice(tmp_path: Path):
@@ -337,6 +340,8 @@ def test_the_budget_in_words():
 def test_what_was_matched_is_said():
     a, b, old = full("unet_a", 0, 0.8), full("unet_b", 0, 0.7), record("unet", 0, 0.6)
     b["model"]["matched"] |= {"ratio": 0.985}
+    reference = full("unet", 0, 0.6)
+    assert matched(load(a, b, reference).models) == matched(load(a, b, old).models)  # it meets itself
     assert matched(load(a, b, old).models) == [
         "Widths chosen so that parameters meet unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
     ]
@@ -416,6 +421,42 @@ def test_read_records(tmp_path: Path):
     stored = pd.read_csv(folder / "results.csv")
     assert stored.columns.tolist() == table.columns.tolist()
     assert "2500000000000000" in (folder / "results.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            {"model": {"paper": {}, "diff": {}, "matched": {"what": 3, "ratio": "x", "target": None}}}, id="matched"
+        ),
+        pytest.param({"tuning": [], "events": [{"what": "read", "split": "test"}], "resumed": [0]}, id="order"),
+        pytest.param({"flags": [{"kind": "", "text": ""}]}, id="flags"),
+        pytest.param({"cost": {"tensors": None, "predicted": None, "timings": [], "phases": {}}}, id="no cost"),
+        pytest.param(
+            {"cost": {"phases": {"train": 0.0, "": 0.0}, "train_flops": 0, "tuning_seconds": None}}, id="zeros"
+        ),
+        pytest.param({"cost": {"timings": [timing("float32", 3.0) | {"utilisation": None}]}}, id="timing"),
+        pytest.param(
+            {"result": {"foreground": {"hd95": None, "own": 1.0}, "calibration": {}, "policy": {}}}, id="metrics"
+        ),
+        pytest.param({"result": {"policy": {"unit": 3, "rules": {}}, "steps": None, "penalised": {}}}, id="policy"),
+    ],
+)
+def test_nothing_breaks_it(tmp_path: Path, change: dict[str, Any]):
+    made = full("unet", 0, 0.8)
+    for key, value in change.items():
+        made[key] = {**made[key], **value} if isinstance(value, dict) else value
+    page = write_report(folder_of(tmp_path / "f", made)).read_text()
+    assert "nan" not in re.sub(r"base64,[^\"]*|<style>.*?</style>", "", page, flags=re.DOTALL)
+
+
+def test_scoring_in_words():
+    a, b = full("unet", 0, 0.8), full("unet", 1, 0.8)
+    assert facts_of(a, b)["policies"] == [
+        "Options of scoring: both empty exclude, tolerance 2, unit px.",
+        "Miss: 0 for overlaps.",
+    ]
+    assert facts_of(record())["policies"] == []
 
 
 def test_data_in_another_folder_is_the_same_configuration():

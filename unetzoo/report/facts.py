@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from unetzoo.bench.record import Record, Timing
+from unetzoo.bench.record import Record
+from unetzoo.measure.facts import Timing
 from unetzoo.report.words import listed, words
 
 

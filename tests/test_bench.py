@@ -19,7 +19,7 @@ import unetzoo
 from unetzoo import registry
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.record import Record, read_record
-from unetzoo.bench.run import run_suite
+from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import Suite, read_suite
 from unetzoo.errors import UnetzooError
 
@@ -27,6 +27,7 @@ TINY = """
 seeds = {seeds}
 models = {models}
 imports = {imports}
+baselines = false
 [data]
 name = "cells"
 options = {{ n_train = 3, n_val = 1, n_test = 2, size = 48 }}
@@ -39,6 +40,7 @@ threads = 1
 [measure]
 size = 48
 repeats = 5
+attempts = 1
 """
 
 OWN_MODELS = '''
@@ -119,6 +121,21 @@ def make_suite(folder: Path, own: Path, models: list[str], seeds: int = 1, steps
     return path
 
 
+class Counter(Watcher):
+    """How many trials had a record already."""
+
+    reused = 0
+
+    def start(self, todo: list[Any], reused: int) -> None:
+        self.reused = reused
+
+
+def reused(suite: Suite, out: Path, **options: Any) -> int:
+    counter = Counter()
+    run(suite, out, watcher=counter, **options)
+    return counter.reused
+
+
 def records(out: Path) -> dict[str, Record]:
     return {path.name: read_record(path) for path in sorted((out / "records").glob("*.json"))}
 
@@ -133,9 +150,8 @@ def finished(own: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite
     """A suite of three models and two seeds that was run to its end."""
     folder = tmp_path_factory.mktemp("bench")
     suite = read_suite(make_suite(folder, own, ["unet", "unet_paper", "own_fine"], seeds=2))
-    outcome = run_suite(suite, folder / "out")
-    assert not outcome.failed
-    assert len(outcome.statuses) == 6
+    trials = run(suite, folder / "out")
+    assert list(trials["status"]) == ["ok"] * 6
     return suite, folder / "out"
 
 
@@ -190,10 +206,9 @@ def test_run_again_does_nothing_and_again_elsewhere_gives_the_same(
 ) -> None:
     suite, out = finished
     before = {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
-    outcome = run_suite(suite, out)
-    assert outcome.reused == 6
+    assert reused(suite, out) == 6
     assert {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()} == before
-    run_suite(suite, tmp_path / "elsewhere", jobs=2)
+    run(suite, tmp_path / "elsewhere", jobs=2)
     ours, theirs = records(out), records(tmp_path / "elsewhere")
     assert list(ours) == list(theirs)
     for name in ours:
@@ -205,14 +220,14 @@ def test_a_missing_record_alone_is_run_again(finished: tuple[Suite, Path]) -> No
     path = next((out / "records").glob("own_fine-s1-*.json"))
     before = read_record(path)
     path.unlink()
-    assert run_suite(suite, out).reused == 5
+    assert reused(suite, out) == 5
     assert lasting(read_record(path)) == lasting(before)
 
 
 def test_every_failure_is_a_record_and_the_suite_goes_on(own: Path, tmp_path: Path) -> None:
     names = ["own_crash", "own_killed", "own_exit", "own_oom", "own_nan", "own_shape", "own_fine"]
     suite = read_suite(make_suite(tmp_path, own, names))
-    outcome = run_suite(suite, tmp_path / "out", jobs=2)
+    trials = run(suite, tmp_path / "out", jobs=2)
     found = {r.trial["model"]["name"]: r for r in records(tmp_path / "out").values()}
     assert {name: found[name].status for name in names} == {
         "own_crash": "crashed",
@@ -223,7 +238,7 @@ def test_every_failure_is_a_record_and_the_suite_goes_on(own: Path, tmp_path: Pa
         "own_shape": "crashed",
         "own_fine": "ok",
     }
-    assert len(outcome.failed) == 6
+    assert sum(trials["status"] != "ok") == 6
     assert found["own_crash"].reason == "RuntimeError: it <b>broke</b> here"
     assert "the last words" in (found["own_crash"].log_tail or "")
     assert "Traceback" in (found["own_crash"].log_tail or "")
@@ -232,8 +247,8 @@ def test_every_failure_is_a_record_and_the_suite_goes_on(own: Path, tmp_path: Pa
     assert "loss is nan at step 1" in (found["own_nan"].reason or "")
     assert "must return logits of shape" in (found["own_shape"].reason or "")
     # A failure is not run again unless asked for.
-    assert run_suite(suite, tmp_path / "out").reused == 7
-    assert run_suite(suite, tmp_path / "out", retry_failed=True).reused == 1
+    assert reused(suite, tmp_path / "out") == 7
+    assert reused(suite, tmp_path / "out", retry_failed=True) == 1
 
 
 @pytest.mark.slow
@@ -286,7 +301,7 @@ def test_out_that_cannot_be_written(own: Path, tmp_path: Path) -> None:
     suite = read_suite(make_suite(tmp_path, own, ["unet"]))
     (tmp_path / "file").write_text("")
     with pytest.raises(UnetzooError, match=r"file/records: cannot be written"):
-        run_suite(suite, tmp_path / "file")
+        run(suite, tmp_path / "file")
 
 
 def test_write_atomic_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,15 +323,15 @@ def test_a_damaged_record_is_set_aside_and_run_again(finished: tuple[Suite, Path
     path = next((out / "records").glob("own_fine-s0-*.json"))
     before = read_record(path)
     path.write_text(path.read_text()[:100])
-    assert run_suite(suite, out).reused == 5
+    assert reused(suite, out) == 5
     assert lasting(read_record(path)) == lasting(before)
     assert path.with_suffix(".json.damaged").is_file()
 
 
 def test_a_child_of_a_trial_does_not_hold_up_the_suite(own: Path, tmp_path: Path) -> None:
     begun = time.monotonic()
-    outcome = run_suite(read_suite(make_suite(tmp_path, own, ["own_parent"])), tmp_path / "out")
-    assert not outcome.failed
+    trials = run(read_suite(make_suite(tmp_path, own, ["own_parent"])), tmp_path / "out")
+    assert list(trials["status"]) == ["ok"]
     assert time.monotonic() - begun < 60
 
 
@@ -324,7 +339,7 @@ def test_a_child_of_a_trial_does_not_hold_up_the_suite(own: Path, tmp_path: Path
 def test_two_processes_train_one_model(own: Path, tmp_path: Path) -> None:
     path = make_suite(tmp_path, own, ["unet", "own_nan", "own_fine"])
     path.write_text(path.read_text().replace("threads = 1", "threads = 2\ndevices = 2\ndevice = 'cpu'"))
-    run_suite(read_suite(path), tmp_path / "out")
+    run(read_suite(path), tmp_path / "out")
     found = {r.trial["model"]["name"]: r for r in records(tmp_path / "out").values()}
     assert {name: record.status for name, record in found.items()} == {"unet": "ok", "own_nan": "nan", "own_fine": "ok"}
     assert found["own_nan"].reason == "training loss is nan at step 1"

@@ -17,11 +17,13 @@ from torchmetrics.functional.segmentation import dice_score
 import unetzoo
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
+from unetzoo.measure.phases import Phases
 from unetzoo.metrics.overlap import confusion, dice, iou
 from unetzoo.train import device
 from unetzoo.train.device import resolve_device, resolve_precision
 from unetzoo.train.loop import (
     NonFiniteLossError,
+    Session,
     evaluate,
     learning_rate,
     mean_foreground,
@@ -121,10 +123,11 @@ def test_learning_rate_rises_then_falls() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_a_budget_is_steps_or_minutes() -> None:
+def test_a_budget_is_steps_or_minutes_or_flops() -> None:
     assert Recipe().steps == 200
     assert Recipe(minutes=1.0).steps is None
-    with pytest.raises(unetzoo.UnetzooError, match="steps and minutes are both given"):
+    assert Recipe(flops=1e12).steps is None
+    with pytest.raises(unetzoo.UnetzooError, match="steps and minutes are given"):
         Recipe(steps=1, minutes=1.0)
 
 
@@ -157,7 +160,8 @@ class Setup:
     def run(self, network: nn.Module):
         length = 2 * (self.recipe.steps or 10**6)
         crops = TrainingCrops(self.dataset, self.normalization, crop=48, seed=0, length=length)
-        return train(self.fabric, network, crops, self.validation, self.dataset.info, self.recipe, self.messages.append)
+        session = Session(progress=self.messages.append)
+        return train(self.fabric, network, crops, self.validation, self.dataset.info, self.recipe, session)
 
 
 def net(seed: int = 0) -> nn.Module:
@@ -177,7 +181,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights() -> None:
     assert (history.best_step, history.best_dice) == (best[0], best[2])
     from unetzoo.nn.sizes import SameSize
 
-    _, matrices = evaluate(SameSize(network, 2), setup.validation, setup.dataset.info, torch.contiguous_format)
+    _, matrices = evaluate(SameSize(network, 2), setup.validation.items(), setup.dataset.info, torch.contiguous_format)
     again = mean_foreground(dice(torch.stack(list(matrices.values()))), setup.dataset.info)
     assert again == pytest.approx(history.best_dice, abs=1e-4)
 
@@ -190,6 +194,29 @@ def test_same_seed_same_history() -> None:
 
 def test_last_step_is_validated_too() -> None:
     assert [p[0] for p in Setup(steps=6).run(net()).val_curve] == [4, 6]
+
+
+def test_patience_ends_a_training_that_no_longer_improves() -> None:
+    setup = Setup(steps=40, lr=1e-12, patience=2)
+    history = setup.run(net())
+    assert history.stale() == 2
+    assert history.step == history.best_step + 8
+
+
+def test_phases_account_for_the_whole_of_it() -> None:
+    phases = Phases("other")
+    for name in ("one", "two", "one"):
+        phases(name)
+        with phases.during("inside"):
+            pass
+    seconds = phases.so_far()
+    assert set(seconds) == {"other", "one", "two", "inside"}
+    earlier = Phases("one")
+    earlier.take_over({"one": 5.0, "wait": 1.0})
+    earlier.take_over({"one": 2.0})  # an older saving
+    assert earlier.so_far()["one"] >= 5
+    assert earlier.so_far()["wait"] == 1
+    assert earlier.total("one") < 5
 
 
 def test_budget_in_minutes_ends() -> None:

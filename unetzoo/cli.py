@@ -42,6 +42,13 @@ Imports = Annotated[
     ),
 ]
 
+Memory = Annotated[
+    float | None,
+    typer.Option(metavar="GIB", help="Plan for a machine with this much memory, instead of this one."),
+]
+Time = Annotated[bool, typer.Option("--time/--no-time", help="Whether to measure how long it takes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+
 
 @app.command("list")
 def list_command(
@@ -200,6 +207,99 @@ def bench_command(
             err.print(f"  {escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
         err.print("their reasons are in the report; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
+
+
+@app.command("plan")
+def plan_command(
+    suite_file: Annotated[
+        Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/."),
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")
+    ] = None,
+    settings: Settings = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")] = None,
+    imports: Imports = None,
+    memory: Memory = None,
+    time: Time = True,
+    as_json: AsJson = False,
+) -> None:
+    """What a suite will cost, before it runs: memory, time, what does not fit and the largest batch that does.
+
+    Memory is predicted with nothing allocated; time comes from a few measured steps of each model.
+
+    Examples: [bold]unetzoo plan[/]   [bold]unetzoo plan my-suite.toml --memory 8 --no-time[/]
+    [bold]unetzoo plan --data ./my-images --models unet,unet_d6 --steps 500[/]
+    """
+    limit = _gib(memory)
+    from unetzoo.bench.plan import plan_suite
+    from unetzoo.bench.plan_tables import print_plan
+    from unetzoo.bench.suite import adjust, read_suite
+
+    suite = adjust(
+        read_suite(suite_file) if suite_file else None,
+        data=data,
+        models=models.split(",") if models is not None else None,
+        settings=parse_settings(settings or []),
+        seeds=seeds,
+        steps=steps,
+        imports=imports or [],
+    )
+    with err.status("") as status:
+        found = plan_suite(suite, limit=limit, timed=time, on_model=lambda label: status.update(escape(label)))
+    if as_json:
+        print(json.dumps({**found.model_dump(mode="json"), "seconds": found.seconds}, indent=1))
+    else:
+        print_plan(found, out)
+
+
+@app.command("profile")
+def profile_command(
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    size: Annotated[int, typer.Option(min=1, help="Side of the images in px.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
+    precision: Annotated[
+        str, typer.Option(metavar="auto|float32|bfloat16", help="auto: bfloat16 where the hardware has it.")
+    ] = "auto",
+    in_channels: Annotated[int, typer.Option(min=1)] = 3,
+    num_classes: Annotated[int, typer.Option(min=1, help="The background counts.")] = 2,
+    settings: Settings = None,
+    imports: Imports = None,
+    memory: Memory = None,
+    time: Time = True,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters, MACs, memory for training and inference, latency, and the largest batch of one model.
+
+    Memory is predicted with nothing allocated; the latency is measured.
+
+    Examples: [bold]unetzoo profile unet[/]   [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
+    [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
+    """
+    limit = _gib(memory)
+    import_plugins(imports or [])
+    config = resolve_model(
+        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
+    )
+    from unetzoo.bench.plan import profile_model
+    from unetzoo.bench.plan_tables import print_profile
+
+    found = profile_model(config, size=size, batch=batch, precision=precision, limit=limit, timed=time)
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json"), indent=1))
+    else:
+        print_profile(found, out)
+
+
+def _gib(memory: float | None) -> int | None:
+    if memory is not None and not 0 < memory < 2**30:
+        raise UnetzooError(f"--memory {memory:g}: must be above 0, in GiB")
+    return None if memory is None else round(memory * 2**30)
 
 
 @app.command("report")

@@ -176,7 +176,7 @@ class Rehearsal:
         self.optimizer.zero_grad()
 
     def inference_peak(self, shape: Shape) -> Breakdown:
-        """Of a forward pass of images (N, C, H, W)."""
+        """Of a forward pass of images (N, C, H, W); before any `training_peak`, whose optimizer state would count."""
         with self._tracked():
             images = self.images(shape)
             self.tracker.restart()

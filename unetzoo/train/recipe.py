@@ -54,7 +54,7 @@ class Recipe(Strict):
     def _one_budget(self) -> Recipe:
         given = [name for name in ("steps", "minutes", "flops") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are all given; a budget is one of them")
+            raise ValueError(f"{' and '.join(given)} are given; a budget is one of them")
         if self.batch_size % self.devices:
             raise ValueError(f"batch_size = {self.batch_size} must be a multiple of devices = {self.devices}")
         if not given:

@@ -1,0 +1,134 @@
+"""A plan and a profile as tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from unetzoo.bench.plan import PROCESS_BASE, PROCESS_FACTOR, Need, Plan, Profile
+from unetzoo.bench.progress import _duration
+from unetzoo.bench.record import Breakdown
+
+MOMENT = "Each split is that of the peak's moment; gradients not held then are 0."
+SPLIT = ("total", "parameters", "gradients", "optimizer", "activations", "of these skips", "other")
+
+
+def print_plan(plan: Plan, out: Console) -> None:
+    """Costs and fit, then the split of the memory, then what is wrong."""
+    budget = f"{plan.steps} steps" if plan.minutes is None else f"{plan.minutes:g} min of training"
+    out.print(
+        f"[bold]{escape(plan.suite)}[/] on {escape(plan.data)}: {len(plan.rows)} models, "
+        f"{sum(row.trials for row in plan.rows)} trials of {budget}; "
+        f"{plan.device}, {plan.precision}, CPU threads: {plan.threads}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(_limit(plan.limit_bytes, plan.limit_source), highlight=False, soft_wrap=True)
+    table = _table(
+        "model", "trials", "parameters", "MACs", "training", "inference", "process", "fits", "largest batch", "a trial"
+    )
+    for row in plan.rows:
+        need = row.need
+        table.add_row(
+            escape(row.label),
+            str(row.trials),
+            _number(need.params),
+            _number(need.macs),
+            _bytes(need.memory.train.total if need.memory else None),
+            _bytes(need.memory.infer.total if need.memory else None),
+            _bytes(need.process_bytes),
+            _fits(need),
+            _number(need.largest_batch),
+            "-" if row.trial_seconds is None else _duration(row.trial_seconds),
+        )
+    out.print(table)
+    split = _table("peak of the tensors", "", *SPLIT)
+    for row in plan.rows:
+        if row.need.memory is not None:
+            split.add_row(escape(row.label), "training", *_split(row.need.memory.train))
+            split.add_row("", "inference", *_split(row.need.memory.infer))
+    out.print()
+    out.print(split)
+    out.print(MOMENT, highlight=False, soft_wrap=True)
+    for row in plan.rows:
+        _problem(row.label, row.need, out)
+    if plan.seconds is not None:
+        out.print(
+            f"all trials one after the other: about {_duration(plan.seconds)}, without starting them, "
+            "measuring their cost and drawing the report",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def print_profile(profile: Profile, out: Console) -> None:
+    """One model: facts, then the split of the memory."""
+    need = profile.need
+    shape = "x".join(map(str, need.train_shape))
+    out.print(
+        f"[bold]{escape(profile.name)}[/] at {shape}: {profile.device}, {profile.precision}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("parameters", _number(need.params))
+    facts.add_row("MACs of one image", _number(need.macs))
+    if profile.latency_p50_ms is not None:
+        facts.add_row(
+            "latency",
+            f"{profile.latency_p50_ms:.1f} ms median, {profile.latency_p90_ms:.1f} ms 90th percentile "
+            f"of {profile.latency_repeats} forward passes",
+        )
+    facts.add_row("process at its peak", _bytes(need.process_bytes))
+    facts.add_row("fits", _fits(need))
+    facts.add_row("largest training batch", _number(need.largest_batch))
+    out.print(facts, highlight=False)
+    if need.memory is not None:
+        split = _table("peak of the tensors", *SPLIT)
+        split.add_row("training", *_split(need.memory.train))
+        split.add_row("inference", *_split(need.memory.infer))
+        out.print()
+        out.print(split)
+        out.print(MOMENT, highlight=False, soft_wrap=True)
+    _problem(profile.name, need, out)
+    out.print(_limit(profile.limit_bytes, profile.limit_source), highlight=False, soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _limit(limit: int | None, source: str) -> str:
+    base = f"{PROCESS_BASE / 2**30:.2g} GiB"
+    return (
+        f"memory: {_bytes(limit)} ({source}); a process on a CPU is taken to need {base} "
+        f"and {PROCESS_FACTOR:g} times the peak of its tensors"
+    )
+
+
+def _split(part: Breakdown) -> list[str]:
+    values = (part.total, part.parameters, part.gradients, part.optimizer, part.activations, part.skips, part.other)
+    return [_bytes(value) for value in values]
+
+
+def _fits(need: Need) -> str:
+    return "-" if need.fits is None else "yes" if need.fits else "[red]no[/]"
+
+
+def _problem(label: str, need: Need, out: Console) -> None:
+    if need.problem is not None:
+        out.print(f"[red]{escape(label)}[/]: {escape(need.problem)}", highlight=False, soft_wrap=True)
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.1f} MiB"

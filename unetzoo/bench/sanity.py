@@ -1,0 +1,239 @@
+"""Detectors of results that are too bad, too good or too equal to be believed. Each gives a `Flag` or None.
+
+A flag is no verdict: it says with numbers what is odd, and the report shows it in red. Inputs are plain, so that
+a detector can be tested without training: ``matrices`` maps an image's key to its confusion matrix (K, K) int64,
+rows the truth (`unetzoo.metrics.overlap`); curves are those of a record; ``foreground`` are class indices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unetzoo.bench.record import Flag
+from unetzoo.data.base import SPLITS, SegmentationDataset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pair = tuple[str, str, str, str, float]  # split, key, split, key, similarity
+
+SAME_SCORE = 1e-6  # scores closer than this are equal
+LEAST_FALL = 0.01  # a training loss that ends less than 1 % below its start has not moved
+MARGIN, ERRORS, LEAST_IMAGES = 0.05, 2.0, 3  # validation above training: by how much, standard errors, images each
+SIMILAR = 0.965  # correlation from which two images are near-duplicates; see `near_duplicates`
+THUMBNAIL, WINDOW = 24, 7  # cells a side; the local mean taken off is over 7x7 of them
+FLAT = 0.001  # of the grey range: standard deviation below which a thumbnail shows nothing to compare
+
+
+def flags(
+    matrices: Mapping[str, Tensor],
+    foreground: Sequence[int],
+    class_names: Sequence[str],
+    *,
+    predictions: Mapping[str, str] | None = None,
+    truths: Mapping[str, str] | None = None,
+    train_curve: Sequence[tuple[int, float]] = (),
+    val_curve: Sequence[tuple[int, float, float | None]] = (),
+    train_dice: Sequence[float | None] = (),
+    val_dice: Sequence[float | None] = (),
+) -> list[Flag]:
+    """Every flag of one trial.
+
+    ``matrices``, ``predictions`` and ``truths`` are of the test images (key -> confusion matrix, hash of the predicted
+    map, hash of the mask); ``train_dice`` and ``val_dice`` hold one mean foreground Dice an image, of whole
+    training and validation images, both in eval mode with the chosen weights. What is left out is not looked at.
+    """
+    found = [
+        constant(matrices, class_names),
+        same_prediction(matrices, predictions or {}, truths or {}),
+        trivial_score(matrices, foreground, class_names),
+        training_never_moved(train_curve),
+        validation_never_moved(val_curve),
+        validation_above_training(train_dice, val_dice),
+    ]
+    return [flag for flag in found if flag is not None]
+
+
+def constant(matrices: Mapping[str, Tensor], class_names: Sequence[str]) -> Flag | None:
+    """One class at every labelled pixel of every image, though the truth holds others."""
+    if not matrices:
+        return None
+    total = sum(matrices.values())
+    predicted, true = (total.sum(axis).nonzero().flatten().tolist() for axis in (0, 1))  # type: ignore[union-attr]
+    if len(predicted) != 1 or true == predicted:
+        return None
+    images = f"all {len(matrices)} test images" if len(matrices) > 1 else "the one test image"
+    others = int(total.sum() - total[predicted[0]].sum())  # type: ignore[union-attr,index]
+    share = others / int(total.sum())  # type: ignore[union-attr]
+    text = f"{class_names[predicted[0]]!r} is predicted at every pixel of {images}, and {share:.2%} of them are not"
+    return Flag(kind="constant", text=text)
+
+
+def same_prediction(
+    matrices: Mapping[str, Tensor], predictions: Mapping[str, str], truths: Mapping[str, str]
+) -> Flag | None:
+    """Two or more images with the same predicted map and different masks.
+
+    Maps of a single class do not count: images in which nothing is found have equal maps without anything being
+    wrong with the data flow, and `constant` tells when that is all of them.
+    """
+    groups: dict[str, list[str]] = {}
+    for key, digest in predictions.items():
+        if int((matrices[key].sum(0) > 0).sum()) > 1:
+            groups.setdefault(digest, []).append(key)
+    same = [keys for keys in groups.values() if len({truths[key] for key in keys}) > 1]
+    if not same:
+        return None
+    worst = max(same, key=len)
+    shown = ", ".join(repr(key) for key in worst[:3]) + (", ..." if len(worst) > 3 else "")
+    count = sum(len(keys) for keys in same)
+    return Flag(
+        kind="same-prediction",
+        text=f"{count} of {len(predictions)} test images share their predicted map with another whose mask differs: "
+        f"{shown}",
+    )
+
+
+def trivial_score(matrices: Mapping[str, Tensor], foreground: Sequence[int], class_names: Sequence[str]) -> Flag | None:
+    """The mean foreground Dice of predicting one class everywhere, to within 1e-6, on the same masks.
+
+    That score follows from the row sums. 0/0 is NaN and left out, as in `unetzoo.metrics.overlap`.
+    """
+    if not matrices:
+        return None
+    import torch
+
+    stacked = torch.stack(list(matrices.values()))
+    score = _mean_dice(stacked, foreground)
+    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # one stands for all: each scores 0
+    for label in (*background, *foreground):
+        trivial = torch.zeros_like(stacked)
+        trivial[:, :, label] = stacked.sum(-1)
+        if abs(score - (other := _mean_dice(trivial, foreground))) <= SAME_SCORE:  # False for NaN
+            what = "all background" if label in background else f"all {class_names[label]!r}"
+            text = f"the mean foreground Dice {score:.6f} is that of predicting {what} ({other:.6f})"
+            return Flag(kind="trivial-score", text=text)
+    return None
+
+
+def _mean_dice(matrices: Tensor, foreground: Sequence[int]) -> float:
+    """Mean over images of the mean over foreground classes, NaN left out."""
+    from unetzoo.metrics.overlap import dice
+
+    return float(dice(matrices)[:, list(foreground)].nanmean(dim=1).nanmean())
+
+
+def training_never_moved(curve: Sequence[tuple[int, float]]) -> Flag | None:
+    """The training loss ends less than 1 % below where it began.
+
+    Compared are the last and the first point of the curve, each a mean over the steps since the point before;
+    it takes two points.
+    """
+    if len(curve) < 2:
+        return None
+    (begin, first), (end, last) = curve[0], curve[-1]
+    if last <= first - LEAST_FALL * abs(first):  # also of a loss of 0, which cannot fall
+        return None
+    text = (
+        f"the training loss is {last:.4g} at step {end} and was {first:.4g} at step {begin}: it has not fallen by 1 %"
+    )
+    return Flag(kind="loss-never-moved", text=text)
+
+
+def validation_never_moved(curve: Sequence[tuple[int, float, float | None]]) -> Flag | None:
+    """Validation loss, or Dice below 1, equal to within 1e-6 at all points; it takes two."""
+    if len(curve) < 2:
+        return None
+    losses, scores = [loss for _, loss, _ in curve], [score for _, _, score in curve if score is not None]
+    for what, values in (("loss", losses), ("Dice", scores if len(scores) == len(curve) and min(scores) < 1 else [])):
+        if values and max(values) - min(values) <= SAME_SCORE:
+            steps = f"all {len(curve)} points, steps {curve[0][0]} to {curve[-1][0]}"
+            text = f"the validation {what} is {values[0]:.6g} at {steps}"
+            return Flag(kind="validation-never-moved", text=text)
+    return None
+
+
+def validation_above_training(train: Sequence[float | None], validation: Sequence[float | None]) -> Flag | None:
+    """Validation images score better than training images: by more than 0.05 Dice and two standard errors.
+
+    The standard error is that of a difference of two means over images (Welch 1947, doi 10.1093/biomet/34.1-2.28).
+    It takes three images each. Such a gap smells of a leak, or of a split that is not random.
+    """
+    ours, theirs = ([v for v in values if v is not None and not math.isnan(v)] for values in (train, validation))
+    if min(len(ours), len(theirs)) < LEAST_IMAGES:
+        return None
+    gap = float(np.mean(theirs) - np.mean(ours))
+    error = math.sqrt(np.var(ours, ddof=1) / len(ours) + np.var(theirs, ddof=1) / len(theirs))
+    if gap <= MARGIN or gap <= ERRORS * error:
+        return None
+    text = (
+        f"validation Dice {np.mean(theirs):.3f} ({len(theirs)} images) is {gap:.3f} above training Dice "
+        f"{np.mean(ours):.3f} ({len(ours)} images), {'' if error == 0 else f'{gap / error:.1f} standard errors'}"
+    )
+    return Flag(kind="validation-above-training", text=text.rstrip(", "))
+
+
+def near_duplicates(dataset: SegmentationDataset) -> list[Pair]:
+    """Pairs of images in two splits that show the same thing, most similar first: (split, key, split, key, r)."""
+    found: list[Pair] = []
+    seen: list[tuple[str, str, np.ndarray]] = []
+    for split in SPLITS:
+        here = []
+        earlier = np.stack([t for _, _, t in seen]) if seen else None  # (N, cells)
+        for key in dataset.splits[split]:
+            views = np.stack(list(_views(dataset.read(key)[0])))  # (views, cells), the first as it stands
+            here.append((split, key, views[0]))
+            if earlier is not None:
+                similarity = (earlier @ views.T).max(axis=1)
+                found += [
+                    (*seen[i][:2], split, key, round(float(similarity[i]), 4))
+                    for i in np.flatnonzero(similarity >= SIMILAR)
+                ]
+        seen += here
+    return sorted(found, key=lambda pair: (-pair[4], pair[:4]))
+
+
+def duplicates_flag(pairs: Sequence[Pair]) -> Flag | None:
+    """What `near_duplicates` found, as one flag."""
+    if not pairs:
+        return None
+    split, key, other, other_key, similarity = pairs[0]
+    count = (
+        f"{len(pairs)} pairs of images in two splits are" if len(pairs) > 1 else "one pair of images in two splits is"
+    )
+    text = f"{count} nearly equal: {key!r} in {split} and {other_key!r} in {other} correlate with {similarity:.3f}"
+    return Flag(kind="near-duplicates", text=text)
+
+
+def _views(image: np.ndarray) -> Iterator[np.ndarray]:
+    """Unit thumbnails (cells,) of an image (C, H, W): as it stands, then moved by a pixel, turned and flipped."""
+    grey = image.mean(axis=0)
+    move = 1 if min(grey.shape) > THUMBNAIL else 0
+    for down, right in ((0, 0), *((y, x) for y in (-move, 0, move) for x in (-move, 0, move) if move and (y or x))):
+        thumbnail = _thumbnail(grey, move, down, right)
+        for turns in range(4):
+            turned = np.rot90(thumbnail, turns)
+            yield turned.ravel()
+            yield turned.T.ravel()
+
+
+def _thumbnail(grey: np.ndarray, margin: int, down: int, right: int) -> np.ndarray:
+    """(24, 24): area means of the image without its margin, less their local mean, of norm 1; 0 where flat."""
+    from scipy.ndimage import uniform_filter
+
+    rows, columns = (_area(n, margin + by, n - margin + by) for n, by in zip(grey.shape, (down, right), strict=True))
+    cells = rows @ grey @ columns.T
+    cells = cells - uniform_filter(cells, WINDOW, mode="nearest")
+    cells -= cells.mean()
+    return cells / np.linalg.norm(cells) if cells.std() > FLAT else np.zeros_like(cells)
+
+
+def _area(size: int, start: int, stop: int) -> np.ndarray:
+    """(24, size) weights that average the pixels from ``start`` to ``stop`` in equal parts, fractions included."""
+    edges, pixels = np.linspace(start, stop, THUMBNAIL + 1)[:, None], np.arange(size)
+    covered = np.clip(np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels), 0, None)
+    return covered / covered.sum(axis=1, keepdims=True)

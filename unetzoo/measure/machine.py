@@ -1,0 +1,53 @@
+"""How much memory this machine has for a trial."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def memory_limit(device: str) -> tuple[int, str] | None:
+    """Bytes, and whose limit it is: the GPU's free memory, else the container's limit or the physical memory.
+
+    None where the system does not say (Windows, MPS).
+    """
+    if device == "cuda":
+        return torch.cuda.mem_get_info()[0], "free memory of the GPU"
+    if device != "cpu":
+        return None
+    found = [(limit, "limit of the control group") for limit in _cgroup_limits()]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "physical memory"))
+    return min(found, default=None)
+
+
+def _cgroup_limits() -> list[int]:
+    """The memory limits of this process's control group and of those above it, version 1 or 2 (cgroups(7))."""
+    limits = []
+    for line in _text(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, name = line.split(":", 2)
+        if controllers == "":
+            root, file = CGROUP, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, file = CGROUP / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / name.lstrip("/")
+        for folder in (group, *group.parents):
+            text = _text(folder / file).strip()
+            if text.isdigit():  # "max" is none
+                limits.append(int(text))
+            if folder == root:
+                break
+    return limits
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -19,7 +19,7 @@ from unetzoo.report.costs import core_share, is_core
 from unetzoo.report.facts import label_of
 from unetzoo.report.frame import Tables
 from unetzoo.report.style import canvas
-from unetzoo.report.words import MIB, short, span
+from unetzoo.report.words import MIB, number, short, span
 
 PARTS = {
     "parameters": "#0072B2",
@@ -68,7 +68,7 @@ def memory_split(t: Tables, summary: pd.DataFrame) -> Figure | None:
         return None
     sizes = [_parts(found[name][0]) for name in names]
     parts = [(title, colour, np.array([s[title] for s in sizes])) for title, colour in PARTS.items()]
-    ends = [f"{found[n][0].total / MIB:,.0f}{'' if found[n][2] else ' (predicted)'}" for n in names]
+    ends = [f"{number(found[n][0].total, 1, MIB)}{'' if found[n][2] else ' (predicted)'}" for n in names]
     figure = canvas(8.6, 1.3 + 0.42 * len(names))
     ax = stacked(figure, names, parts, ends)
     for row, name in enumerate(names):
@@ -104,7 +104,7 @@ def phases(t: Tables, summary: pd.DataFrame) -> Figure | None:
     seconds = {phase: part[column].fillna(0).to_numpy(float) for phase, column in t.phases.items()}
     totals = sum(seconds.values())
     unit, title = (60, "minutes") if np.max(totals) > 600 else (1, "seconds")
-    core = [phase for phase in seconds if is_core(phase)]
+    core = sorted((phase for phase in seconds if is_core(phase)), key=lambda phase: not phase.startswith("train"))
     rest = [phase for phase in seconds if not is_core(phase)]
     colours = {phase: CORE_COLOURS[k % len(CORE_COLOURS)] for k, phase in enumerate(core)}
     colours |= {phase: REST_COLOURS[k % len(REST_COLOURS)] for k, phase in enumerate(rest)}

@@ -97,8 +97,9 @@ def order_of_reading(records: list[Record]) -> list[str]:
     heeded = [r for r in told if in_order(r)]
     said = []
     if heeded:
-        which = f"all {len(done)}" if len(heeded) == len(done) else f"{len(heeded)} of {len(done)}"
-        said.append(f"In {which} trials the test split was read once, after the weights had been chosen.")
+        n, of = len(heeded), len(done)
+        which = "the one trial" if of == 1 else f"all {of} trials" if n == of else f"{n} of {of} trials"
+        said.append(f"In {which} the test split was read once, after the weights had been chosen.")
     if told and len(told) < len(done):
         n = len(done) - len(told)
         said.append(f"{n} trial{'s do' if n > 1 else ' does'} not say in which order the splits were read.")

@@ -83,7 +83,7 @@ def run(
     from unetzoo.report.frame import read_records
 
     frame = read_records(out)
-    return frame[frame["id"].isin([trial.id for trial in trials])].reset_index(drop=True)
+    return frame.loc[frame["id"].isin([trial.id for trial in trials]), :].reset_index(drop=True)
 
 
 def _run(

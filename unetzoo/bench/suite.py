@@ -239,10 +239,11 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     if suite.match is not None:
         models = _matched(models, suite)
     common = {"data": data, "train": suite.train, "measure": suite.measure, "score": suite.score}
-    reference_rows = [
-        Trial(model=_baseline(name, dataset), seed=0, **common) for name in baselines.BASELINES if suite.baselines
+    names = baselines.BASELINES if suite.baselines else ()
+    return [
+        *(Trial(model=_baseline(name, dataset), seed=0, **common) for name in names),
+        *(Trial(model=model, seed=seed, **common) for seed in suite.seeds for model in models),
     ]
-    return reference_rows + [Trial(model=model, seed=seed, **common) for seed in suite.seeds for model in models]
 
 
 def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:

@@ -1,0 +1,289 @@
+"""What happens to long runs, made to happen: no record is lost or wrong, and a resumed trial ends bit for bit the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import unetzoo
+from unetzoo import registry
+from unetzoo.bench.record import Record, read_record
+from unetzoo.bench.run import Watcher, run
+from unetzoo.bench.suite import Suite, read_suite
+
+SUITE = """
+models = ["own_faulty"]
+seeds = 6
+imports = ["faulty_models.py"]
+baselines = false
+[data]
+name = "cells"
+options = { n_train = 3, n_val = 1, n_test = 2, size = 48 }
+[train]
+steps = 8
+batch_size = 2
+crop = 48
+validate_every = 3
+threads = 1
+precision = "float32"
+[measure]
+size = 48
+repeats = 5
+attempts = 1
+[limits]
+checkpoint_seconds = 0
+hang_minutes = 0.2
+"""
+# How a trial ends that meets the fault, if it does not end well all the same.
+STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}
+STATUS |= {"nan": "nan", "full disk": "crashed", "read-only": "crashed"}
+# Training calls 1 to 4 are the measurements', 5 to 12 the eight steps.
+IN_TRIAL = [
+    *({"kind": "kill", "where": "train", "at": at} for at in (1, *range(5, 13))),
+    *({"kind": kind, "where": "train", "at": at} for kind in ("raise", "exit", "terminate") for at in (6, 9, 12)),
+    *({"kind": kind, "where": "train", "at": at} for kind in ("oom", "nan") for at in (7, 10)),
+    {"kind": "hang", "where": "train", "at": 8},
+    *({"kind": "kill", "where": "checkpoint*.pt", "at": at} for at in (1, 4, 8)),
+    *({"kind": "full disk", "where": "checkpoint*.pt", "at": at} for at in (2, 8)),
+    {"kind": "read-only", "where": "checkpoint*.pt", "at": 3},
+    *({"kind": kind, "where": "*.json", "at": 1} for kind in ("kill", "full disk", "read-only")),
+    *({"kind": kind, "where": "model.safetensors", "at": 1} for kind in ("kill", "full disk")),
+    {"kind": "clock", "where": "train", "at": 8},
+    {"kind": "clock", "where": "train", "at": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def suite_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "faulty_models.py").write_text(Path(__file__).with_name("faulty_models.py").read_text())
+    (folder / "suite.toml").write_text(SUITE)
+    replace = Path.replace
+    yield folder / "suite.toml"
+    Path.replace = replace  # type: ignore[method-assign]
+    registry._REGISTRY.entries.pop("own_faulty", None)
+
+
+@pytest.fixture(scope="module")
+def whole(suite_file: Path) -> tuple[Suite, Path]:
+    """The suite, and a folder in which nothing went wrong."""
+    suite, out = read_suite(suite_file), suite_file.parent / "whole"
+    assert list(run(suite, out, jobs=2)["status"]) == ["ok"] * 6
+    return suite, out
+
+
+def lasting(out: Path) -> dict[str, Any]:
+    """Everything of the records and weights of a folder that must not depend on what happened."""
+    kept: dict[str, Any] = {}
+    for path in sorted((out / "records").glob("*.json")):
+        kept[path.name] = read_record(path).model_dump(exclude={"cost", "environment", "resumed"})
+    for path in sorted((out / "trials").glob("*/model.safetensors")):
+        kept[f"{path.parent.name} weights"] = path.read_bytes()
+    return kept
+
+
+def inject(suite_file: Path, seed: int, fault: dict[str, Any]) -> None:
+    (suite_file.parent / f"fault-{seed}.json").write_text(json.dumps(fault))
+
+
+def damage(path: Path, random_: random.Random) -> str:
+    """What a power loss leaves of a file: a shorter one, an empty one, zeros."""
+    content = path.read_bytes()
+    kind = random_.choice(["cut", "empty", "zeros"])
+    at = random_.randrange(1, len(content)) if kind != "empty" else 0
+    path.write_bytes(content[:at] + (bytes(len(content) - at) if kind == "zeros" else b""))
+    return f"{kind} {path.suffix}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_file: Path, capsys: Any) -> None:
+    suite, reference = whole
+    out, dice = suite_file.parent / "tortured", random.Random(2015)
+    faults = dice.sample(IN_TRIAL, len(IN_TRIAL))
+    struck: Counter[str] = Counter()
+    resumed = 0
+    while faults:
+        planned = {seed: faults.pop() for seed in range(6) if faults}
+        for seed, fault in planned.items():
+            inject(suite_file, seed, fault)
+        run(suite, out, jobs=2, retry_failed=True)
+        for seed, fault in planned.items():
+            assert not (suite_file.parent / f"fault-{seed}.json").exists(), f"{fault} did not strike"
+            struck[f"{fault['kind']} in {fault['where']}"] += 1
+            (path,) = (out / "records").glob(f"own_faulty-s{seed}-*.json")
+            record = read_record(path)
+            resumed += bool(record.resumed)
+            # A full disk is met by making room, a lost file by leaving it out: those trials end well.
+            ends_well = fault["kind"] == "clock" or (fault["where"] != "train" and fault["kind"] != "kill")
+            assert record.status == ("ok" if ends_well else STATUS[fault["kind"]]), (fault, record.reason)
+            assert (record.reason is None) == ends_well
+        for path in sorted((out / "records").glob("*.json")):
+            if read_record(path).status == "ok":  # or there would be nothing left to disturb
+                struck[damage(path, dice)] += 1
+        for path in sorted((out / "trials").glob("*/checkpoint.pt")):
+            if dice.random() < 0.3:
+                struck[damage(path, dice)] += 1
+    for path in sorted((out / "trials").glob("*/model.safetensors"))[:2]:
+        struck[damage(path, dice)] += 1  # of trials that have no whole record: they run again
+    assert list(run(suite, out, jobs=2, retry_failed=True)["status"]) == ["ok"] * 6
+    expected, found = lasting(reference), lasting(out)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    assert resumed >= 5
+    assert struck.total() >= 50
+    leftovers = [p.name for p in out.rglob(".*") if p.is_file() and p.name != ".lock"]
+    assert leftovers == []
+    with capsys.disabled():
+        print(f"\n{struck.total()} faults injected, 0 records lost or wrong, {resumed} trials seen resumed: ", end="")
+        print(", ".join(f"{count} x {what}" for what, count in sorted(struck.items())))
+
+
+class Interrupt(Watcher):
+    """Ctrl-C after some messages of training, and again where it is told to."""
+
+    def __init__(self, after: int, again: bool = False) -> None:
+        self.left, self.again, self.asked = after, again, 0
+
+    def change(self, job: Any) -> None:
+        self.left -= job.last.get("phase") == "train"
+        if self.left == 0:
+            self.left = -1
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def stopping(self) -> None:
+        self.asked += 1
+        if self.again:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_interrupted_anywhere_it_goes_on_where_it_stopped(whole: tuple[Suite, Path], tmp_path: Path) -> None:
+    suite, reference = whole
+    resumed: set[int] = set()
+    for after, again in ((3, False), (9, False), (5, True), (14, False)):
+        watcher = Interrupt(after, again)
+        with pytest.raises(KeyboardInterrupt):
+            run(suite, tmp_path, watcher=watcher)
+        assert watcher.asked == 1
+    assert list(run(suite, tmp_path)["status"]) == ["ok"] * 6
+    for path in (tmp_path / "records").glob("*.json"):
+        resumed.update(read_record(path).resumed)
+    assert resumed
+    assert lasting(tmp_path) == lasting(reference)
+
+
+@pytest.mark.slow
+def test_the_harness_killed_with_and_without_its_trial(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
+    _, reference = whole
+    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(suite_file), "--out", str(tmp_path)]
+    for both in (False, True):
+        before = len(list((tmp_path / "records").glob("*.json")))
+        harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list((tmp_path / "records").glob("*.json"))) < before + 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        trials = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/stat") if _session_of(p, harness.pid)]
+        harness.kill()
+        for trial in trials if both else []:
+            with_ = signal.SIGKILL
+            try:
+                os.kill(trial, with_)
+            except ProcessLookupError:
+                pass
+        harness.wait()
+        deadline = time.monotonic() + 20
+        while any(Path(f"/proc/{trial}").exists() for trial in trials) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not [trial for trial in trials if Path(f"/proc/{trial}").exists()], "a trial outlived its harness"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert lasting(tmp_path) == lasting(reference)
+
+
+def _session_of(stat: Path, harness: int) -> bool:
+    """Whether a process descends from the harness (by way of the fork server)."""
+    try:
+        parents = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+        pid = int(stat.parent.name)
+        while pid in parents and pid > 1:
+            pid = parents[pid]
+            if pid == harness:
+                return True
+    except ValueError:
+        pass
+    return False
+
+
+def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
+    suite, _ = whole
+    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(suite_file), "--out", str(tmp_path)]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / ".lock-owner").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(unetzoo.UnetzooError, match=rf"in use by process {first.pid} on "):
+        run(suite, tmp_path)
+
+    class Waits(Watcher):
+        told = ""
+
+        def wait(self, owner: str) -> None:
+            self.told = owner
+
+    watcher = Waits()
+    trials = run(suite, tmp_path, wait=True, watcher=watcher)
+    assert str(first.pid) in watcher.told
+    assert first.wait(timeout=60) == 0
+    assert list(trials["status"]) == ["ok"] * 6
+
+
+def test_a_lock_of_a_killed_harness_does_not_hold(tmp_path: Path) -> None:
+    from unetzoo.bench.lock import only_one
+
+    code = (
+        "import os, signal, sys; from pathlib import Path; from unetzoo.bench.lock import only_one\n"
+        "with only_one(Path(sys.argv[1]), False): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert (tmp_path / ".lock-owner").exists()
+    with only_one(tmp_path, wait=False):
+        pass
+    assert not (tmp_path / ".lock-owner").exists()
+
+
+def test_limits_end_a_trial(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
+    suite, _ = whole
+    limits = {"minutes": 0.02, "hang_minutes": 5.0}
+    changed = Suite.from_mapping({**suite.model_dump(), "seeds": [0], "limits": limits}, "suite")
+    inject(suite_file, 0, {"kind": "hang", "where": "train", "at": 6})
+    trials = run(changed, tmp_path / "slow")
+    assert list(trials["status"]) == ["timeout"]
+    assert "ended after limits.minutes = 0.02" in trials["reason"][0]
+    (suite_file.parent / "fault-0.json").unlink(missing_ok=True)
+
+    limits = {"memory_gib": 0.5}  # less than torch itself takes
+    changed = Suite.from_mapping({**suite.model_dump(), "seeds": [0], "limits": limits}, "suite")
+    trials = run(changed, tmp_path / "small")
+    assert list(trials["status"]) == ["oom"], trials["reason"][0]
+
+
+def record_of(out: Path) -> Record:
+    (path,) = (out / "records").glob("*.json")
+    return read_record(path)

@@ -31,7 +31,12 @@ def flags(records: list[Record]) -> list[str]:
     for record in records:
         for flag in record.flags:
             found.setdefault((words(flag.kind), words(flag.text)), []).append(record)
-    lines = [f"{kind}: {text} \u2013 {named(some)}." for (kind, text), some in found.items()]
+    every = sum(not r.baseline for r in records)
+    lines = []
+    for (kind, text), some in found.items():
+        models = [r for r in some if not r.baseline]
+        who = f"all {every} trials" if len(models) == every > 1 else named(some)
+        lines.append(f"{kind}: {text} \u2013 {who}.")
     if len(lines) > MOST_FLAGS:
         rest = len(lines) - MOST_FLAGS
         lines = [*lines[:MOST_FLAGS], f"{rest} more flags: see the column flags of results.csv."]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from unetzoo.bench.record import Record
 from unetzoo.measure.facts import Breakdown
@@ -18,7 +19,7 @@ from unetzoo.report.costs import core_share, is_core
 from unetzoo.report.facts import label_of
 from unetzoo.report.frame import Tables
 from unetzoo.report.style import canvas
-from unetzoo.report.words import MIB, short, span
+from unetzoo.report.words import MIB, number, short, span
 
 PARTS = {
     "parameters": "#0072B2",
@@ -29,7 +30,7 @@ PARTS = {
     "other": "#b5b5b5",
 }
 CORE_COLOURS = ["#004d80", "#0072B2", "#56B4E9", "#8fd0f5"]  # training, validation, test
-REST_COLOURS = ["#5f5f5f", "#8a8a8a", "#b5b5b5", "#d2d2d2", "#c9b79c", "#a08a68"]
+REST_COLOURS = ["#5f5f5f", "#a08a68", "#b5b5b5", "#8a8a8a", "#d2d2d2", "#c9b79c", "#3d3d3d", "#e6d9c3"]
 
 
 Part = tuple[str, str, np.ndarray]  # title, colour, one width a bar
@@ -39,17 +40,20 @@ def stacked(figure: Figure, names: Sequence[str], parts: list[Part], ends: list[
     """Horizontal bars, one a name, and what to write at their ends."""
     ax = figure.subplots()
     left = np.zeros(len(names))
+    shown = []
     for title, colour, widths in parts:
         if widths.any():
-            ax.barh(range(len(names)), widths, 0.62, left, color=colour, edgecolor="white", linewidth=0.6, label=title)
-        left = left + widths
+            ax.barh(range(len(names)), widths, 0.62, left, color=colour, edgecolor="white", linewidth=0.6)
+            shown.append(Patch(color=colour, label=title.lstrip("_")))  # matplotlib hides labels that begin with _
+            left = left + widths
     for row, end in enumerate(ends):
         ax.annotate(end, (left[row], row), (7, 0), textcoords="offset points", va="center", fontsize=9)
     ax.set_yticks(range(len(names)), [short(n) for n in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(0, 1.22 * max(left.max(), 1e-9))
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, frameon=False, fontsize=9, handlelength=1.1)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 6, "frameon": False}
+    ax.legend(handles=shown, fontsize=9, handlelength=1.1, **place)
     return ax
 
 
@@ -64,7 +68,7 @@ def memory_split(t: Tables, summary: pd.DataFrame) -> Figure | None:
         return None
     sizes = [_parts(found[name][0]) for name in names]
     parts = [(title, colour, np.array([s[title] for s in sizes])) for title, colour in PARTS.items()]
-    ends = [f"{found[n][0].total / MIB:,.0f}{'' if found[n][2] else ' (predicted)'}" for n in names]
+    ends = [f"{number(found[n][0].total, 1, MIB)}{'' if found[n][2] else ' (predicted)'}" for n in names]
     figure = canvas(8.6, 1.3 + 0.42 * len(names))
     ax = stacked(figure, names, parts, ends)
     for row, name in enumerate(names):
@@ -93,14 +97,14 @@ def _parts(memory: Breakdown) -> dict[str, float]:
 
 def phases(t: Tables, summary: pd.DataFrame) -> Figure | None:
     """Wall time of a trial, phase by phase, median over seeds; what is not the work itself in grey."""
-    part = summary[summary[list(t.phases.values())].notna().any(axis=1)] if t.phases else summary.iloc[:0]
+    part = summary[summary[list(t.phases.values())].sum(axis=1) > 0]
     if part.empty:
         return None
     names = [str(name) for name in part["model"]]
     seconds = {phase: part[column].fillna(0).to_numpy(float) for phase, column in t.phases.items()}
     totals = sum(seconds.values())
     unit, title = (60, "minutes") if np.max(totals) > 600 else (1, "seconds")
-    core = [phase for phase in seconds if is_core(phase)]
+    core = sorted((phase for phase in seconds if is_core(phase)), key=lambda phase: not phase.startswith("train"))
     rest = [phase for phase in seconds if not is_core(phase)]
     colours = {phase: CORE_COLOURS[k % len(CORE_COLOURS)] for k, phase in enumerate(core)}
     colours |= {phase: REST_COLOURS[k % len(REST_COLOURS)] for k, phase in enumerate(rest)}

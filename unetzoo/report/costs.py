@@ -10,7 +10,7 @@ from unetzoo.report.facts import chosen_rate, distinct, headline, label_of
 from unetzoo.report.words import DASH, MIB, compute, listed, missing, number, percent, signed, span
 
 Rows = list[dict[str, Any]]
-CORE = ("train", "val", "test")  # how the phases begin that do the work
+CORE = ("train", "load", "val", "test")  # how the phases begin that do the work
 
 
 def timings(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
@@ -103,21 +103,21 @@ def _rates(records: list[Record]) -> str:
 
 
 def sweep(records: list[Record]) -> str | None:
-    """What was tried for the learning rate, how it was chosen, and what the rest cost."""
+    """What was tried for the learning rate, how it was chosen, and what that cost."""
     if not (swept := _sweeps(records)):
         return None
     rates = distinct(swept, lambda r: ", ".join(f"{t.lr:g}" for t in sorted(r.tuning, key=lambda t: t.lr)))
     spent = sum(r.cost.tuning_seconds or 0.0 for r in swept if r.cost)
     n = len(swept)
     return (
-        f"Learning rates tried: {'; or '.join(rates)}; of each trial the one with the best validation Dice counts."
-        f" Training with those not chosen took {span(spent)} in all, over {n} trial{'s' if n > 1 else ''}; it is"
-        " not in the training time."
+        f"Learning rates tried: {'; or '.join(rates)}; each trial keeps the one with the best validation Dice."
+        f" Beyond the training that counts the sweep took {span(spent)} in all, over {n} trial{'s' if n > 1 else ''};"
+        " the training time is without it."
     )
 
 
 def is_core(phase: str) -> bool:
-    """Training, validation and test are the work; the other phases prepare and measure."""
+    """Training (and loading for it), validation and test are the work; the other phases prepare and measure."""
     return phase.startswith(CORE)
 
 

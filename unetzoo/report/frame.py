@@ -90,7 +90,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
       ``specificity``, ``nsd``, ``hd95``, ``assd``, ``boundary_iou``; over pixels: ``brier``, ``ece``; for single
       classes ``dice_<class>``, ``iou_<class>`` and so on
     - images x foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
-    - ``val_dice`` and ``best_step`` of the chosen weights; ``steps`` trained; ``lr``, the learning rate trained with
+    - of the chosen weights ``train_dice`` (a few images), ``val_dice`` and ``best_step``; ``steps`` trained; ``lr``,
+      the learning rate trained with
     - ``params``; ``macs`` of one image; bytes: ``peak_train_bytes``, ``peak_infer_bytes`` (process or allocator),
       ``tensor_train_bytes``, ``tensor_infer_bytes`` (tensors alone), ``predicted_train_bytes``,
       ``predicted_infer_bytes`` (the same, nothing allocated)
@@ -182,7 +183,8 @@ def _trials(
     every = [f"{metric}_{column}" for metric in METRICS for column in classes.values()]
     by_class = [column for column in every if column in found or column.startswith(("dice_", "iou_"))]
     columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *COUNTS]
-    columns += ["val_dice", "best_step", "steps", "lr", *STORED, *TENSORS, *LATENCY, "noisy", *TIMING, *TRAINING]
+    columns += ["train_dice", "val_dice", "best_step", "steps", "lr", *STORED, *TENSORS]
+    columns += [*LATENCY, "noisy", *TIMING, *TRAINING]
     return _frame(rows, [*columns, *phases.values(), *TAIL])
 
 
@@ -222,8 +224,8 @@ def _score_columns(record: Record, result: Result, classes: dict[str, str]) -> d
     for what in COUNTS:
         counts = {k: n for k, n in getattr(result, what).items() if counted is None or k in counted}
         row[what] = sum(counts.values()) if counts else None
-    row |= {"val_dice": result.best_val_dice, "best_step": None if record.baseline else result.best_step}
-    return row | {"steps": result.steps, "predictions": result.predictions}
+    row |= {"train_dice": result.train_dice, "val_dice": result.best_val_dice, "steps": result.steps}
+    return row | {"best_step": None if record.baseline else result.best_step, "predictions": result.predictions}
 
 
 def _cost_columns(record: Record, cost: Cost, phases: dict[str, str]) -> dict[str, Any]:

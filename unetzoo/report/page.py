@@ -30,7 +30,8 @@ CAPTIONS = {
     " seeds resampled), p after Holm's correction, seeds whose own difference has the same sign, verdict.",
     "memory_split": "What the tensors were for at the peak of one training step. Skips: pyramid levels the decoder"
     " still waits for. Diamond: the peak predicted with nothing allocated.",
-    "phases": "Where a trial's time goes; median over seeds. In brackets: the share of training, validation and test.",
+    "phases": "Where a trial's time goes; median over seeds. In brackets: the share of training (with loading"
+    " its crops), validation and test.",
     "predictions": "Test images, the truth, and the prediction of each variant's lowest seed.",
 }
 HOLLOW = " Hollow: the timing was noisy in at least one seed."

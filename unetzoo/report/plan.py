@@ -44,26 +44,31 @@ def _ratio(record: Record) -> float | None:
     return float(ratio) if isinstance(ratio, (int, float)) else None
 
 
+def _quantity(facts: dict[str, Any]) -> str:
+    return QUANTITIES.get(words(facts.get("what")), words(facts.get("what")))
+
+
 def _matched_to(record: Record) -> str | None:
     facts, ratio = record.model.matched, _ratio(record)
-    if not facts or ratio is None:
+    if facts.get("reference") == label_of(record):
+        return f"the others' {_quantity(facts)} are matched to it"
+    if ratio is None:
         return fields(facts)
     unit, name = (1e6, "M") if facts.get("what") == "params" else (1e9, "G")
     target, reached = (v if isinstance(v, (int, float)) else None for v in (facts.get("target"), facts.get("reached")))
-    what = QUANTITIES.get(words(facts.get("what")), words(facts.get("what")))
     amounts = f"{number(reached, 3, unit)} {name} for {number(target, 3, unit)} {name}, " if target and reached else ""
-    return f"{what} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
+    return f"{_quantity(facts)} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
 
 
 def matched(records: list[Record]) -> list[str]:
-    """One sentence for each quantity and reference that widths were chosen to meet."""
+    """One sentence for each quantity and reference that widths were chosen to meet; the reference met itself."""
     groups: dict[tuple[str, str], dict[str, float]] = {}
     for label, record in first_of_each(records).items():
         facts, ratio = record.model.matched, _ratio(record)
-        if ratio is not None:
-            groups.setdefault((words(facts.get("what")), words(facts.get("reference"))), {})[label] = ratio
+        if ratio is not None and facts.get("reference") != label:
+            groups.setdefault((_quantity(facts), words(facts.get("reference"))), {})[label] = ratio
     return [
-        f"Widths chosen so that {QUANTITIES.get(what, what)} meet {reference}'s within"
+        f"Widths chosen so that {what} meet {reference}'s within"
         f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
         + listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12)
         + "."
@@ -92,8 +97,9 @@ def order_of_reading(records: list[Record]) -> list[str]:
     heeded = [r for r in told if in_order(r)]
     said = []
     if heeded:
-        which = f"all {len(done)}" if len(heeded) == len(done) else f"{len(heeded)} of {len(done)}"
-        said.append(f"In {which} trials the test split was read once, after the weights had been chosen.")
+        n, of = len(heeded), len(done)
+        which = "the one trial" if of == 1 else f"all {of} trials" if n == of else f"{n} of {of} trials"
+        said.append(f"In {which} the test split was read once, after the weights had been chosen.")
     if told and len(told) < len(done):
         n = len(done) - len(told)
         said.append(f"{n} trial{'s do' if n > 1 else ' does'} not say in which order the splits were read.")
@@ -106,11 +112,15 @@ def order_of_reading(records: list[Record]) -> list[str]:
 def policies(records: list[Record]) -> list[str]:
     """How empty masks are scored, tolerances and units, in words."""
 
-    def said(record: Record) -> str | None:
+    def options(record: Record) -> str | None:
         facts = record.result.policy if record.result else {}
-        return "; ".join(f"{words(k).replace('_', ' ')}: {words(v)}" for k, v in facts.items() if v is not None)
+        return fields({words(k).replace("_", " "): v for k, v in facts.items() if not isinstance(v, dict)})
 
-    return distinct(records, said)
+    said = [f"Options of scoring: {line}" for line in distinct(records, options)]
+    for record in records:
+        for rules in record.result.policy.values() if record.result else ():
+            said += [f"{words(k)}: {words(v)}" for k, v in rules.items()] if isinstance(rules, dict) else []
+    return [f"{line[:1].upper()}{line[1:]}." for line in dict.fromkeys(said)]
 
 
 def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:

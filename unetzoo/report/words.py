@@ -71,11 +71,13 @@ def link(key: str, value: Any) -> str | None:
 
 
 def words(value: Any) -> str:
-    """A JSON value for people: text in one line, lists with commas, short floats, the rest as compact JSON."""
+    """A JSON value for people: text in one line, lists with commas, short floats, the rest as JSON."""
     if isinstance(value, str):
         return " ".join(value.split())
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, dict) and value:
+        return f"({fields(value) or ''})"
     if isinstance(value, (list, tuple)) and all(isinstance(v, (str, int, float)) for v in value):
         return ", ".join(map(words, value))
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -141,7 +141,8 @@ def test_the_calibration_is_a_rate_of_this_machine() -> None:
 
 
 def hold(folder: str, alone: bool, entered: Any, leave: Any) -> None:
-    with (quiet := Quiet(Path(folder))).alone() if alone else quiet.step():
+    quiet = Quiet(Path(folder))
+    with quiet.alone() if alone else quiet.step():
         entered.set()
         leave.wait(20)
 

@@ -260,7 +260,7 @@ def classify(error: BaseException) -> tuple[Status, str]:
     reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
     if type(error).__name__ == "ProcessRaisedException":  # one process of several: its traceback is the message
         reason = str(error).strip().splitlines()[-1]
-    if "NonFiniteLossError" in reason:
+    if "NonFiniteLossError" in reason or type(error) is ArithmeticError:
         return "nan", reason.partition(": ")[2]
     # torch's allocators raise a bare RuntimeError on CPU and MPS.
     return "oom" if any(words in reason for words in OUT_OF_MEMORY) else "crashed", reason

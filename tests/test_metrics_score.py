@@ -140,6 +140,9 @@ def test_predictions_are_hashed_whatever_the_order() -> None:
     swapped = scored(("a", square(2), square(2)), ("b", square(1), square(1)))
     assert len({scored(a, b)["predictions"], scored(a)["predictions"], swapped["predictions"]}) == 3
     assert len(scored(a)["predictions"]) == 16
+    assert scored(("c", square(1), square(1)))["predictions"] != scored(a)["predictions"]
+    turned = square(0).T.contiguous()  # the same bytes in another shape
+    assert scored(("a", turned, turned))["predictions"] != scored(("a", square(0), square(0)))["predictions"]
 
 
 def test_class_maps_alone_have_no_calibration_and_the_same_scores() -> None:
@@ -149,6 +152,12 @@ def test_class_maps_alone_have_no_calibration_and_the_same_scores() -> None:
     assert found.pop("calibration") == {"brier": None, "ece": None}
     assert 0 < other.pop("calibration")["brier"] < 2
     assert found == other
+    scores.add("b", logits_of(square(1)), square(1))  # of half the images would mislead
+    assert scores.result()["calibration"] == {"brier": None, "ece": None}
+    mixed = Scores(NAMES, (1, 2), VOID, Scoring())
+    mixed.add("b", logits_of(square(1)), square(1))
+    mixed.add_map("a", square(1), square(1))
+    assert mixed.result()["calibration"] == {"brier": None, "ece": None}
     matrix = scores.matrices["a"]
     assert matrix.dtype == torch.int64
     assert matrix.tolist() == [[172, 4, 0], [4, 12, 0], [0, 0, 0]]

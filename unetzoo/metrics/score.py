@@ -71,7 +71,7 @@ class Scores:
         counted = truth != self.ignore_index  # all of them where ignore_index is None
         surfaces = np.full((len(SURFACE), len(self.class_names)), np.nan)
         for c in self.foreground:
-            of_class = surface_scores((predicted == c) & counted, (truth == c) & counted, self.scoring)
+            of_class = surface_scores((predicted == c) & counted, truth == c, self.scoring)
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)

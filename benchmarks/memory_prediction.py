@@ -10,6 +10,7 @@ what a process has besides its tensors weighs least.
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -99,6 +100,11 @@ def ratios(row: dict[str, Any], what: str) -> tuple[float, float]:
     return predicted / row["tracked"][what]["total"], row["process"][what] / predicted
 
 
+def _short_of(row: dict[str, Any], factor: float) -> float:
+    """Bytes that the process takes beyond ``factor`` times the prediction."""
+    return max(row["process"][what] - factor * row["predicted"][what]["total"] for what in ("train", "infer"))
+
+
 def page(rows: list[dict[str, Any]]) -> str:
     import torch
 
@@ -149,11 +155,24 @@ def page(rows: list[dict[str, Any]]) -> str:
             cells = [row["model"], row["precision"], *(f"{size / MIB:.1f}" for size in sizes)]
             lines.append("| " + " | ".join([*cells, *(f"{ratio:.3f}" for ratio in ratios(row, what))]) + " |")
         lines.append("")
-    base = statistics.median(row["base"] for row in rows) / MIB
+    base = statistics.median(row["base"] for row in rows)
+    factor = round(statistics.median(ratios(row, "train")[1] for row in rows), 2)
+    short = {(row["model"], row["precision"]): _short_of(row, factor) for row in rows}
+    worst = max(short, key=lambda key: short[key])
+    largest = max(rows, key=lambda row: row["predicted"]["train"]["total"])
+    assumed = math.ceil((base + short[worst]) / MIB / 64) * 64
     lines += [
-        "## What a process holds before its model",
+        "## What `plan` assumes",
         "",
-        f"{base:.0f} MiB (median): Python, torch, and torch's kernels, loaded by a first small step.",
+        f"Before its model is built a process holds {base / MIB:.0f} MiB (median): Python, torch, and torch's kernels,",
+        f"loaded by a first small step. With the median factor of training, {factor:.2f}, the prediction falls short",
+        f"of the process by at most {short[worst] / MIB:.0f} MiB ({worst[0]}, {worst[1]}). So `plan` takes",
+        f"{factor:.2f} times the prediction and {assumed} MiB, the sum of these two rounded up to 64; that covers",
+        "every row above.",
+        "",
+        f"The largest training above ({largest['model']}, {largest['precision']}) took",
+        f"{ratios(largest, 'train')[1]:.2f} times the prediction: what comes on top grows more slowly than the batch,",
+        "so the largest batch is judged with caution. Not measured: GPUs, other allocators, more threads.",
         "",
         f"Method of the process peak: {rows[0]['method']}.",
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -273,6 +274,14 @@ def test_plan_for_a_machine_that_is_too_small(suite: Suite) -> None:
     assert plan.seconds is None
 
 
+def test_what_does_not_fit_here_is_not_timed_for_a_larger_machine(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "memory_limit", lambda device: (planning.PROCESS_BASE, "physical memory"))
+    plan = plan_suite(suite, limit=2**50)
+    assert [(row.need.fits, row.trial_seconds) for row in plan.rows] == [(True, None)] * 2
+
+
 def test_a_broken_model_leaves_the_others(suite: Suite, own_models: Callable[..., object]) -> None:
     own_models("fails")(lambda in_channels, num_classes, width=1: nn.Conv2d(in_channels, num_classes, 3))
     broken = Suite.from_mapping({**suite.model_dump(), "models": ["fails", "unet_d2"]}, "suite")
@@ -311,6 +320,20 @@ def test_memory_limits_of_control_groups(
         assert machine.memory_limit("cpu") == (limits[0], "limit of the control group")
 
 
+def test_the_assumed_process_covers_every_measured_one() -> None:
+    """The constants are those of the committed measurement."""
+    folder = Path(__file__).parents[1] / "reports" / "memory-prediction"
+    rows = json.loads((folder / "measured.json").read_text())
+    ratios = [row["process"]["train"] / row["predicted"]["train"]["total"] for row in rows]
+    assert round(median(ratios), 2) == planning.PROCESS_FACTOR
+    base = median(row["base"] for row in rows)
+    for row in rows:
+        need = planning._process_bytes(max(row["predicted"][what]["total"] for what in ("train", "infer")), "cpu")
+        assert need >= base + max(row["process"].values())
+        for what in ("train", "infer"):
+            assert row["predicted"][what]["total"] == pytest.approx(row["tracked"][what]["total"], rel=0.1)
+
+
 def test_profile() -> None:
     config = narrow("unet_d2")
     profile = profile_model(config, size=32, batch=3, precision="float32")
@@ -321,6 +344,7 @@ def test_profile() -> None:
         profile_model(config, precision="float8", timed=False)
 
 
+@pytest.mark.slow
 def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
         "import unetzoo\nfrom torch import nn\n"

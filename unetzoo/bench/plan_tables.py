@@ -105,7 +105,7 @@ def _table(*columns: str) -> Table:
 
 
 def _limit(limit: int | None, source: str) -> str:
-    base = f"{PROCESS_BASE / 2**30:.2g} GiB"
+    base = f"{PROCESS_BASE / 2**20:.0f} MiB"
     return (
         f"memory: {_bytes(limit)} ({source}); a process on a CPU is taken to need {base} "
         f"and {PROCESS_FACTOR:g} times the peak of its tensors"

@@ -1,4 +1,4 @@
-"""What happens to long runs, made to happen: no record is lost or wrong, and a resumed trial ends bit for bit the same."""
+"""What happens to long runs, made to happen: no record is lost or wrong, a resumed trial ends bit for bit the same."""
 
 from __future__ import annotations
 

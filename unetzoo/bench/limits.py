@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,19 +23,6 @@ class Limits(Strict):
     checkpoint_seconds: float = Field(60, ge=0, description="between two checkpoints; more where saving takes long")
 
 
-def machine_memory() -> int | None:
-    """Bytes this process may use in all: the machine's memory, or its control group's where that is less."""
-    found = []
-    with suppress(AttributeError, ValueError, OSError):  # Windows
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2, v1
-        try:
-            found.append(int(Path("/sys/fs/cgroup", file).read_text()))
-        except (OSError, ValueError):  # none, or "max"
-            continue
-    return min(found, default=None)
-
-
 def limit_memory(limits: Limits, device: str, jobs: int) -> str:
     """Hold this process to its memory; returns how, in words. Past it an allocation fails, as on a full machine.
 
@@ -46,11 +32,13 @@ def limit_memory(limits: Limits, device: str, jobs: int) -> str:
     if device != "cpu":
         return _limit_gpu(limits, device)
     _die_first()
-    everything = machine_memory()
-    limit = int(limits.memory_gib * GIB) if limits.memory_gib else everything // jobs if everything else None
     try:
         import resource
 
+        from unetzoo.measure.machine import memory_limit
+
+        everything = memory_limit("cpu")
+        limit = int(limits.memory_gib * GIB) if limits.memory_gib else everything[0] // jobs if everything else None
         if limit is None or not Path("/proc/self/status").exists():  # elsewhere the limit is accepted and not kept
             return "none on this system"
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

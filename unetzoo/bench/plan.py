@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from unetzoo.bench.layout import Where
-from unetzoo.bench.record import TensorMemory
+from unetzoo.bench.limits import GIB
 from unetzoo.bench.suite import Measurement, Suite, Trial, expand
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
 from unetzoo.errors import Strict, UnetzooError, plain
-from unetzoo.measure.counts import count_macs, count_parameters
+from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops
+from unetzoo.measure.facts import TensorMemory
 from unetzoo.measure.latency import Latency, measure_latency, synchronize
 from unetzoo.measure.machine import memory_limit
 from unetzoo.measure.tracker import Rehearsal, Shape
@@ -31,7 +32,7 @@ from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig
 from unetzoo.train.device import check_devices, resolve_device, resolve_precision
 from unetzoo.train.losses import cross_entropy_dice
-from unetzoo.train.recipe import Recipe
+from unetzoo.train.recipe import Recipe, steps_for
 
 # What a process takes: the median ratio of its peak to the predicted peak of its tensors while it trains, and what it
 # holds besides; together they cover every model in reports/memory-prediction (CPU; not measured on a GPU).
@@ -121,8 +122,9 @@ def plan_suite(
     check_devices(recipe, device)
     precision = resolve_precision(recipe.precision, device)
     threads = recipe.threads or Where(Path()).threads
-    limit, source = _limit(limit, device)
-    trials = expand(suite, dataset)
+    own = suite.limits.memory_gib
+    limit, source = _limit(limit, device) if limit or not own else (round(own * GIB), "limits.memory_gib")
+    trials = [trial for trial in expand(suite, dataset) if not trial.model.baseline]  # those cost next to nothing
     train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
     infer_shape = (suite.measure.batch_size, info.channels, suite.measure.size, suite.measure.size)
     samples = _Samples(dataset, recipe) if timed else None
@@ -289,11 +291,17 @@ def _timed(
             step, image = time_model(trial.model.config, recipe, samples, info, device, precision)
     except Exception as error:
         return row.model_copy(update={"need": row.need.model_copy(update={"problem": _reason(error)})})
-    training = 60 * recipe.minutes if recipe.minutes is not None else step * (recipe.steps or 0)
-    steps = recipe.steps or math.ceil(training / step)
-    validations = math.ceil(steps / recipe.validate_every)
+    steps = recipe.steps or math.ceil(60 * (recipe.minutes or 0) / step)
+    if recipe.flops is not None:
+        shape = (recipe.batch_size, *row.need.train_shape[1:])
+        steps = steps_for(recipe.flops, count_training_flops(trial.model.config, shape))
+    every = steps
+    if recipe.tune is not None:
+        short = recipe.tune.steps
+        every = steps + len(recipe.tune.lr) * short if short else len(recipe.tune.lr) * steps
+    validations = math.ceil(every / recipe.validate_every)
     scoring = image * (validations * samples.images["val"] + samples.images["test"])
-    seconds = {"step_seconds": step, "image_seconds": image, "trial_seconds": training + scoring}
+    seconds = {"step_seconds": step, "image_seconds": image, "trial_seconds": every * step + scoring}
     return row.model_copy(update={name: round(value, 4) for name, value in seconds.items()})
 
 

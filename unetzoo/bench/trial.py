@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.determinism import Determinism
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
 from unetzoo.train.loop import History, Session, evaluate, image_dice, train
-from unetzoo.train.recipe import Recipe
+from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import save_model
 
 SAMPLES = 3
@@ -91,8 +90,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
     step_flops = count_training_flops(trial.model.config, shape)
     if recipe.flops is not None:
-        steps = max(1, math.floor(recipe.flops / max(1, step_flops)))
-        recipe = recipe.model_copy(update={"flops": None, "steps": steps})
+        recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, step_flops)})
 
     phases("import")  # of the processes of DistributedDataParallel, where there are any
     arguments = {"suite": suite, "trial": trial, "recipe": recipe, "dataset": dataset, "where": where, "link": link}

@@ -60,3 +60,8 @@ class Recipe(Strict):
         if not given:
             object.__setattr__(self, "steps", DEFAULT_STEPS)
         return self
+
+
+def steps_for(flops: float, step_flops: int) -> int:
+    """Training steps within a budget of floating-point operations, one at least."""
+    return max(1, int(flops // max(1, step_flops)))

@@ -77,6 +77,7 @@ class Plan(Strict):
     threads: int
     steps: int | None
     minutes: float | None
+    flops: float | None
     limit_bytes: int | None
     limit_source: str
     rows: list[PlanRow]
@@ -149,6 +150,7 @@ def plan_suite(
         threads=threads,
         steps=recipe.steps,
         minutes=recipe.minutes,
+        flops=recipe.flops,
         limit_bytes=limit,
         limit_source=source,
         rows=rows,

@@ -16,7 +16,8 @@ SPLIT = ("total", "parameters", "gradients", "optimizer", "activations", "of the
 
 def print_plan(plan: Plan, out: Console) -> None:
     """Costs and fit, then the split of the memory, then what is wrong."""
-    budget = f"{plan.steps} steps" if plan.minutes is None else f"{plan.minutes:g} min of training"
+    budget = f"{plan.steps} steps" if plan.flops is None else f"{plan.flops:g} floating-point operations of training"
+    budget = f"{plan.minutes:g} min of training" if plan.minutes is not None else budget
     out.print(
         f"[bold]{escape(plan.suite)}[/] on {escape(plan.data)}: {len(plan.rows)} models, "
         f"{sum(row.trials for row in plan.rows)} trials of {budget}; "

@@ -216,9 +216,11 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
     ],
 )
 def test_bad_input_is_one_line(changes: dict[str, Any], words: str) -> None:
+    def expanded() -> object:
+        return expand(made := suite(**changes), made.data.open())
+
     with pytest.raises(UnetzooError) as caught:
-        made = suite(**changes)
-        expand(made, made.data.open())
+        expanded()
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import torch
@@ -18,11 +19,22 @@ from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.train.loop import Session, supervised_loss
 
+TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
+
 
 def measure_cost(
-    fabric: Fabric, trial: Trial, info: DatasetInfo, device: str, precision: str, session: Session
+    fabric: Fabric,
+    trial: Trial,
+    steps: int | None,
+    info: DatasetInfo,
+    device: str,
+    precision: str,
+    session: Session,
 ) -> Cost:
-    """Memory and latency of inference first, then memory of two training steps, then the tracker's account of both."""
+    """Inference first, then a few training steps, then the tracker's account of both.
+
+    ``steps`` are those the training will take, where that is known, to say beforehand how long it will be.
+    """
     config, recipe, size = trial.model.config, trial.train, trial.measure.size
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     shape = (trial.measure.batch_size, info.channels, size, size)
@@ -62,8 +74,12 @@ def measure_cost(
 
     memory.restart()
     model.train()
-    for _ in range(2):  # the optimizer's state exists from the second step on
+    begun = time.monotonic()
+    for step in range(1 + TIMED_STEPS):  # the optimizer's state exists from the second step on
         session.beat()
+        if step == 1:  # the first one warms up
+            synchronize(device)
+            begun = time.monotonic()
         images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
         masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
         with fabric.autocast():
@@ -72,6 +88,7 @@ def measure_cost(
         optimizer.step()
         optimizer.zero_grad()
     synchronize(device)
+    step_seconds = (time.monotonic() - begun) / TIMED_STEPS
     peak_train = memory.peak()
     params = count_parameters(network)
     del network, model, optimizer, images, works
@@ -103,6 +120,7 @@ def measure_cost(
         memory_method=memory.method,
         tensors=tensors,
         predicted=predicted,
+        predicted_train_seconds=round(steps * step_seconds, 3) if steps else None,
         latency_p50_ms=timings[0].p50_ms,
         latency_p90_ms=timings[0].p90_ms,
         latency_repeats=timings[0].repeats,

@@ -31,6 +31,7 @@ from unetzoo.errors import UnetzooError, plain
 from unetzoo.plugins import import_plugins
 
 LOG_TAIL_LINES = 60
+START_MINUTES = 5.0  # the first words of a trial may wait for the fork server's imports
 
 
 @dataclass
@@ -90,7 +91,8 @@ class _Running:
         now, during = time.monotonic(), _during(self.job.last)
         if now - self.began > 60 * limits.minutes:
             return "timeout", f"ended after limits.minutes = {limits.minutes:g}{during}"
-        if now - self.heard > 60 * limits.hang_minutes:
+        patience = limits.hang_minutes if self.job.last else max(limits.hang_minutes, START_MINUTES)
+        if now - self.heard > 60 * patience:
             return "hung", f"no sign of progress for limits.hang_minutes = {limits.hang_minutes:g}{during}"
         return None
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from unetzoo.bench.record import Event
 from unetzoo.data.base import SPLITS, SegmentationDataset
+from unetzoo.measure.quiet import nothing
 
 
 class ReadInOrder(SegmentationDataset):
@@ -15,14 +18,16 @@ class ReadInOrder(SegmentationDataset):
     not become a number.
     """
 
-    def __init__(self, dataset: SegmentationDataset) -> None:
+    def __init__(self, dataset: SegmentationDataset, beat: Callable[[], None] = nothing) -> None:
+        """``beat`` is called at every read, so that a large data set is not taken for a hang."""
         self.info, self.splits = dataset.info, dataset.splits
         self.events: list[Event] = []
-        self._dataset = dataset
+        self._dataset, self._beat = dataset, beat
         self._split = {key: split for split in SPLITS for key in dataset.splits[split]}
         self._tested: set[str] | None = None  # None until the weights are chosen
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        self._beat()
         split = self._split[key]
         if split == "test":
             if self._tested is None:

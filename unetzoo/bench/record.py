@@ -65,6 +65,7 @@ class Cost(Strict):
     memory_method: str
     tensors: TensorMemory | None = None  # the tracker on real tensors
     predicted: TensorMemory | None = None  # the tracker on fake tensors: nothing allocated
+    predicted_train_seconds: float | None = None  # from a few steps, before training; without loading of data
     latency_p50_ms: float
     latency_p90_ms: float
     latency_repeats: int

@@ -26,7 +26,7 @@ from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.measure.environment import environment
 from unetzoo.measure.phases import Phases
-from unetzoo.measure.quiet import Quiet
+from unetzoo.measure.quiet import Quiet, nothing
 from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
 from unetzoo.plugins import import_plugins
@@ -86,11 +86,11 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     phases("measure")
     link.send({"phase": "measure"})
     session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check))
-    cost = measure_cost(fabric, trial, dataset.info, device, precision, session)
     shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
     step_flops = count_training_flops(trial.model.config, shape)
     if recipe.flops is not None:
         recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, step_flops)})
+    cost = measure_cost(fabric, trial, recipe.steps, dataset.info, device, precision, session)
 
     phases("import")  # of the processes of DistributedDataParallel, where there are any
     arguments = {"suite": suite, "trial": trial, "recipe": recipe, "dataset": dataset, "where": where, "link": link}
@@ -145,14 +145,14 @@ def _train_and_test(
     info, first = dataset.info, fabric.global_rank == 0
     torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
     phases("data")
-    data = ReadInOrder(dataset)
+    data = ReadInOrder(dataset, link.beat if first else nothing)
     normalization = Normalization.of(data)
     length = recipe.batch_size * (recipe.steps or 10**9)
     crops = TrainingCrops(data, normalization, crop=recipe.crop, seed=trial.seed, length=length)
     validation = dict(evaluation_items(data, "val", normalization))
     session = Session(
         progress=link.send if first else lambda message: None,
-        beat=link.beat if first else lambda: None,
+        beat=link.beat if first else nothing,
         stop=link.stop,
         phases=phases,
         quiet=Quiet(beat=link.beat) if first else None,
@@ -274,14 +274,13 @@ def _run_baseline(
     link: Link,
 ) -> Record:
     """A trivial predictor through the same order of reading and the same metrics; it costs next to nothing."""
-    data, info = ReadInOrder(dataset), dataset.info
+    data, info = ReadInOrder(dataset, link.check), dataset.info
     predict = baselines.fit(trial.model.name, data, trial.seed)
     data.select(0)
     phases("test")
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
     for key in data.splits["test"]:
-        link.check()
         image, mask = data[key]
         prediction = torch.from_numpy(predict(image.numpy()))
         shown.see(key, image, mask)

@@ -73,6 +73,7 @@ def training(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
             "variant": r["model"],
             "steps": _between(r),
             "seconds": span(r["train_seconds"]),
+            "predicted": span(r["predicted_train_seconds"]),
             "rate": number(r["images_per_second"], 1),
             "compute": compute(r["train_flops"]),
             "lr": _rates([x for x in records if label_of(x) == r["model"] and x.status == "ok"]),

@@ -34,7 +34,14 @@ STORED = ["params", "macs", "peak_train_bytes", "peak_infer_bytes"]  # under the
 TENSORS = ["tensor_train_bytes", "tensor_infer_bytes", "predicted_train_bytes", "predicted_infer_bytes"]
 LATENCY = ["latency_p50_ms", "latency_p90_ms"]
 TIMING = ["latency_spread", "images_per_second_infer", "utilisation", "latency_float32_ms"]
-TRAINING = ["train_seconds", "images_per_second", "wall_seconds", "train_flops", "tuning_seconds"]
+TRAINING = [
+    "train_seconds",
+    "predicted_train_seconds",
+    "images_per_second",
+    "wall_seconds",
+    "train_flops",
+    "tuning_seconds",
+]
 COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # what is summarised by its median over seeds
 TAIL = ["resumed", "device", "compute_precision", "threads", "flags", "predictions", "id", "reason"]
 PER_IMAGE = ["id", "model", "seed", "data", "image", "dice", "iou"]
@@ -97,8 +104,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
       ``predicted_infer_bytes`` (the same, nothing allocated)
     - ``latency_p50_ms``, ``latency_p90_ms``, ``latency_spread`` ((p90 - p10) / median), ``images_per_second_infer``,
       ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` (of the timing)
-    - ``train_seconds``, ``images_per_second`` (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``,
-      ``phase_<name>`` (seconds)
+    - ``train_seconds``, ``predicted_train_seconds`` (before training, from a few steps), ``images_per_second``
+      (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds)
     - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
     - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
 

@@ -62,6 +62,7 @@ def test_timings_memory_and_training_as_tables():
         "variant": "",
         "steps": "10 (10 to 11)",
         "seconds": "60.5 s",
+        "predicted": "58 s",
         "rate": "14.3",
         "compute": "2.5 PFLOP",
         "lr": "0.002",

@@ -75,7 +75,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
     if trial.model.baseline:
-        return _run_baseline(suite, trial, blank, dataset, facts, phases, where, link)
+        return _run_baseline(trial, blank, dataset, facts, where, link)
 
     fabric = Fabric(
         accelerator=device,
@@ -99,6 +99,8 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
         facts["not_deterministic"] = run.not_deterministic
     seconds = run.phases.so_far()
     training = max(run.done.seconds, 1e-9)
+    shorter = recipe.tune is not None and recipe.tune.steps is not None  # then the chosen one was trained once more
+    beside = [t for t in run.tries if shorter or not t.chosen]
     cost = cost.model_copy(
         update={
             "train_seconds": round(run.done.seconds, 3),
@@ -106,7 +108,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
             "wall_seconds": round(sum(seconds.values()), 3),
             "phases": {name: round(value, 3) for name, value in seconds.items()},
             "train_flops": run.done.step * step_flops,
-            "tuning_seconds": round(sum(t.seconds for t in run.tries) - _counted(run), 3) if run.tries else None,
+            "tuning_seconds": round(sum(t.seconds for t in beside), 3) if run.tries else None,
         }
     )
     return blank.model_copy(
@@ -123,11 +125,6 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
             "environment": facts,
         }
     )
-
-
-def _counted(run: Outcome) -> float:
-    """Seconds of the sweep that are the chosen training itself: none where the sweep was a shorter one."""
-    return sum(t.seconds for t in run.tries if t.chosen and t.steps == run.done.step)
 
 
 def _train_and_test(
@@ -176,6 +173,7 @@ def _train_and_test(
         scores.add(key, logits, mask)
         shown.predicted(key, logits.argmax(dim=0))
 
+    phases("test")
     evaluate(model, _test_items(data, normalization, shown), info, layout, session, "test", keep)
     result = Result(
         **scores.result(),
@@ -264,28 +262,21 @@ def _test_items(
 
 
 def _run_baseline(
-    suite: Suite,
-    trial: Trial,
-    blank: Record,
-    dataset: SegmentationDataset,
-    facts: dict[str, Any],
-    phases: Phases,
-    where: Where,
-    link: Link,
+    trial: Trial, blank: Record, dataset: SegmentationDataset, facts: dict[str, Any], where: Where, link: Link
 ) -> Record:
     """A trivial predictor through the same order of reading and the same metrics; it costs next to nothing."""
     data, info = ReadInOrder(dataset, link.check), dataset.info
-    predict = baselines.fit(trial.model.name, data, trial.seed)
-    data.select(0)
-    phases("test")
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
-    for key in data.splits["test"]:
-        image, mask = data[key]
-        prediction = torch.from_numpy(predict(image.numpy()))
-        shown.see(key, image, mask)
-        shown.predicted(key, prediction)
-        scores.add_map(key, prediction, mask)
+    with Quiet(beat=link.check).step():
+        predict = baselines.fit(trial.model.name, data, trial.seed)
+        data.select(0)
+        for key in data.splits["test"]:
+            image, mask = data[key]
+            prediction = torch.from_numpy(predict(image.numpy()))
+            shown.see(key, image, mask)
+            shown.predicted(key, prediction)
+            scores.add_map(key, prediction, mask)
     result = Result(**scores.result(), best_step=0, best_val_dice=None)
     drawn = shown.draw(info, where.records)
     changes = {"status": "ok", "result": result, "events": data.events, "samples": drawn, "environment": facts}

@@ -133,6 +133,8 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             ends_well = fault["kind"] == "clock" or (fault["where"] != "train" and fault["kind"] != "kill")
             assert record.status == ("ok" if ends_well else STATUS[fault["kind"]]), (fault, record.reason)
             assert (record.reason is None) == ends_well
+            unsaved = [flag.kind for flag in record.flags if flag.kind == "weights-not-saved"]
+            assert bool(unsaved) == (ends_well and fault["where"] == "model.safetensors")
         for path in sorted((out / "records").glob("*.json")):
             if read_record(path).status == "ok":  # or there would be nothing left to disturb
                 struck[damage(path, dice)] += 1

@@ -22,7 +22,7 @@ from unetzoo.bench.record import Curves, Event, Flag, Record, Result, Sample, Tr
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, plain
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.measure.environment import environment
 from unetzoo.measure.phases import Phases
@@ -200,8 +200,11 @@ def _train_and_test(
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         try:
             save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
-        except Exception:  # a full disk, say: the log tells, and the scores are kept
+        except Exception as error:  # a full disk, say: the scores are kept
             traceback.print_exc()
+            flags.append(
+                Flag(kind="weights-not-saved", text=f"the trained weights could not be saved ({plain(error)})")
+            )
     return Outcome(done, result, tries, flags, data.events, drawn, determinism.exceptions, phases)
 
 

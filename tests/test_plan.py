@@ -354,7 +354,12 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     line = ["plan", "--models", "unet_d2,odd[red]", "--import", "own.py", "--no-time", "--memory", 4, "--seeds", 3]
     done = run(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in ("2 models, 6 trials of 120 steps", "4.00 GiB (as given)", "odd[red]: Conv2d must return logits"):
+    for words in (
+        "2 models, 6 trials of 120 steps",
+        "training: a step on 8x1x128x128",
+        "4.00 GiB (as given)",
+        "odd[red]: Conv2d must return logits",
+    ):
         assert words in done.stdout
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("unet_d2"))
     params = count_parameters(unetzoo.create_model("unet_d2", in_channels=1, num_classes=2))

@@ -25,6 +25,7 @@ from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.registry import ModelConfig, resolve_model
 from unetzoo.train.loop import supervised_loss
+from unetzoo.train.recipe import Recipe
 
 TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)
 
@@ -224,6 +225,14 @@ def test_largest_batch_of_a_model() -> None:
     for batch, fits in ((need.largest_batch, True), (need.largest_batch + 1, False)):
         there = profile_model(config, size=64, batch=batch, precision="float32", limit=limit, timed=False).need
         assert there.fits is fits
+
+
+def test_a_batch_that_cannot_be_trained_does_not_hide_the_memory() -> None:
+    """At 16 pixels the deepest level of five has one, and batch norm refuses to train on one image."""
+    shape = (8, 1, 16, 16)
+    need = planning.predict(narrow("unet"), shape, (1, 1, 64, 64), None, Recipe(), "cpu", "float32", 1)
+    assert (need.fits, need.largest_batch, need.problem) == (False, None, None)
+    assert need.memory is not None
 
 
 @pytest.fixture

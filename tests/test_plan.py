@@ -25,6 +25,7 @@ from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.registry import ModelConfig, resolve_model
 from unetzoo.train.loop import supervised_loss
+from unetzoo.train.recipe import Recipe
 
 TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)
 
@@ -226,6 +227,14 @@ def test_largest_batch_of_a_model() -> None:
         assert there.fits is fits
 
 
+def test_a_batch_that_cannot_be_trained_does_not_hide_the_memory() -> None:
+    """At 16 pixels the deepest level of five has one, and batch norm refuses to train on one image."""
+    shape = (8, 1, 16, 16)
+    need = planning.predict(narrow("unet"), shape, (1, 1, 64, 64), None, Recipe(), "cpu", "float32", 1)
+    assert (need.fits, need.largest_batch, need.problem) == (False, None, None)
+    assert need.memory is not None
+
+
 @pytest.fixture
 def suite() -> Suite:
     return Suite.from_mapping(
@@ -354,7 +363,12 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     line = ["plan", "--models", "unet_d2,odd[red]", "--import", "own.py", "--no-time", "--memory", 4, "--seeds", 3]
     done = run(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in ("2 models, 6 trials of 120 steps", "4.00 GiB (as given)", "odd[red]: Conv2d must return logits"):
+    for words in (
+        "2 models, 6 trials of 120 steps",
+        "training: a step on 8x1x128x128",
+        "4.00 GiB (as given)",
+        "odd[red]: Conv2d must return logits",
+    ):
         assert words in done.stdout
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("unet_d2"))
     params = count_parameters(unetzoo.create_model("unet_d2", in_channels=1, num_classes=2))

@@ -152,6 +152,15 @@ def load(*records: dict[str, Any]) -> Any:
     return tables([Record.model_validate_json(json.dumps(r)) for r in records], [])
 
 
+def test_nobody_is_cheapest_where_nobody_was_judged() -> None:
+    t = load(noisy("unet", 0, 0.7), noisy("unet_small", 0, 0.6))  # one seed: "not enough data"
+    comparisons = compare(score_grids(t.images), "unet")
+    assert [c.verdict for c in comparisons] == ["not enough data"]
+    rows = [{**r, "first": None, "versus": None} for r in summarise(t).to_dict("records")]
+    rows[1]["versus"] = comparisons[0]
+    assert not any("Cheapest" in line for line in answer(rows, "unet"))
+
+
 def test_a_full_report(tmp_path: Path):
     folder = rich(tmp_path / "a")
     assert write_report(folder) == folder / "index.html"

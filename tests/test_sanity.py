@@ -104,6 +104,14 @@ def test_trivial_score_by_hand() -> None:
     assert f"{(0.2 + 4 / 6) / 2:.6f}" in flag.text
 
 
+def test_trivial_score_follows_the_policy() -> None:
+    """Nothing found in one empty and one full image: 1 and 0 where empty against empty is perfect."""
+    test = matrices(([0, 0], [0, 0]), ([0, 0], [1, 1]))
+    flag = sanity.trivial_score(test, (1,), NAMES, "perfect")
+    assert flag is not None
+    assert "0.500000" in flag.text
+
+
 @pytest.mark.parametrize(
     ("losses", "fires"),
     [([1.0], False), ([1.0, 0.98], False), ([1.0, 0.995], True), ([1.0, 0.2, 1.3], True), ([0.0, 0.0], False)],

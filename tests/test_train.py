@@ -157,11 +157,11 @@ class Setup:
         self.fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
         self.messages: list[dict] = []
 
-    def run(self, network: nn.Module):
+    def run(self, network: nn.Module, both_empty: str = "exclude"):
         length = 2 * (self.recipe.steps or 10**6)
         crops = TrainingCrops(self.dataset, self.normalization, crop=48, seed=0, length=length)
         session = Session(progress=self.messages.append)
-        return train(self.fabric, network, crops, self.validation, self.dataset.info, self.recipe, session)
+        return train(self.fabric, network, crops, self.validation, self.dataset.info, self.recipe, session, both_empty)
 
 
 def net(seed: int = 0) -> nn.Module:
@@ -184,6 +184,21 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights() -> None:
     _, matrices = evaluate(SameSize(network, 2), setup.validation.items(), setup.dataset.info, torch.contiguous_format)
     again = mean_foreground(dice(torch.stack(list(matrices.values()))), setup.dataset.info)
     assert again == pytest.approx(history.best_dice, abs=1e-4)
+
+
+def test_validation_scores_by_the_policy_of_the_test_set() -> None:
+    """One of two masks empties; a network that predicts nothing scores 0 or, where that is perfect, half."""
+    setup = Setup(steps=1, lr=1e-12)
+    items = list(setup.validation.items())
+    setup.validation = {key: (image, mask * number) for number, (key, (image, mask)) in enumerate(items)}
+    found = {}
+    for rule in ("exclude", "perfect"):
+        network = net()
+        with torch.no_grad():
+            network.head.bias.copy_(torch.tensor([100.0, -100.0]))
+        history = setup.run(network, rule)
+        found[rule] = history.best_dice, history.best_images
+    assert found == {"exclude": (0.0, [0.0]), "perfect": (0.5, [1.0, 0.0])}
 
 
 def test_same_seed_same_history() -> None:

@@ -9,7 +9,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -52,7 +52,8 @@ class Need(Strict):
     memory: TensorMemory | None = None
     process_bytes: int | None = None  # what the trial's process will take at its peak
     fits: bool | None = None
-    largest_batch: int | None = None  # the largest training batch that fits, all else equal; 0: none does
+    largest_batch: int | None = None  # the largest training batch that fits, all else equal; 0: none does; None:
+    # the memory is not known, or a batch so small that it would have to be cannot be trained
     problem: str | None = None
 
 
@@ -231,7 +232,10 @@ def predict(
         def process_at(batch: int) -> int:
             return _process_bytes(work.training_peak((batch, *train_shape[1:])).total, device)
 
-        largest = None if limit is None else largest_batch(process_at, limit, train_shape[0])
+        largest = None
+        if limit is not None:
+            with suppress(ValueError):  # of batch norm: crops so small that a batch of one cannot be trained
+                largest = largest_batch(process_at, limit, train_shape[0])
     except Exception as error:  # a model of one's own may raise anything, and may not run on fake tensors
         return Need(params=params, macs=macs, problem=_reason(error), **shapes)
     process = _process_bytes(max(memory.train.total, memory.infer.total), device)

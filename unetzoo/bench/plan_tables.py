@@ -26,6 +26,14 @@ def print_plan(plan: Plan, out: Console) -> None:
         soft_wrap=True,
     )
     out.print(_limit(plan.limit_bytes, plan.limit_source), highlight=False, soft_wrap=True)
+    if plan.rows:
+        need = plan.rows[0].need
+        out.print(
+            f"training: a step on {_shape(need.train_shape)} (N, C, H, W) and its peak; "
+            f"inference: {_shape(need.infer_shape)}; MACs: one image of that size",
+            highlight=False,
+            soft_wrap=True,
+        )
     table = _table(
         "model", "trials", "parameters", "MACs", "training", "inference", "process", "fits", "largest\nbatch", "a trial"
     )
@@ -66,9 +74,8 @@ def print_plan(plan: Plan, out: Console) -> None:
 def print_profile(profile: Profile, out: Console) -> None:
     """One model: facts, then the split of the memory."""
     need = profile.need
-    shape = "x".join(map(str, need.train_shape))
     out.print(
-        f"[bold]{escape(profile.name)}[/] at {shape}: {profile.device}, {profile.precision}",
+        f"[bold]{escape(profile.name)}[/] at {_shape(need.train_shape)}: {profile.device}, {profile.precision}",
         highlight=False,
         soft_wrap=True,
     )
@@ -103,6 +110,10 @@ def _table(*columns: str) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     return table
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _limit(limit: int | None, source: str) -> str:

@@ -40,6 +40,7 @@ def flags(
     val_curve: Sequence[tuple[int, float, float | None]] = (),
     train_dice: Sequence[float | None] = (),
     val_dice: Sequence[float | None] = (),
+    both_empty: str = "exclude",
 ) -> list[Flag]:
     """Every flag of one trial.
 
@@ -50,7 +51,7 @@ def flags(
     found = [
         constant(matrices, class_names),
         same_prediction(matrices, predictions or {}, truths or {}),
-        trivial_score(matrices, foreground, class_names),
+        trivial_score(matrices, foreground, class_names, both_empty),
         training_never_moved(train_curve),
         validation_never_moved(val_curve),
         validation_above_training(train_dice, val_dice),
@@ -98,33 +99,35 @@ def same_prediction(
     )
 
 
-def trivial_score(matrices: Mapping[str, Tensor], foreground: Sequence[int], class_names: Sequence[str]) -> Flag | None:
+def trivial_score(
+    matrices: Mapping[str, Tensor], foreground: Sequence[int], class_names: Sequence[str], both_empty: str = "exclude"
+) -> Flag | None:
     """The mean foreground Dice of predicting one class everywhere, to within 1e-6, on the same masks.
 
-    That score follows from the row sums. 0/0 is NaN and left out, as in `unetzoo.metrics.overlap`.
+    That score follows from the row sums. 0/0 is as ``both_empty`` of the policy says, so that the score is the table's.
     """
     if not matrices:
         return None
     import torch
 
     stacked = torch.stack(list(matrices.values()))
-    score = _mean_dice(stacked, foreground)
-    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # one stands for all: each scores 0
+    score = _mean_dice(stacked, foreground, both_empty)
+    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # one stands for all: alike
     for label in (*background, *foreground):
         trivial = torch.zeros_like(stacked)
         trivial[:, :, label] = stacked.sum(-1)
-        if abs(score - (other := _mean_dice(trivial, foreground))) <= SAME_SCORE:  # False for NaN
+        if abs(score - (other := _mean_dice(trivial, foreground, both_empty))) <= SAME_SCORE:  # False for NaN
             what = "all background" if label in background else f"all {class_names[label]!r}"
             text = f"the mean foreground Dice {score:.6f} is that of predicting {what} ({other:.6f})"
             return Flag(kind="trivial-score", text=text)
     return None
 
 
-def _mean_dice(matrices: Tensor, foreground: Sequence[int]) -> float:
+def _mean_dice(matrices: Tensor, foreground: Sequence[int], both_empty: str) -> float:
     """Mean over images of the mean over foreground classes, NaN left out."""
-    from unetzoo.metrics.overlap import dice
+    from unetzoo.metrics.overlap import dice, settle
 
-    return float(dice(matrices)[:, list(foreground)].nanmean(dim=1).nanmean())
+    return float(settle(dice(matrices), matrices, both_empty)[:, list(foreground)].nanmean(dim=1).nanmean())
 
 
 def training_never_moved(curve: Sequence[tuple[int, float]]) -> Flag | None:

@@ -165,7 +165,7 @@ def _train_and_test(
     model = fabric.setup_module(SameSize(network, info.classes))
     seen = dict(zip(data.splits["train"], crops.items, strict=True))
     some = [(key, seen[key]) for key in _spread(data.splits["train"], TRAIN_CHECKED)]
-    train_dice = image_dice(evaluate(model, some, info, layout, session, "validate")[1], info)
+    train_dice = image_dice(evaluate(model, some, info, layout, session, "validate")[1], info, trial.score.both_empty)
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
 
@@ -192,6 +192,7 @@ def _train_and_test(
         val_curve=done.val_curve,
         train_dice=train_dice,
         val_dice=done.best_images,
+        both_empty=trial.score.both_empty,
     )
     phases("save")
     drawn: list[Sample] = []
@@ -227,7 +228,7 @@ def _choose(
         path = where.folder(trial) / f"checkpoint{name}.pt"
         checkpoint = Checkpoint(path, trial.id + name, suite.limits.checkpoint_seconds, final=final)
         here = replace(session, checkpoint=checkpoint)
-        return train(fabric, network, crops, validation, crops.info, recipe, here), network
+        return train(fabric, network, crops, validation, crops.info, recipe, here, trial.score.both_empty), network
 
     session.phases("other")
     if recipe.tune is None:

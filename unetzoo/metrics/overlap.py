@@ -30,6 +30,13 @@ def dice(matrix: Tensor) -> Tensor:
     return 2 * hit / (true + predicted)
 
 
+def settle(scores: Tensor, matrix: Tensor, both_empty: str) -> Tensor:
+    """Scores (..., K) of matrices (..., K, K) by the policy: 1 for a class neither true nor predicted if 'perfect'."""
+    if both_empty != "perfect":
+        return scores
+    return scores.masked_fill((matrix.sum(-1) == 0) & (matrix.sum(-2) == 0), 1.0)
+
+
 def iou(matrix: Tensor) -> Tensor:
     """(..., K) IoU (Jaccard index) per class of confusion matrices (..., K, K); NaN where 0/0."""
     hit, true, predicted = _counts(matrix)

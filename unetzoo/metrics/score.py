@@ -123,11 +123,8 @@ class Scores:
 
     def _overlaps(self, matrices: Tensor) -> dict[str, np.ndarray]:
         """Metric -> (..., K) of matrices (..., K, K), by the policy where a class is neither true nor predicted."""
-        scores = {metric: getattr(overlap, metric)(matrices) for metric in OVERLAP}
-        if self.scoring.both_empty == "perfect":
-            empty = (matrices.sum(-1) == 0) & (matrices.sum(-2) == 0)
-            scores = {metric: score.masked_fill(empty, 1.0) for metric, score in scores.items()}
-        return {metric: score.numpy() for metric, score in scores.items()}
+        rule = self.scoring.both_empty
+        return {m: overlap.settle(getattr(overlap, m)(matrices), matrices, rule).numpy() for m in OVERLAP}
 
 
 def _hash(classes: np.ndarray) -> str:

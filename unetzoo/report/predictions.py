@@ -57,7 +57,11 @@ def _grid(records: list[Record], keys: list[str], folder: Path, side: int) -> tu
     deep = -(-(2 + len(records)) // columns)  # rows of panels for one image
     shapes = [s.shape for s in (_read(folder, r.samples[0].truth, side, mask=True) for r in records) if s is not None]
     height, width = shapes[0] if shapes else (1, 1)
-    figure = canvas(1.62 * columns, (0.38 + 1.58 * min(2.0, height / width)) * deep * len(keys) + 0.5)
+    patches = _key(records[0])
+    wide = 0.6 + 0.085 * max(len(str(patch.get_label())) for patch in patches)  # inches of the longest entry
+    across = max(1, min(len(patches), int(1.62 * columns / wide)))
+    panels_high = (0.38 + 1.58 * min(2.0, height / width)) * deep * len(keys)
+    figure = canvas(1.62 * columns, panels_high + 0.3 + 0.2 * -(-len(patches) // across))
     axes = figure.subplots(deep * len(keys), columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
@@ -70,7 +74,7 @@ def _grid(records: list[Record], keys: list[str], folder: Path, side: int) -> tu
         _show(panels[1], None if truth is None else paint(truth, truth, records[0]), "truth")
         for ax, record in zip(panels[2:], records, strict=False):
             _variant(ax, record, samples[label_of(record)], key, folder, side)
-    figure.legend(handles=_key(records[0]), loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+    figure.legend(handles=patches, loc="outside lower center", ncols=across, frameon=False, fontsize=9)
     return save(figure, 110)
 
 

@@ -109,8 +109,12 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
     chance = "" if top["first"] is None else f"; it ranks first in {100 * top['first']:.0f} % of resamples"
     said.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")
     fit = [base, *(r for r in scored if r["versus"] and r["versus"].verdict == "indistinguishable")]
+    judged = [r for r in scored if r["versus"] and r["versus"].verdict != "not enough data"]
     better = [r for r in scored if r["versus"] and r["versus"].verdict == "better"]
-    said += _cheapest(better, "that score higher") + _cheapest(fit + better, "not shown to score lower")
+    said += _cheapest(better, "that score higher")
+    if judged:  # or the reference would be the cheapest of itself alone
+        which = "not shown to score lower" if len(judged) == len(scored) - 1 else "judged and not shown to score lower"
+        said += _cheapest(fit + better, which)
     return said
 
 

@@ -19,7 +19,7 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.data.stream import TrainingCrops
 from unetzoo.measure.phases import Phases
 from unetzoo.measure.quiet import Quiet, nothing
-from unetzoo.metrics.overlap import confusion, dice
+from unetzoo.metrics.overlap import confusion, dice, settle
 from unetzoo.nn.sizes import SameSize
 from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
 from unetzoo.train.losses import cross_entropy_dice
@@ -116,12 +116,14 @@ def train(
     info: DatasetInfo,
     recipe: Recipe,
     session: Session | None = None,
+    both_empty: str = "exclude",
 ) -> History:
     """Train ``network`` in place within the recipe's budget of steps or minutes; it ends with its best weights.
 
-    The best is the highest mean foreground Dice on validation, the lowest loss among equals and where no
-    validation image has any foreground. With a checkpoint in its session it goes on where an interrupted training
-    was saved. Raises `NonFiniteLossError` as soon as a loss is not finite, `Interrupted` when it was asked to stop.
+    The best is the highest mean foreground Dice on validation, the lowest loss among equals and where no validation
+    image has any foreground; ``both_empty`` is the policy's, as for the test set. With a checkpoint in its session it
+    goes on where an interrupted training was saved. Raises `NonFiniteLossError` as soon as a loss is not finite,
+    `Interrupted` when it was asked to stop.
     """
     session = session or Session()
     phases, checkpoint = session.phases, session.checkpoint
@@ -167,7 +169,8 @@ def train(
 
         if finished or step % recipe.validate_every == 0:
             val_loss, matrices = evaluate(model, validation.items(), info, layout, session, "validate")
-            val_dice = mean_foreground(dice(torch.stack(list(matrices.values()))), info)
+            stacked = torch.stack(list(matrices.values()))
+            val_dice = mean_foreground(settle(dice(stacked), stacked, both_empty), info)
             if not math.isfinite(val_loss):
                 raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
             done.train_curve.append((step, sum(done.recent) / len(done.recent)))
@@ -176,7 +179,7 @@ def train(
             dices = (val_dice or 0.0, done.best_dice or 0.0) if judged_by_dice else (0.0, 0.0)
             if not best or (dices[0], -val_loss) > (dices[1], -done.best_loss):
                 done.best_step, done.best_dice, done.best_loss = step, val_dice, val_loss
-                done.best_images = image_dice(matrices, info)
+                done.best_images = image_dice(matrices, info, both_empty)
                 best = {name: _copy(value) for name, value in network.state_dict().items()}
             finished = finished or (recipe.patience is not None and done.stale() >= recipe.patience)
             model.train()
@@ -275,9 +278,10 @@ def evaluate(
     return sum(losses) / len(losses), matrices
 
 
-def image_dice(matrices: dict[str, Tensor], info: DatasetInfo) -> list[float]:
+def image_dice(matrices: dict[str, Tensor], info: DatasetInfo, both_empty: str = "exclude") -> list[float]:
     """Mean foreground Dice of each image that has one, from its confusion matrix."""
-    scores = dice(torch.stack(list(matrices.values())))[:, list(info.foreground)].nanmean(dim=1)
+    stacked = torch.stack(list(matrices.values()))
+    scores = settle(dice(stacked), stacked, both_empty)[:, list(info.foreground)].nanmean(dim=1)
     return [value for value in scores.tolist() if not math.isnan(value)]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,6 +64,8 @@ class PlanRow(Strict):
     label: str
     trials: int
     need: Need
+    width: float | None = None  # where it was chosen to meet the reference's parameters or MACs
+    matched: dict[str, Any] = {}  # what, reference, target, reached, ratio
     step_seconds: float | None = None  # one training step, its data included
     image_seconds: float | None = None  # one validation image
     trial_seconds: float | None = None  # training, validation and test
@@ -139,7 +142,9 @@ def plan_suite(
         )
         if need.largest_batch is not None:
             need = need.model_copy(update={"largest_batch": need.largest_batch * recipe.devices})
-        row = PlanRow(label=label, trials=len(suite.seeds), need=need)
+        matched = trial.model.matched
+        width = trial.model.options.get("width") if matched else None
+        row = PlanRow(label=label, trials=len(suite.seeds), need=need, width=width, matched=matched)
         if samples is not None and _fits_here(need, device):
             row = _timed(row, trial, samples, info, device, precision, threads)
         rows.append(row)
@@ -301,13 +306,13 @@ def _timed(
     if recipe.flops is not None:
         shape = (recipe.batch_size, *row.need.train_shape[1:])
         steps = steps_for(recipe.flops, count_training_flops(trial.model.config, shape))
-    every = steps
+    trainings = [steps]
     if recipe.tune is not None:
-        short = recipe.tune.steps
-        every = steps + len(recipe.tune.lr) * short if short else len(recipe.tune.lr) * steps
-    validations = math.ceil(every / recipe.validate_every)
+        rates = len(recipe.tune.lr)
+        trainings = [*[recipe.tune.steps] * rates, steps] if recipe.tune.steps else [steps] * rates
+    validations = sum(math.ceil(each / recipe.validate_every) for each in trainings)
     scoring = image * (validations * samples.images["val"] + samples.images["test"])
-    seconds = {"step_seconds": step, "image_seconds": image, "trial_seconds": every * step + scoring}
+    seconds = {"step_seconds": step, "image_seconds": image, "trial_seconds": sum(trainings) * step + scoring}
     return row.model_copy(update={name: round(value, 4) for name, value in seconds.items()})
 
 

@@ -52,6 +52,10 @@ def print_plan(plan: Plan, out: Console) -> None:
             "-" if row.trial_seconds is None else _duration(row.trial_seconds),
         )
     out.print(table)
+    if found := [f"{row.label} {row.width:g} (x{row.matched['ratio']:.3f})" for row in plan.rows if row.matched]:
+        facts = plan.rows[0].matched
+        what = f"widths at which {facts['what']} meet those of {facts['reference']}: {', '.join(found)}"
+        out.print(escape(what), highlight=False, soft_wrap=True)
     split = _table("peak of the tensors", "", *SPLIT)
     for row in plan.rows:
         if row.need.memory is not None:

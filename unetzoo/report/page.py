@@ -12,6 +12,7 @@ from unetzoo.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.frame import Tables, load
+from unetzoo.report.plan import matched_to
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions
 from unetzoo.report.sections import context
@@ -40,7 +41,7 @@ HOLLOW = " Hollow: the timing was noisy in at least one seed."
 def build(folder: Path) -> Path:
     """Read, compute, draw, then write; see `unetzoo.report.write_report`."""
     t = load(folder)
-    summary, reference = summarise(t), pick_reference(t.done)
+    summary, reference = summarise(t), pick_reference(t.done, matched_to(t.models))
     grids = score_grids(t.images)
     comparisons = compare(grids, reference) if reference is not None else []
     order = sorted(summary["model"], key=lambda label: label != reference)  # the reference, then by rank

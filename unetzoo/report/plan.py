@@ -60,8 +60,22 @@ def _matched_to(record: Record) -> str | None:
     return f"{_quantity(facts)} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
 
 
+def matched_to(records: list[Record]) -> str | None:
+    """The one label that all widths were chosen to meet; None where there is none, or several."""
+    found = {words(record.model.matched.get("reference")) for record in records if record.model.matched}
+    return found.pop() if len(found) == 1 else None
+
+
+def _odd_widths(records: list[Record]) -> bool:
+    """Whether matching gave fractional widths: channel counts that fast kernels are not made for."""
+    widths = [dig(r.trial, "model", "options", "width") for r in records if r.model.matched]
+    return any(isinstance(width, float) and width != int(width) for width in widths)
+
+
 def matched(records: list[Record]) -> list[str]:
     """One sentence for each quantity and reference that widths were chosen to meet; the reference met itself."""
+    odd = " Fractional widths give odd channel counts, which run slower than their MACs say: their latency is not the"
+    odd += " variant's at a usual width."
     groups: dict[tuple[str, str], dict[str, float]] = {}
     for label, record in first_of_each(records).items():
         facts, ratio = record.model.matched, _ratio(record)
@@ -72,6 +86,7 @@ def matched(records: list[Record]) -> list[str]:
         f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
         + listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12)
         + "."
+        + (odd if _odd_widths(records) else "")
         for (what, reference), ratios in groups.items()
     ]
 

@@ -106,10 +106,11 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
             score = "" if said else f" (Dice {base['dice']:.3f})"
             said.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {text} {reference}{score}.")
     top = scored[0]
-    chance = "" if top["first"] is None else f"; it ranks first in {100 * top['first']:.0f} % of resamples"
+    judged = [r for r in scored if r["versus"] and r["versus"].verdict != "not enough data"]
+    known = judged and top["first"] is not None
+    chance = f"; it ranks first in {100 * (top['first'] or 0):.0f} % of resamples" if known else ""
     said.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")
     fit = [base, *(r for r in scored if r["versus"] and r["versus"].verdict == "indistinguishable")]
-    judged = [r for r in scored if r["versus"] and r["versus"].verdict != "not enough data"]
     better = [r for r in scored if r["versus"] and r["versus"].verdict == "better"]
     said += _cheapest(better, "that score higher")
     if judged:  # or the reference would be the cheapest of itself alone

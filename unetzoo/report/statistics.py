@@ -68,9 +68,11 @@ class Comparison:
     note: str = ""
 
 
-def pick_reference(trials: pd.DataFrame) -> str | None:
-    """The label ``unet``, else the first label of the model named ``unet``, else the first label."""
+def pick_reference(trials: pd.DataFrame, matched: str | None = None) -> str | None:
+    """The label that widths were ``matched`` to, else ``unet``, else the first of that model, else the first."""
     labels = sorted(set(trials["model"].dropna()))
+    if matched in labels:
+        return matched
     named = sorted(set(trials.loc[trials["name"] == "unet", "model"].dropna()))
     return "unet" if "unet" in labels else (named or labels or [None])[0]
 

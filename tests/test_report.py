@@ -360,6 +360,8 @@ def test_summary_and_reference():
     assert summary.loc["unet", ["dice", "dice_sd"]].tolist() == pytest.approx([0.7, 0.02**0.5])
     assert summary.loc["c", ["seeds", "failed"]].tolist() == [0, 1]
     assert pick_reference(t.done) == "unet"
+    assert pick_reference(t.done, matched="b") == "b"
+    assert pick_reference(t.done, matched="gone") == "unet"
     assert pick_reference(load(record("unet_z"), record("a")).done) == "unet_z"  # by name
     assert pick_reference(load(record("z"), record("a")).done) == "a"
     assert pick_reference(load(record(status="nan")).done) is None

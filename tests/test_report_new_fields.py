@@ -226,6 +226,17 @@ def test_flags_are_one_line_a_kind_and_text():
     assert lines[-1].startswith("4 more flags")
 
 
+def test_a_constant_prediction_is_said_once():
+    flags = [{"kind": "constant", "text": "one class"}, {"kind": "trivial-score", "text": "0 as background"}]
+    a, other = full("unet", 0, 0.0, flags=flags), baseline("all background", 0.0)
+    other["result"]["predictions"] = a["result"]["predictions"]
+    text = said(a, other)
+    assert "constant: one class" in text
+    assert "trivial-score" not in text
+    assert "exactly the same" not in text
+    assert "trivial-score" in said(full("unet", 0, 0.0, flags=flags[1:]))
+
+
 def test_equal_predictions_are_suspect():
     a, b, c = (
         full(label, seed, mean) for label, seed, mean in (("unet", 0, 0.8), ("unet", 1, 0.8), ("unet_b", 0, 0.7))

@@ -13,7 +13,7 @@ from test_report_new_fields import ORDER, baseline, breakdown, facts_of, full, s
 from unetzoo.report import write_report
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.costs import core_share
-from unetzoo.report.plan import budget, matched, order_of_reading
+from unetzoo.report.plan import budget, matched, matched_to, order_of_reading
 from unetzoo.report.plots import PARETO
 from unetzoo.report.statistics import summarise
 from unetzoo.report.style import looks
@@ -121,6 +121,10 @@ def test_what_was_matched_is_said():
     by_name = {v["model"]: v["matched"] for v in facts["variants"]}
     assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for 1.941 M, x1.003"
     assert by_name["unet"] is None
+    assert "odd channel counts" not in facts["notes"][0]
+    a["trial"]["model"]["options"]["width"] = 16.25
+    assert "odd channel counts" in matched(load(a, b).models)[0]
+    assert matched_to(load(a, b).models) == "unet"
 
 
 def test_metrics_with_units_ways_and_counts():

@@ -143,6 +143,8 @@ def run_jobs(
                 if ended:
                     running.remove(trial)
                     trial.kill()  # what it left behind
+                    if wish.stop and trial.process.exitcode == -signal.SIGTERM:
+                        trial.job.stopped = True  # whoever ends the harness ended it too; its checkpoint stands
                     if trial.job.status is None and not trial.job.stopped:
                         trial.job.status, trial.job.reason = _how_it_died(trial)
                     yield trial.job
@@ -169,12 +171,14 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["unetzoo.bench.trial"])
     in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None  # Ctrl-C is not for the server
+    # Ctrl-C is not for the server, nor is a SIGTERM that goes to all processes (timeout, a batch system, a service
+    # manager): without its server a trial's end is not known.
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM) if in_main}
     try:
         forkserver.ensure_running()
     finally:
-        if in_main:
-            signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return context
 
 
@@ -211,6 +215,7 @@ def _trial_process(
         os.setsid()  # Ctrl-C is the harness's to handle; and a group of its own can be killed as one
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it
     from unetzoo.bench.link import Link  # the harness itself does without torch
 
     link = Link(connection)

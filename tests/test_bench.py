@@ -304,6 +304,11 @@ def test_out_that_cannot_be_written(own: Path, tmp_path: Path) -> None:
         run(suite, tmp_path / "file")
 
 
+def test_no_jobs_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UnetzooError, match="jobs = 0 must be 1 or more"):
+        run("no such suite", tmp_path, jobs=0)
+
+
 def test_write_atomic_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a" / "record.json"
     write_atomic(path, "old")

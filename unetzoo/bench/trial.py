@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -127,7 +129,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
 
 def _counted(run: Outcome) -> float:
     """Seconds of the sweep that are the chosen training itself: none where the sweep was a shorter one."""
-    return sum(t.seconds for t in run.tries if t.chosen and t.steps == run.done.step)
+    return sum(t.seconds for t in run.tries if t.chosen and t.seconds == run.done.seconds)
 
 
 def _train_and_test(
@@ -147,7 +149,7 @@ def _train_and_test(
     phases("data")
     data = ReadInOrder(dataset)
     normalization = Normalization.of(data)
-    length = recipe.batch_size * (recipe.steps or 10**9)
+    length = recipe.batch_size * 10**9  # the budget ends a training, and a sweep's may be the longer one
     crops = TrainingCrops(data, normalization, crop=recipe.crop, seed=trial.seed, length=length)
     validation = dict(evaluation_items(data, "val", normalization))
     session = Session(
@@ -220,7 +222,8 @@ def _choose(
     """The trained network: of the one learning rate, or of the one that validation prefers."""
 
     def run(name: str, recipe: Recipe, final: bool) -> tuple[History, nn.Module]:
-        torch.manual_seed(trial.seed)
+        for seeded in (torch.manual_seed, random.seed, np.random.seed):
+            seeded(trial.seed)
         with session.phases.during("build"):
             network = trial.model.config.build()
         path = where.folder(trial) / f"checkpoint{name}.pt"

@@ -32,6 +32,7 @@ from unetzoo.measure.quiet import Quiet
 from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
 from unetzoo.plugins import import_plugins
+from unetzoo.registry import model_info
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.determinism import Determinism
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
@@ -76,6 +77,8 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
+    if not trial.model.baseline and model_info(trial.model.name).fingerprint() != trial.model.source:
+        raise UnetzooError(f"the source of model {trial.model.name!r} has changed since the suite was started")
     if trial.model.baseline:
         return _run_baseline(suite, trial, blank, dataset, facts, phases, where, link)
 

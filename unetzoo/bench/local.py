@@ -263,6 +263,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 def classify(error: BaseException) -> tuple[Status, str]:
     """The status an exception gives a trial, and its reason in one line."""
     reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
+    if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
+        return "killed", reason.partition(": ")[2]
     if type(error).__name__ == "ProcessRaisedException":  # one process of several: its traceback is the message
         reason = str(error).strip().splitlines()[-1]
     if "NonFiniteLossError" in reason or type(error) is ArithmeticError:

@@ -281,7 +281,9 @@ def _run_baseline(
 ) -> Record:
     """A trivial predictor through the same order of reading and the same metrics; it costs next to nothing."""
     data, info = ReadInOrder(dataset), dataset.info
-    predict = baselines.fit(trial.model.name, data, trial.seed)
+    session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check))
+    with session.turn("other"):
+        predict = baselines.fit(trial.model.name, data, trial.seed)
     data.select(0)
     phases("test")
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
@@ -289,10 +291,11 @@ def _run_baseline(
     for key in data.splits["test"]:
         link.check()
         image, mask = data[key]
-        prediction = torch.from_numpy(predict(image.numpy()))
-        shown.see(key, image, mask)
-        shown.predicted(key, prediction)
-        scores.add_map(key, prediction, mask)
+        with session.turn("test"):
+            prediction = torch.from_numpy(predict(image.numpy()))
+            shown.see(key, image, mask)
+            shown.predicted(key, prediction)
+            scores.add_map(key, prediction, mask)
     result = Result(**scores.result(), best_step=0, best_val_dice=None)
     drawn = shown.draw(info, where.records)
     changes = {"status": "ok", "result": result, "events": data.events, "samples": drawn, "environment": facts}

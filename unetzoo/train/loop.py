@@ -142,7 +142,7 @@ def train(
 
     model.train()
     while not finished:
-        with phases.during("load"):
+        with session.turn("load"):
             images, masks = next(batches)
         with session.turn("train"):
             step = done.step = done.step + 1

@@ -304,6 +304,11 @@ def test_out_that_cannot_be_written(own: Path, tmp_path: Path) -> None:
         run(suite, tmp_path / "file")
 
 
+def test_no_jobs_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UnetzooError, match="jobs = 0 must be 1 or more"):
+        run("no such suite", tmp_path, jobs=0)
+
+
 def test_write_atomic_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a" / "record.json"
     write_atomic(path, "old")
@@ -343,6 +348,33 @@ def test_two_processes_train_one_model(own: Path, tmp_path: Path) -> None:
     found = {r.trial["model"]["name"]: r for r in records(tmp_path / "out").values()}
     assert {name: record.status for name, record in found.items()} == {"unet": "ok", "own_nan": "nan", "own_fine": "ok"}
     assert found["own_nan"].reason == "training loss is nan at step 1"
+
+
+def test_a_model_that_changes_while_the_suite_runs_is_refused(own: Path, tmp_path: Path) -> None:
+    suite = read_suite(make_suite(tmp_path, own, ["own_fine"], seeds=2))
+    before = own.read_text()
+
+    class Edits(Watcher):
+        def end(self, job: Any) -> None:
+            own.write_text(before + "# changed")
+
+    try:
+        trials = run(suite, tmp_path / "out", watcher=Edits())
+    finally:
+        own.write_text(before)
+    assert sorted(trials["status"]) == ["crashed", "ok"]
+    assert "'own_fine' has changed since the suite was started" in " ".join(trials["reason"].dropna())
+
+
+def test_a_sweep_may_be_longer_than_the_training(own: Path, tmp_path: Path) -> None:
+    path = make_suite(tmp_path, own, ["own_fine"])
+    path.write_text(path.read_text().replace("steps = 4", "steps = 4\ntune = { lr = [1e-3, 1e-2], steps = 6 }"))
+    run(read_suite(path), tmp_path / "out")
+    (record,) = records(tmp_path / "out").values()
+    assert record.status == "ok"
+    assert [t.steps for t in record.tuning] == [6, 6]
+    assert record.result is not None
+    assert record.result.steps == 4
 
 
 def test_a_truncated_record_is_named(finished: tuple[Suite, Path], tmp_path: Path) -> None:

@@ -219,6 +219,29 @@ def test_the_harness_killed_with_and_without_its_trial(
     assert lasting(tmp_path) == lasting(reference)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("trials_too", [False, True])
+def test_a_termination_of_all_processes_is_no_failure(
+    whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path, trials_too: bool
+) -> None:
+    """As ``timeout``, a batch system or a service manager sends it."""
+    changed = tmp_path / "long.toml"
+    changed.write_text(SUITE.replace("steps = 10", "steps = 100000").replace('"faulty', f'"{suite_file.parent}/faulty'))
+    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(changed), "--out", str(tmp_path / "out")]
+    harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("trials/*/checkpoint.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    trials = _descendants(harness.pid) if trials_too else []
+    os.killpg(harness.pid, signal.SIGTERM)
+    for trial in trials:
+        with suppress(ProcessLookupError):
+            os.kill(trial, signal.SIGTERM)
+    assert harness.wait(timeout=30) == 130
+    assert list((tmp_path / "out" / "records").glob("*.json")) == []
+    assert list((tmp_path / "out").glob("trials/*/checkpoint.pt"))
+
+
 def _descendants(ancestor: int) -> list[int]:
     """The fork server and the trials below it."""
     parents = {}

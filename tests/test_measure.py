@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,19 @@ def hold(folder: str, alone: bool, entered: Any, leave: Any) -> None:
     with quiet.alone() if alone else quiet.step():
         entered.set()
         leave.wait(20)
+
+
+def test_a_folder_for_locks_that_is_not_ours_costs_the_locks_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")  # as another user may put there
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    for name in ("file", "folder"):
+        quiet = Quiet(tmp_path / name)
+        assert not quiet.exclusive
+        with quiet.alone(), quiet.step():
+            pass
 
 
 @pytest.mark.skipif(not Quiet().exclusive, reason="this system has no flock")

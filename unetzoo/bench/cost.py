@@ -39,22 +39,22 @@ def measure_cost(
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     shape = (trial.measure.batch_size, info.channels, size, size)
     train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
-    _wake_up(fabric, layout)
+    with session.turn(session.phases.now):
+        _wake_up(fabric, layout)
+        memory = PeakMemory(device)
+        torch.manual_seed(trial.seed)
+        with session.phases.during("build"):
+            network = config.build().to(fabric.device)
+            network.to(memory_format=layout)  # type: ignore[call-overload]
+        optimizer = torch.optim.AdamW(network.parameters())
+        model = SameSize(network, info.classes).eval()
+        images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
+        _forward(model, images, fabric)
+        synchronize(device)
+        peak_infer = memory.peak()
 
-    memory = PeakMemory(device)
-    torch.manual_seed(trial.seed)
-    with session.phases.during("build"):
-        network = config.build().to(fabric.device)
-        network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters())
-    model = SameSize(network, info.classes).eval()
-    images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
-    _forward(model, images, fabric)
-    synchronize(device)
-    peak_infer = memory.peak()
-
-    session.beat()
-    macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
+        session.beat()
+        macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
     works = {precision: partial(_forward, model, images, fabric), "float32": partial(_forward, model, images, None)}
     timings = []
     for kind in dict.fromkeys((precision, "float32")):
@@ -74,39 +74,40 @@ def measure_cost(
 
     memory.restart()
     model.train()
-    begun = time.monotonic()
-    for step in range(1 + TIMED_STEPS):  # the optimizer's state exists from the second step on
+    taken: list[float] = []
+    for _ in range(1 + TIMED_STEPS):  # the optimizer's state exists from the second step on
         session.beat()
-        if step == 1:  # the first one warms up
-            synchronize(device)
+        with session.turn(session.phases.now):
             begun = time.monotonic()
-        images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
-        masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
-        with fabric.autocast():
-            outputs = model(images)
-        supervised_loss(outputs, masks, info.ignore_index).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    synchronize(device)
-    step_seconds = (time.monotonic() - begun) / TIMED_STEPS
+            images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
+            masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
+            with fabric.autocast():
+                outputs = model(images)
+            supervised_loss(outputs, masks, info.ignore_index).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            synchronize(device)
+            taken.append(time.monotonic() - begun)
+    step_seconds = sum(taken[1:]) / TIMED_STEPS
     peak_train = memory.peak()
     params = count_parameters(network)
     del network, model, optimizer, images, works
 
-    tensors, predicted = (
-        tensor_memory(
-            config,
-            info.classes,
-            train_shape,
-            shape,
-            precision=precision,
-            channels_last=recipe.channels_last,
-            device=device,
-            ignore_index=info.ignore_index,
-            fake=fake,
+    with session.turn(session.phases.now):
+        tensors, predicted = (
+            tensor_memory(
+                config,
+                info.classes,
+                train_shape,
+                shape,
+                precision=precision,
+                channels_last=recipe.channels_last,
+                device=device,
+                ignore_index=info.ignore_index,
+                fake=fake,
+            )
+            for fake in (False, True)
         )
-        for fake in (False, True)
-    )
     session.beat()
     layout_name = "channels_last" if recipe.channels_last else "contiguous"
     apart = "no other trial of this user computing" if session.quiet and session.quiet.exclusive else "not kept apart"

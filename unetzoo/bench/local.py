@@ -145,6 +145,8 @@ def run_jobs(
                 if ended:
                     running.remove(trial)
                     trial.kill()  # what it left behind
+                    if wish.stop and trial.process.exitcode == -signal.SIGTERM:
+                        trial.job.stopped = True  # whoever ends the harness ended it too; its checkpoint stands
                     if trial.job.status is None and not trial.job.stopped:
                         trial.job.status, trial.job.reason = _how_it_died(trial)
                     yield trial.job
@@ -171,12 +173,14 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["unetzoo.bench.trial"])
     in_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None  # Ctrl-C is not for the server
+    # Ctrl-C is not for the server, nor is a SIGTERM that goes to all processes (timeout, a batch system, a service
+    # manager): without its server a trial's end is not known.
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM) if in_main}
     try:
         forkserver.ensure_running()
     finally:
-        if in_main:
-            signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return context
 
 
@@ -213,6 +217,7 @@ def _trial_process(
         os.setsid()  # Ctrl-C is the harness's to handle; and a group of its own can be killed as one
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it
     from unetzoo.bench.link import Link  # the harness itself does without torch
 
     link = Link(connection)
@@ -260,6 +265,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 def classify(error: BaseException) -> tuple[Status, str]:
     """The status an exception gives a trial, and its reason in one line."""
     reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
+    if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
+        return "killed", reason.partition(": ")[2]
     if type(error).__name__ == "ProcessRaisedException":  # one process of several: its traceback is the message
         reason = str(error).strip().splitlines()[-1]
     if "NonFiniteLossError" in reason or type(error) is ArithmeticError:

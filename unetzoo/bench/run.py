@@ -66,6 +66,8 @@ def run(
     run holds ``out`` (with ``wait`` it waits for it instead). Raises `KeyboardInterrupt` after Ctrl-C or SIGTERM:
     after the first the trials under way save themselves, a second kills them; no record is lost.
     """
+    if jobs < 1:
+        raise UnetzooError(f"jobs = {jobs} must be 1 or more")
     suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
     watcher, out = watcher or Watcher(), Path(out)
     import_plugins(suite.imports)

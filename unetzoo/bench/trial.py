@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ from unetzoo.measure.quiet import Quiet, nothing
 from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
 from unetzoo.plugins import import_plugins
+from unetzoo.registry import model_info
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.determinism import Determinism
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
@@ -74,6 +77,8 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
+    if not trial.model.baseline and model_info(trial.model.name).fingerprint() != trial.model.source:
+        raise UnetzooError(f"the source of model {trial.model.name!r} has changed since the suite was started")
     if trial.model.baseline:
         return _run_baseline(trial, blank, dataset, facts, where, link)
 
@@ -144,7 +149,7 @@ def _train_and_test(
     phases("data")
     data = ReadInOrder(dataset, link.beat if first else nothing)
     normalization = Normalization.of(data)
-    length = recipe.batch_size * (recipe.steps or 10**9)
+    length = recipe.batch_size * 10**9  # the budget ends a training, and a sweep's may be the longer one
     crops = TrainingCrops(data, normalization, crop=recipe.crop, seed=trial.seed, length=length)
     validation = dict(evaluation_items(data, "val", normalization))
     session = Session(
@@ -222,7 +227,8 @@ def _choose(
     """The trained network: of the one learning rate, or of the one that validation prefers."""
 
     def run(name: str, recipe: Recipe, final: bool) -> tuple[History, nn.Module]:
-        torch.manual_seed(trial.seed)
+        for seeded in (torch.manual_seed, random.seed, np.random.seed):
+            seeded(trial.seed)
         with session.phases.during("build"):
             network = trial.model.config.build()
         path = where.folder(trial) / f"checkpoint{name}.pt"

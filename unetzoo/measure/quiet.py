@@ -12,7 +12,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -28,7 +28,10 @@ def nothing() -> None:
 
 
 class Quiet:
-    """``exclusive`` is False where the system has no flock: timings are then not kept apart, and the record says so."""
+    """``exclusive`` is False where there is no flock, or no folder of this user's own for it.
+
+    Timings are then not kept apart, and the record says so.
+    """
 
     def __init__(self, folder: Path | None = None, beat: Callable[[], None] = nothing) -> None:
         """``beat`` is called while waiting, so that a wait is not taken for a hang."""
@@ -36,12 +39,13 @@ class Quiet:
         self._files: list[int] = []
         if fcntl is not None:
             folder = folder or Path(tempfile.gettempdir()) / f"unetzoo-{os.getuid()}"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            for name in ("turnstile", "steps"):
-                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._files.append(os.open(folder / name, flags, 0o600))
-                weakref.finalize(self, os.close, self._files[-1])
-        self.exclusive = bool(self._files)
+            with suppress(OSError):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                for name in ("turnstile", "steps") if folder.lstat().st_uid == os.getuid() else ():
+                    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                    self._files.append(os.open(folder / name, flags, 0o600))
+                    weakref.finalize(self, os.close, self._files[-1])
+        self.exclusive = len(self._files) == 2
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -57,7 +61,7 @@ class Quiet:
 
     @contextmanager
     def _held(self, shared: bool) -> Iterator[None]:
-        if fcntl is None:
+        if fcntl is None or not self.exclusive:
             yield
             return
         turnstile, steps = self._files

@@ -144,7 +144,7 @@ def train(
 
     model.train()
     while not finished:
-        with phases.during("load"):
+        with session.turn("load"):
             images, masks = next(batches)
         with session.turn("train"):
             step = done.step = done.step + 1
@@ -163,14 +163,15 @@ def train(
             raise NonFiniteLossError(f"training loss is {value} at step {step}")
         done.recent.append(value)
         done.images += recipe.batch_size
-        done.seconds = earlier + phases.total("train", "load")
-        out_of_time = budget is not None and _any_rank(fabric, done.seconds >= budget)
-        finished = out_of_time or step == recipe.steps
+        # By the first process's clock, or each would take a learning rate of its own and their weights part.
+        done.seconds = fabric.broadcast(earlier + phases.total("train", "load"))
+        finished = step == recipe.steps or (budget is not None and done.seconds >= budget)
 
         if finished or step % recipe.validate_every == 0:
             val_loss, matrices = evaluate(model, validation.items(), info, layout, session, "validate")
             stacked = torch.stack(list(matrices.values()))
             val_dice = mean_foreground(settle(dice(stacked), stacked, both_empty), info)
+            val_loss, val_dice = fabric.broadcast((val_loss, val_dice))  # all choose, and stop, alike
             if not math.isfinite(val_loss):
                 raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
             done.train_curve.append((step, sum(done.recent) / len(done.recent)))
@@ -196,7 +197,8 @@ def train(
         )
         if checkpoint is not None:
             stop = not finished and session.stop()
-            if _any_rank(fabric, stop or checkpoint.due() or (finished and checkpoint.final)):
+            due = fabric.global_rank == 0 and checkpoint.due()  # it alone saves, and knows when
+            if _any_rank(fabric, stop or due or (finished and checkpoint.final)):
                 with phases.during("save"):
                     _save(fabric, network, optimizer, session, done, best, finished)
             if _any_rank(fabric, stop):

@@ -10,6 +10,8 @@ import time
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import torch
+
 from unetzoo.train.loop import Interrupted
 
 STOP = "stop"
@@ -17,18 +19,22 @@ BEAT_SECONDS = 1.0
 
 
 class Link:
-    """Messages to the harness, and whether it wants an end. The processes of a distributed trial can only send."""
+    """Messages to the harness, and whether it wants an end; for the processes of a distributed trial too.
+
+    Those send on the same pipe and are told by shared memory: only one process can take a message from a pipe.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._stop = threading.Event()
+        self._stop = torch.zeros(1, dtype=torch.bool).share_memory_()
         self._beaten = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"connection": self._connection}
+        return {"connection": self._connection, "stop": self._stop}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["connection"])
+        self._stop = state["stop"]
 
     def listen(self) -> None:
         """From now on hear the harness, in a thread; when it is gone, end with all processes of this trial."""
@@ -42,7 +48,7 @@ class Link:
         while parent.sentinel not in wait(waitables):
             try:
                 if self._connection.recv() == STOP:
-                    self._stop.set()
+                    self._stop.fill_(True)
             except (EOFError, OSError):  # closed at the other end, which lives: nothing more will come
                 waitables = [parent.sentinel]
         if hasattr(os, "killpg"):
@@ -60,7 +66,7 @@ class Link:
             self._connection.send({})
 
     def stop(self) -> bool:
-        return self._stop.is_set()
+        return bool(self._stop)
 
     def check(self) -> None:
         """Raise `Interrupted` where an end is wanted: outside training there is nothing to save."""

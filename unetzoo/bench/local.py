@@ -233,7 +233,7 @@ def _trial_process(
         if record.result:
             end |= {"dice": record.result.dice, "seconds": time.monotonic() - began}
     except BaseException as error:
-        if type(error).__name__ == "Interrupted":
+        if _interrupted(error):
             end = {"phase": "end", "stopped": True}
         else:
             traceback.print_exc()
@@ -243,6 +243,13 @@ def _trial_process(
         link.close()
     sys.stderr.flush()
     os._exit(0)  # nothing of a finished trial is worth waiting for
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Also where one process of several raised it: its traceback is then the message."""
+    if type(error).__name__ == "ProcessRaisedException":
+        return str(error).rstrip().endswith("unetzoo.train.loop.Interrupted")
+    return type(error).__name__ == "Interrupted"
 
 
 def _keep(record: Record, trial: Trial, where: Where) -> None:

@@ -383,3 +383,28 @@ def test_a_truncated_record_is_named(finished: tuple[Suite, Path], tmp_path: Pat
     with pytest.raises(UnetzooError, match=r"cut\.json: not a unetzoo record"):
         read_record(tmp_path / "cut.json")
     assert json.loads(source.read_text())["version"] == 1
+
+
+def test_a_record_of_another_version_is_left_alone(own: Path, tmp_path: Path) -> None:
+    suite = read_suite(make_suite(tmp_path, own, ["own_fine"]))
+    run(suite, tmp_path / "out")
+    (path,) = (tmp_path / "out" / "records").glob("*.json")
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(UnetzooError, match="another version of unetzoo wrote it"):
+        run(suite, tmp_path / "out")
+    assert '"version": 2' in path.read_text()
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_so(own: Path, tmp_path: Path) -> None:
+    suite = make_suite(tmp_path, own, ["unet"])
+    script = tmp_path / "script.py"
+    script.write_text(f"import unetzoo\nunetzoo.run({str(suite)!r}, {str(tmp_path / 'out')!r})\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "must do so under 'if __name__ == \"__main__\":'" in done.stderr
+    assert not list((tmp_path / "out" / "records").glob("*.json"))
+    script.write_text(script.read_text().replace("unetzoo.run", "if __name__ == '__main__': unetzoo.run"))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out" / "records").glob("*.json"))) == 1

@@ -49,11 +49,11 @@ hang_minutes = 0.2
 # How a trial ends that meets the fault, if it does not end well all the same.
 STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}
 STATUS |= {"nan": "nan", "full disk": "crashed", "read-only": "crashed"}
-# A network's training calls 1 and 2 are the measurements', or the first steps of an attempt; it makes ten.
+# A network's training calls 1 to 3 are also the measurements'; an attempt from the beginning makes ten.
 IN_TRIAL = [
     *({"kind": "kill", "where": "train", "at": at} for at in (1, *range(2, 9))),
     *({"kind": kind, "where": "train", "at": at} for kind in ("raise", "exit", "terminate") for at in (3, 5, 7)),
-    *({"kind": kind, "where": "train", "at": at} for kind in ("oom", "nan") for at in (3, 6)),
+    *({"kind": kind, "where": "train", "at": at} for kind in ("oom", "nan") for at in (4, 6)),
     {"kind": "hang", "where": "train", "at": 4},
     *({"kind": "kill", "where": "checkpoint*.pt", "at": at} for at in (1, 2, 4, 6)),
     *({"kind": "full disk", "where": "checkpoint*.pt", "at": at} for at in (1, 3, 5)),

@@ -68,6 +68,7 @@ def measure_cost(
                 repeats=trial.measure.repeats,
                 seconds=trial.measure.seconds,
                 attempts=trial.measure.attempts,
+                beat=session.beat,
             )
         session.beat()
         timings.append(timing)

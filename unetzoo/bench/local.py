@@ -7,6 +7,7 @@ whatever it started dies with it. All clocks are monotonic: setting the time of 
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -31,6 +32,7 @@ from unetzoo.errors import UnetzooError, plain
 from unetzoo.plugins import import_plugins
 
 LOG_TAIL_LINES = 60
+IMPORTED = 78  # exit code of a trial's process in which the user's script calls `run` while it is imported
 START_MINUTES = 5.0  # the first words of a trial may wait for the fork server's imports
 
 
@@ -143,6 +145,11 @@ def run_jobs(
                         trial.job.status, trial.job.reason = passed
                     ended = True
                 if ended:
+                    if trial.process.exitcode == IMPORTED and not trial.job.last:
+                        raise UnetzooError(
+                            "the script that calls run must do so under 'if __name__ == \"__main__\":', because the "
+                            "trials' processes import it"
+                        )
                     running.remove(trial)
                     trial.kill()  # what it left behind
                     if wish.stop and trial.process.exitcode == -signal.SIGTERM:
@@ -257,7 +264,9 @@ def _keep(record: Record, trial: Trial, where: Where) -> None:
     path, checkpoints = where.record(trial), list(where.folder(trial).glob("checkpoint*.pt"))
     try:
         write_atomic(path, record.to_json())
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
         traceback.print_exc()
         for checkpoint in checkpoints:
             checkpoint.unlink()

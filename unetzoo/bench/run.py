@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.layout import Where
-from unetzoo.bench.local import Job, Wish, run_jobs, tail
+from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs, tail
 from unetzoo.bench.lock import only_one
 from unetzoo.bench.record import Flag, ModelFacts, Record, Status, read_record
 from unetzoo.bench.suite import Suite, Trial, expand, read_suite
@@ -66,6 +68,8 @@ def run(
     run holds ``out`` (with ``wait`` it waits for it instead). Raises `KeyboardInterrupt` after Ctrl-C or SIGTERM:
     after the first the trials under way save themselves, a second kills them; no record is lost.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(IMPORTED)  # a trial's process that imports the script this call stands in: `run_jobs` says so
     if jobs < 1:
         raise UnetzooError(f"jobs = {jobs} must be 1 or more")
     suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
@@ -100,6 +104,10 @@ def _run(
     statuses = {trial.id: _status(where.record(trial)) for trial in trials}
     again = (None, *FAILURES) if retry_failed else (None,)
     todo = [trial for trial in trials if statuses[trial.id] in again]
+    for trial in trials:
+        if statuses[trial.id] == "ok":  # one that died between its record and its last act leaves a checkpoint
+            for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
+                checkpoint.unlink()
     watcher.start(todo, len(trials) - len(todo))
     warned = _near_duplicates(dataset) if todo else []
     started = [Job(trial, _blank(suite, trial, dataset, warned)) for trial in todo]
@@ -157,14 +165,31 @@ def _near_duplicates(dataset: SegmentationDataset) -> list[Flag]:
 
 
 def _status(path: Path) -> Status | None:
-    """The status of a record; None where there is none. One that cannot be read is set aside, and is none."""
+    """The status of a record; None where there is none. One that is damaged is set aside, and is none.
+
+    Raises `UnetzooError` on a record of another version of unetzoo, and on one that may not be read.
+    """
     if not path.exists():
         return None
     try:
         return read_record(path).status
-    except UnetzooError:
+    except UnetzooError as error:
+        if _whole(path):
+            raise UnetzooError(
+                f"{error}; it was not written by this version of unetzoo: choose another folder"
+            ) from None
         path.rename(path.with_suffix(".json.damaged"))
         return None
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file that is no record of ours is sound JSON all the same. Raises `UnetzooError` if unreadable."""
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
+    except OSError as error:
+        raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list[Flag]) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import traceback
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from unetzoo import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.layout import Where
@@ -70,7 +72,9 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     device = resolve_device(recipe.device)
     check_devices(recipe, device)
     precision = resolve_precision(recipe.precision, device)
-    memory_limit = limit_memory(suite.limits, device, where.jobs)
+    if recipe.deterministic:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # before cuBLAS is first used
+    memory_limit = limit_memory(suite.limits, device, where.jobs * recipe.devices)
     torch.set_num_threads(recipe.threads or where.threads)
     facts = {**environment(device, precision), "jobs": where.jobs, "memory_limit": memory_limit}
     link.send({"phase": "data", "environment": facts})
@@ -232,7 +236,9 @@ def _choose(
         with session.phases.during("build"):
             network = trial.model.config.build()
         path = where.folder(trial) / f"checkpoint{name}.pt"
-        checkpoint = Checkpoint(path, trial.id + name, suite.limits.checkpoint_seconds, final=final)
+        machine = (__version__, fabric.device, fabric._precision.precision, torch.get_num_threads())
+        identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere it would not end bit for bit the same
+        checkpoint = Checkpoint(path, identity, suite.limits.checkpoint_seconds, final=final)
         here = replace(session, checkpoint=checkpoint)
         return train(fabric, network, crops, validation, crops.info, recipe, here, trial.score.both_empty), network
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from unetzoo.measure.facts import Timing
+from unetzoo.measure.quiet import nothing
 
 WARM_UP = 3
 FEWEST = 5  # repetitions of a model so slow that the time floor comes first
@@ -42,13 +43,22 @@ class Latency:
 
 
 def measure_latency(
-    work: Callable[[], object], device: str, repeats: int = 30, seconds: float = 5.0, warm_up: int = WARM_UP
+    work: Callable[[], object],
+    device: str,
+    repeats: int = 30,
+    seconds: float = 5.0,
+    warm_up: int = WARM_UP,
+    beat: Callable[[], None] = nothing,
 ) -> Latency:
-    """Time ``work`` ``repeats`` times, fewer (5 at least) once ``seconds`` have gone; each repetition is waited for."""
+    """Time ``work`` ``repeats`` times, fewer (5 at least) once ``seconds`` have gone; each repetition is waited for.
+
+    ``beat`` is called between repetitions, outside what is timed.
+    """
     for _ in range(warm_up):
         work()
     taken: list[float] = []
     while len(taken) < repeats and (len(taken) < FEWEST or sum(taken) < seconds):
+        beat()
         synchronize(device)
         start = time.perf_counter()
         work()
@@ -82,6 +92,7 @@ def time_calmly(
     repeats: int = 30,
     seconds: float = 5.0,
     attempts: int = 3,
+    beat: Callable[[], None] = nothing,
 ) -> Timing:
     """Time ``work``, one forward pass of ``shape`` (N, C, H, W) and ``macs`` an image, between calibrations.
 
@@ -94,7 +105,7 @@ def time_calmly(
     while taken < attempts and (best is None or best[0] > 1):
         taken += 1
         before = calibration()
-        latency = measure_latency(work, device, repeats, seconds)
+        latency = measure_latency(work, device, repeats, seconds, beat=beat)
         after = calibration()
         unrest = max(abs(before - after) / max(before, after) / CALIBRATION_BOUND, latency.spread / REPETITION_BOUND)
         if best is None or unrest < best[0]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 
@@ -22,7 +21,6 @@ class Determinism:
 
     def __enter__(self) -> Determinism:
         if self.wanted:
-            os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
             torch.backends.cudnn.benchmark = False
             torch.use_deterministic_algorithms(True, warn_only=True)
             self._catcher = warnings.catch_warnings(record=True)

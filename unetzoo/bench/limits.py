@@ -23,8 +23,10 @@ class Limits(Strict):
     checkpoint_seconds: float = Field(60, ge=0, description="between two checkpoints; more where saving takes long")
 
 
-def limit_memory(limits: Limits, device: str, jobs: int) -> str:
+def limit_memory(limits: Limits, device: str, jobs: int, devices: int = 1) -> str:
     """Hold this process to its memory; returns how, in words. Past it an allocation fails, as on a full machine.
+
+    ``devices`` processes of a distributed trial share its memory.
 
     On a CPU by RLIMIT_DATA (setrlimit(2): heap and private writable mappings; Linux), on a GPU by the share of its
     memory that torch's allocator may take, which is only lowered where ``memory_gib`` is given.
@@ -38,9 +40,10 @@ def limit_memory(limits: Limits, device: str, jobs: int) -> str:
         from unetzoo.measure.machine import memory_limit
 
         everything = memory_limit("cpu")
-        limit = int(limits.memory_gib * GIB) if limits.memory_gib else everything[0] // jobs if everything else None
-        if limit is None or not Path("/proc/self/status").exists():  # elsewhere the limit is accepted and not kept
+        wanted = int(limits.memory_gib * GIB) if limits.memory_gib else everything[0] // jobs if everything else None
+        if wanted is None or not Path("/proc/self/status").exists():  # elsewhere the limit is accepted and not kept
             return "none on this system"
+        limit = wanted // devices
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     except (ImportError, OSError, ValueError) as error:
         return f"none ({error})"

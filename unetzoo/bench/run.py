@@ -175,9 +175,7 @@ def _status(path: Path) -> Status | None:
         return read_record(path).status
     except UnetzooError as error:
         if _whole(path):
-            raise UnetzooError(
-                f"{error}; it was not written by this version of unetzoo: choose another folder"
-            ) from None
+            raise UnetzooError(f"{error}; another version of unetzoo wrote it: choose another folder") from None
         path.rename(path.with_suffix(".json.damaged"))
         return None
 

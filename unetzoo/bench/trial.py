@@ -74,7 +74,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     precision = resolve_precision(recipe.precision, device)
     if recipe.deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # before cuBLAS is first used
-    memory_limit = limit_memory(suite.limits, device, where.jobs * recipe.devices)
+    memory_limit = limit_memory(suite.limits, device, where.jobs, recipe.devices)
     torch.set_num_threads(recipe.threads or where.threads)
     facts = {**environment(device, precision), "jobs": where.jobs, "memory_limit": memory_limit}
     link.send({"phase": "data", "environment": facts})
@@ -236,7 +236,7 @@ def _choose(
         with session.phases.during("build"):
             network = trial.model.config.build()
         path = where.folder(trial) / f"checkpoint{name}.pt"
-        machine = (__version__, fabric.device, fabric._precision.precision, torch.get_num_threads())
+        machine = (__version__, fabric.device, fabric.strategy.precision.precision, torch.get_num_threads())
         identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere it would not end bit for bit the same
         checkpoint = Checkpoint(path, identity, suite.limits.checkpoint_seconds, final=final)
         here = replace(session, checkpoint=checkpoint)

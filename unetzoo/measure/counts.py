@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,10 +47,9 @@ def count_training_flops(config: ModelConfig, shape: tuple[int, int, int, int]) 
     Counted as in `count_macs`, two a multiply-accumulate; the backward pass takes about twice the forward. Nothing
     is allocated where the model runs on the meta device.
     """
-    try:
+    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
         return _training_flops(config, shape, "meta")
-    except (RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
-        return _training_flops(config, shape, "cpu")
+    return _training_flops(config, shape, "cpu")
 
 
 def _training_flops(config: ModelConfig, shape: tuple[int, int, int, int], device: str) -> int:
@@ -70,10 +70,9 @@ def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
     Parts are the levels of an encoder, the stages of a decoder, and otherwise the top-level modules.
     Raises `UnetzooError` where the network does not take that size.
     """
-    try:
+    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
         return _stages(config, height, width, "meta")
-    except (RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
-        return _stages(config, height, width, "cpu")
+    return _stages(config, height, width, "cpu")
 
 
 def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[Stage]:

@@ -252,29 +252,6 @@ def test_every_failure_is_a_record_and_the_suite_goes_on(own: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_killed_in_mid_suite_and_run_again_it_is_as_if_nothing_had_been(
-    finished: tuple[Suite, Path], own: Path, tmp_path: Path
-) -> None:
-    path = make_suite(tmp_path, own, ["unet", "unet_paper", "own_fine"], seeds=2)
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(path), "--out", str(out)]
-    for wanted in (1, 3):
-        harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while len(list((out / "records").glob("*.json"))) < wanted and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.kill(harness.pid, signal.SIGKILL)
-        assert harness.wait() == -signal.SIGKILL
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    ours, theirs = records(finished[1]), records(out)
-    assert list(ours) == list(theirs)
-    for name in ours:
-        assert lasting(ours[name]) == lasting(theirs[name])
-    assert (out / "index.html").is_file()
-
-
-@pytest.mark.slow
 def test_interrupted_it_keeps_what_is_done(own: Path, tmp_path: Path) -> None:
     path = make_suite(tmp_path, own, ["own_crash", "unet"], seeds=1, steps=100_000)
     out = tmp_path / "out"

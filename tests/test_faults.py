@@ -218,6 +218,7 @@ def test_the_harness_killed_with_and_without_its_trial(
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert lasting(tmp_path) == lasting(reference)
+    assert (tmp_path / "index.html").is_file()
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The local engine: a fresh process per trial, and what became of it.
 
-Processes are forked from a server that has the imports done (``forkserver``; ``spawn`` where the system has no
-fork), so a trial starts clean and at once. A trial's output goes to its own log; it dies with the harness, and
+On Linux processes are forked from a server that has the imports done (``forkserver``; elsewhere ``spawn``), so a
+trial starts clean and at once. A trial's output goes to its own log; it dies with the harness, and
 whatever it started dies with it. All clocks are monotonic: setting the time of day ends nothing.
 """
 
@@ -175,7 +175,7 @@ def _context() -> Any:
     """The start method, and for a fork server the server itself, busy with its imports from now on."""
     # Threads of a busy machine that spin while they wait for each other can make a step ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if sys.platform != "linux":  # Windows cannot fork, and macOS not safely once such libraries are loaded
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["unetzoo.bench.trial"])

@@ -294,7 +294,8 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
         (np.zeros((40, 40), np.int64), {}, "pixels of type int64"),
         (noise(40, 40), {"tile": 0}, "tile = 0 must be"),
         (noise(40, 40), {"tile": (9, 9, 9)}, "one or two whole numbers"),
-        (noise(40, 40), {"tile": 32, "overlap": 32}, "overlap = 32 must be at least 0 and less than the tile"),
+        (noise(40, 40), {"tile": 32, "overlap": 32}, "overlap = 32 must be whole pixels from 0 to less than"),
+        (noise(40, 40), {"overlap": 0.5}, "overlap = 0.5 must be whole pixels"),
         (noise(40, 40), {"tta": 3}, "tta = 3 is not a choice; allowed: 1"),
         (noise(40, 40), {"output": "class"}, r"output = 'class' is not a choice; did you mean classes\?"),
         (

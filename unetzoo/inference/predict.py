@@ -113,7 +113,7 @@ def _tiles(
     wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
     if len(wanted) != 2 or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in wanted):
         raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels from 1 up, or None")
-    if overlap is not None and not (isinstance(overlap, int) and 0 <= overlap and (not tile or overlap < min(wanted))):
+    if overlap is not None and not (isinstance(overlap, int) and overlap >= 0 and (not tile or overlap < min(wanted))):
         raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
     if sizes is None:
         both = [padded_tiles(n, t, t // 4 if overlap is None else overlap) for n, t in zip(sides, wanted, strict=True)]

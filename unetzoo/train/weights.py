@@ -41,8 +41,9 @@ def load_model(path: Path | str) -> nn.Module:
     """The model that `save_model` or a trial wrote, on the CPU and in eval mode.
 
     ``path`` is the ``.safetensors`` file or its folder. The normalisation (mean and std) that was saved beside
-    the weights, if any, is ``model.unetzoo_normalization``, so that `unetzoo.predict` applies it by itself. Raises `UnetzooError`
-    where it is not one of ours, or where its name is not registered (import the file that registers it first).
+    the weights, if any, is ``model.unetzoo_normalization``, so that `unetzoo.predict` applies it by itself. Raises
+    `UnetzooError` where it is not one of ours, or where its name is not registered (import the file that registers
+    it first).
     """
     path = _file(Path(path))
     header = read_header(path)

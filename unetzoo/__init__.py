@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unetzoo.bench.suite import Suite
     from unetzoo.data.base import create_dataset, list_datasets, register_dataset
     from unetzoo.errors import UnetzooError
+    from unetzoo.inference.predict import predict
     from unetzoo.papers import Paper
     from unetzoo.registry import create_model, list_models, model_info, register_model
     from unetzoo.report.frame import read_records
@@ -37,6 +38,7 @@ _HOME = {
     "create_dataset": "unetzoo.data.base",
     "list_datasets": "unetzoo.data.base",
     "register_dataset": "unetzoo.data.base",
+    "predict": "unetzoo.inference.predict",
     "load_model": "unetzoo.train.weights",
     "save_model": "unetzoo.train.weights",
     "UNetSpec": "unetzoo.spec",
@@ -54,6 +56,7 @@ __all__ = [
     "list_models",
     "load_model",
     "model_info",
+    "predict",
     "read_records",
     "register_dataset",
     "register_model",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Literal
 
+import PIL.Image
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample, interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
+
+from unetzoo.errors import UnetzooError
 
 
 class RandomRightAngle(v2.Transform):
@@ -42,6 +47,113 @@ class RandomIntensity(v2.Transform):
             return inpt
         changed = params["gain"] * inpt.as_subclass(Tensor) + params["offset"]
         return tv_tensors.wrap(changed, like=inpt)  # pyright: ignore[reportCallIssue]
+
+
+class ElasticDeformation(v2.Transform):
+    """The deformation of arXiv 1505.04597, section 3.1: smooth random displacements, one field for all inputs.
+
+    Displacement vectors are drawn from a Gaussian with SD ``displacement`` px, rows and columns apart, on a coarse
+    ``grid`` x ``grid`` whose corners are the image's; bicubic interpolation gives those of each pixel. Rotation, by
+    up to +- ``degrees`` about the centre, and shift, by up to +- ``shift`` times each side, both uniform, go into the
+    same field, so that the image is interpolated once. The paper names both and gives no ranges; here they are off
+    by default.
+
+    Takes `tv_tensors.Image` and `tv_tensors.Mask`, or a plain tensor as the image, (..., H, W), all of one size.
+    Images of any number type are interpolated by ``interpolation``; masks, among them instance labels and weight maps
+    wrapped as such, take their nearest pixel's value, of any type, unchanged. Borders are mirrored, the border pixel
+    not repeated. Random numbers are torch's global ones. Raises `UnetzooError` on boxes, PIL images and unequal sizes.
+    """
+
+    def __init__(
+        self,
+        displacement: float = 10.0,
+        grid: int = 3,
+        *,
+        degrees: float = 0.0,
+        shift: float = 0.0,
+        interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+    ) -> None:
+        super().__init__()
+        if grid < 2:
+            raise UnetzooError(f"grid = {grid} must be at least 2: the image's corners are on it")
+        if interpolation not in ("bilinear", "bicubic"):
+            raise UnetzooError(f"interpolation = {interpolation!r} is not a choice; allowed: bilinear, bicubic")
+        self.displacement, self.grid = displacement, grid
+        self.degrees, self.shift, self.interpolation = degrees, shift, interpolation
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        moved = _moved(flat_inputs)
+        for x in moved:
+            if not isinstance(x, tv_tensors.Image | tv_tensors.Mask | tv_tensors.Video) and type(x) is not Tensor:
+                raise UnetzooError(f"ElasticDeformation moves image and mask tensors, not {type(x).__name__}")
+        if len({x.shape[-2:] for x in moved}) > 1:
+            raise UnetzooError(f"image and masks differ in size: {', '.join(str(tuple(x.shape)) for x in moved)}")
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        sides = next((x.shape[-2:] for x in _moved(flat_inputs)), (1, 1))
+        return {"positions": self.positions(*sides)}
+
+    def positions(self, height: int, width: int) -> Tensor:
+        """A new field: (2, height, width), the row and column in pixels from where each pixel is taken."""
+        coarse = self.displacement * torch.randn(1, 2, self.grid, self.grid)
+        elastic = interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0]
+        angle, down, right = (2 * torch.rand(3) - 1).tolist()
+        angle *= math.radians(self.degrees)
+        rows = torch.arange(height, dtype=torch.float32)[:, None].expand(height, width)
+        columns = torch.arange(width, dtype=torch.float32).expand(height, width)
+        # Displacements from the pixel itself: with none of them its position stays exact.
+        y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
+        cosine, sine = math.cos(angle) - 1, math.sin(angle)
+        turned = torch.stack([cosine * y - sine * x, sine * y + cosine * x])
+        shift = torch.tensor([down * self.shift * height, right * self.shift * width])
+        return torch.stack([rows, columns]) + elastic + turned + shift[:, None, None]
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        positions = params["positions"].to(inpt.device)
+        pixels = inpt.as_subclass(Tensor)
+        nearest = isinstance(inpt, tv_tensors.Mask)
+        moved = _take_nearest(pixels, positions) if nearest else _sample(pixels, positions, self.interpolation)
+        return tv_tensors.wrap(moved, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else moved  # pyright: ignore[reportCallIssue]
+
+
+def _moved(flat_inputs: list[Any]) -> list[Any]:
+    """What v2 hands to `transform`: all that is wrapped, and the first plain tensor where there is no image."""
+    wrapped = [x for x in flat_inputs if isinstance(x, tv_tensors.TVTensor | PIL.Image.Image)]
+    if any(isinstance(x, tv_tensors.Image | tv_tensors.Video | PIL.Image.Image) for x in wrapped):
+        return wrapped
+    return wrapped + [x for x in flat_inputs if type(x) is Tensor][:1]
+
+
+def _take_nearest(pixels: Tensor, positions: Tensor) -> Tensor:
+    """Values of (..., H, W) at ``positions`` (2, H', W'), by index: exact for any type."""
+    indices = []
+    for position, side in zip(positions.round().long(), pixels.shape[-2:], strict=True):
+        period = max(1, 2 * (side - 1))
+        position = position % period
+        indices.append(torch.where(position < side, position, period - position))
+    return pixels[..., indices[0], indices[1]]
+
+
+def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
+    """The same by interpolation; integers are rounded and kept in their range."""
+    sides = torch.tensor(pixels.shape[-2:], device=pixels.device)[:, None, None]
+    relative = 2 * positions / (sides - 1).clamp_min(1) - 1
+    grid = relative.flip(0).permute(1, 2, 0)[None]
+    channels = pixels.reshape(1, -1, *pixels.shape[-2:]).to(torch.float32)
+    moved = grid_sample(channels, grid, mode=mode, padding_mode="reflection", align_corners=True)
+    if not pixels.is_floating_point() and pixels.dtype != torch.bool:
+        limits = torch.iinfo(pixels.dtype)
+        moved = moved.round().clamp(limits.min, limits.max)
+    return moved.reshape(*pixels.shape[:-2], *positions.shape[-2:]).to(pixels.dtype)
+
+
+def paper_augmentation() -> v2.Transform:
+    """What arXiv 1505.04597, section 3.1, names: elastic deformation as published, shift, rotation, grey values.
+
+    For a normalised image (C, H, W) with its mask (H, W). The paper gives the numbers of the elastic deformation
+    alone; any rotation, shifts up to a tenth of the side and `RandomIntensity`'s ranges are ours.
+    """
+    return v2.Compose([ElasticDeformation(10.0, 3, degrees=180.0, shift=0.1), RandomIntensity()])
 
 
 def training_transform(crop: int) -> v2.Transform:

@@ -60,12 +60,13 @@ class ValidSizes:
 def mirror_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
     """Mirror (..., H, W) at its borders, the border pixel not repeated; any padding, even beyond the size."""
     h, w = x.shape[-2:]
-    rows = _mirrored(-top, h + bottom, h).to(x.device)
-    columns = _mirrored(-left, w + right, w).to(x.device)
+    rows = mirrored(-top, h + bottom, h).to(x.device)
+    columns = mirrored(-left, w + right, w).to(x.device)
     return x.index_select(-2, rows).index_select(-1, columns)
 
 
-def _mirrored(start: int, stop: int, size: int) -> Tensor:
+def mirrored(start: int, stop: int, size: int) -> Tensor:
+    """Indices (stop - start,) into a side of ``size`` pixels that is mirrored without end at both borders."""
     if size == 1:
         return torch.zeros(stop - start, dtype=torch.long)
     period = 2 * (size - 1)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from unetzoo.atomic import atomic_path
+from unetzoo.data.stream import Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.registry import ModelConfig
 
@@ -39,12 +40,19 @@ def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
 def load_model(path: Path | str) -> nn.Module:
     """The model that `save_model` or a trial wrote, on the CPU and in eval mode.
 
-    ``path`` is the ``.safetensors`` file or its folder. Raises `UnetzooError` where it is not one of ours, or
-    where its name is not registered (import the file that registers it first).
+    ``path`` is the ``.safetensors`` file or its folder. The normalisation (mean and std) that was saved beside
+    the weights, if any, is ``model.unetzoo_normalization``, so that `unetzoo.predict` applies it by itself. Raises
+    `UnetzooError` where it is not one of ours, or where its name is not registered (import the file that registers
+    it first).
     """
     path = _file(Path(path))
-    config = read_header(path)["model"]
+    header = read_header(path)
+    config = header["model"]
     model = config.build()
+    saved = header.get("normalization")
+    if isinstance(saved, dict) and {"mean", "std"} <= set(saved):  # what stands there is free; ours has both
+        normalization = Normalization(tuple(saved["mean"]), tuple(saved["std"]))
+        object.__setattr__(model, "unetzoo_normalization", normalization)  # plain data, as the config
     try:
         safetensors.torch.load_model(model, path)
     except (RuntimeError, SafetensorError) as error:

@@ -134,9 +134,7 @@ def _shadows(rng: np.random.Generator, size: int, ground: Ground, clear: float) 
     return 1 - depth * near / (1 + np.exp(np.clip(1.5 - 5 * field, -30, 30)))
 
 
-def _car(
-    rng: np.random.Generator, scene: Array, hidden: Array, ground: Ground, edges: Array, horizon: float
-) -> None:
+def _car(rng: np.random.Generator, scene: Array, hidden: Array, ground: Ground, edges: Array, horizon: float) -> None:
     """A car ahead in one of the lanes, from behind: body, window, lights, shadow."""
     size, lane = len(hidden), rng.integers(len(edges) - 1)
     t = rng.uniform(0.12, 0.5)

@@ -1,8 +1,8 @@
 """The generator of `roads`: land cover from above, in colour: open land, buildings, roads and water.
 
-- **Context.** A flat roof has the colour of a road or a paved yard; a shadow on one side and a lit edge on the other tell
-  it, up to 20 px away. Ponds are as dark and green as some meadows, which have no shore. Tracks across fields are no roads.
-- **Localisation.** Lanes are 3 px wide, houses stand 2 px apart; trees hide parts of both.
+- **Context.** A flat roof has the colour of a road or a paved yard; a shadow on one side and a lit edge on the other
+  tell it, up to 17 px away. Water is as dark and green as some woods, which have no shore. Tracks are no roads.
+- **Localisation.** Lanes are 3 px wide, houses may stand 2 px apart; trees hide parts of both.
 - **Imaging.** Every image has its own light, haze and colours; clouds shade parts of it.
 """
 
@@ -17,7 +17,7 @@ VERSION = 1
 
 CLASSES = ("open land", "building", "road", "water")
 BUILDING, ROAD, WATER = 1, 2, 3
-HOUSES, HALLS, YARDS, MEADOWS, TREES, TRACKS = 16, 2.5, 4, 2.5, 45, 2.5  # mean numbers
+HOUSES, HALLS, YARDS, WOODS, TREES, TRACKS = 16, 2.5, 4, 2.5, 45, 2.5  # mean numbers
 SOIL = np.array([(0.36, 0.46, 0.25), (0.55, 0.52, 0.32), (0.44, 0.38, 0.28), (0.30, 0.42, 0.22)])  # RGB of fields
 ASPHALT, TILES = np.array((0.52, 0.51, 0.52)), np.array((0.60, 0.36, 0.28))
 DEEP, LEAVES = np.array((0.20, 0.30, 0.27)), np.array((0.17, 0.27, 0.13))
@@ -31,8 +31,8 @@ def draw_roads(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     scene = _fields(rng, size)
     grain = waves(rng, size, (3, 9), 40)
 
-    for water in (False, True):  # meadows first: they look like water without a shore
-        for _ in range(rng.poisson(MEADOWS * scale) if not water else rng.binomial(2, 0.55)):
+    for water in (False, True):  # woods first: they look like water without a shore
+        for _ in range(rng.poisson(WOODS * scale) if not water else rng.binomial(2, 0.55)):
             _pool(rng, scene, mask, water, clear)
     for _ in range(rng.poisson(TRACKS * scale)):
         points = curve(rng, rng.uniform(0, size, 2), rng.uniform(0, 7), rng.uniform(30, 90), 0.01)
@@ -45,7 +45,7 @@ def draw_roads(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     _blend(scene, roads, _grey(rng))
     mask[roads >= 0.5] = ROAD
     _buildings(rng, scene, mask, turn, clear)
-    _trees(rng, scene, mask, rng.poisson(TREES * scale / clear))
+    _trees(rng, scene, mask, rng.poisson(TREES * scale))
     scene = scene + 0.035 * grain / clear * (mask != WATER)
     light = 1 + 0.13 * waves(rng, size, (60, 200), 6) / clear
     haze = rng.uniform(0, 0.2)
@@ -85,7 +85,7 @@ def _fields(rng: np.random.Generator, size: int) -> Array:
 
 
 def _pool(rng: np.random.Generator, scene: Array, mask: Array, water: bool, clear: float) -> None:
-    """A pond with a pale shore, a river with banks, or a meadow as dark as they are, which has neither."""
+    """A pond with a pale shore, a river with banks, or a wood as dark as they are, which has neither."""
     size = len(mask)
     if water and rng.random() < 0.4:
         heading = rng.uniform(0, 2 * np.pi)
@@ -154,7 +154,9 @@ def _trees(rng: np.random.Generator, scene: Array, mask: Array, count: int) -> N
     size = len(mask)
     groves, lone = rng.uniform(0, size, (4, 2)), rng.random(count) < 0.4
     places = np.where(
-        lone[:, None], rng.uniform(0, size, (count, 2)), groves[rng.integers(4, size=count)] + rng.normal(0, 16, (count, 2))
+        lone[:, None],
+        rng.uniform(0, size, (count, 2)),
+        groves[rng.integers(4, size=count)] + rng.normal(0, 16, (count, 2)),
     )
     pixels = np.clip(places, 0, size - 1).astype(int)
     places = places[mask[tuple(pixels.T)] != WATER]

@@ -6,7 +6,7 @@ between them. It is no property of the ink:
 - **Context.** Ascenders, descenders, notes in the margin, ruling and ink that shows through from the other side look
   like the letters of the body; where the band runs follows from the course of a line and of its neighbours. Size, slant
   and slope differ between pages.
-- **Localisation.** Bands are a few px high; the gap between two lines may be 2 px, and strokes cross it.
+- **Localisation.** Bands are a few px high; the gap between two lines may be 1 px, and strokes cross it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 HEIGHT = (4.5, 7.5)  # px of small letters
-LEADING = (1.9, 2.7)  # distance of baselines in heights
+LEADING = (1.45, 2.3)  # distance of baselines in heights
 GAP = 1.0  # px of background kept on each side between two bands
 
 
@@ -52,7 +52,7 @@ def _page(rng: np.random.Generator, size: int, height: float, pen: float, slant:
         bend = rng.uniform(0, 1.2) * np.sin(columns * 2 * np.pi / wave + rng.uniform(0, 7))
         baseline = baseline + height * rng.uniform(*LEADING)
         line = baseline + bend
-        left = rng.uniform(-15, 14) if rng.random() < 0.8 else rng.uniform(0, 0.5) * size
+        left = rng.uniform(-15, 14) if rng.random() < 0.8 else rng.uniform(0, 0.3) * size
         right = size + 15 if rng.random() < 0.6 else rng.uniform(0.35, 1) * size
         written.append(_words(rng, columns, line, (left, right), height, slant))
         inside = (np.arange(size) >= left) & (np.arange(size) <= written[-1][:, 1].max())

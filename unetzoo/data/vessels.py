@@ -1,7 +1,8 @@
-"""The generator of `vessels`: trees of thin vessels as in a red-free photograph of the retina.
+"""The generator of `vessels`: trees of thin vessels as in a red-free photograph or an angiogram of the retina.
 
-- **Context.** Fragments as wide and as dark as thin vessels lie between them and are background: what makes a vessel is
-  that it goes on and joins a tree. Along their way vessels fade nearly out of view.
+- **Context.** Vessels are dark in the photograph and bright in the angiogram; nerve fibres, as wide and as strong as
+  thin vessels, are the other way round and are background. Which is which shows where a vessel joins a thick one or
+  the disc, not in a small window. Along their way vessels fade nearly out of view.
 - **Localisation.** Most vessels are 1 to 3 px wide.
 - **Imaging.** A bright disc, a dark spot, mottled ground and shading exceed the contrast of thin vessels.
 """
@@ -17,7 +18,7 @@ VERSION = 1
 
 TRUNKS, TRUNK_RADIUS, LEAST_RADIUS = (4, 6), (1.7, 2.7), 0.62  # px
 SEGMENTS = 110  # at most
-FRAGMENTS, FRAGMENT_LENGTH = 16, (10.0, 30.0)  # mean number, px
+FIBRES, FIBRE_LENGTH = 22, (15.0, 50.0)  # mean number, px
 CONTRAST = 0.22  # of a vessel 2 px in radius; thinner ones have less
 
 
@@ -29,9 +30,8 @@ def draw_vessels(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     _grow(rng, disc, cover, dark)
     contrast, noise = ease(difficulty, 1.7), 0.03 / ease(difficulty, 1.7)
     dark *= np.clip(0.85 + 0.4 * waves(rng, size, (18, 50), 12), 0.3, 1.2)
-    fragments = _fragments(rng, size)
-    fragments *= cover < 0.1  # a vessel in front of them
-    scene = _ground(rng, size, disc) - contrast * (dark + fragments)
+    fibres = _fibres(rng, size) * (cover < 0.1)  # vessels are in front of them
+    scene = _ground(rng, size, disc) + rng.choice((-1, 1)) * contrast * (dark - fibres)
     return Drawn(sensor(rng, scene, rng.uniform(0.5, 0.7), noise), (cover >= 0.5).astype(np.int64))
 
 
@@ -66,12 +66,12 @@ def _depth(radius: Array | float) -> Array:
     return CONTRAST * np.clip(np.asarray(radius) / 2, 0.42, 1.1)
 
 
-def _fragments(rng: np.random.Generator, size: int) -> Array:
-    """What fragments of out-of-focus vessels take of the light (size, size)."""
+def _fibres(rng: np.random.Generator, size: int) -> Array:
+    """What nerve fibres take of the light or add to it (size, size)."""
     canvas = np.zeros((size, size))
-    for _ in range(rng.poisson(FRAGMENTS * size * size / REFERENCE_AREA)):
+    for _ in range(rng.poisson(FIBRES * size * size / REFERENCE_AREA)):
         radius = rng.uniform(LEAST_RADIUS, 1.3)
-        points = curve(rng, rng.uniform(0, size, 2), rng.uniform(0, 7), rng.uniform(*FRAGMENT_LENGTH), 0.05)
+        points = curve(rng, rng.uniform(0, size, 2), rng.uniform(0, 7), rng.uniform(*FIBRE_LENGTH), 0.05)
         stroke(canvas, points, radius, _depth(radius) * rng.uniform(0.7, 1.1))
     return canvas
 

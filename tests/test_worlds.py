@@ -188,7 +188,7 @@ def test_curves_and_boxes() -> None:
     points = curve(np.random.default_rng(0), (5, 6), 0.0, 20, 0.0)
     assert np.allclose(points[-1], (5, 26))  # without a bend, along the row
     assert np.allclose(np.hypot(*np.diff(points, axis=0).T), 0.5)
-    inside, *_ = box(40, 20, 15, np.pi / 2, (4, 9))
+    inside, *_ = box(40, np.array([20.0, 15.0]), np.pi / 2, (4, 9))
     assert inside[20, 15] == pytest.approx(4)
     assert (inside > 0).sum() == pytest.approx(8 * 18, rel=0.15)
     assert (inside[:, 18] > 0).sum() > (inside[20] > 0).sum()  # turned by a right angle

@@ -94,8 +94,7 @@ def _pits(rng: np.random.Generator, cover: Array, depth: Array, heading: float) 
 def _stain(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
     """A faint patch of irregular outline, soft at the edge."""
     size = len(cover)
-    y, x = rng.uniform(0.1, 0.9, 2) * size
-    _, u, v = box(size, y, x, rng.uniform(0, np.pi), (1, 1))
+    _, u, v = box(size, rng.uniform(0.1, 0.9, 2) * size, rng.uniform(0, np.pi), (1, 1))
     inside = rng.uniform(6, 13) - np.hypot(u, v / rng.uniform(1, 1.7)) + 2 * waves(rng, size, (14, 35), 10)
     _add(cover, depth, 1 / (1 + np.exp(-inside / 0.7)), 0.8 * _sign(rng))
 

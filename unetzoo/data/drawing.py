@@ -16,6 +16,7 @@ from scipy import ndimage
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
+Classes = NDArray[np.int64]
 
 REFERENCE_AREA = 128 * 128  # px; all counts in the worlds are for this area
 
@@ -24,7 +25,7 @@ class Drawn(NamedTuple):
     """One item: image float32 (C, H, W) in [0, 1], mask int64 (H, W), instance labels int32 (H, W) where natural."""
 
     image: NDArray[np.float32]
-    mask: NDArray[np.int64]
+    mask: Classes
     instances: Labels | None = None
 
 
@@ -70,7 +71,7 @@ def stroke(canvas: Array, points: Array, radius: ArrayLike, value: ArrayLike = 1
     """
     radius, value = (np.broadcast_to(np.asarray(v, np.float64), len(points))[:, None] for v in (radius, value))
     reach = int(np.ceil(radius.max() + soft / 2))
-    offsets = np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], -1).reshape(-1, 2)
+    offsets = np.moveaxis(np.mgrid[-reach : reach + 1, -reach : reach + 1], 0, -1).reshape(-1, 2)
     pixels = np.round(points).astype(int)[:, None] + offsets  # (n, window, 2)
     distance = np.hypot(*np.moveaxis(pixels - points[:, None], -1, 0))
     cover = value * np.clip((radius - distance) / soft + 0.5, 0, 1)
@@ -78,9 +79,12 @@ def stroke(canvas: Array, points: Array, radius: ArrayLike, value: ArrayLike = 1
     np.maximum.at(canvas, tuple(pixels[seen].T), cover[seen])
 
 
-def box(size: int, y: float, x: float, turn: float, half: tuple[float, float]) -> tuple[Array, Array, Array]:
-    """A rectangle turned by ``turn`` radians: px inwards from its outline (size, size), and its own two axes."""
-    rows, columns = np.arange(size)[:, None] - y, np.arange(size) - x
+def box(size: int, centre: Array, turn: float, half: tuple[float, float]) -> tuple[Array, Array, Array]:
+    """A rectangle around ``centre`` (row, column), turned by ``turn`` radians.
+
+    Three fields (size, size): px inwards from its outline, and px along its own two axes.
+    """
+    rows, columns = np.arange(size)[:, None] - centre[0], np.arange(size) - centre[1]
     u = rows * np.cos(turn) - columns * np.sin(turn)
     v = rows * np.sin(turn) + columns * np.cos(turn)
     return np.minimum(half[0] - abs(u), half[1] - abs(v)), u, v

@@ -92,10 +92,14 @@ def _surroundings(rng: np.random.Generator, size: int, horizon: float, ground: G
     steps = np.repeat(rng.uniform(0, 1, size // 6 + 1), 6)[:size]
     tops = 7 + 3 * waves(rng, size, (15, 60), 6)[0] if rng.random() < 0.6 else 4 + 12 * steps
     behind = (ground.t <= 0) & (horizon - np.arange(size)[:, None] < tops * size / 128)
-    _lay(scene, behind * 1.0, np.array((0.22, 0.29, 0.2))[:, None, None] * (1 + 0.25 * waves(rng, size, (3, 15), 30)))
+    _lay(
+        scene,
+        behind.astype(np.float64),
+        np.array((0.22, 0.29, 0.2))[:, None, None] * (1 + 0.25 * waves(rng, size, (3, 15), 30)),
+    )
     verge = np.array([(0.33, 0.42, 0.22), (0.5, 0.46, 0.33), (0.45, 0.45, 0.44)][rng.integers(3)])
     texture = 1 + 0.1 * waves(rng, size, (3, 12), 30)
-    _lay(scene, (ground.t > 0) * 1.0, verge[:, None, None] * texture)
+    _lay(scene, (ground.t > 0).astype(np.float64), verge[:, None, None] * texture)
     return scene
 
 

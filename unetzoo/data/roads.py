@@ -10,7 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetzoo.data.drawing import REFERENCE_AREA, Array, Drawn, Mask, box, curve, ease, generator, sensor, stroke, waves
+from unetzoo.data.drawing import (
+    REFERENCE_AREA,
+    Array,
+    Classes,
+    Drawn,
+    Mask,
+    box,
+    curve,
+    ease,
+    generator,
+    sensor,
+    stroke,
+    waves,
+)
 
 VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
@@ -38,7 +51,7 @@ def draw_roads(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
         points = curve(rng, rng.uniform(0, size, 2), rng.uniform(0, 7), rng.uniform(30, 90), 0.01)
         _blend(scene, _line(size, points, rng.uniform(0.7, 1.3)) * (mask != WATER), ASPHALT * rng.uniform(0.85, 1.05))
     for _ in range(rng.poisson(YARDS * scale)):
-        inside, *_ = box(size, *rng.uniform(0, size, 2), rng.uniform(0, 7), (rng.uniform(5, 16), rng.uniform(5, 16)))
+        inside, *_ = box(size, rng.uniform(0, size, 2), rng.uniform(0, 7), (rng.uniform(5, 16), rng.uniform(5, 16)))
         _blend(scene, np.clip(inside, 0, 1) * (mask != WATER), _grey(rng))
     turn = rng.uniform(0, np.pi)
     roads = _roads(rng, size, turn)
@@ -84,7 +97,7 @@ def _fields(rng: np.random.Generator, size: int) -> Array:
     return np.moveaxis(colours[which], -1, 0) + furrows
 
 
-def _pool(rng: np.random.Generator, scene: Array, mask: Array, water: bool, clear: float) -> None:
+def _pool(rng: np.random.Generator, scene: Array, mask: Classes, water: bool, clear: float) -> None:
     """A pond with a pale shore, a river with banks, or a wood as dark as they are, which has neither."""
     size = len(mask)
     if water and rng.random() < 0.4:
@@ -118,20 +131,20 @@ def _roads(rng: np.random.Generator, size: int, turn: float) -> Array:
     return canvas
 
 
-def _buildings(rng: np.random.Generator, scene: Array, mask: Array, turn: float, clear: float) -> None:
+def _buildings(rng: np.random.Generator, scene: Array, mask: Classes, turn: float, clear: float) -> None:
     """Houses with pitched roofs and halls with flat ones, a gap apart, each with its shadow; the sun is one."""
     size = len(mask)
     scale, sun = size * size / REFERENCE_AREA, rng.uniform(0, 2 * np.pi)
     taken: Mask = mask > 0
     for kind in [True] * rng.poisson(HALLS * scale) + [False] * rng.poisson(HOUSES * scale):
         half = (rng.uniform(9, 17), rng.uniform(7, 13)) if kind else (rng.uniform(3, 6), rng.uniform(2.5, 4))
-        y, x = rng.uniform(0, size, 2)
+        centre = rng.uniform(0, size, 2)
         angle = turn + rng.choice((0, np.pi / 2)) + rng.normal(0, 0.06)
-        inside, u, v = box(size, y, x, angle, half)
+        inside, u, v = box(size, centre, angle, half)
         if (taken & (inside > -2)).any():
             continue
         height = rng.uniform(2, 3.5)
-        shade, *_ = box(size, y + height * np.sin(sun), x + height * np.cos(sun), angle, half)
+        shade, *_ = box(size, centre + height * np.array([np.sin(sun), np.cos(sun)]), angle, half)
         scene *= 1 - min(0.6, 0.42 * clear) * np.clip(shade + 0.5, 0, 1) * (inside < 0)
         roof = _grey(rng) if kind or rng.random() < 0.4 else TILES * rng.uniform(0.75, 1.2) + rng.normal(0, 0.02, 3)
         _blend(scene, np.clip(inside + 0.5, 0, 1), roof)
@@ -149,7 +162,7 @@ def _toward(axis: Array, sun: float) -> float:
     return float(down * np.sin(sun) + right * np.cos(sun))
 
 
-def _trees(rng: np.random.Generator, scene: Array, mask: Array, count: int) -> None:
+def _trees(rng: np.random.Generator, scene: Array, mask: Classes, count: int) -> None:
     """Crowns that hide what is below; the mask keeps the roads and roofs under them."""
     size = len(mask)
     groves, lone = rng.uniform(0, size, (4, 2)), rng.random(count) < 0.4

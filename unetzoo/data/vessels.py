@@ -80,11 +80,11 @@ def _ground(rng: np.random.Generator, size: int, disc: Array) -> Array:
     """The retina without vessels (size, size): bright disc, dark spot, mottling, shading."""
     rows, columns = np.mgrid[:size, :size]
 
-    def spot(y: float, x: float, radius: float, edge: float) -> Array:
-        return 1 / (1 + np.exp((np.hypot(rows - y, columns - x) - radius) / edge))
+    def spot(centre: Array, radius: float, edge: float) -> Array:
+        return 1 / (1 + np.exp((np.hypot(rows - centre[0], columns - centre[1]) - radius) / edge))
 
     towards = np.arctan2(*(size / 2 - disc)) + rng.normal(0, 0.3)
     fovea = disc + rng.uniform(55, 75) * np.array([np.sin(towards), np.cos(towards)])
     ground = rng.uniform(0.45, 0.55) + 0.07 * waves(rng, size, (60, 200), 6) + 0.018 * waves(rng, size, (6, 16), 24)
-    ground += rng.uniform(0.2, 0.3) * spot(*disc, rng.uniform(8, 11), 1.2) - 0.12 * spot(*fovea, 9, 4)
+    ground += rng.uniform(0.2, 0.3) * spot(disc, rng.uniform(8, 11), 1.2) - 0.12 * spot(fovea, 9, 4)
     return ground * (1 - 0.35 * (np.hypot(rows / size - 0.5, columns / size - 0.5) ** 2))

@@ -20,7 +20,7 @@ VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 HEIGHT = (4.5, 7.5)  # px of small letters
-LEADING = (1.45, 2.3)  # distance of baselines in heights
+LEADING = (1.65, 2.4)  # distance of baselines in heights
 GAP = 1.0  # px of background kept on each side between two bands
 
 
@@ -31,7 +31,7 @@ def draw_text_lines(seed: int, key: str, *, size: int, difficulty: float) -> Dra
     pen, slant = rng.uniform(0.5, 0.8) * (height / 6) ** 0.5, rng.uniform(-0.1, 0.6)
     ink, bands = _page(rng, size, height, pen, slant)
     behind, _ = _page(rng, size, height, pen, -slant)
-    contrast = ease(difficulty, 1.6)
+    contrast = ease(difficulty, 1.35)
     paper = rng.uniform(0.72, 0.88) + 0.04 * waves(rng, size, (50, 200), 6) + 0.012 * waves(rng, size, (4, 12), 24)
     fading = np.clip(0.75 + 0.25 * waves(rng, size, (15, 60), 10), 0.3, 1)
     scene = paper - min(contrast * 0.42, 0.7) * ink * fading - 0.13 / contrast * behind[:, ::-1]

@@ -28,7 +28,7 @@ def draw_vessels(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     disc = rng.uniform(0.05, 0.95, 2) * size
     cover, dark = np.zeros((size, size)), np.zeros((size, size))
     _grow(rng, disc, cover, dark)
-    contrast, noise = ease(difficulty, 1.7), 0.03 / ease(difficulty, 1.7)
+    contrast, noise = ease(difficulty, 1.4), 0.03 / ease(difficulty, 1.4)
     dark *= np.clip(0.85 + 0.4 * waves(rng, size, (18, 50), 12), 0.3, 1.2)
     fibres = _fibres(rng, size) * (cover < 0.1)  # vessels are in front of them
     scene = _ground(rng, size, disc) + rng.choice((-1, 1)) * contrast * (dark - fibres)

@@ -12,21 +12,17 @@ What makes it hard is chosen, so that the parts of a U-Net have something to do:
 
 from __future__ import annotations
 
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Labels = NDArray[np.int32]
+from unetzoo.data.drawing import REFERENCE_AREA, Array, Drawn, Labels, Mask, ease, generator, waves
 
-GENERATOR_VERSION = 1
+VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
-REFERENCE_AREA = 128 * 128  # px; all counts below are for this area
 # Cells
 RADIUS = (7.0, 19.0)  # px; the larger ones exceed the receptive field of a shallow net
 COVERAGE = (0.34, 0.45)  # share of foreground at which placing stops
@@ -55,16 +51,14 @@ class Patch(NamedTuple):
     ray: NDArray[np.complex128]  # direction from the centre, exp(1j * angle)
 
 
-def draw_cells(seed: int, key: str, *, size: int = 128) -> tuple[NDArray[np.float32], Labels]:
-    """One image (size, size) in [0, 1] and its instance labels (size, size); 0 is background.
-
-    A function of its arguments alone: neither order nor earlier calls matter.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(key.encode()), size]))
+def draw_cells(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
+    """One image (1, size, size); class 1 is the cell, instances are the cells."""
+    rng = generator(seed, key, size)
     labels, nuclei = _place(rng, size)
     scene = np.where(labels > 0, _cells(rng, labels) + nuclei, _distractors(rng, size))
-    scene += 0.03 * _waves(rng, size, (5, 14), 24)  # the texture of everything in view
-    return _camera(rng, scene).astype(np.float32), labels
+    scene += 0.03 * waves(rng, size, (5, 14), 24)  # the texture of everything in view
+    image = _camera(rng, scene * ease(difficulty, 1.6)).astype(np.float32)
+    return Drawn(image[None], (labels > 0).astype(np.int64), labels)
 
 
 def _outline(rng: np.random.Generator, y: float, x: float, radius: float, size: int, margin: float) -> Patch:
@@ -80,16 +74,6 @@ def _outline(rng: np.random.Generator, y: float, x: float, radius: float, size: 
     ray = offset / np.maximum(rho, 1e-6)
     series = np.polyval(harmonics[::-1], ray) * ray * ray  # harmonics 2 to 6
     return Patch((slice(top, bottom), slice(left, right)), radius * (1 + series.real) - rho, rho, ray)
-
-
-def _waves(rng: np.random.Generator, size: int, wavelength: tuple[float, float], count: int) -> Array:
-    """A smooth random field (size, size) of about unit variance; wavelengths in px."""
-    grid = np.arange(size)
-    k = 2 * np.pi / rng.uniform(*wavelength, count)
-    direction, phase = rng.uniform(0, 2 * np.pi, (2, count))
-    rows = np.exp(1j * (np.outer(grid, k * np.sin(direction)) + phase))
-    columns = np.exp(1j * np.outer(k * np.cos(direction), grid))
-    return (rows @ columns).real * np.sqrt(2 / count)
 
 
 def _place(rng: np.random.Generator, size: int) -> tuple[Labels, Array]:
@@ -160,7 +144,7 @@ def _membrane(depth: Array) -> Array:
 
 def _fading(rng: np.random.Generator, size: int) -> Array:
     """How visible rims are along their way (size, size): parts are nearly out of focus."""
-    return np.clip(0.9 + 0.3 * _waves(rng, size, (20, 50), 12), 0.25, 1.3)
+    return np.clip(0.9 + 0.3 * waves(rng, size, (20, 50), 12), 0.25, 1.3)
 
 
 def _distractors(rng: np.random.Generator, size: int) -> Array:
@@ -202,10 +186,10 @@ def _camera(rng: np.random.Generator, scene: Array) -> Array:
     """Light, optics and sensor: the recorded image (size, size) in [0, 1] of a scene around 0."""
     size = len(scene)
     sharp, soft = (ndimage.gaussian_filter(scene, s, truncate=3) for s in (rng.uniform(0.5, 0.8), 1.5))
-    focus = np.clip(0.25 + 0.35 * _waves(rng, size, (90, 200), 4), 0, 1)  # 1 is out of focus
+    focus = np.clip(0.25 + 0.35 * waves(rng, size, (90, 200), 4), 0, 1)  # 1 is out of focus
     y, x = (np.arange(size) + 0.5) / size - rng.uniform(0.3, 0.7, (2, 1))
     vignette = 1 - rng.uniform(0.5, 1.1) * (y[:, None] ** 2 + x[None, :] ** 2)
-    light = vignette * (1 + 0.16 * _waves(rng, size, (70, 220), 6))
+    light = vignette * (1 + 0.16 * waves(rng, size, (70, 220), 6))
     signal = rng.uniform(0.38, 0.5) * np.clip(light, 0.2, None) * (1 + sharp + focus * (soft - sharp))
     photons = rng.uniform(400, 2000)  # at intensity 1; the shot noise is Gaussian to a good approximation
     deviation = np.sqrt(np.clip(signal, 0, None) / photons + 0.01**2)

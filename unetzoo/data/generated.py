@@ -7,19 +7,34 @@ from pathlib import Path
 
 import numpy as np
 
+from unetzoo.data import cells, defects, lanes, roads, text_lines, vessels
 from unetzoo.data.base import DatasetInfo, SegmentationDataset, register_dataset
-from unetzoo.data.cells import GENERATOR_VERSION, draw_cells
+from unetzoo.data.drawing import Drawn
 from unetzoo.data.files import array_digest
 from unetzoo.errors import UnetzooError
 
-Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
+Draw = Callable[..., Drawn]
+"""``draw(seed, key, *, size, difficulty)``: one item, a function of its arguments alone."""
+
+DIFFICULTY = 0.5  # the default
 
 
 class GeneratedDataset(SegmentationDataset):
-    """Images (1, size, size) with instance labels, drawn one by one as a function of (seed, key)."""
+    """Images (C, size, size), drawn one by one as a function of (seed, key).
+
+    ``difficulty`` in [0, 1] leaves the scenes as they are and changes how well they show: contrast, noise, what is
+    hidden. Raises `UnetzooError` on an option out of its range.
+    """
 
     def __init__(
-        self, info: DatasetInfo, draw: Draw, version: int, counts: dict[str, int], size: int, seed: int
+        self,
+        info: DatasetInfo,
+        draw: Draw,
+        version: int,
+        counts: dict[str, int],
+        size: int,
+        seed: int,
+        difficulty: float = DIFFICULTY,
     ) -> None:
         for name, value, least in (
             ("size", size, 48),
@@ -28,22 +43,26 @@ class GeneratedDataset(SegmentationDataset):
         ):
             if value < least:
                 raise UnetzooError(f"data set {info.name!r}: {name} = {value!r} must be a whole number >= {least}")
+        if not 0 <= difficulty <= 1:
+            raise UnetzooError(f"data set {info.name!r}: difficulty = {difficulty!r} must lie in [0, 1]")
         self.info = info
         self.splits = {s: tuple(f"{s}-{i:03d}" for i in range(n)) for s, n in counts.items()}
         self._identity = f"{info.name} v{version} seed {seed} size {size}"
-        self._draw, self._seed, self._size = draw, seed, size
-        self._drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        if difficulty != DIFFICULTY:  # unsaid at the default, where `cells` draws what it drew before it had the option
+            self._identity += f" difficulty {float(difficulty)!r}"
+        self._draw, self._seed, self._options = draw, seed, {"size": size, "difficulty": difficulty}
+        self._drawn: dict[str, Drawn] = {}
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        image, labels = self._once(key)
-        return image[None].copy(), (labels > 0).astype(np.int64)
+        drawn = self._once(key)
+        return drawn.image.copy(), drawn.mask.copy()
 
-    def instances(self, key: str) -> np.ndarray:
-        return self._once(key)[1]
+    def instances(self, key: str) -> np.ndarray | None:
+        return self._once(key).instances
 
-    def _once(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+    def _once(self, key: str) -> Drawn:
         if key not in self._drawn:
-            self._drawn[key] = self._draw(self._seed, key, size=self._size)
+            self._drawn[key] = self._draw(self._seed, key, **self._options)
         return self._drawn[key]
 
     def content_digest(self, key: str) -> str:
@@ -51,25 +70,42 @@ class GeneratedDataset(SegmentationDataset):
         return array_digest(np.frombuffer(f"{self._identity} {key}".encode(), dtype=np.uint8))
 
 
-@register_dataset("cells")
-def cells(
-    root: Path | None = None,
-    *,
-    n_train: int = 48,
-    n_val: int = 8,
-    n_test: int = 24,
-    size: int = 128,
-    seed: int = 0,
-) -> GeneratedDataset:
-    """Crowded, touching, blurred, unevenly lit, noisy cells; class 1 is the cell."""
-    if root is not None:
-        raise UnetzooError("data set 'cells' is generated and has no files; leave root out")
-    info = DatasetInfo(
-        name="cells",
-        channels=1,
-        class_names=("background", "cell"),
-        foreground=(1,),
-        description=f"generated cells, {size}x{size}, seed {seed}",
-    )
-    counts = {"train": n_train, "val": n_val, "test": n_test}
-    return GeneratedDataset(info, draw_cells, GENERATOR_VERSION, counts, size, seed)
+def _register(
+    name: str, draw: Draw, version: int, class_names: tuple[str, ...], *, channels: int = 1, test_images: int = 24
+) -> None:
+    """Register a world; class 0 is what is not sought."""
+
+    @register_dataset(name)
+    def world(
+        root: Path | None = None,
+        *,
+        n_train: int = 48,
+        n_val: int = 8,
+        n_test: int = test_images,
+        size: int = 128,
+        seed: int = 0,
+        difficulty: float = DIFFICULTY,
+    ) -> GeneratedDataset:
+        if root is not None:
+            raise UnetzooError(f"data set {name!r} is generated and has no files; leave root out")
+        harder = "" if difficulty == DIFFICULTY else f", difficulty {difficulty:g}"
+        info = DatasetInfo(
+            name=name,
+            channels=channels,
+            class_names=class_names,
+            foreground=tuple(range(1, len(class_names))),
+            description=f"generated {name}, {size}x{size}, seed {seed}{harder}",
+        )
+        counts = {"train": n_train, "val": n_val, "test": n_test}
+        return GeneratedDataset(info, draw, version, counts, size, seed, difficulty)
+
+
+# One world for each application that the 2015 network is known for; the modules say what makes them hard.
+_register("cells", cells.draw_cells, cells.VERSION, ("background", "cell"))
+_register("vessels", vessels.draw_vessels, vessels.VERSION, ("background", "vessel"))
+_register("roads", roads.draw_roads, roads.VERSION, roads.CLASSES, channels=3)
+_register("lanes", lanes.draw_lanes, lanes.VERSION, ("background", "lane marking"), channels=3)
+_register(  # more test images: about half have empty masks
+    "defects", defects.draw_defects, defects.VERSION, ("sound", "defect"), test_images=60
+)
+_register("text_lines", text_lines.draw_text_lines, text_lines.VERSION, ("background", "text line"))

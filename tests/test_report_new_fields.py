@@ -276,6 +276,7 @@ def test_read_records(tmp_path: Path):
         "precision": 0.81, "hd95": 6.25, "brier": 0.0712, "precision_membrane": 0.81, "hd95_interior": 6.25,
         "false_alarms": 2, "missed": 1, "steps": 12, "lr": 0.008, "compute_precision": None, "noisy": True,
         "utilisation": 0.43, "latency_spread": 0.38, "images_per_second_infer": 1000 / 32, "latency_float32_ms": 31.0,
+        "noisy_float32": False,
         "tensor_train_bytes": 300 * MIB, "predicted_train_bytes": 294 * MIB, "train_flops": 2_500_000_000_000_000,
         "phase_train": 62.0, "phase_validate": 9.0, "tuning_seconds": 33.0, "resumed": 0, "flags": None,
     }  # fmt: skip

@@ -108,6 +108,14 @@ def test_the_budget_in_words():
     assert [compute(v) for v in (3e9, 2e12, 4.25e18, None)] == ["3 GFLOP", "2 TFLOP", "4.25 EFLOP", "\u2013"]
 
 
+def test_a_noisy_float32_latency_is_marked_too():
+    a = full("unet", 0, 0.8)
+    assert facts_of(a)["timings"][0]["float32"] == "31.0"
+    a["cost"]["timings"][1]["noisy"] = True
+    (timing,) = facts_of(a)["timings"]
+    assert (timing["float32"], timing["noisy"]) == ("~31.0", "0 of 1")
+
+
 def test_what_was_matched_is_said():
     a, b, old = full("unet_a", 0, 0.8), full("unet_b", 0, 0.7), record("unet", 0, 0.6)
     b["model"]["matched"] |= {"ratio": 0.985}

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,6 +17,9 @@ from unetzoo.errors import UnetzooError, plain
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import entries, list_models, model_info, resolve_model
 from unetzoo.toml import parse_settings
+
+if TYPE_CHECKING:
+    from unetzoo.bench.suite import Suite
 
 app = typer.Typer(
     help="Which U-Net should I use, and what does it cost me?",
@@ -42,6 +45,14 @@ Imports = Annotated[
     ),
 ]
 
+SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")]
+Data = Annotated[
+    str | None,
+    typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/."),
+]
+Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")]
 Memory = Annotated[
     float | None,
     typer.Option(metavar="GIB", help="Plan for a machine with this much memory, instead of this one."),
@@ -141,21 +152,37 @@ def show_command(
     out.print(table)
 
 
+def _suite(
+    suite_file: Path | None,
+    data: str | None,
+    models: str | None,
+    settings: list[str] | None,
+    seeds: int | None,
+    steps: int | None,
+    imports: list[str] | None,
+) -> Suite:
+    """The suite that `bench` runs and `plan` plans: a file's or the quick one, with the command line's changes."""
+    from unetzoo.bench.suite import adjust, read_suite
+
+    return adjust(
+        read_suite(suite_file) if suite_file else None,
+        data=data,
+        models=models.split(",") if models is not None else None,
+        settings=parse_settings(settings or []),
+        seeds=seeds,
+        steps=steps,
+        imports=imports or [],
+    )
+
+
 @app.command("bench")
 def bench_command(
-    suite_file: Annotated[
-        Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/."),
-    ] = None,
-    models: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")
-    ] = None,
+    suite_file: SuiteFile = None,
+    data: Data = None,
+    models: Models = None,
     settings: Settings = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")] = None,
+    seeds: Seeds = None,
+    steps: Steps = None,
     folder: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>."),
@@ -178,18 +205,9 @@ def bench_command(
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
     from unetzoo.bench.progress import LiveWatcher
     from unetzoo.bench.run import run
-    from unetzoo.bench.suite import adjust, read_suite
     from unetzoo.report import write_report
 
-    suite = adjust(
-        read_suite(suite_file) if suite_file else None,
-        data=data,
-        models=models.split(",") if models is not None else None,
-        settings=parse_settings(settings or []),
-        seeds=seeds,
-        steps=steps,
-        imports=imports or [],
-    )
+    suite = _suite(suite_file, data, models, settings, seeds, steps, imports)
     folder = folder or Path("runs") / suite.name
     try:
         with LiveWatcher(out) as watcher:
@@ -211,19 +229,12 @@ def bench_command(
 
 @app.command("plan")
 def plan_command(
-    suite_file: Annotated[
-        Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/."),
-    ] = None,
-    models: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")
-    ] = None,
+    suite_file: SuiteFile = None,
+    data: Data = None,
+    models: Models = None,
     settings: Settings = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")] = None,
+    seeds: Seeds = None,
+    steps: Steps = None,
     imports: Imports = None,
     memory: Memory = None,
     time: Time = True,
@@ -239,17 +250,8 @@ def plan_command(
     limit = _gib(memory)
     from unetzoo.bench.plan import plan_suite
     from unetzoo.bench.plan_tables import print_plan
-    from unetzoo.bench.suite import adjust, read_suite
 
-    suite = adjust(
-        read_suite(suite_file) if suite_file else None,
-        data=data,
-        models=models.split(",") if models is not None else None,
-        settings=parse_settings(settings or []),
-        seeds=seeds,
-        steps=steps,
-        imports=imports or [],
-    )
+    suite = _suite(suite_file, data, models, settings, seeds, steps, imports)
     with err.status("") as status:
         found = plan_suite(suite, limit=limit, timed=time, on_model=lambda label: status.update(escape(label)))
     if as_json:

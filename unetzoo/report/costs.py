@@ -24,7 +24,7 @@ def timings(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
             "spread": percent(r["latency_spread"]),
             "rate": number(r["images_per_second_infer"], 1),
             "utilisation": percent(r["utilisation"]),
-            "float32": number(r["latency_float32_ms"], 1),
+            "float32": ("~" if r["noisy_float32"] else "") + number(r["latency_float32_ms"], 1),
             "noisy": f"{r['noisy']} of {r['timed']}",
         }
         for r in rows

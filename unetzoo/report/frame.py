@@ -49,7 +49,7 @@ PER_CLASS = ["model", "seed", "class", "dice", "iou", "pooled_dice", "pooled_iou
 CURVES = ["model", "seed", "step", "loss", "val_dice"]
 
 INTEGERS = {"seed", "best_step", "steps", "step", "threads", "resumed", "train_flops", *COUNTS, *STORED, *TENSORS}
-BOOLEANS = {"baseline", "noisy"}
+BOOLEANS = {"baseline", "noisy", "noisy_float32"}
 TEXTS = {"model", "name", "status", "data", "image", "class", *TAIL} - {"resumed", "threads"}
 
 
@@ -103,7 +103,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
       ``tensor_train_bytes``, ``tensor_infer_bytes`` (tensors alone), ``predicted_train_bytes``,
       ``predicted_infer_bytes`` (the same, nothing allocated)
     - ``latency_p50_ms``, ``latency_p90_ms``, ``latency_spread`` ((p90 - p10) / median), ``images_per_second_infer``,
-      ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` (of the timing)
+      ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` and
+      ``noisy_float32`` (of the two timings)
     - ``train_seconds``, ``predicted_train_seconds`` (before training, from a few steps), ``images_per_second``
       (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds)
     - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
@@ -191,7 +192,7 @@ def _trials(
     by_class = [column for column in every if column in found or column.startswith(("dice_", "iou_"))]
     columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *COUNTS]
     columns += ["train_dice", "val_dice", "best_step", "steps", "lr", *STORED, *TENSORS]
-    columns += [*LATENCY, "noisy", *TIMING, *TRAINING]
+    columns += [*LATENCY, "noisy", *TIMING, "noisy_float32", *TRAINING]
     return _frame(rows, [*columns, *phases.values(), *TAIL])
 
 
@@ -248,6 +249,7 @@ def _cost_columns(record: Record, cost: Cost, phases: dict[str, str]) -> dict[st
             "images_per_second_infer": timing.images_per_second,
             "utilisation": timing.utilisation,
             "latency_float32_ms": full.p50_ms if full else None,
+            "noisy_float32": full.noisy if full else None,
         }
     return row | {phases[phase]: seconds for phase, seconds in cost.phases.items()}
 

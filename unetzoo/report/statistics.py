@@ -240,7 +240,12 @@ def summarise(tables: Tables, baselines: bool = False) -> pd.DataFrame:
         for label in sorted(set(trials["model"].dropna()))
     ]
     columns = ["model", "seeds", "failed", *(name + end for name in METRICS for end in ("", "_sd")), *COUNTS]
-    columns += ["timed", "noisy", *(name + end for name in [*COSTS, "steps"] for end in ("", "_low", "_high"))]
+    columns += [
+        "timed",
+        "noisy",
+        "noisy_float32",
+        *(name + end for name in [*COSTS, "steps"] for end in ("", "_low", "_high")),
+    ]
     frame = pd.DataFrame(rows, columns=pd.Index([*columns, *tables.phases.values()]))
     return frame.sort_values("dice", ascending=False, kind="stable", na_position="last", ignore_index=True)
 
@@ -252,6 +257,7 @@ def _summary_row(label: str, part: pd.DataFrame, trials: int, tables: Tables) ->
         "failed": trials - len(part),
         "timed": int(part["noisy"].notna().sum()),  # trials whose timing says whether it is noisy
         "noisy": int(part["noisy"].fillna(False).sum()),
+        "noisy_float32": int(part["noisy_float32"].fillna(False).sum()),
     }
     for name in METRICS:
         row |= {name: part[name].mean(), f"{name}_sd": part[name].std()}

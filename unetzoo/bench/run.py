@@ -102,8 +102,8 @@ def _run(
     wish: Wish,
 ) -> None:
     statuses = {trial.id: _status(where.record(trial)) for trial in trials}
-    again = (None, *FAILURES) if retry_failed else (None,)
-    todo = [trial for trial in trials if statuses[trial.id] in again]
+    done = {id_ for id_, status in statuses.items() if status == "ok" or (status is not None and not retry_failed)}
+    todo = [trial for trial in trials if trial.id not in done]
     for trial in trials:
         if statuses[trial.id] == "ok":  # one that died between its record and its last act leaves a checkpoint
             for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
@@ -123,9 +123,6 @@ def _run(
             except OSError as error:
                 raise UnetzooError(f"{path}: cannot be written: {error.strerror}") from None
         watcher.end(job)
-
-
-FAILURES = ("crashed", "killed", "oom", "nan", "timeout", "hung")
 
 
 @contextmanager

@@ -24,13 +24,19 @@ F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
 
 
 class DatasetInfo(Strict):
-    """``foreground`` are the class indices whose mean is the headline score; ``ignore_index`` marks void pixels."""
+    """``foreground`` are the class indices whose mean is the headline score; ``ignore_index`` marks void pixels.
+
+    ``values`` and ``palette`` tell how the masks in the files store each class (a whole number, a colour #rrggbb),
+    so that predictions can be written the same way; None where a data set has no files or classes no one value.
+    """
 
     name: str
     channels: int
     class_names: tuple[str, ...]
     foreground: tuple[int, ...]
     ignore_index: int | None = None
+    values: tuple[int, ...] | None = None
+    palette: tuple[str, ...] | None = None
     description: str = ""
     citation: str = ""
 
@@ -46,6 +52,10 @@ class DatasetInfo(Strict):
             raise ValueError(f"class_names {self.class_names}: one stands twice")
         if not self.foreground or any(not 0 <= c < self.classes for c in self.foreground):
             raise ValueError(f"foreground {self.foreground} must name classes 0 to {self.classes - 1}")
+        for field in ("values", "palette"):
+            given = getattr(self, field)
+            if given is not None and len(given) != self.classes:
+                raise ValueError(f"{field} has {len(given)} entries for {self.classes} classes")
         if self.ignore_index is not None and 0 <= self.ignore_index < self.classes:
             raise ValueError(f"ignore_index {self.ignore_index} is one of the classes 0 to {self.classes - 1}")
         return self
@@ -83,7 +93,7 @@ class SegmentationDataset(ABC):
 
     def digest(self) -> str:
         """A hash of the whole data set: its facts, its splits and every item's content."""
-        parts = [self.info.model_dump_json(exclude={"name", "description", "citation"})]
+        parts = [self.info.model_dump_json(exclude={"name", "description", "citation", "values", "palette"})]
         return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
 
     def check(self) -> None:

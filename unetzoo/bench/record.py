@@ -76,6 +76,7 @@ class Cost(Strict):
     wall_seconds: float | None = None  # the whole trial
     phases: dict[str, float] = {}  # phase -> seconds; they add up to wall_seconds
     train_flops: int | None = None  # forward and backward, all steps of the chosen training
+    data_share: float | None = None  # of the time of training steps: waiting for their data
     tuning_seconds: float | None = None  # training for the learning rates that were not chosen
 
 

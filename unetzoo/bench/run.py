@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -152,6 +153,8 @@ def _sweep(out: Path) -> None:
     for pattern in ("records/.*.json.*", "records/images/.*.png.*", "trials/*/.checkpoint*", "trials/*/.model.*"):
         for path in out.glob(pattern):
             path.unlink(missing_ok=True)
+    for folder in out.glob("trials/*/decoded-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _near_duplicates(dataset: SegmentationDataset) -> list[Flag]:

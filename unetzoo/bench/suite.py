@@ -26,10 +26,14 @@ QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
 class ModelRequest(Strict):
-    """A model of the suite: its registered name, changed options, and the label it has in the report."""
+    """A model of the suite: its registered name, changed options, changes of ``[train]``, its label in the report.
+
+    Models that train differently answer a question about recipes, not about networks alone; the report says so.
+    """
 
     name: str
     set: dict[str, Any] = {}
+    train: dict[str, Any] = {}
     label: str | None = Field(None, min_length=1)
 
 
@@ -94,9 +98,16 @@ class Suite(Strict):
             raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one stands twice")
+        for request in self.models:
+            self.recipe(request)
         if self.reference is not None and self.match is None:
             raise ValueError("reference is the model to match, and match is not given; it is params or macs")
         return self
+
+    def recipe(self, request: ModelRequest) -> Recipe:
+        """What a model trains with. Raises `UnetzooError` on a change that is no option or value of ``[train]``."""
+        where = f"models: {request.label or request.name}: train"
+        return self.train.changed(request.train, where) if request.train else self.train
 
 
 class TrialModel(Strict):
@@ -238,11 +249,16 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
     if suite.match is not None:
         models = _matched(models, suite)
-    common = {"data": data, "train": suite.train, "measure": suite.measure, "score": suite.score}
+    common = {"data": data, "measure": suite.measure, "score": suite.score}
+    recipes = [suite.recipe(request) for request in suite.models]
     names = baselines.BASELINES if suite.baselines else ()
     return [
-        *(Trial(model=_baseline(name, dataset), seed=0, **common) for name in names),
-        *(Trial(model=model, seed=seed, **common) for seed in suite.seeds for model in models),
+        *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),
+        *(
+            Trial(model=model, train=recipe, seed=seed, **common)
+            for seed in suite.seeds
+            for model, recipe in zip(models, recipes, strict=True)
+        ),
     ]
 
 

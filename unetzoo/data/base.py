@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -62,10 +63,14 @@ class DatasetInfo(Strict):
 
 
 class SegmentationDataset(ABC):
-    """Subclasses set ``info`` and ``splits`` (split -> keys) and give `read` and `content_digest`."""
+    """Subclasses set ``info`` and ``splits`` (split -> keys) and give `read` and `content_digest`.
+
+    ``groups`` (key -> patient, scene, ...) names what must not stand on two sides of a split, where that is known.
+    """
 
     info: DatasetInfo
     splits: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import tifffile
 
 from unetzoo.data.base import DatasetInfo, SegmentationDataset, register_dataset
 from unetzoo.data.files import array_digest, paired_files, read_array, read_list
+from unetzoo.data.weight_map import connected_components
 from unetzoo.errors import UnetzooError
 
 SLICES = 30
@@ -50,6 +51,10 @@ class Isbi2012(SegmentationDataset):
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         image = self._images[key].astype(np.float32) / 255
         return image[None], (self._labels[key] == 0).astype(np.int64)
+
+    def instances(self, key: str) -> np.ndarray:
+        """Cells: the connected pieces of the interior, which membranes separate."""
+        return connected_components(self._labels[key] != 0)
 
     def content_digest(self, key: str) -> str:
         return array_digest(self._images[key], self._labels[key])

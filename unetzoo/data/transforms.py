@@ -108,11 +108,18 @@ class ElasticDeformation(v2.Transform):
         shift = torch.tensor([down * self.shift * height, right * self.shift * width])
         return torch.stack([rows, columns]) + elastic + turned + shift[:, None, None]
 
+    def sample(self, pixels: Tensor, positions: Tensor) -> Tensor:
+        """Interpolated pixels of (..., H, W) at ``positions`` (2, H', W')."""
+        return _sample(pixels, positions, self.interpolation)
+
+    def take(self, pixels: Tensor, positions: Tensor) -> Tensor:
+        """The nearest pixels of (..., H, W) at ``positions`` (2, H', W'), unchanged: for masks and weights."""
+        return _take_nearest(pixels, positions)
+
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         positions = params["positions"].to(inpt.device)
         pixels = inpt.as_subclass(Tensor)
-        nearest = isinstance(inpt, tv_tensors.Mask)
-        moved = _take_nearest(pixels, positions) if nearest else _sample(pixels, positions, self.interpolation)
+        moved = (self.take if isinstance(inpt, tv_tensors.Mask) else self.sample)(pixels, positions)
         return tv_tensors.wrap(moved, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else moved  # pyright: ignore[reportCallIssue]
 
 
@@ -147,26 +154,27 @@ def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
     return moved.reshape(*pixels.shape[:-2], *positions.shape[-2:]).to(pixels.dtype)
 
 
+PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees": 180.0, "shift": 0.1}
+
+
 def paper_augmentation() -> v2.Transform:
     """What arXiv 1505.04597, section 3.1, names: elastic deformation as published, shift, rotation, grey values.
 
     For a normalised image (C, H, W) with its mask (H, W). The paper gives the numbers of the elastic deformation
     alone; any rotation, shifts up to a tenth of the side and `RandomIntensity`'s ranges are ours.
     """
-    return v2.Compose([ElasticDeformation(10.0, 3, degrees=180.0, shift=0.1), RandomIntensity()])
+    return v2.Compose([ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()])
 
 
-def training_transform(crop: int) -> v2.Transform:
-    """Random crop, flips, right angles and intensity jitter of a normalised (C, H, W) with its (H, W) mask."""
-    return v2.Compose(
-        [
-            v2.RandomCrop(crop),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            RandomRightAngle(),
-            RandomIntensity(),
-        ]
-    )
+def augmentation(name: Literal["flips", "paper2015"]) -> tuple[ElasticDeformation | None, v2.Transform]:
+    """What is done to a training crop: a deformation, which decides where its pixels are taken from, and the rest.
+
+    "flips": flips, right angles and intensity jitter; "paper2015": `paper_augmentation`.
+    """
+    if name == "paper2015":
+        return ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()
+    flips = v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), RandomRightAngle(), RandomIntensity()
+    return None, v2.Compose(flips)
 
 
 def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -168,3 +168,29 @@ def test_settings() -> None:
     for bad in ("width", "=3"):
         with pytest.raises(UnetzooError, match="expected OPTION=VALUE"):
             parse_settings([bad])
+
+
+def test_a_model_may_train_differently_and_only_it() -> None:
+    models = ["unet", {"name": "unet", "label": "old", "train": {"recipe": "paper2015", "crop": 64}}]
+    made = suite(models=models, train={"lr": 0.01, "batch_size": 4, "minutes": 2.0})
+    plain, old = (trial.train for trial in expand(made, made.data.open()))
+    assert plain == made.train
+    assert (old.optimizer, old.batch_size, old.crop, old.minutes, old.lr) == ("sgd", 1, 64, 2.0, 1e-3)
+    assert Suite.from_mapping(made.model_dump(), "again") == made
+    assert ids(train={"lr": 0.01, "batch_size": 4, "minutes": 2.0}) == [expand(made, made.data.open())[0].id]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"recipe": "paper"}, r"models: unet: train: recipe = 'paper' is not a choice; .*allowed: modern, paper2015"),
+        ({"lrr": 1}, r"models: unet: train: unknown option 'lrr'; did you mean lr"),
+        ({"border": {"sigma": 0}}, r"models: unet: train: border.sigma = 0"),
+        ({"steps": 3, "minutes": 1.0}, r"models: unet: train: steps and minutes are given"),
+        ({"workers": -1}, r"models: unet: train: workers = -1 must be 'auto' or a number from 0 up"),
+    ],
+)
+def test_a_wrong_change_of_a_models_recipe_is_one_line(train: dict[str, object], message: str) -> None:
+    with pytest.raises(UnetzooError, match=message) as error:
+        suite(models=[{"name": "unet", "train": train}])
+    assert "\n" not in str(error.value)

@@ -41,6 +41,7 @@ TRAINING = [
     "wall_seconds",
     "train_flops",
     "tuning_seconds",
+    "data_share",
 ]
 COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # what is summarised by its median over seeds
 TAIL = ["resumed", "device", "compute_precision", "threads", "flags", "predictions", "id", "reason"]
@@ -106,7 +107,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
       ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` and
       ``noisy_float32`` (of the two timings)
     - ``train_seconds``, ``predicted_train_seconds`` (before training, from a few steps), ``images_per_second``
-      (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds)
+      (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds), ``data_share``
+      (of training, waiting for data)
     - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
     - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
 

@@ -59,7 +59,12 @@ def context(
         "reference": reference,
         "rows": rows,
         "baselines": baselines,
-        "notes": [*filter(None, [costs.noise(rows)]), *plan.matched(models)],
+        "notes": [
+            *filter(None, [costs.noise(rows)]),
+            *plan.recipes(models),
+            *plan.matched(models),
+            *plan.data_wait(models),
+        ],
         "trials": len(models) + len(t.unreadable),
         "finished": len(t.done),
         "failures": failures(t),

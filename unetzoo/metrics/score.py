@@ -14,6 +14,7 @@ from torch import Tensor
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics import overlap
 from unetzoo.metrics.calibration import Calibration
+from unetzoo.metrics.isbi import IsbiScores
 from unetzoo.metrics.policy import OVERLAP, SURFACE, Scoring
 from unetzoo.metrics.surface import surface_scores
 
@@ -25,6 +26,8 @@ class Scores:
     objects once more. Elsewhere a class has no such entry (``None`` is for 0/0). ``matrices`` holds each image's
     confusion matrix (K, K), int64, rows = truth, on the CPU; ``hashes`` and
     ``truths`` hold a hash of each predicted and each true class map.
+
+    Raises `UnetzooError` where ``scoring.isbi`` names no class.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class Scores:
         self.matrices: dict[str, Tensor] = {}
         self._surfaces: dict[str, np.ndarray] = {}  # key -> (metrics, K), NaN for background
         self._calibration: Calibration | None = Calibration(scoring.ece_bins)
+        self._separator = scoring.separator(class_names)
+        self._isbi = IsbiScores()  # stays empty where nobody asked
         self.hashes: dict[str, str] = {}
         self.truths: dict[str, str] = {}
 
@@ -50,7 +55,8 @@ class Scores:
                 f"{tuple(target.shape)}"
             )
         logits, target = logits.detach().cpu(), target.cpu()
-        self._add(key, logits.argmax(dim=0), target)
+        probability = None if self._separator is None else logits.double().softmax(dim=0)[self._separator].numpy()
+        self._add(key, logits.argmax(dim=0), target, probability)
         if self._calibration is not None:
             self._calibration.add(logits, target, self.ignore_index)
 
@@ -63,7 +69,7 @@ class Scores:
         self._add(key, prediction.cpu(), target.cpu())
         self._calibration = None
 
-    def _add(self, key: str, prediction: Tensor, target: Tensor) -> None:
+    def _add(self, key: str, prediction: Tensor, target: Tensor, probability: np.ndarray | None = None) -> None:
         if key in self.matrices:
             raise UnetzooError(f"image {key!r} is scored twice")
         self.matrices[key] = overlap.confusion(prediction, target, len(self.class_names), self.ignore_index)
@@ -74,6 +80,8 @@ class Scores:
             of_class = surface_scores((predicted == c) & counted, truth == c, self.scoring)
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces
+        if (boundary := self._separator) is not None:
+            self._isbi.add(key, predicted == boundary, truth == boundary, counted, probability)
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
@@ -117,6 +125,11 @@ class Scores:
             "calibration": {"brier": _rounded(brier), "ece": _rounded(ece)},
             "false_alarms": count((true == 0) & (predicted > 0)),
             "penalised": count((true == 0) != (predicted == 0), marked),
+            "isbi": {name: _rounded(score) for name, score in self._isbi.means().items()},
+            "isbi_images": {
+                key: {name: _rounded(score) for name, score in scores.items()}
+                for key, scores in self._isbi.images.items()
+            },
             "policy": self.scoring.describe(),
             "predictions": _digest(self.hashes),
         }

@@ -289,6 +289,9 @@ def test_turned_images_score_the_same_where_no_order_matters(
 def test_nothing_and_everything():
     none, all_ = np.zeros((4, 5), bool), np.ones((4, 5), bool)
     assert image_scores(none, none) == pytest.approx(PERFECT)
+    walls = np.tile(np.arange(300) % 7 == 0, (300, 1))  # so many pixels that shares added up would not make 1
+    fused = image_scores(np.zeros_like(walls), walls)
+    assert (fused["v_info_split"], fused["v_info_merge"], fused["v_info"]) == (1, 0, 0)
     missing = image_scores(all_, none)  # no segment is predicted: every pixel is alone
     assert (missing["v_rand_split"], missing["v_rand_merge"]) == (pytest.approx(1 / 20), pytest.approx(1))
     no_truth = image_scores(none, all_)
@@ -315,4 +318,3 @@ def test_one_threshold_for_all_images():
     assert means["pixel_f_error_min"] == pytest.approx(least)
     scores.add("no probability", truth, truth, counted)
     assert all(math.isnan(scores.means()[name]) for name in ISBI_BEST)
-    assert IsbiScores().means() == {}

@@ -58,15 +58,15 @@ def rand_and_information(labels: np.ndarray, truth: np.ndarray) -> dict[str, flo
     0 in ``truth`` is left out; every pixel that is 0 in ``labels`` is a segment of its own. All NaN where nothing
     is left.
     """
-    names = ISBI[:6]
     foreground = truth > 0
     if not foreground.any():
-        return dict.fromkeys(names, math.nan)
+        return dict.fromkeys(ISBI[:6], math.nan)
     found, true = labels[foreground].astype(np.intp), truth[foreground]
     alone = found == 0
     found[alone] = found.max() + 1 + np.arange(alone.sum())
-    table = contingency_table(true, found, normalize=True).tocoo()
-    shares = (table.data, np.bincount(table.col, table.data), np.bincount(table.row, table.data))
+    table = contingency_table(true, found).tocoo()
+    counts = (table.data, np.bincount(table.col, table.data), np.bincount(table.row, table.data))
+    shares = [c / len(true) for c in counts]  # counts are exact, so the share of an only segment is 1 and its entropy 0
     squares, squares_found, squares_true = (float(p @ p) for p in shares)
     joint, of_found, of_true = (float(-(p[p > 0] @ np.log(p[p > 0]))) for p in shares)
     mutual = max(0.0, of_found + of_true - joint)  # rounding may leave it a hair below 0
@@ -78,7 +78,7 @@ def rand_and_information(labels: np.ndarray, truth: np.ndarray) -> dict[str, flo
         _share(mutual, of_found),
         _share(mutual, of_true),
     )
-    return dict(zip(names, (min(1.0, s) for s in scores), strict=True))
+    return dict(zip(ISBI[:6], (min(1.0, s) for s in scores), strict=True))
 
 
 def _share(part: float, whole: float) -> float:
@@ -137,13 +137,12 @@ class IsbiScores:
         )
 
     def means(self) -> dict[str, float]:
-        """Mean over images of every score; then the best over thresholds, NaN unless all images had probabilities.
+        """Mean over images, of which there must be one, of every score; then the best over thresholds of that mean.
 
-        ``v_rand_max``, ``v_info_max``, and the three errors the challenge first had: ``rand_error_min``,
-        ``pixel_f_error_min`` (of the F-score) and ``split_merge_error_min`` (its warping error).
+        The latter is NaN unless all images had probabilities: ``v_rand_max``, ``v_info_max``, and the three errors the
+        challenge first had: ``rand_error_min``, ``pixel_f_error_min`` (of the F-score) and ``split_merge_error_min``
+        (its warping error).
         """
-        if not self.images:
-            return {}
         best = dict.fromkeys(ISBI_BEST, math.nan)
         if len(self._at) == len(self.images):
             curves = [_means(list(images)) for images in zip(*self._at, strict=True)]  # threshold -> score -> mean

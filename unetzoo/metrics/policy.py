@@ -25,18 +25,11 @@ from unetzoo.errors import Strict, UnetzooError, nearest
 
 OVERLAP = ("dice", "iou", "precision", "recall", "specificity")
 SURFACE = ("nsd", "hd95", "assd", "boundary_iou")
-ISBI = (
-    *("v_rand", "v_rand_split", "v_rand_merge", "v_info", "v_info_split", "v_info_merge"),
-    *("rand_error", "pixel_error", "warping_error", "split_merge_error"),
-)  # of the predicted class map; see `unetzoo.metrics.isbi`
-ISBI_BEST = (
-    "v_rand_max",
-    "v_info_max",
-    "rand_error_min",
-    "pixel_f_error_min",
-    "split_merge_error_min",
-)  # of thresholds
-DISTANCES = ("hd95", "assd")  # lengths in ``unit``, lower is better; the other metrics are shares, higher is better
+# of a predicted class map, and the best over thresholds of a probability; see `unetzoo.metrics.isbi`
+ISBI = ("v_rand", "v_rand_split", "v_rand_merge", "v_info", "v_info_split", "v_info_merge")
+ISBI += ("rand_error", "pixel_error", "warping_error", "split_merge_error")
+ISBI_BEST = ("v_rand_max", "v_info_max", "rand_error_min", "pixel_f_error_min", "split_merge_error_min")
+DISTANCES = ("hd95", "assd")  # lengths in ``unit``, lower is better; OVERLAP and the rest of SURFACE are shares
 
 
 class Scoring(Strict):
@@ -88,11 +81,6 @@ class Scoring(Strict):
             "exclude": "left out of every mean (specificity is 1)",
             "perfect": "overlaps, NSD and boundary IoU 1, HD95 and ASSD 0",
         }
-        asked = (
-            {}
-            if self.isbi is None
-            else {"ISBI 2012 scores": f"boundary is class {self.isbi}, interior all other classes"}
-        )
         penalty = f"0 for overlaps, NSD and boundary IoU; the image diagonal in {self.unit} for HD95 and ASSD"
         return {
             **self.model_dump(mode="json"),
@@ -103,6 +91,6 @@ class Scoring(Strict):
                 "ignored pixels": "left out of every count and removed from both masks",
                 "mean": "over the foreground classes of an image, then over images",
                 "surface metrics": "foreground classes only",
-                **asked,
+                **({"ISBI 2012 scores": f"boundary is class {self.isbi}, interior all others"} if self.isbi else {}),
             },
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics import overlap
 from unetzoo.metrics.calibration import Calibration
-from unetzoo.metrics.isbi import IsbiScores
 from unetzoo.metrics.policy import OVERLAP, SURFACE, Scoring
 from unetzoo.metrics.surface import surface_scores
+
+if TYPE_CHECKING:
+    from unetzoo.metrics.isbi import IsbiScores
 
 
 class Scores:
@@ -39,7 +41,11 @@ class Scores:
         self._surfaces: dict[str, np.ndarray] = {}  # key -> (metrics, K), NaN for background
         self._calibration: Calibration | None = Calibration(scoring.ece_bins)
         self._separator = scoring.separator(class_names)
-        self._isbi = IsbiScores()  # stays empty where nobody asked
+        self._isbi: IsbiScores | None = None
+        if self._separator is not None:
+            from unetzoo.metrics.isbi import IsbiScores  # loads scikit-image
+
+            self._isbi = IsbiScores()
         self.hashes: dict[str, str] = {}
         self.truths: dict[str, str] = {}
 
@@ -80,8 +86,8 @@ class Scores:
             of_class = surface_scores((predicted == c) & counted, truth == c, self.scoring)
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces
-        if (boundary := self._separator) is not None:
-            self._isbi.add(key, predicted == boundary, truth == boundary, counted, probability)
+        if self._isbi is not None:
+            self._isbi.add(key, predicted == self._separator, truth == self._separator, counted, probability)
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
@@ -125,11 +131,8 @@ class Scores:
             "calibration": {"brier": _rounded(brier), "ece": _rounded(ece)},
             "false_alarms": count((true == 0) & (predicted > 0)),
             "penalised": count((true == 0) != (predicted == 0), marked),
-            "isbi": {name: _rounded(score) for name, score in self._isbi.means().items()},
-            "isbi_images": {
-                key: {name: _rounded(score) for name, score in scores.items()}
-                for key, scores in self._isbi.images.items()
-            },
+            "isbi": _all_rounded(self._isbi.means()) if self._isbi else {},
+            "isbi_images": {key: _all_rounded(s) for key, s in self._isbi.images.items()} if self._isbi else {},
             "policy": self.scoring.describe(),
             "predictions": _digest(self.hashes),
         }
@@ -159,6 +162,10 @@ def _mean(scores: np.ndarray) -> float:
     """Mean of what is not NaN; NaN (and no warning) where nothing is left."""
     kept = scores[~np.isnan(scores)]
     return float(kept.mean()) if kept.size else math.nan
+
+
+def _all_rounded(scores: dict[str, float]) -> dict[str, float | None]:
+    return {name: _rounded(score) for name, score in scores.items()}
 
 
 def _rounded(value: float) -> float | None:

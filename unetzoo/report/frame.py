@@ -97,8 +97,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     - test scores, means over images and foreground classes: ``dice``, ``iou``, ``precision``, ``recall``,
       ``specificity``, ``nsd``, ``hd95``, ``assd``, ``boundary_iou``; over pixels: ``brier``, ``ece``; for single
       classes ``dice_<class>``, ``iou_<class>`` and so on
-    - where the suite asked for them, the scores of `unetzoo.metrics.isbi`: ``v_rand``, ``v_info``, ``pixel_error``,
-      ``warping_error`` and so on, and the best over thresholds, ``v_rand_max`` and so on
+    - where a suite asked for them, the scores of `unetzoo.metrics.isbi`, named as `ISBI` and `ISBI_BEST` of
+      `unetzoo.metrics.policy` say
     - images x foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
     - of the chosen weights ``train_dice`` (a few images), ``val_dice`` and ``best_step``; ``steps`` trained; ``lr``,
       the learning rate trained with

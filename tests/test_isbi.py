@@ -209,7 +209,9 @@ def test_warping_keeps_the_topology_and_equals_flips_one_by_one(maps: tuple[np.n
     for y, x in np.argwhere(done.left):
         flipped = np.pad(done.warped, 1)
         flipped[y + 1, x + 1] ^= True
-        beside = {components(after, 1)[y + 1 + dy, x + 1 + dx] for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0))} - {0}
+        beside = {
+            int(components(after, 1)[y + 1 + dy, x + 1 + dx]) for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0))
+        } - {0}
         change = components(flipped, 1).max() - components(after, 1).max()
         assert done.mergers[y, x] == (not done.warped[y, x] and len(beside) > 1)
         assert done.splits[y, x] == (done.warped[y, x] and bool(beside) and change > 0)

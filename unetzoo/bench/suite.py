@@ -237,8 +237,10 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
 
     So an interrupted suite has every model before a second seed of one.
 
-    Raises `UnetzooError` on an unknown model, option or value, and on two models with one label.
+    Raises `UnetzooError` on an unknown model, option or value, on two models with one label, and where ``score.isbi``
+    names no class of the data set.
     """
+    suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
     models = [_resolve(request, suite.set, dataset) for request in suite.models]
     labels = [model.label for model in models]

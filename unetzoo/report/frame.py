@@ -15,6 +15,7 @@ import pandas as pd
 
 from unetzoo.bench.record import Cost, Record, Result, read_record
 from unetzoo.errors import UnetzooError
+from unetzoo.metrics.policy import ISBI, ISBI_BEST
 from unetzoo.report.facts import (
     chosen_rate,
     class_names,
@@ -97,6 +98,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     - test scores, means over images and foreground classes: ``dice``, ``iou``, ``precision``, ``recall``,
       ``specificity``, ``nsd``, ``hd95``, ``assd``, ``boundary_iou``; over pixels: ``brier``, ``ece``; for single
       classes ``dice_<class>``, ``iou_<class>`` and so on
+    - where a suite asked for them, the scores of `unetzoo.metrics.isbi`, named as `ISBI` and `ISBI_BEST` of
+      `unetzoo.metrics.policy` say
     - images x foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
     - of the chosen weights ``train_dice`` (a few images), ``val_dice`` and ``best_step``; ``steps`` trained; ``lr``,
       the learning rate trained with
@@ -192,7 +195,8 @@ def _trials(
     found = {key for row in rows for key in row}
     every = [f"{metric}_{column}" for metric in METRICS for column in classes.values()]
     by_class = [column for column in every if column in found or column.startswith(("dice_", "iou_"))]
-    columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *COUNTS]
+    isbi = [name for name in (*ISBI, *ISBI_BEST) if name in found]
+    columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *isbi, *COUNTS]
     columns += ["train_dice", "val_dice", "best_step", "steps", "lr", *STORED, *TENSORS]
     columns += [*LATENCY, "noisy", *TIMING, "noisy_float32", *TRAINING]
     return _frame(rows, [*columns, *phases.values(), *TAIL])
@@ -230,6 +234,7 @@ def _score_columns(record: Record, result: Result, classes: dict[str, str]) -> d
     row = {metric: scores.get(metric) for metric in METRICS}
     for name, by_metric in result.per_class.items():
         row |= {f"{metric}_{classes[name]}": score for metric, score in by_metric.items() if metric in METRICS}
+    row |= {name: result.isbi[name] for name in (*ISBI, *ISBI_BEST) if name in result.isbi}
     counted = foreground(record)
     for what in COUNTS:
         counts = {k: n for k, n in getattr(result, what).items() if counted is None or k in counted}

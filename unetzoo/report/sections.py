@@ -14,6 +14,7 @@ from unetzoo.report import costs, plan
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.facts import distinct
 from unetzoo.report.frame import COUNTS, METRICS, Tables
+from unetzoo.report.isbi import isbi
 from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES, Comparison, summarise
 from unetzoo.report.words import DASH, MIB, listed, missing, number, signed
 
@@ -69,6 +70,7 @@ def context(
         "finished": len(t.done),
         "failures": failures(t),
         "metrics": metrics(rows, baselines, models),
+        "isbi": isbi(t, rows, baselines),
         "timings": costs.timings(rows, models),
         "memory": costs.memory(rows),
         "training": costs.training(rows, models),

@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded, Stored, to_float
-from unetzoo.data.transforms import ElasticDeformation, augmentation, normalize
+from unetzoo.data.transforms import ElasticDeformation, augmentation, nearest, normalize, take
 from unetzoo.nn.sizes import ValidSizes, mirrored
 
 Crop = tuple[Tensor, ...]
@@ -116,7 +116,8 @@ class TrainingCrops(Dataset[Crop]):
         positions = positions - torch.tensor([first, start])[:, None, None]
         around = (first, start, last - first + 1, stop - start + 1)
         yield warp.sample(self.normalization(to_float(window(image, *around))), positions)
-        yield from (warp.take(window(x, *around), positions) for x in maps)
+        indices = nearest(positions, *around[2:])
+        yield from (take(window(x, *around), indices) for x in maps)
 
 
 class EvaluationItems(Mapping[str, tuple[Tensor, Tensor]]):

@@ -127,7 +127,7 @@ def test_the_split_of_a_seed_never_changes() -> None:
 
 def test_a_large_group_does_not_swallow_a_small_split() -> None:
     keys = [f"a{i}" for i in range(10)] + ["b", "c"]
-    groups = {key: "a" for key in keys[:10]}
+    groups = dict.fromkeys(keys[:10], "a")
     for seed in range(20):
         assert len(split(keys, groups=groups, seed=seed)["train"]) == 10
 

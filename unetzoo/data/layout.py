@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetzoo.data.files import SUFFIXES
+from unetzoo.data.files import SUFFIXES, count_pages, read_list
 from unetzoo.data.reading import Pair
 from unetzoo.errors import UnetzooError
 
@@ -29,7 +29,7 @@ class Files:
 
     ``stem`` is a regular expression on an image's stem; ``mask`` and ``key`` are made of what its first group finds
     (or of the whole match). ``split``: all of these are of that split. ``views`` are fields of view: masks that are 0
-    where nothing was labelled.
+    where nothing was labelled. ``pages``: each file is a stack of so many, and the number of a page is its key.
     """
 
     images: str
@@ -40,6 +40,7 @@ class Files:
     split: str | None = None
     views: str | None = None
     view: str = "{}"
+    pages: int = 0
 
     def present(self, root: Path) -> bool:
         return any(_files(root, self.images)) and any(_files(root, self.masks))
@@ -58,11 +59,15 @@ class Files:
                 continue
             if key in found.pairs:
                 raise UnetzooError(f"{path}: {key!r} is taken by {found.pairs[key].image}")
-            found.pairs[key] = Pair(path, _partner(masks, self.mask.format(name), path, self.masks))
+            mask = _partner(masks, self.mask.format(name), path, self.masks)
+            if self.pages:
+                found.pairs |= _pages(path, mask, self.pages)
+                continue
+            found.pairs[key] = Pair(path, mask)
             if self.views:
                 found.views[key] = _partner(views, self.view.format(name), path, self.views)
             keys.append(key)
-        if not keys:
+        if not found.pairs:
             raise UnetzooError(f"{root}: no images {self.images}")
         if self.split:
             found.splits[self.split] = tuple(sorted(keys))
@@ -128,7 +133,12 @@ def _partner(by_stem: Mapping[str, Path], stem: str, image: Path, pattern: str) 
     return by_stem[stem]
 
 
-def _read_list(path: Path, known: Mapping[str, Pair]) -> tuple[str, ...]:
-    from unetzoo.data.files import read_list
+def _pages(image: Path, mask: Path, count: int) -> dict[str, Pair]:
+    for path in (image, mask):
+        if (pages := count_pages(path)) != count:
+            raise UnetzooError(f"{path}: expected {count} pages, got {pages}")
+    return {f"{page:0{len(str(count))}d}": Pair(image, mask, page) for page in range(count)}
 
+
+def _read_list(path: Path, known: Mapping[str, Pair]) -> tuple[str, ...]:
     return tuple(sorted(read_list(path, tuple(known))))

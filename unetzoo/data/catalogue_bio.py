@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.data.download import Remote
 from unetzoo.data.entry import BYTES, FLAT, NamedSet, Prepare, contiguous, every, github, of_class, test_where
-from unetzoo.data.layout import Files, Layout
+from unetzoo.data.named_layout import Files, Layout
 from unetzoo.data.prepare import merge_nuclei, nuclei_found
 from unetzoo.data.reading import Reading
 
@@ -73,7 +73,7 @@ CHASE_DB1 = NamedSet(
         group=r"Image_(\d+)[LR]",
         description="retinal vessels: thin structures in 28 fundus photographs of 14 children",
         citation="Fraz et al., IEEE Trans. Biomed. Eng. 59(9), 2012, doi 10.1109/TBME.2012.2205687",
-        terms="CC BY 4.0, as its page states",
+        terms="CC BY 4.0 by its page, as others report it",
     ),
     folder="chase_db1",
     images=28,

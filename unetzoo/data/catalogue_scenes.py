@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from unetzoo.data.download import Remote
 from unetzoo.data.entry import BYTES, FLAT, PAIRED, NamedSet, Prepare, every, github, of_class, test_where
-from unetzoo.data.layout import Files, Layout
+from unetzoo.data.named_layout import Files, Layout
 from unetzoo.data.prepare import draw_lines, pages_found
 from unetzoo.data.reading import Reading
 from unetzoo.data.through_torchvision import PET_MD5, VOC_CLASSES, VOC_MD5, pet_pairs, voc_pairs
@@ -136,7 +136,11 @@ MAGNETIC_TILE = NamedSet(
     ),
 )
 
-_DIBCO = (("2009", "dibco2009_", "{}"), ("2010", "hdibco2010_", "{}_estGT"), ("2011", "dibco2011_", "{}_GT"))
+_DIBCO = (
+    ("2009", "*.bmp", "dibco2009_", "{}"),
+    ("2010", "*", "hdibco2010_", "{}_estGT"),
+    ("2011", "*", "dibco2011_", "{}_GT"),
+)
 DIBCO = NamedSet(
     reading=Reading(
         name="dibco",
@@ -160,8 +164,8 @@ DIBCO = NamedSet(
             "2009/, 2010/ and 2011/ with each contest's files at any depth: H01.bmp and H01.tiff, H01_estGT.tiff, "
             "HW1_GT.tiff",
             tuple(
-                Files(f"{year}/**/*", f"{year}/**/*.tif*", mask, stem=r"[A-Z]+\d+", key=prefix + "{}")
-                for year, prefix, mask in _DIBCO
+                Files(f"{year}/**/{images}", f"{year}/**/*.tif*", mask, stem=r"[A-Z]+\d+", key=prefix + "{}")
+                for year, images, prefix, mask in _DIBCO
             ),
         ),
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetzoo.data.download import Remote
-from unetzoo.data.layout import Files, Layout
+from unetzoo.data.named_layout import Files, Layout
 from unetzoo.data.reading import ClassReading, Pair, Reading, Value
 
 BYTES = (0.0, 255.0)  # the range of 8-bit images

@@ -29,8 +29,7 @@ class Isbi2012(NamedDataset):
         if not 1 <= n_val <= most:
             raise UnetzooError(f"data set 'isbi2012': n_val = {n_val!r} must be 1 to {most}")
         super().__init__(ISBI2012, replace(place, splits=contiguous(place.pairs, n_val)))
-
-    def content_digest(self, key: str) -> str:
-        """Of the stored pixels, not of what `read` gives: so that records that were made before keep their ids."""
-        pair = self._pairs[key]
-        return array_digest(*(read_stored(path, pair.page).pixels[0] for path in (pair.image, pair.mask)))
+        # Of the stored pixels, not of what `read` gives: records made before there were readings keep their ids.
+        for key, pair in self._pairs.items():
+            stored = (read_stored(path, pair.page).pixels[0] for path in (pair.image, pair.mask))
+            self._digests[key] = array_digest(*stored)

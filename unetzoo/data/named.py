@@ -16,7 +16,7 @@ from unetzoo.data.download import Progress, fetch
 from unetzoo.data.entry import NamedSet, contiguous
 from unetzoo.data.file_dataset import FileDataset
 from unetzoo.data.files import read_stored
-from unetzoo.data.layout import Found, Layout, Splits, candidates
+from unetzoo.data.named_layout import Found, Layout, Splits, candidates
 from unetzoo.data.reading import Pair, Reading, groups_of
 from unetzoo.data.splits import take_val
 from unetzoo.data.unpack import unpack

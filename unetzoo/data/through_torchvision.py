@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetzoo.data.layout import Found
+from unetzoo.data.named_layout import Found
 from unetzoo.data.reading import Pair
 from unetzoo.errors import UnetzooError, plain
 

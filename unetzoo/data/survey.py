@@ -188,7 +188,7 @@ def _regions(values: np.ndarray, present: np.ndarray) -> dict[str, object]:
     from skimage.measure import label
 
     order = np.searchsorted(present, values)  # (H, W), 0 to K - 1
-    regions = label(order, background=-1, connectivity=2)
+    regions = np.asarray(label(order, background=-1, connectivity=2))
     sizes = np.bincount(regions.ravel())[1:]
     owner = np.zeros(len(sizes), np.int64)
     owner[regions.ravel() - 1] = order.ravel()

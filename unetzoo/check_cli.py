@@ -1,4 +1,4 @@
-"""The command line's ``data`` group."""
+"""``unetzoo data check``."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from unetzoo.console import err, out
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
     from unetzoo.data.check import Check, Source
     from unetzoo.data.reading import Reading
 
-app = typer.Typer(help="Data sets: what a folder holds, and how it is read.", no_args_is_help=True)
 COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 MANY = 40  # pairs from which progress is shown
 
 
-@app.command("check")
 def check_command(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a CSV of pairs, or a dataset.toml.")],
     folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where dataset.toml and contact_sheet.png go; default: beside the data."),
+        typer.Option(
+            "--out", metavar="DIR", help="Where dataset.toml and contact_sheet.png go; default: beside the data."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Propose anew, and overwrite a dataset.toml.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
@@ -46,7 +46,6 @@ def check_command(
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
     """
-    from unetzoo.cli import err, out
     from unetzoo.data.check import check, find_source
     from unetzoo.data.reading_file import NAME
 
@@ -66,7 +65,7 @@ def check_command(
     if as_json:
         print(json.dumps({**_facts(checked), "written": [str(p) for p in written]}, indent=1))
     else:
-        _print(checked, out)
+        _print(checked)
         for file in written:
             out.print(f"written: {escape(str(file))}", soft_wrap=True, highlight=False)
     if problem:
@@ -90,6 +89,9 @@ def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
     if sheet := contact_sheet(checked):
         files[SHEET] = sheet
     written: list[Path] = []
+    hint = f"--out DIR puts {' and '.join(files)} elsewhere"
+    if files and folder.is_dir() and not folder.stat().st_mode & 0o222:  # root could write there all the same
+        return written, f"{folder}: is read-only; {hint}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -97,7 +99,7 @@ def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
             written.append(folder / name)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        return written, f"{folder}: cannot be written ({reason}); --out DIR puts {' and '.join(files)} elsewhere"
+        return written, f"{folder}: cannot be written ({reason}); {hint}"
     return written, ""
 
 
@@ -150,7 +152,7 @@ def _span(numbers: list[int]) -> str:
     return str(numbers[0]) if min(numbers) == max(numbers) else f"{min(numbers)}-{max(numbers)}"
 
 
-def _print(checked: Check, out: Console) -> None:
+def _print(checked: Check) -> None:
     layout, reading = checked.layout, checked.reading
     sizes = ", ".join(f"{len(keys)} {split}" for split, keys in layout.splits.items())
     fixed = layout.fixed or "no list fixes the split: by a hash of the names"

@@ -34,6 +34,8 @@ class Folder(FileDataset):
         reading, layout, said = open_reading(root, ignore_index)
         reading = _changed(reading, root, class_names, foreground, ignore_index, downscale)
         super().__init__(reading, layout.found.pairs, layout.splits, layout.groups)
+        self.drawn, self.ordered = layout.drawn, layout.ordered
+        self.test_is_fixed = bool(layout.fixed) and not layout.ordered
         self.said = [*said, *self.describe()]
 
 

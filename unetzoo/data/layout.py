@@ -46,7 +46,7 @@ LOOKED_AT = 5  # files of each kind, to tell masks from images in one folder
 
 @dataclass
 class Layout:
-    """Pairs in order of their split; ``fixed`` tells where the splits come from, empty where from a hash."""
+    """``fixed`` tells what gives the splits, empty where all are ``drawn`` by hash; ``ordered``: pages of a stack."""
 
     root: Path
     files: Files
@@ -54,6 +54,8 @@ class Layout:
     splits: dict[str, tuple[str, ...]]
     groups: dict[str, str]
     fixed: str
+    drawn: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def split_of(self) -> dict[str, str]:
@@ -66,9 +68,11 @@ def lay_out(root: Path, files: Files) -> Layout:
     groups = found.groups if files.group is None else groups_of(found.pairs, files.group)
     if found.stacks == 1 and not any("-" in key for key in found.pairs):
         groups = {}  # one stack: its pages must be split
-    splits, fixed = _splits(root, files, found, groups)
+    given, fixed = _given(root, files, found)
+    ordered = not given and found.stacks == 1 and not groups and len(found.pairs) >= 3
+    splits, drawn = _splits(root, files, found, groups, given, fixed, ordered)
     _report_unmatched(found, fixed)
-    return Layout(root, files, found, splits, groups, fixed)
+    return Layout(root, files, found, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
 
 def _report_unmatched(found: Found, fixed: str) -> None:
@@ -85,40 +89,47 @@ def _report_unmatched(found: Found, fixed: str) -> None:
         found.error("no pairs", "no image has a mask")
 
 
-def _splits(
-    root: Path, files: Files, found: Found, groups: Mapping[str, str]
-) -> tuple[dict[str, tuple[str, ...]], str]:
-    """The splits, and what fixes them. Mistakes become findings, and then what is left is split as it can be."""
-    given: dict[str, tuple[str, ...]] = {}
-    fixed = ""
+def _given(root: Path, files: Files, found: Found) -> tuple[dict[str, tuple[str, ...]], str]:
+    """The splits that folders, a CSV or lists give, and which of these."""
     if found.split_of:
-        fixed = files.pairs or "folders"
         given = {s: tuple(k for k in found.pairs if found.split_of.get(k) == s) for s in SPLITS}
-        given = {s: keys for s, keys in given.items() if keys}
-    elif files.splits and not files.by_folder:
-        fixed = ", ".join(files.splits[s] for s in SPLITS if s in files.splits)
-        given = {s: read_keys(root / name, found) for s, name in files.splits.items()}
-        _check_lists({s: root / name for s, name in files.splits.items()}, given, found)
-    keys = tuple(found.pairs)
+        return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
+    if not files.splits or files.by_folder:
+        return {}, ""
+    given = {s: read_keys(root / name, found) for s, name in files.splits.items()}
+    _check_lists({s: root / name for s, name in files.splits.items()}, given, found)
+    return given, ", ".join(Path(files.splits[s]).name for s in SPLITS if s in files.splits)
+
+
+def _splits(
+    root: Path,
+    files: Files,
+    found: Found,
+    groups: Mapping[str, str],
+    given: dict[str, tuple[str, ...]],
+    fixed: str,
+    ordered: bool,
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """The splits, and which of them are drawn by hash. A mistake is a finding, and then splits may be empty."""
+    keys, drawn = tuple(found.pairs), ()
     try:
-        if not given and found.stacks == 1 and not groups and len(keys) >= 3:
-            fixed, held = "pages in order", max(1, round(SHARE * len(keys)))
-            parts = keys[: -2 * held], keys[-2 * held : -held], keys[-held:]
-            return dict(zip(SPLITS, parts, strict=True)), fixed
+        if ordered:  # neighbouring pages are nearly equal
+            held = max(1, round(SHARE * len(keys)))
+            return dict(zip(SPLITS, (keys[: -2 * held], keys[-2 * held : -held], keys[-held:]), strict=True)), ()
         if not given:
-            return split(keys, groups=groups, seed=files.seed), ""
+            return split(keys, groups=groups, seed=files.seed), SPLITS
         for name in ("train", "test"):
             if name not in given:
-                raise UnetzooError(f"{fixed}: there is no {name} split; give {name} too")
+                raise UnetzooError(f"there is no {name} split beside {fixed}; give both train and test")
         if "val" not in given:
             given["train"], given["val"] = take_val(given["train"], groups=groups, seed=files.seed)
+            drawn = ("val",)
     except UnetzooError as error:
-        where = "" if str(error).startswith(fixed) and fixed else f"{root / fixed if fixed else root}: "
-        found.error("split", f"{where}{error}")
-        return {name: given.get(name, keys if name == "train" else ()) for name in SPLITS}, fixed
+        found.error("split", f"{root}: {error}")
+        return {name: given.get(name, () if name != "train" or given else keys) for name in SPLITS}, ()
     if unused := len(keys) - sum(map(len, given.values())):
         found.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
-    return {name: given[name] for name in SPLITS}, fixed
+    return {name: given[name] for name in SPLITS}, drawn
 
 
 def read_keys(path: Path, found: Found) -> tuple[str, ...]:

@@ -225,8 +225,11 @@ def adjust(
         changes |= {"name": Path(data or "cells").resolve().name or "data", "question": "", "set": {}}
     if data is not None:
         known = data in list_datasets()
-        if not known and not Path(data).expanduser().is_dir():
-            raise UnetzooError(f"--data {data!r} is neither a folder nor a data set; {nearest(data, list_datasets())}")
+        if not known and not _is_data(Path(data).expanduser()):
+            raise UnetzooError(
+                f"--data {data!r} is neither a folder, a CSV of pairs, a dataset.toml nor a data set; "
+                f"{nearest(data, list_datasets())}"
+            )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
     if models is not None:
         changes["models"] = [name.strip() for name in models if name.strip()]
@@ -237,6 +240,10 @@ def adjust(
     if steps is not None:
         changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None, "flops": None}
     return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_dir() or (path.suffix.lower() in (".csv", ".toml") and path.is_file())
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:

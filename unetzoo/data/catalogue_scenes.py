@@ -136,7 +136,7 @@ MAGNETIC_TILE = NamedSet(
     ),
 )
 
-_DIBCO = (
+_DIBCO = (  # year, images, what its keys begin with, stem of a mask
     ("2009", "*.bmp", "dibco2009_", "{}"),
     ("2010", "*", "hdibco2010_", "{}_estGT"),
     ("2011", "*", "dibco2011_", "{}_GT"),

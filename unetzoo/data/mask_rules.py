@@ -242,9 +242,21 @@ def _several(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total
             where = next(i.pair.mask for i, c in zip(items, per_mask, strict=True) if value in c)
             text = f"{where}: value {value} holds {total[value]} pixels of all masks: a stray value?"
             found.add("warning", "stray value", text)
+    alone = [value for value in classes if sum(value in counts for counts in per_mask) == 1]
+    if alone and len(items) > 2 and len(classes) - len(alone) == 2:
+        where = next(i.pair.mask for i, c in zip(items, per_mask, strict=True) if alone[0] in c)
+        shown = some([str(value) for value in alone])
+        text = (
+            f"{where}: value {shown} is in this mask alone, all others are {_two_of(classes, alone)}; if it is a class"
+        )
+        found.add("error", "odd value", f"{text}, say so in dataset.toml, which `unetzoo data check` writes")
     if 0 in classes and not found.ignore:
         found.add("note", "background", "value 0 is taken for the background, which the headline leaves out")
     return found
+
+
+def _two_of(classes: Sequence[int], alone: Sequence[int]) -> str:
+    return " and ".join(str(value) for value in classes if value not in alone)
 
 
 def _void_by_value(items: Sequence[Item], values: Sequence[int]) -> int | None:

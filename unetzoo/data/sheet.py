@@ -20,14 +20,16 @@ from unetzoo.errors import UnetzooError
 NAME = "contact_sheet.png"
 COLUMNS, ROWS = 4, 3
 SIDE = 320  # px of a panel's longer side
+WIDE = 1.6  # width over height from which the two stand one above the other
 OPACITY = 0.45
+SINGLE = (0.84, 0.37, 0.0)  # one class alone: seen on dark ink, on tissue and on grey
 VOID = (0.45, 0.45, 0.45)
 LONGEST = 34  # letters of a key
 LEGEND = 24  # classes that have an entry
 
 
 def contact_sheet(checked: Check) -> bytes | None:
-    """PNG; None where nothing can be drawn. Left in each panel the image, right the classes laid over it."""
+    """PNG; None where nothing can be drawn. Each panel is an image and, right of or below it, its classes laid over."""
     if checked.reading is None:
         return None
     reading, pairs = checked.reading, checked.layout.found.pairs
@@ -50,7 +52,7 @@ def contact_sheet(checked: Check) -> bytes | None:
         short = key if len(key) <= LONGEST else f"{key[: LONGEST // 2 - 1]}…{key[-LONGEST // 2 :]}"
         axis.set_title(f"{split}: {short}", fontsize=9, parse_math=False)
     _legend(figure, reading)
-    figure.suptitle(f"{reading.name}: left the image, right its classes", fontsize=11, parse_math=False)
+    figure.suptitle(f"{reading.name}: the image, and its classes laid over it", fontsize=11, parse_math=False)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
@@ -75,12 +77,14 @@ def colours(reading: Reading) -> list[tuple[float, float, float] | None]:
     """RGB of each class; None for a single class that the headline leaves out, the background."""
     behind = [i for i, c in enumerate(reading.classes) if not c.foreground]
     count = len(reading.classes) - (len(behind) == 1)
+    if count == 1:
+        return [None if behind == [i] else SINGLE for i in range(len(reading.classes))]
     palette = iter(sns.color_palette("colorblind", count) if count <= 10 else sns.color_palette("husl", count))
     return [None if behind == [i] else next(palette) for i in range(len(reading.classes))]
 
 
 def _panel(pair: Pair, reading: Reading) -> np.ndarray:
-    """(H, 2 W, 3) in [0, 1]: the image, and beside it the image under its classes."""
+    """(H, 2 W, 3), or (2 H, W, 3) of a wide image, in [0, 1]: the image, and the image under its classes."""
     image, mask = read_pair(pair, reading)
     step = max(1, -(-max(mask.shape) // SIDE))
     shown = np.repeat(image[:1], 3, axis=0) if len(image) < 3 else image[:3]
@@ -94,7 +98,9 @@ def _panel(pair: Pair, reading: Reading) -> np.ndarray:
     if reading.instances:
         ids = read_instances(pair, reading)[::step, ::step]
         over[_edge(ids) & (ids > 0)] = 1
-    return np.concatenate([picture, np.ones((len(picture), 4, 3)), over], axis=1)
+    axis = 0 if picture.shape[1] > WIDE * picture.shape[0] else 1
+    gap = np.ones((4, picture.shape[1], 3) if axis == 0 else (len(picture), 4, 3))
+    return np.concatenate([picture, gap, over], axis=axis)
 
 
 def _edge(regions: np.ndarray) -> np.ndarray:

@@ -72,7 +72,9 @@ def collection_from(data: Mapping[str, Any], where: str, here: Path) -> Collecti
         changed = {table: _changed(common.get(table, {}), getattr(entry, table)) for table in TABLES}
         request = entry.model_dump(include=set(DataRequest.model_fields))
         name = f"{shared.name}: {entry.folder}"
-        suites[entry.folder] = suite_from({**common, **changed, "name": name, "data": request}, f"{where}: data.{k}", here)
+        suites[entry.folder] = suite_from(
+            {**common, **changed, "name": name, "data": request}, f"{where}: data.{k}", here
+        )
     return Collection(name=shared.name, question=shared.question, suites=suites)
 
 

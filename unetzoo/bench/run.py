@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +95,8 @@ def run(
     suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
     watcher, out = watcher or Watcher(), Path(out)
     _check_kind(out, suite)
-    suites: Mapping[str | None, Suite] = suite.chosen if isinstance(suite, Collection) else {None: suite}
-    parts = [_prepare(part, label, out, jobs, watcher) for label, part in suites.items()]
+    suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
+    parts = [_prepare(part, label, out, jobs, watcher) for label, part in suites]
     for part in parts:
         _check_writable(part.where.records)
         _check_writable(part.where.out / "trials")

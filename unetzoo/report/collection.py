@@ -101,7 +101,7 @@ def answer(rows: Sequence[Row], models: Sequence[str], ranks: Sequence[Rank], ra
     marks = {m: [row.cell(m).mark for row in shown] for m in models}
     judged = [m for m in models if set(marks[m]) & {"best", "indistinguishable", "worse"}]
     if len(shown) < 2 or len(judged) < 2:
-        return [*said, "Too little has a score to judge whether the best depends on the data set."]
+        return [*said, "Too little can be judged to say whether the best depends on the data set."]
     return [*said, *_depends({m: marks[m] for m in judged}), *_ranked(rows, ranks, ranked)]
 
 
@@ -184,7 +184,7 @@ def _notes(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], ea
     if earlier:
         records = "1 record" if earlier == 1 else f"{earlier} records"
         said.append(
-            f"Left out here: {records} of earlier settings of a variant; the data sets' pages and results.csv have them."
+            f"Left out here: {records} of earlier settings of a variant; the data sets' pages and results.csv have all."
         )
     return said
 
@@ -224,7 +224,7 @@ def _data_set(row: Row) -> dict[str, str]:
     sizes = [dig(first.data, "splits", split, "n") for split in ("train", "val", "test")]
     counted = dig(first.data, "foreground")
     names = class_names(first)
-    recipe = first.trial.get("train")
+    batch, crop = (dig(first.trial, "train", key) for key in ("batch_size", "crop"))
     return {
         "label": row.label,
         "what": words(first.data.get("description") or dig(first.trial, "data", "name") or DASH),
@@ -232,5 +232,5 @@ def _data_set(row: Row) -> dict[str, str]:
         "channels": words(first.data.get("channels") or DASH),
         "classes": ", ".join(names[i] for i in counted if i < len(names)) if isinstance(counted, list) else DASH,
         "budget": plan.budget(first) or DASH,
-        "crops": f"{words(dig(recipe, 'batch_size'))} of {words(dig(recipe, 'crop'))} px",
+        "crops": DASH if batch is None or crop is None else f"{words(batch)} of {words(crop)} px",
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import unetzoo
+from unetzoo.bench.collection import Collection
 from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
 from unetzoo.errors import UnetzooError
 from unetzoo.plugins import import_plugins
@@ -30,7 +31,8 @@ def test_our_own_suites_are_sound(path: Path) -> None:
     made = read_suite(path)
     assert made.question
     assert made.name == path.stem
-    expand(made, unetzoo.create_dataset("cells"))  # every model and option exists, labels differ
+    for suite in made.suites.values() if isinstance(made, Collection) else [made]:
+        expand(suite, unetzoo.create_dataset("cells"))  # every model and option exists, labels differ
 
 
 def test_quick_suite_has_five_variants_on_cells() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,9 @@ from unetzoo.registry import ModelConfig, model_info, resolve_model
 from unetzoo.spec import UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from unetzoo.bench.collection import Collection
 
 PROTOCOL = 3  # raised whenever the same trial would give another result
 SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # of every data set
@@ -194,16 +197,32 @@ class Trial(Strict):
         return f"{safe}-s{self.seed}-{self.id}"
 
 
-def read_suite(path: Path) -> Suite:
-    """Read and check a suite file. Raises `UnetzooError` naming file, table, key, value and what is allowed."""
+def read_suite(path: Path) -> Suite | Collection:
+    """Read and check a suite file; one with several ``[[data]]`` is a `Collection`.
+
+    Raises `UnetzooError` naming file, table, key, value and what is allowed.
+    """
+    data = _read(path)
+    if isinstance(data.get("data"), list):
+        from unetzoo.bench.collection import collection_from  # it stands on this module
+
+        return collection_from(data, str(path), path.parent)
+    return suite_from(data, str(path), path.parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tables of a suite file, named after it where they give no name."""
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"), str(path))
+        return {"name": path.stem, **parse_toml(path.read_text(encoding="utf-8"), str(path))}
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UnetzooError(f"{path}: is not UTF-8 text") from None
-    suite = Suite.from_mapping({"name": path.stem, **data}, str(path))
-    here = path.parent
+
+
+def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
+    """A checked suite whose paths are relative to the folder ``here``; ``where`` begins its `UnetzooError`."""
+    suite = Suite.from_mapping(data, where)
     changes: dict[str, Any] = {
         "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
     }
@@ -229,7 +248,7 @@ def adjust(
     its narrow width is not carried over. ``settings`` are for every model that does not set the option itself.
     """
     own = data is not None or models is not None
-    base = suite or read_suite(QUICK_SUITE)
+    base = suite or suite_from(_read(QUICK_SUITE), str(QUICK_SUITE), QUICK_SUITE.parent)
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
     import_plugins(changes["imports"])  # they may register the data set that is asked for
     if suite is None and own:

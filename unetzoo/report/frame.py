@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo.bench.manifest import Manifest, read_manifest
 from unetzoo.bench.record import Cost, Record, Result, read_record
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
@@ -115,19 +116,49 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
     - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
 
+    Of a collection (``folder/<label>/records/*.json``) the first column is ``data``, the data set's label, and there
+    are no columns for single classes, which data sets do not share; ``folder/<label>`` read by itself has them.
+
     Raises `UnetzooError` where the folder or its records are missing; a record that cannot be read is a row with
     status 'unreadable'.
     """
-    return load(Path(folder)).trials
+    folder = Path(folder)
+    if (manifest := read_manifest(folder)) is None:
+        return load(folder).trials
+    return joined({label: tables(*found) for label, found in read_parts(folder, manifest).items()})
+
+
+def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
+    """`read_all` of each data set of a collection that has records; raises `UnetzooError` where none has."""
+    found = {label: read_all(folder / label) for label in manifest.data if record_files(folder / label)}
+    if not found:
+        raise UnetzooError(f"{folder}: nothing to report, no data set of this collection has a record yet")
+    return found
+
+
+def joined(parts: dict[str, Tables]) -> pd.DataFrame:
+    """The trials of several data sets, by label, as one table; see `read_records`."""
+    phases = dict.fromkeys(column for t in parts.values() for column in t.phases.values())
+    rows = [{"data": label, **row} for label, t in parts.items() for row in t.trials.to_dict("records")]
+    return _frame(rows, ["data", *_columns([], phases)])
+
+
+def record_files(folder: Path) -> list[Path]:
+    return sorted(p for p in (folder / "records").glob("*.json") if not p.name.startswith("."))
 
 
 def load(folder: Path) -> Tables:
     """Read ``folder/records/*.json``, sorted by name. Raises `UnetzooError` where there are none."""
+    return tables(*read_all(folder))
+
+
+def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
+    """The readable records of ``folder/records/*.json``, and (file name, why) of the others; see `load`."""
     if not folder.is_dir():
         raise UnetzooError(f"{folder}: no such folder")
     if not (folder / "records").is_dir():
         raise UnetzooError(f"{folder}: nothing to report, looked for a folder 'records' in it")
-    paths = sorted(p for p in (folder / "records").glob("*.json") if not p.name.startswith("."))
+    paths = record_files(folder)
     if not paths:
         raise UnetzooError(f"{folder / 'records'}: nothing to report, looked for *.json and found none")
     records: list[Record] = []
@@ -137,7 +168,7 @@ def load(folder: Path) -> Tables:
             records.append(read_record(path))
         except UnetzooError as error:  # the file's name, not its path: the report must not know where it lies
             unreadable.append((path.name, " ".join(str(error).replace(str(path), path.name).split())))
-    return tables(records, unreadable)
+    return records, unreadable
 
 
 def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
@@ -195,11 +226,15 @@ def _trials(
     found = {key for row in rows for key in row}
     every = [f"{metric}_{column}" for metric in METRICS for column in classes.values()]
     by_class = [column for column in every if column in found or column.startswith(("dice_", "iou_"))]
-    isbi = [name for name in (*ISBI, *ISBI_BEST) if name in found]
-    columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *isbi, *COUNTS]
+    by_class += [name for name in (*ISBI, *ISBI_BEST) if name in found]
+    return _frame(rows, _columns(by_class, phases.values()))
+
+
+def _columns(by_class: Iterable[str], phases: Iterable[str]) -> list[str]:
+    columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *COUNTS]
     columns += ["train_dice", "val_dice", "best_step", "steps", "lr", *STORED, *TENSORS]
     columns += [*LATENCY, "noisy", *TIMING, "noisy_float32", *TRAINING]
-    return _frame(rows, [*columns, *phases.values(), *TAIL])
+    return [*columns, *phases, *TAIL]
 
 
 def _trial_row(record: Record, classes: dict[str, str], phases: dict[str, str]) -> dict[str, Any]:

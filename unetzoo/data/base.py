@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -66,6 +67,7 @@ class SegmentationDataset(ABC):
 
     info: DatasetInfo
     splits: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, str] = MappingProxyType({})  # key -> what must stay in one split: a patient, an eye pair
 
     @abstractmethod
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -97,16 +99,16 @@ class SegmentationDataset(ABC):
         return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
 
     def check(self) -> None:
-        """Raise `UnetzooError` on an empty split, and on a key or an identical item in two splits."""
+        """Raise `UnetzooError` on an empty split, and on a key, a group or an identical item in two splits."""
         where: dict[str, tuple[str, str]] = {}
         for split in SPLITS:
             if not self.splits.get(split):
                 raise UnetzooError(f"data set {self.info.name!r}: the {split} split is empty")
             for key in self.splits[split]:
-                for mark, what in (
-                    (f"key {key}", "the same key"),
-                    (self.content_digest(key), "the same content"),
-                ):
+                marks = [(f"key {key}", "the same key"), (self.content_digest(key), "the same content")]
+                if key in self.groups:
+                    marks.append((f"group {self.groups[key]}", f"of one group, {self.groups[key]!r}"))
+                for mark, what in marks:
                     other, other_key = where.setdefault(mark, (split, key))
                     if other != split:
                         raise UnetzooError(

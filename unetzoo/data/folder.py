@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset, register_dataset
-from unetzoo.data.files import array_digest, check_same_size, paired_files, read_image, read_list, read_mask
+from unetzoo.data.files import array_digest, check_same_size, paired_files, read_list, read_stored
 from unetzoo.errors import UnetzooError
 
 MOST_CLASSES = 64  # beyond it the values are more likely instance ids or grey levels
@@ -55,8 +55,8 @@ class Folder(SegmentationDataset):
     def _survey(self, ignore_index: int | None) -> tuple[int, set[int], dict[str, str]]:
         channels, first, values, digests = 0, Path(), set[int](), {}
         for key, (image_path, mask_path) in self._pairs.items():
+            check_same_size(read_stored(image_path), read_stored(mask_path), image_path, mask_path)
             image, mask = read_image(image_path), read_mask(mask_path)
-            check_same_size(image, mask, image_path, mask_path)
             if channels and image.shape[0] != channels:
                 raise UnetzooError(
                     f"{image_path}: {image.shape[0]} channels, but {first.name} has {channels}; make them alike"
@@ -88,6 +88,19 @@ class Folder(SegmentationDataset):
 
     def content_digest(self, key: str) -> str:
         return self._digests[key]
+
+
+def read_image(path: Path) -> np.ndarray:
+    pixels = read_stored(path).colours()
+    top = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    return pixels.astype(np.float32) / top
+
+
+def read_mask(path: Path) -> np.ndarray:
+    pixels = read_stored(path).pixels
+    if len(pixels) != 1:
+        raise UnetzooError(f"{path}: a mask must have one channel of class values, got {len(pixels)}")
+    return pixels[0].astype(np.int64)
 
 
 def _unexpected(values: set[int]) -> list[int]:

@@ -1,0 +1,66 @@
+"""A data set whose items are pairs of files, read as a `Reading` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.files import array_digest
+from unetzoo.data.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
+
+
+class FileDataset(SegmentationDataset):
+    """``pairs`` is key -> files, ``splits`` split -> keys, ``groups`` key -> what must stay together.
+
+    ``groups`` default to what the reading's ``group`` finds in the keys. Every file is read once at the start;
+    ``seen`` is called after each. Raises `UnetzooError` naming the first file that is not as the reading says.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        pairs: Mapping[str, Pair],
+        splits: Mapping[str, tuple[str, ...]],
+        groups: Mapping[str, str] | None = None,
+        *,
+        seen: Callable[[str], None] = lambda key: None,
+    ) -> None:
+        self.reading = reading
+        self.splits = splits
+        self.info = dataset_info(reading, len(pairs))
+        self._pairs = {key: pairs[key] for keys in splits.values() for key in keys}
+        self.groups = groups_of(self._pairs, reading.group) if groups is None else groups
+        self._digests = {}
+        for key in self._pairs:
+            self._digests[key] = array_digest(*self.read(key))
+            seen(key)
+
+    def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        return read_pair(self._pairs[key], self.reading)
+
+    def content_digest(self, key: str) -> str:
+        return self._digests[key]
+
+    def instances(self, key: str) -> np.ndarray | None:
+        return read_instances(self._pairs[key], self.reading) if self.reading.instances else None
+
+
+def dataset_info(reading: Reading, count: int) -> DatasetInfo:
+    """``values`` and ``palette`` are given where each class has one value."""
+    single = [c.values[0] for c in reading.classes if len(c.values) == 1]
+    numbers = tuple(value for value in single if isinstance(value, int))
+    colours = tuple(value.lower() for value in single if isinstance(value, str) and COLOUR.fullmatch(value))
+    classes = len(reading.classes)
+    return DatasetInfo(
+        name=reading.name,
+        channels=reading.channels,
+        class_names=tuple(c.name for c in reading.classes),
+        foreground=tuple(i for i, c in enumerate(reading.classes) if c.foreground),
+        ignore_index=reading.ignore_index,
+        values=numbers if len(numbers) == classes else None,
+        palette=colours if len(colours) == classes else None,
+        description=reading.description or f"{count} image-mask pairs",
+        citation=reading.citation,
+    )

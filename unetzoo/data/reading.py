@@ -1,0 +1,277 @@
+"""A reading: how files become images in [0, 1] and masks of class indices. ``dataset.toml`` holds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from unetzoo.data.files import Stored, check_same_size, read_stored
+from unetzoo.errors import Strict, UnetzooError
+
+IGNORE = 255  # the class index of void where a reading has any; the first free number where there are more classes
+COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
+LARGEST = 2**62  # the end of a range without one
+Value = int | str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Where an image and its mask lie; ``page`` of both, where they are multi-page stacks."""
+
+    image: Path
+    mask: Path
+    page: int | None = None
+
+
+class ClassReading(Strict):
+    """A class: its ``values`` are whole numbers, ranges such as "128-255" or "1-" (and up), or colours "#rrggbb".
+
+    ``foreground`` tells whether it counts for the headline mean.
+    """
+
+    name: str = Field(min_length=1)
+    values: list[Value] = Field(min_length=1)
+    foreground: bool = True
+
+
+class Reading(Strict):
+    """Paths are relative to the folder of the file that holds the reading.
+
+    ``images`` and ``masks`` are folders, globs such as "*_mask.png", or multi-page stacks; "{split}" in both stands
+    for the folders that ``splits`` names. Without it ``splits`` names list files, one stem a line. ``pairs`` is a CSV
+    with columns image, mask and optionally split and group, instead of the three.
+
+    Values are as stored (palette indices, grey values, ids; 1-bit as 0 and 1), or colours, and then the mask is read
+    as RGB. ``range`` are the stored image values that become 0 and 1; what lies beyond becomes 0 or 1 too.
+    ``group`` is a regular expression whose first group (or whole match) in a key names what must stay together.
+    """
+
+    name: str = Field(min_length=1)
+    images: str = "images"
+    masks: str = "masks"
+    mask_stem: str = "{stem}"
+    pairs: str | None = None
+    channels: int = Field(ge=1)
+    range: tuple[float, float]
+    classes: list[ClassReading] = Field(min_length=2)
+    ignore: list[Value] = []
+    instances: bool = False
+    downscale: int = Field(1, ge=1)
+    splits: dict[Literal["train", "val", "test"], str] = {}
+    group: str | None = None
+    seed: int = Field(0, ge=0)
+    description: str = ""
+    citation: str = ""
+    terms: str = ""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Reading:
+        names = [c.name for c in self.classes]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"classes: the name {twice[0]!r} stands twice")
+        if not any(c.foreground for c in self.classes):
+            raise ValueError("classes: none has foreground = true, so there is nothing to score")
+        if self.range[0] >= self.range[1]:
+            raise ValueError(f"range = {list(self.range)}: the first must be the smaller")
+        if self.mask_stem.count("{stem}") != 1 or "/" in self.mask_stem:
+            raise ValueError(f"mask_stem = {self.mask_stem!r}: a file's stem in which {{stem}} stands once")
+        if self.group is not None:
+            try:
+                re.compile(self.group)
+            except re.error as error:
+                raise ValueError(f"group = {self.group!r} is no regular expression: {error}") from None
+        Values.of(self)
+        return self
+
+    @property
+    def ignore_index(self) -> int | None:
+        return max(IGNORE, len(self.classes)) if self.ignore else None
+
+    @property
+    def colours(self) -> bool:
+        """Whether masks are read as RGB."""
+        return isinstance(self.classes[0].values[0], str) and self.classes[0].values[0].startswith("#")
+
+
+@dataclass(frozen=True)
+class Values:
+    """Which stored values are which class: intervals that do not overlap, sorted."""
+
+    low: np.ndarray  # (N,) int64; colours are 0xrrggbb
+    high: np.ndarray  # (N,) int64, included
+    index: np.ndarray  # (N,) int64: the class
+
+    @classmethod
+    def of(cls, reading: Reading) -> Values:
+        """Raises `ValueError` on a value that is none, one that stands twice, and colours beside numbers."""
+        owners = [*((c.name, c.values, i) for i, c in enumerate(reading.classes))]
+        if reading.ignore_index is not None:
+            owners.append(("ignore", reading.ignore, reading.ignore_index))
+        found = [(*interval(value), name, i, value) for name, values, i in owners for value in values]
+        colours = [isinstance(value, str) and value.startswith("#") for *_, value in found]
+        if any(colours) and not all(colours):
+            number, colour = (found[colours.index(c)][-1] for c in (False, True))
+            raise ValueError(f"values {number!r} and {colour!r}: either all are numbers or all are colours")
+        found.sort(key=lambda entry: entry[:2])
+        for one, other in pairwise(found):
+            if other[0] <= one[1]:
+                raise ValueError(f"value {one[4]!r} of {one[2]!r} and {other[4]!r} of {other[2]!r} overlap")
+        low, high, index = (np.array([entry[i] for entry in found], dtype=np.int64) for i in (0, 1, 3))
+        return cls(low, high, index)
+
+    def classes(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The class of each stored value, and whether there is one; shapes as given."""
+        at = np.searchsorted(self.low, stored, side="right") - 1
+        known = (at >= 0) & (stored <= self.high[at])
+        return self.index[at], known
+
+
+def interval(value: Value) -> tuple[int, int]:
+    """First and last whole number of a value; of a colour 0xrrggbb. Raises `ValueError`."""
+    if isinstance(value, int):
+        return value, value
+    if COLOUR.fullmatch(value):
+        return int(value[1:], 16), int(value[1:], 16)
+    if (match := RANGE.fullmatch(value)) is None:
+        raise ValueError(f"value {value!r} is no whole number, no range such as '128-255' or '1-', no colour '#rrggbb'")
+    low, high = int(match[1]), int(match[2]) if match[2] else LARGEST
+    if low > high:
+        raise ValueError(f"value {value!r}: the range's first number is above its last")
+    return low, high
+
+
+def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Image float32 (C, H, W) in [0, 1] and mask int64 (H, W) of class indices, void = `Reading.ignore_index`.
+
+    Raises `UnetzooError` on files that cannot be read, that differ in size, and that are not as the reading says.
+    """
+    stored, mask = read_stored(pair.image, pair.page), read_stored(pair.mask, pair.page)
+    check_same_size(stored, mask, pair.image, pair.mask)
+    image = _image(stored, reading, pair.image)
+    classes = to_classes(mask_values(mask, reading.colours, pair.mask), reading, pair.mask)
+    if reading.downscale == 1:
+        return image, classes
+    return _block_mean(image, reading.downscale, pair.image), _sample(classes, reading.downscale)
+
+
+def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
+    """The stored ids, int32 (H, W), 0 where the class is not foreground."""
+    path = pair.mask
+    ids = mask_values(read_stored(path, pair.page), False, path)
+    foreground = [i for i, c in enumerate(reading.classes) if c.foreground]
+    ids = np.where(np.isin(to_classes(ids, reading, path), foreground), ids, 0)
+    if ids.max() > np.iinfo(np.int32).max:
+        raise UnetzooError(f"{path}: instance id {ids.max()} is above {np.iinfo(np.int32).max}")
+    return _sample(ids.astype(np.int32), reading.downscale)
+
+
+def mask_values(stored: Stored, colours: bool, path: Path) -> np.ndarray:
+    """(H, W) int64 of the values as stored, or of the colours as 0xrrggbb.
+
+    Grey that is stored as RGB(A) has one value a pixel. Raises `UnetzooError` on colours that are to be numbers, and
+    on values that are not whole.
+    """
+    if colours:
+        red, green, blue = stored.rgb(path).astype(np.int64)
+        return red << 16 | green << 8 | blue
+    pixels = stored.pixels
+    if len(pixels) > 1 and not stored.grey:
+        raise UnetzooError(
+            f"{path}: a mask with {len(pixels)} channels that differ holds colours, but the reading names numbers; "
+            "name colours such as '#ff0000'"
+        )
+    values = pixels[0]
+    if np.issubdtype(values.dtype, np.floating):
+        whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < LARGEST)
+        if not whole.all():
+            raise UnetzooError(f"{path}: a mask must hold whole numbers; it holds {values[~whole][0]:g}{where(~whole)}")
+    elif values.dtype == np.uint64 and values.max() > LARGEST:
+        raise UnetzooError(f"{path}: mask value {values.max()} is too large to be a class or an id")
+    return values.astype(np.int64)
+
+
+def to_classes(stored: np.ndarray, reading: Reading, path: Path) -> np.ndarray:
+    """Class indices (H, W) of stored values. Raises `UnetzooError` naming a value that is in no class."""
+    low, high = int(stored.min()), int(stored.max())
+    values = Values.of(reading)
+    if high - low < 2**17:  # one look-up a value instead of one a pixel
+        index, known = values.classes(np.arange(low, high + 1))
+        index, known = index[stored - low], known[stored - low]
+    else:
+        index, known = values.classes(stored)
+    if not known.all():
+        strange = np.unique(stored[~known])
+        shown = [f"#{v:06x}" if reading.colours else str(v) for v in strange[:5].tolist()]
+        more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
+        raise UnetzooError(
+            f"{path}: mask value {', '.join(shown)}{more} is in no class{where(stored == strange[0])}; "
+            f"classes: {', '.join(f'{c.name} {_shown(c.values)}' for c in reading.classes[:6])}"
+            f"{f', ignore {_shown(reading.ignore)}' if reading.ignore else ''}"
+        )
+    return index
+
+
+def where(mask: np.ndarray) -> str:
+    """' (12 pixels, first at row 3, column 4)' of the True ones of (H, W)."""
+    row, column = np.argwhere(mask)[0][-2:].tolist()
+    count = int(mask.sum())
+    return f" ({count} pixel{'s' if count > 1 else ''}, first at row {row}, column {column})"
+
+
+def group_of(key: str, pattern: str | None) -> str | None:
+    """What of a key must stay together; None where there is no pattern. Raises `UnetzooError` where it is not found."""
+    if pattern is None:
+        return None
+    match = re.search(pattern, key)
+    if match is None:
+        raise UnetzooError(f"group = {pattern!r} is not found in {key!r}")
+    return match[1] if match.re.groups else match[0]
+
+
+def groups_of(keys: Iterable[str], pattern: str | None) -> dict[str, str]:
+    return {key: group for key in keys if (group := group_of(key, pattern)) is not None}
+
+
+def _shown(values: Sequence[Value]) -> str:
+    return "/".join(str(value) for value in values[:6]) + ("/..." if len(values) > 6 else "")
+
+
+def _image(stored: Stored, reading: Reading, path: Path) -> np.ndarray:
+    pixels = stored.colours()
+    if reading.channels == 1 and len(pixels) == 3 and stored.grey:
+        pixels = pixels[:1]
+    if len(pixels) != reading.channels:
+        hint = " that differ" if reading.channels == 1 else ""
+        raise UnetzooError(
+            f"{path}: {len(pixels)} channels{hint}, but the reading has {reading.channels}; make them alike"
+        )
+    low, high = reading.range
+    if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
+        bad = ~np.isfinite(pixels)
+        raise UnetzooError(f"{path}: the image holds {'NaN' if np.isnan(pixels).any() else 'infinity'}{where(bad)}")
+    kind = np.float32 if pixels.dtype.itemsize < 4 else np.float64  # float32 holds 16-bit numbers exactly
+    scaled = (pixels.astype(kind) - kind(low)) / kind(high - low)
+    return np.ascontiguousarray(np.clip(scaled, 0, 1, dtype=kind).astype(np.float32))
+
+
+def _block_mean(image: np.ndarray, factor: int, path: Path) -> np.ndarray:
+    """(C, H // factor, W // factor); what is left of H and W is cut off."""
+    height, width = (n // factor for n in image.shape[1:])
+    if not height or not width:
+        raise UnetzooError(f"{path}: {image.shape[1]}x{image.shape[2]} is too small for downscale = {factor}")
+    blocks = image[:, : height * factor, : width * factor].reshape(len(image), height, factor, width, factor)
+    return blocks.mean(axis=(2, 4), dtype=np.float32)
+
+
+def _sample(mask: np.ndarray, factor: int) -> np.ndarray:
+    """The centre pixel of each block of (H, W)."""
+    height, width = (n // factor for n in mask.shape)
+    return np.ascontiguousarray(mask[: height * factor, : width * factor][factor // 2 :: factor, factor // 2 :: factor])

@@ -73,11 +73,9 @@ def predict(
 
     Raises `UnetzooError` on a shape, pixel type or option that does not fit.
     """
-    for name, value, choices in (("output", output, get_args(Output)), ("precision", precision, get_args(Precision))):
-        if value not in choices:
-            raise UnetzooError(f"{name} = {value!r} is not a choice; {nearest(value, choices)}")
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UnetzooError(f"batch = {batch!r} must be a whole number of tiles from 1 up")
+    if output not in get_args(Output):
+        raise UnetzooError(f"output = {output!r} is not a choice; {nearest(output, get_args(Output))}")
+    check_options(tile, overlap, tta, batch, precision)
     network = model.network if isinstance(model, SameSize) else model
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     normalize = normalize or getattr(model, "unetzoo_normalization", None)
@@ -114,6 +112,24 @@ def predict(
             strip[:, kept.shape[1] :] = 0
             written = done
     return out
+
+
+def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any) -> None:
+    """Raise `UnetzooError` on an option of `predict` that fits no image."""
+    wanted = () if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
+    if len(wanted) not in (0, 2) or any(not _whole(t, 1) for t in wanted):
+        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels from 1 up, or None")
+    if overlap is not None and not (_whole(overlap, 0) and all(overlap < t for t in wanted)):
+        raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
+    if not _whole(batch, 1):
+        raise UnetzooError(f"batch = {batch!r} must be a whole number of tiles from 1 up")
+    if precision not in get_args(Precision):
+        raise UnetzooError(f"precision = {precision!r} is not a choice; {nearest(precision, get_args(Precision))}")
+    versions(tta, None)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 class _Job(NamedTuple):
@@ -170,11 +186,7 @@ def _tiles(
     overlap: int | None,
 ) -> tuple[list[Tile], list[Tile]]:
     """Tiles along the rows and along the columns."""
-    wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
-    if len(wanted) != 2 or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in wanted):
-        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels from 1 up, or None")
-    if overlap is not None and not (isinstance(overlap, int) and overlap >= 0 and (not tile or overlap < min(wanted))):
-        raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
+    wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tile
     if sizes is None:
         both = [padded_tiles(n, t, t // 4 if overlap is None else overlap) for n, t in zip(sides, wanted, strict=True)]
     else:

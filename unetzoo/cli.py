@@ -338,7 +338,7 @@ def predict_command(
     class. Images that are done are not done again, so that the same command goes on after Ctrl-C. Images of one name
     from two folders are refused. Exit codes: 0 all well, 1 some images failed, 2 wrong input, 130 interrupted.
 
-    Examples: [bold]unetzoo predict runs/quick/trials/unet-1 scans/ --out masks[/]
+    Examples: [bold]unetzoo predict runs/quick/trials/unet-s0-1bee0e41c988 scans/ --out masks[/]
     [bold]unetzoo predict model.safetensors 'scans/*.tif' --tta 8 --probabilities --overlay --format tif[/]
     """
     import_plugins(imports or [])

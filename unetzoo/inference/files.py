@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from unetzoo.atomic import atomic_path
 from unetzoo.data.base import DatasetInfo
 from unetzoo.errors import UnetzooError, nearest, plain
@@ -56,7 +54,8 @@ class Watcher:
 
     def tiles(self, done: int, total: int) -> None: ...
 
-    def end(self, item: Item, what: str) -> None: ...
+    def end(self, item: Item, what: str) -> None:
+        """``what`` is a line on the image; empty where it was there already."""
 
 
 @dataclass
@@ -86,13 +85,16 @@ def predict_files(
     table = Table(folder, session.facts, session.encoding.names, anew=options.overwrite)
     result = Result()
     watcher.start(len(items))
-    for item in items:
-        try:
-            what = session.run(item, paths[item], table, watcher, result)
-        except Exception as error:  # a full disk or too little memory too
-            what = str(error) if isinstance(error, UnetzooError) else f"{item}: {plain(error)}"
-            result.failed[item] = what
-        watcher.end(item, what)
+    try:
+        for item in items:
+            try:
+                what = session.run(item, paths[item], table, watcher, result)
+            except Exception as error:  # a full disk or too little memory too
+                what = str(error) if isinstance(error, UnetzooError) else f"{item}: {plain(error)}"
+                result.failed[item] = what
+            watcher.end(item, what)
+    finally:
+        table.write()
     return result
 
 
@@ -123,30 +125,32 @@ class _Session:
         }
 
     def run(self, item: Item, paths: Sequence[Path], table: Table, watcher: Watcher, result: Result) -> str:
-        """Predict one image; returns what is to be said of it."""
+        """Predict one image; returns what is to be said of it, nothing where it was there already."""
         ours, there = table.has(paths[0].name, item), [path for path in paths if path.exists()]
-        if ours and len(there) == len(paths):
+        if ours and len(there) == len(paths) and not self.options.overwrite:
             result.kept += 1
-            return f"{item}: there already"
+            return ""
         if there and not ours and not self.options.overwrite:
             raise UnetzooError(f"{item}: {there[0]} is there already, of something else; --overwrite replaces it")
         begun = time.monotonic()
         image, reduced = open_image(item, self.config.in_channels, self.info.range if self.info else None)
         with ExitStack() as stack:  # the mask is renamed last: where it is, all is
             mask, *others = [stack.enter_context(atomic_path(path)) for path in paths]
-            classes = self._classes(image, others[0] if self.options.probabilities else None, watcher)
-            save_image(self.encoding.image(classes), mask, self.options.format)
+            found = self._predict(image, others[0] if self.options.probabilities else None, watcher)
+            save_image(self.encoding.image(found.classes), mask, self.options.format)
             if self.options.overlay:
-                save_image(overlay(image, classes, self.encoding.outlines), others[-1], "png")
-            pixels = np.bincount(classes.ravel(), minlength=len(self.encoding.names))
-            table.add(paths[0].name, item, classes.shape, time.monotonic() - begun, pixels.tolist())
+                save_image(overlay(image, found.classes, self.encoding.outlines), others[-1], "png")
+            table.add(paths[0].name, item, image.shape[1:], time.monotonic() - begun, found.pixels.tolist())
         result.predicted += 1
         if reduced:
             result.reduced.append(item)
-        shares = (f"{name} {share:.1%}" for name, share in zip(self.encoding.names, pixels / pixels.sum(), strict=True))
+        shares = (
+            f"{name} {share:.1%}"
+            for name, share in zip(self.encoding.names, found.pixels / found.pixels.sum(), strict=True)
+        )
         return f"{item}: {', '.join(list(shares)[:6])}"
 
-    def _classes(self, image: Scaled, probabilities: Path | None, watcher: Watcher) -> np.ndarray:
+    def _predict(self, image: Scaled, probabilities: Path | None, watcher: Watcher) -> Predicted:
         o = self.options
         out = Predicted(self.config.num_classes, image.shape[1:], probabilities)
         predict(
@@ -160,7 +164,7 @@ class _Session:
             out=out,
             progress=watcher.tiles,
         )
-        return out.classes
+        return out
 
 
 def _info(saved: Any, classes: int, path: Path | str) -> DatasetInfo | None:

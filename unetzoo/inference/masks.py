@@ -21,6 +21,8 @@ OVERLAY = 2000  # px of an overlay's longer side, at most
 # Black, then the colours of Okabe and Ito (https://jfly.uni-koeln.de/color), which the colour-blind tell apart too.
 COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
+SHADES = ((1.0, 1.0), (0.4, 1.0), (1.0, 0.5), (0.5, 0.6))  # saturation, value
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -56,24 +58,23 @@ class Encoding:
 
 
 def _colours(classes: int) -> tuple[str, ...]:
-    """Those of `COLOURS`; more go round the colour circle by the golden angle, in three shades."""
-    more = (
-        colorsys.hsv_to_rgb(k * 0.618034 % 1, (0.9, 0.5, 0.9)[k % 3], (0.9, 0.9, 0.5)[k % 3])
-        for k in range(classes - len(COLOURS))
-    )
+    """Those of `COLOURS`; more go round the colour circle by the golden angle, in four shades."""
+    more = (colorsys.hsv_to_rgb(k * 0.618034 % 1, *SHADES[k % len(SHADES)]) for k in range(classes - len(COLOURS)))
     return (*COLOURS, *(f"#{round(255 * r):02x}{round(255 * g):02x}{round(255 * b):02x}" for r, g, b in more))[:classes]
 
 
 class Predicted:
     """What `predict` writes its rows of probabilities to: the classes of an image, and a TIFF of the probabilities.
 
-    ``classes`` is (H, W) uint8, uint16 above 256 classes. The TIFF is float32 (K, H, W), uncompressed, so that it can
-    be memory-mapped; rows are written as they come and memory does not hold them.
+    ``classes`` is (H, W) uint8, uint16 above 256 classes, ``pixels`` how many are of each class. The TIFF is
+    float32 (K, H, W), uncompressed, so that it can be memory-mapped; rows are written as they come, and memory does
+    not hold them.
     """
 
     def __init__(self, channels: int, sides: tuple[int, ...], probabilities: Path | None) -> None:
         self.shape = (channels, *sides)
         self.classes = np.empty(sides, np.uint8 if channels <= 256 else np.uint16)
+        self.pixels = np.zeros(max(2, channels), np.int64)
         self.path, self.offset = probabilities, 0
         if probabilities:
             created = tifffile.memmap(
@@ -82,7 +83,9 @@ class Predicted:
             self.offset = created.offset
 
     def __setitem__(self, index: Any, rows: np.ndarray) -> None:
-        self.classes[index] = most_probable(torch.from_numpy(rows)).numpy()
+        found = most_probable(torch.from_numpy(rows)).numpy()
+        self.classes[index] = found
+        self.pixels += np.bincount(found.ravel(), minlength=len(self.pixels))
         if self.path:
             np.memmap(self.path, np.float32, "r+", self.offset, self.shape)[index] = rows
 

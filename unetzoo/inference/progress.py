@@ -45,7 +45,8 @@ class LiveWatcher(Watcher):
 
     def end(self, item: Item, what: str) -> None:
         self.bars.advance(self.images)
-        self.console.print(what, markup=False, highlight=False, soft_wrap=True)
+        if what:
+            self.console.print(what, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_result(result: Result, folder: Path, out: Console, err: Console) -> None:

@@ -35,11 +35,13 @@ class Table:
                 self.rows = {} if other else self._read()
             folder.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / RUN, json.dumps(facts, indent=1) + "\n")
-            write_atomic(
-                self.path, _csv([self.columns, *([row[c] for c in self.columns] for row in self.rows.values())])
-            )
+            self.write()
         except OSError as error:
             raise UnetzooError(f"{folder}: cannot be used: {error.strerror}") from None
+
+    def write(self) -> None:
+        """The whole table, one row a mask; `add` alone leaves the old rows of what was predicted again."""
+        write_atomic(self.path, _csv([self.columns, *([row[c] for c in self.columns] for row in self.rows.values())]))
 
     def has(self, mask: str, item: Item) -> bool:
         row = self.rows.get(mask)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from unetzoo.console import err, out
+from unetzoo.data_cli import data_app
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import entries, list_models, model_info, resolve_model
@@ -28,9 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-# Off a terminal there is no width to fit; rich would take 80 and break lines that others want to grep.
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-err = Console(stderr=True)
+app.add_typer(data_app, name="data")
 
 Settings = Annotated[
     list[str] | None,

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from unetzoo.bench.local import Job
 from unetzoo.bench.run import Watcher
 from unetzoo.bench.suite import Trial
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.data.folder import Folder
 
 
 class LiveWatcher(Watcher):
@@ -45,6 +47,11 @@ class LiveWatcher(Watcher):
 
     def stopping(self) -> None:
         self.console.print("stopping: trials under way save themselves; once more to end at once", highlight=False)
+
+    def data(self, dataset: SegmentationDataset) -> None:
+        if isinstance(dataset, Folder):
+            for line in dataset.said:
+                self.console.print(f"data: {line}", highlight=False, markup=False, soft_wrap=True)
 
     def start(self, todo: list[Trial], reused: int) -> None:
         self.total, self.begun = len(todo), time.monotonic()

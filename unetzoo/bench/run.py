@@ -36,6 +36,9 @@ class Watcher:
     def stopping(self) -> None:
         """The user asked for an end; the trials under way save themselves."""
 
+    def data(self, dataset: SegmentationDataset) -> None:
+        """The data set is open."""
+
     def start(self, todo: list[Trial], reused: int) -> None:
         """Before the first trial."""
 
@@ -76,6 +79,7 @@ def run(
     watcher, out = watcher or Watcher(), Path(out)
     import_plugins(suite.imports)
     dataset = suite.data.open()
+    watcher.data(dataset)
     trials = expand(suite, dataset)
     where = Where(out, jobs)
     dataset.check_values()

@@ -8,25 +8,21 @@ rows the truth (`unetzoo.metrics.overlap`); curves are those of a record; ``fore
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unetzoo.bench.record import Flag
 from unetzoo.data.base import SPLITS, SegmentationDataset
+from unetzoo.data.thumbnails import Similar, Thumbnails
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Pair = tuple[str, str, str, str, float]  # split, key, split, key, similarity
-
 SAME_SCORE = 1e-6  # scores closer than this are equal
 LEAST_FALL = 0.01  # a training loss that ends less than 1 % below its start has not moved
 MARGIN, ERRORS, LEAST_IMAGES = 0.05, 2.0, 3  # validation above training: by how much, standard errors, images each
-SIMILAR = 0.965  # correlation from which two images are near-duplicates; see `near_duplicates`
-THUMBNAIL, WINDOW = 24, 7  # cells a side; the local mean taken off is over 7x7 of them
-FLAT = 0.001  # of the grey range: standard deviation below which a thumbnail shows nothing to compare
 
 
 def flags(
@@ -180,27 +176,16 @@ def validation_above_training(train: Sequence[float | None], validation: Sequenc
     return Flag(kind="validation-above-training", text=text.rstrip(", "))
 
 
-def near_duplicates(dataset: SegmentationDataset) -> list[Pair]:
+def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
     """Pairs of images in two splits that show the same thing, most similar first: (split, key, split, key, r)."""
-    found: list[Pair] = []
-    seen: list[tuple[str, str, np.ndarray]] = []
+    thumbnails = Thumbnails()
     for split in SPLITS:
-        here = []
-        earlier = np.stack([t for _, _, t in seen]) if seen else None  # (N, cells)
         for key in dataset.splits[split]:
-            views = np.stack(list(_views(dataset.read(key)[0])))  # (views, cells), the first as it stands
-            here.append((split, key, views[0]))
-            if earlier is not None:
-                similarity = (earlier @ views.T).max(axis=1)
-                found += [
-                    (*seen[i][:2], split, key, round(float(similarity[i]), 4))
-                    for i in np.flatnonzero(similarity >= SIMILAR)
-                ]
-        seen += here
-    return sorted(found, key=lambda pair: (-pair[4], pair[:4]))
+            thumbnails.add(split, key, dataset.read(key)[0])
+    return thumbnails.similar()
 
 
-def duplicates_flag(pairs: Sequence[Pair]) -> Flag | None:
+def duplicates_flag(pairs: Sequence[Similar]) -> Flag | None:
     """What `near_duplicates` found, as one flag."""
     if not pairs:
         return None
@@ -210,33 +195,3 @@ def duplicates_flag(pairs: Sequence[Pair]) -> Flag | None:
     )
     text = f"{count} nearly equal: {key!r} in {split} and {other_key!r} in {other} correlate with {similarity:.3f}"
     return Flag(kind="near-duplicates", text=text)
-
-
-def _views(image: np.ndarray) -> Iterator[np.ndarray]:
-    """Unit thumbnails (cells,) of an image (C, H, W): as it stands, then moved by a pixel, turned and flipped."""
-    grey = image.mean(axis=0)
-    move = 1 if min(grey.shape) > THUMBNAIL else 0
-    for down, right in ((0, 0), *((y, x) for y in (-move, 0, move) for x in (-move, 0, move) if move and (y or x))):
-        thumbnail = _thumbnail(grey, move, down, right)
-        for turns in range(4):
-            turned = np.rot90(thumbnail, turns)
-            yield turned.ravel()
-            yield turned.T.ravel()
-
-
-def _thumbnail(grey: np.ndarray, margin: int, down: int, right: int) -> np.ndarray:
-    """(24, 24): area means of the image without its margin, less their local mean, of norm 1; 0 where flat."""
-    from scipy.ndimage import uniform_filter
-
-    rows, columns = (_area(n, margin + by, n - margin + by) for n, by in zip(grey.shape, (down, right), strict=True))
-    cells = rows @ grey @ columns.T
-    cells = cells - uniform_filter(cells, WINDOW, mode="nearest")
-    cells -= cells.mean()
-    return cells / np.linalg.norm(cells) if cells.std() > FLAT else np.zeros_like(cells)
-
-
-def _area(size: int, start: int, stop: int) -> np.ndarray:
-    """(24, size) weights that average the pixels from ``start`` to ``stop`` in equal parts, fractions included."""
-    edges, pixels = np.linspace(start, stop, THUMBNAIL + 1)[:, None], np.arange(size)
-    covered = np.clip(np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels), 0, None)
-    return covered / covered.sum(axis=1, keepdims=True)

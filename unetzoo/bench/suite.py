@@ -22,6 +22,7 @@ from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
 PROTOCOL = 3  # raised whenever the same trial would give another result
+SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # of every data set
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
@@ -34,14 +35,26 @@ class ModelRequest(Strict):
 
 
 class DataRequest(Strict):
-    """The data set: a registered name, where its files lie (relative to the suite file), and its options."""
+    """The data set: a registered name, where its files lie (relative to the suite file), its options and its split."""
 
     name: str = "cells"
     root: str | None = None
     options: dict[str, Any] = {}
+    n_train: int | None = Field(None, ge=1, description="training images to use; fewer are among more")
+    folds: int | None = Field(None, ge=2, description="k of k-fold")
+    fold: int | None = Field(None, ge=0, description="which of them, from 0")
+    split_seed: int | None = Field(None, ge=0, description="of what is drawn of the split")
+
+    @model_validator(mode="after")
+    def _once(self) -> DataRequest:
+        for name in SPLIT_OPTIONS:
+            if name in self.options and getattr(self, name) is not None:
+                raise ValueError(f"{name} stands in data and in its options; give it once")
+        return self
 
     def open(self) -> SegmentationDataset:
-        return create_dataset(self.name, self.root, **self.options)
+        split = {name: value for name in SPLIT_OPTIONS if (value := getattr(self, name)) is not None}
+        return create_dataset(self.name, self.root, **self.options, **split)
 
 
 class Measurement(Strict):
@@ -123,6 +136,10 @@ class TrialData(Strict):
     name: str
     root: str | None
     options: dict[str, Any]
+    n_train: int | None = None
+    folds: int | None = None
+    fold: int | None = None
+    split_seed: int | None = None
     digest: str
 
 
@@ -148,6 +165,7 @@ class Trial(Strict):
         tables = ("train", "measure", "score")
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
         facts = self.model_dump(mode="json", exclude=left_out)
+        facts["data"] = {name: value for name, value in facts["data"].items() if value is not None}
         if self.model.baseline:
             tables = ("score",)  # nothing else touches it
         facts |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
@@ -207,8 +225,11 @@ def adjust(
         changes |= {"name": Path(data or "cells").resolve().name or "data", "question": "", "set": {}}
     if data is not None:
         known = data in list_datasets()
-        if not known and not Path(data).expanduser().is_dir():
-            raise UnetzooError(f"--data {data!r} is neither a folder nor a data set; {nearest(data, list_datasets())}")
+        if not known and not _is_data(Path(data).expanduser()):
+            raise UnetzooError(
+                f"--data {data!r} is neither a folder, a CSV of pairs, a dataset.toml nor a data set; "
+                f"{nearest(data, list_datasets())}"
+            )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
     if models is not None:
         changes["models"] = [name.strip() for name in models if name.strip()]
@@ -219,6 +240,10 @@ def adjust(
     if steps is not None:
         changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None, "flops": None}
     return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_dir() or (path.suffix.lower() in (".csv", ".toml") and path.is_file())
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:

@@ -65,11 +65,18 @@ class DatasetInfo(Strict):
 
 
 class SegmentationDataset(ABC):
-    """Subclasses set ``info`` and ``splits`` (split -> keys) and give `read` and `content_digest`."""
+    """Subclasses set ``info`` and ``splits`` (split -> keys) and give `read` and `content_digest`.
+
+    ``drawn`` are the splits that were drawn by hash, so that another seed may draw them anew; ``test_is_fixed``: k-fold
+    leaves the test set alone; ``ordered``: neighbouring keys are nearly equal, so that a fold is a run of them.
+    """
 
     info: DatasetInfo
     splits: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, str] = MappingProxyType({})  # key -> what must stay in one split: a patient, an eye pair
+    drawn: tuple[str, ...] = ()
+    test_is_fixed: bool = True
+    ordered: bool = False
 
     @abstractmethod
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +162,7 @@ def register_dataset(name: str) -> Callable[[F], F]:
 
 @cache
 def _load() -> None:
-    for module in ("generated", "isbi2012", "folder"):
+    for module in ("generated", "named", "isbi2012", "folder"):
         import_module(f"unetzoo.data.{module}")
 
 
@@ -165,16 +172,29 @@ def list_datasets() -> list[str]:
     return sorted(_DATASETS)
 
 
-def create_dataset(name: str, root: Path | str | None = None, **options: Any) -> SegmentationDataset:
-    """A data set by name, checked: every split has items and none is in two.
+def create_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    n_train: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    split_seed: int | None = None,
+    **options: Any,
+) -> SegmentationDataset:
+    """A data set by name, checked: every split has items, and no item, content or group is in two.
 
-    ``root`` is where its files lie, for those that have files. Raises `UnetzooError` on an unknown name or
-    option and on whatever is wrong with the files, naming them.
+    ``root`` is where its files lie, for those that have files. ``n_train`` keeps so many training images (of a
+    generated world: draws so many), ``folds`` and ``fold`` (from 0) are k-fold, ``split_seed`` is the seed of what is
+    drawn: see `unetzoo.data.resplit`. Raises `UnetzooError` on an unknown name or option and on whatever is wrong
+    with the files, naming them.
     """
     _load()
     if name not in _DATASETS:
         raise UnetzooError(f"unknown data set {name!r}; {nearest(name, _DATASETS)}")
     factory = _DATASETS[name]
+    if n_train is not None and folds is None and "n_train" in inspect.signature(factory).parameters:
+        options, n_train = {**options, "n_train": n_train}, None
     _check_options(name, factory, options)
     try:
         dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
@@ -182,6 +202,13 @@ def create_dataset(name: str, root: Path | str | None = None, **options: Any) ->
         raise
     except Exception as error:  # a plug-in may raise anything
         raise UnetzooError(f"data set {name!r}: {plain(error)}") from error
+    if any(value is not None for value in (n_train, folds, fold, split_seed)):
+        from unetzoo.data.resplit import resplit
+
+        try:
+            resplit(dataset, n_train=n_train, folds=folds, fold=fold, split_seed=split_seed)
+        except UnetzooError as error:
+            raise UnetzooError(f"data set {name!r}: {error}") from None
     dataset.check()
     return dataset
 

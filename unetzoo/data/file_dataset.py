@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
 from unetzoo.data.files import array_digest
+from unetzoo.data.pairs import some
 from unetzoo.data.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
+from unetzoo.data.reading_file import shown_values
 
 
 class FileDataset(SegmentationDataset):
@@ -36,6 +38,22 @@ class FileDataset(SegmentationDataset):
         for key in self._pairs:
             self._digests[key] = array_digest(*self.read(key))
             seen(key)
+
+    def describe(self) -> list[str]:
+        """The reading in two lines."""
+        reading = self.reading
+        low, high = reading.range
+        classes = ", ".join(f"{c.name} = {shown_values(c.values)}" for c in reading.classes[:12])
+        classes += ", ..." if len(reading.classes) > 12 else ""
+        scored = [c.name for c in reading.classes if c.foreground]
+        headline = "all" if len(scored) == len(reading.classes) else some(scored)
+        void = f"; void = {shown_values(reading.ignore)}" if reading.ignore else ""
+        down = f", {reading.downscale}x{reading.downscale} px averaged" if reading.downscale > 1 else ""
+        sizes = ", ".join(f"{len(self.splits[split])} {split}" for split in SPLITS)
+        return [
+            f"{reading.channels} channel{'s' * (reading.channels > 1)}, {low:g} to {high:g}{down}; {sizes}",
+            f"classes {classes}{void}; headline: {headline}",
+        ]
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         return read_pair(self._pairs[key], self.reading)

@@ -344,38 +344,6 @@ def check_same_size(image: Stored, mask: Stored, image_path: Path, mask_path: Pa
         raise UnetzooError(f"{mask_path}: mask is {mh}x{mw} but its image {image_path.name} is {h}x{w}{why}")
 
 
-def read_array(path: Path) -> np.ndarray:
-    """Pixels as stored, (H, W) or (H, W, C)."""
-    pixels = read_stored(path).pixels
-    return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
-
-
-def paired_files(root: Path) -> dict[str, tuple[Path, Path]]:
-    """stem -> (image, mask) of ``root/images`` and ``root/masks``. Raises `UnetzooError` on any mismatch."""
-    images, masks = (_by_stem(root / name) for name in ("images", "masks"))
-    for ours, theirs, what in ((images, masks, "mask"), (masks, images, "image")):
-        alone = sorted(set(ours) - set(theirs))
-        if alone:
-            more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
-            raise UnetzooError(f"{ours[alone[0]]}: has no {what} with stem {alone[0]!r}{more}")
-    return {stem: (images[stem], masks[stem]) for stem in sorted(images)}
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise UnetzooError(f"{folder}: no such folder; a data folder holds images/ and masks/ with equal stems")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        if path.stem in found:
-            raise UnetzooError(f"{path}: stem {path.stem!r} is taken by {found[path.stem].name}")
-        found[path.stem] = path
-    if not found:
-        raise UnetzooError(f"{folder}: no images ({', '.join(SUFFIXES)})")
-    return found
-
-
 def read_list(path: Path, known: Sequence[str]) -> tuple[str, ...]:
     """Stems, one a line. Raises `UnetzooError` on one that is not known or stands twice."""
     try:

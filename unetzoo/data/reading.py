@@ -42,32 +42,62 @@ class ClassReading(Strict):
     foreground: bool = True
 
 
-class Reading(Strict):
-    """Paths are relative to the folder of the file that holds the reading.
+class Files(Strict):
+    """Where images and masks lie; paths are relative to the folder of the file that holds the reading.
 
-    ``images`` and ``masks`` are folders, globs such as "*_mask.png", or multi-page stacks; "{split}" in both stands
-    for the folders that ``splits`` names. Without it ``splits`` names list files, one stem a line. ``pairs`` is a CSV
-    with columns image, mask and optionally split and group, instead of the three.
-
-    Values are as stored (palette indices, grey values, ids; 1-bit as 0 and 1), or colours, and then the mask is read
-    as RGB. ``range`` are the stored image values that become 0 and 1; what lies beyond becomes 0 or 1 too.
-    ``group`` is a regular expression whose first group (or whole match) in a key names what must stay together.
+    ``images`` and ``masks`` are folders, globs such as "*_mask.png" (images and masks belong together by what the star
+    stands for), or two multi-page stacks. "{split}" in both stands for the folders that ``splits`` names; without it
+    ``splits`` names list files, one stem a line. ``pairs`` is a CSV with columns image, mask and optionally split and
+    group, instead of all that. ``group`` is a regular expression whose first group (or whole match) in a key names
+    what must stay together; ``seed`` is of the split where neither lists nor folders fix it.
     """
 
-    name: str = Field(min_length=1)
     images: str = "images"
     masks: str = "masks"
     mask_stem: str = "{stem}"
     pairs: str | None = None
+    splits: dict[Literal["train", "val", "test"], str] = {}
+    group: str | None = None
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _files_sound(self) -> Files:
+        if self.mask_stem.count("{stem}") != 1 or "/" in self.mask_stem:
+            raise ValueError(f"mask_stem = {self.mask_stem!r}: a file's stem in which {{stem}} stands once")
+        if ("{split}" in self.images) != ("{split}" in self.masks):
+            raise ValueError(
+                f"images = {self.images!r} and masks = {self.masks!r}: {{split}} stands in both or in none"
+            )
+        if self.by_folder and not self.splits:
+            raise ValueError(f"images = {self.images!r}: splits must name the folders that {{split}} stands for")
+        if self.group is not None:
+            try:
+                re.compile(self.group)
+            except re.error as error:
+                raise ValueError(f"group = {self.group!r} is no regular expression: {error}") from None
+        return self
+
+    @property
+    def by_folder(self) -> bool:
+        """Whether splits are folders."""
+        return "{split}" in self.images
+
+
+class Reading(Files):
+    """Files, and what their values mean.
+
+    Values of masks are as stored (palette indices, grey values, ids; 1-bit as 0 and 1), or colours, and then masks
+    are read as RGB. ``range`` are the stored image values that become 0 and 1; what lies beyond becomes 0 or 1 too.
+    ``channels`` = 1 takes one channel of images that are stored grey as RGB(A).
+    """
+
+    name: str = Field(min_length=1)
     channels: int = Field(ge=1)
     range: tuple[float, float]
     classes: list[ClassReading] = Field(min_length=2)
     ignore: list[Value] = []
     instances: bool = False
     downscale: int = Field(1, ge=1)
-    splits: dict[Literal["train", "val", "test"], str] = {}
-    group: str | None = None
-    seed: int = Field(0, ge=0)
     description: str = ""
     citation: str = ""
     terms: str = ""
@@ -81,13 +111,6 @@ class Reading(Strict):
             raise ValueError("classes: none has foreground = true, so there is nothing to score")
         if self.range[0] >= self.range[1]:
             raise ValueError(f"range = {list(self.range)}: the first must be the smaller")
-        if self.mask_stem.count("{stem}") != 1 or "/" in self.mask_stem:
-            raise ValueError(f"mask_stem = {self.mask_stem!r}: a file's stem in which {{stem}} stands once")
-        if self.group is not None:
-            try:
-                re.compile(self.group)
-            except re.error as error:
-                raise ValueError(f"group = {self.group!r} is no regular expression: {error}") from None
         Values.of(self)
         return self
 

@@ -1,0 +1,132 @@
+"""From what a survey found to a proposed `Reading`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from unetzoo.data.mask_rules import MaskReading, read_masks
+from unetzoo.data.pairs import Finding
+from unetzoo.data.reading import Reading, Value
+from unetzoo.data.survey import ImageFacts, Item, Survey
+from unetzoo.errors import UnetzooError
+
+DEPTHS = (8, 10, 12, 14, 16)  # bits of which a 16-bit file's values may use no more
+
+
+def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, str, list[Finding]]:
+    """The reading, what the masks are in words, and what was noticed; no reading where there is an error in the way."""
+    if not found.items:
+        return None, "", []
+    names, findings = _class_names(found.layout.root)
+    masks = read_masks(found.items, void, names)
+    channels, value_range, of_images = _images(found.items)
+    findings += [*of_images, *masks.findings]
+    if channels is None or value_range is None or not masks.classes:
+        return None, masks.kind, findings
+    reading = Reading(
+        **found.layout.files.model_dump(),
+        name=found.layout.root.resolve().name or "data",
+        channels=channels,
+        range=value_range,
+        classes=masks.classes,
+        ignore=masks.ignore,
+        instances=masks.instances,
+        description=_description(found, masks),
+    )
+    return reading, masks.kind, findings
+
+
+def _description(found: Survey, masks: MaskReading) -> str:
+    return f"{len(found.layout.found.pairs)} image-mask pairs of a folder; masks: {masks.kind}"
+
+
+def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
+    """Of ``classes.txt``, one name a line in the order of the values."""
+    path = root / "classes.txt"
+    if not path.is_file():
+        return [], []
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnetzooError(f"{path}: cannot be read: {error}") from None
+    if len(set(names)) < len(names):
+        return [], [Finding("warning", "names", f"{path}: a name stands twice; the names are not used")]
+    return names, []
+
+
+def effective_channels(image: ImageFacts) -> int:
+    """Channels that say something: grey stored as RGB has one."""
+    return 1 if image.grey else image.channels
+
+
+def _images(items: Sequence[Item]) -> tuple[int | None, tuple[float, float] | None, list[Finding]]:
+    """Channels, range, and what was noticed."""
+    findings: list[Finding] = []
+    channels = _channels(items, findings)
+    kinds = Counter((_family(item.image), item.image.bits) for item in items)
+    if len(kinds) > 1:
+        (rare, bits), count = min(kinds.items(), key=lambda entry: entry[1])
+        odd = next(item for item in items if (_family(item.image), item.image.bits) == (rare, bits))
+        (_, usual), _ = kinds.most_common(1)[0]
+        rest = len(items) - count
+        findings.append(
+            Finding(
+                "error",
+                "bit depth",
+                f"{odd.pair.image}: {bits}-bit ({odd.image.dtype}), as {count} images are, but {rest} are {usual}-bit: "
+                "one range cannot fit both; make them alike",
+            )
+        )
+        return channels, None, findings
+    return channels, _range(items, findings), findings
+
+
+def _channels(items: Sequence[Item], findings: list[Finding]) -> int | None:
+    """1 where all images are grey, however stored; else as stored, which must be alike."""
+    grey = all(effective_channels(item.image) == 1 for item in items)
+    counts = Counter(item.image.channels for item in items)
+    if grey or len(counts) == 1:
+        if grey and any(item.image.channels > 1 for item in items):
+            n = sum(item.image.channels > 1 for item in items)
+            findings.append(
+                Finding("note", "grey as colour", f"{n} images are stored as RGB but grey: one channel is read")
+            )
+        return 1 if grey else next(iter(counts))
+    usual = counts.most_common(1)[0][0]
+    odd = next(item for item in items if item.image.channels != usual)
+    fits = next(item for item in items if item.image.channels == usual)
+    text = f"{odd.pair.image}: {odd.image.channels} channels, but {fits.pair.image.name} has {usual}; make them alike"
+    findings.append(Finding("error", "channels", text))
+    return None
+
+
+def _family(image: ImageFacts) -> str:
+    return "float" if image.dtype.startswith("float") else "int" if image.dtype.startswith("int") else "unsigned"
+
+
+def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float]:
+    """By type where the type tells it, else from the lowest to the highest value of all images."""
+    low, high = min(item.image.low for item in items), max(item.image.high for item in items)
+    first = items[0].image
+    if first.dtype in ("bool", "uint8"):
+        return 0.0, float(2 ** min(first.bits, 8) - 1)
+    if first.dtype == "uint16":
+        bits = next(b for b in DEPTHS if high < 2**b)
+        if bits < 16:
+            text = f"16-bit images of values up to {high:g}: taken for {bits}-bit, range = [0, {2**bits - 1}]"
+            findings.append(Finding("note" if bits > 8 else "warning", "range", text))
+        return 0.0, float(2**bits - 1)
+    if _family(first) == "float" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    if _family(first) == "float" and low >= 0 and high <= 255 and high > 1:
+        text = f"float images of values up to {high:g}: taken for 8-bit greys, range = [0, 255]"
+        findings.append(Finding("warning", "range", text))
+        return 0.0, 255.0
+    if low == high:
+        findings.append(Finding("error", "constant", f"every pixel of every image is {low:g}"))
+        return low, low + 1
+    text = f"{first.dtype} images of values {low:g} to {high:g}: these become 0 and 1; set range to what they mean"
+    findings.append(Finding("warning", "range", text))
+    return low, high

@@ -1,0 +1,77 @@
+"""``dataset.toml``: a reading made explicit, to be edited."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unetzoo.data.reading import Reading, Value
+from unetzoo.errors import UnetzooError
+from unetzoo.toml import parse_toml
+
+NAME = "dataset.toml"
+
+HEADER = """\
+# How unetzoo reads this data set. Written by `unetzoo data check`, yours to edit; check it again after a change.
+# Paths are relative to this file's folder.
+"""
+COMMENTS = {
+    "images": "a folder, a glob such as '*.jpg', or a multi-page stack; {split} stands for the folders below [splits]",
+    "masks": "the same for masks",
+    "mask_stem": "a mask's stem for an image's stem, such as '{stem}_mask'",
+    "pairs": "a CSV with columns image, mask and optionally split, group",
+    "channels": "1 takes one channel of images that are stored grey as RGB(A)",
+    "range": "stored image values that become 0 and 1",
+    "ignore": "stored mask values that are void: neither trained on nor scored",
+    "instances": "the values of the masks are instance ids",
+    "downscale": "side of the blocks that images are averaged over; masks take each block's centre",
+    "group": "a regular expression whose first group in a key names what must stay in one split: a patient, a scene",
+    "seed": "of the split, where no list fixes it",
+}
+VALUES = """\
+# Stored values of each class: numbers, ranges such as '128-255' or '1-', or colours '#rrggbb'. The order is the class
+# index; foreground = true counts for the headline mean."""
+LISTS = "# Lists with one stem a line (or the folders that {split} stands for). Without val it is taken from train."
+
+
+def read_reading(path: Path) -> Reading:
+    """Raises `UnetzooError` naming the file, the key, its value and what would be right."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UnetzooError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnetzooError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    return Reading.from_mapping({"name": path.resolve().parent.name, **parse_toml(text, str(path))}, str(path))
+
+
+def to_toml(reading: Reading, remarks: list[str]) -> str:
+    """Text that `read_reading` gives the same reading for; ``remarks`` are comments at its head."""
+    lines = [HEADER, *(f"# {remark}" for remark in remarks), ""]
+    paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
+    for key in ("name", *paths, "channels", "range", "ignore", "instances", "downscale", "group", "seed"):
+        value = getattr(reading, key)
+        comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""
+        lines.append(f"# {key} = ''{comment}" if value is None else f"{key} = {_toml(value)}{comment}")
+    lines += [
+        f"{key} = {_toml(text)}" for key in ("description", "citation", "terms") if (text := getattr(reading, key))
+    ]
+    if reading.splits:
+        lines += ["", LISTS, "[splits]", *(f"{split} = {_toml(name)}" for split, name in reading.splits.items())]
+    lines += ["", VALUES]
+    for part in reading.classes:
+        lines += ["[[classes]]", f"name = {_toml(part.name)}", f"values = {_toml(part.values)}"]
+        lines += [f"foreground = {_toml(part.foreground)}", ""]
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    # JSON's strings, numbers and booleans are TOML's, but for one control character
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def shown_values(values: list[Value]) -> str:
+    return "/".join(map(str, values[:6])) + ("/..." if len(values) > 6 else "")

@@ -1,0 +1,225 @@
+"""What stands in the files: every image and mask is opened once, and what matters of it is kept as plain facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from unetzoo.data.files import Stored, array_digest, check_same_size, read_stored
+from unetzoo.data.layout import Layout
+from unetzoo.data.pairs import Finding, listed
+from unetzoo.data.reading import Pair, mask_values, where
+from unetzoo.data.thumbnails import Thumbnails
+from unetzoo.errors import UnetzooError
+
+MOST_VALUES = 4096  # different values of one mask that are counted; more are no classes and hardly ids
+MOST_COMPARED = 3000  # images among which near-duplicates are searched: it takes every pair of them
+SPECK = 4  # pixels: a component of no more is a speck
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """``low`` and ``high`` are over all pixels that are numbers."""
+
+    kind: str  # "8-bit PNG"
+    dtype: str
+    bits: int
+    channels: int  # a palette image's are those of its colours
+    grey: bool  # stored with three channels that are equal
+    size: tuple[int, int]
+    low: float
+    high: float
+    alpha: bool
+    orientation: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """``counts`` are pixels per stored value: of grey (stored as RGB, too) the number, of colours 0xrrggbb.
+
+    ``components`` and ``specks`` are 8-connected regions per value, all of them and those of up to 4 px;
+    ``touching`` are the pairs of values that are neighbours. All three are empty where there are fewer than 3 values.
+    """
+
+    kind: str
+    channels: int
+    colours: bool  # three channels that differ
+    counts: dict[int, int]
+    palette: dict[int, int]  # used index -> 0xrrggbb
+    lossy: bool
+    wide_alpha: bool  # an alpha channel that is not the same everywhere
+    digest: str
+    components: dict[int, int] = field(default_factory=dict)
+    specks: dict[int, int] = field(default_factory=dict)
+    touching: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True)
+class Item:
+    key: str
+    pair: Pair
+    image: ImageFacts
+    mask: MaskFacts
+
+
+@dataclass
+class Survey:
+    """Of the pairs that could be read; ``similar`` are near-duplicates in two splits (split, key, split, key, r)."""
+
+    layout: Layout
+    items: list[Item] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    similar: list[tuple[str, str, str, str, float]] = field(default_factory=list)
+
+    def pixels(self) -> Counter[int]:
+        """Pixels per stored value, over all masks."""
+        total: Counter[int] = Counter()
+        for item in self.items:
+            total.update(item.mask.counts)
+        return total
+
+
+def survey(layout: Layout, *, seen: Callable[[str], None] = lambda key: None, compare: bool = True) -> Survey:
+    """Open every pair once, in the order of the splits; ``compare`` also searches near-duplicates.
+
+    ``seen`` is called with each key. A file that cannot be read is a finding, and the others are still looked at.
+    """
+    found = Survey(layout)
+    wrong: dict[str, list[str]] = {}
+    split_of = layout.split_of
+    keys = [*split_of, *(key for key in layout.found.pairs if key not in split_of)]
+    thumbnails = Thumbnails() if compare and len(keys) <= MOST_COMPARED else None
+    for key in keys:
+        pair = layout.found.pairs[key]
+        if (stored := _open(pair, wrong)) is not None:
+            image, mask = stored
+            try:
+                check_same_size(image, mask, pair.image, pair.mask)
+                found.items.append(Item(key, pair, image_facts(image, pair.image), mask_facts(mask, pair.mask)))
+            except UnetzooError as error:
+                wrong.setdefault("size" if "mask is" in str(error) else "values", []).append(str(error))
+            if thumbnails is not None and key in split_of and np.isfinite(image.pixels).all():
+                thumbnails.add(split_of[key], key, _unit(image))
+        seen(key)
+    for kind, texts in wrong.items():
+        found.findings += listed("error", kind, texts)
+    if thumbnails is not None:
+        found.similar = thumbnails.similar()
+    elif compare:
+        text = f"near-duplicates are not searched among more than {MOST_COMPARED} images"
+        found.findings.append(Finding("note", "near-duplicates", text))
+    return found
+
+
+def _open(pair: Pair, wrong: dict[str, list[str]]) -> tuple[Stored, Stored] | None:
+    opened = []
+    for path in (pair.image, pair.mask):
+        try:
+            opened.append(read_stored(path, pair.page))
+        except UnetzooError as error:
+            wrong.setdefault("unreadable", []).append(str(error))
+    return (opened[0], opened[1]) if len(opened) == 2 else None
+
+
+def image_facts(stored: Stored, path: Path) -> ImageFacts:
+    """Raises `UnetzooError` on NaN and infinity."""
+    pixels = stored.pixels
+    if not (finite := np.isfinite(pixels)).all():
+        what = "NaN" if np.isnan(pixels).any() else "infinity"
+        raise UnetzooError(f"{path}: the image holds {what}{where(~finite)}")
+    return ImageFacts(
+        kind=_kind(stored),
+        dtype=str(pixels.dtype),
+        bits=stored.bits,
+        channels=3 if stored.palette is not None else len(pixels),
+        grey=len(pixels) == 3 and stored.grey,
+        size=pixels.shape[1:],
+        low=float(pixels.min()),
+        high=float(pixels.max()),
+        alpha=stored.alpha is not None,
+        orientation=stored.orientation,
+        digest=array_digest(stored.colours()),
+    )
+
+
+def mask_facts(stored: Stored, path: Path) -> MaskFacts:
+    """Raises `UnetzooError` on numbers that are not whole, on more values than are counted, and on odd channels."""
+    pixels = stored.pixels
+    colours = len(pixels) > 1 and not stored.grey
+    if colours and (len(pixels) != 3 or pixels.dtype != np.uint8):
+        raise UnetzooError(
+            f"{path}: a mask must have one channel of class values, or 8-bit RGB colours; got {len(pixels)} channels "
+            f"of {pixels.dtype}"
+        )
+    values = mask_values(stored, colours, path)
+    present, counts = np.unique(values, return_counts=True)
+    if len(present) > MOST_VALUES:
+        raise UnetzooError(f"{path}: {len(present)} different {'colours' if colours else 'values'}: this is no mask")
+    palette = {}
+    if stored.palette is not None:
+        palette = {int(i): _packed(stored.palette[i]) for i in present.tolist()}
+    facts = MaskFacts(
+        kind=_kind(stored),
+        channels=len(pixels),
+        colours=colours,
+        counts=dict(zip(present.tolist(), counts.tolist(), strict=True)),
+        palette=palette,
+        lossy=stored.lossy,
+        wide_alpha=stored.alpha is not None and bool((stored.alpha != stored.alpha.flat[0]).any()),
+        digest=array_digest(values),
+    )
+    if len(present) < 3:
+        return facts
+    return MaskFacts(**{**vars(facts), **_regions(values, present)})
+
+
+def _packed(colour: np.ndarray) -> int:
+    red, green, blue = (int(c) for c in colour)
+    return red << 16 | green << 8 | blue
+
+
+def _regions(values: np.ndarray, present: np.ndarray) -> dict[str, object]:
+    """8-connected regions per value, specks per value, and which values touch."""
+    from skimage.measure import label
+
+    order = np.searchsorted(present, values)  # (H, W), 0 to K - 1
+    regions = np.asarray(label(order, background=-1, connectivity=2))
+    sizes = np.bincount(regions.ravel())[1:]
+    owner = np.zeros(len(sizes), np.int64)
+    owner[regions.ravel() - 1] = order.ravel()
+    of_value = np.bincount(owner, minlength=len(present)).tolist()
+    specks = np.bincount(owner[sizes <= SPECK], minlength=len(present)).tolist()
+    touching = set()
+    for one, other in ((order[1:], order[:-1]), (order[:, 1:], order[:, :-1])):
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        for code in np.unique(low[low != high] * len(present) + high[low != high]).tolist():
+            touching.add((int(present[code // len(present)]), int(present[code % len(present)])))
+    names = present.tolist()
+    return {
+        "components": dict(zip(names, of_value, strict=True)),
+        "specks": dict(zip(names, specks, strict=True)),
+        "touching": frozenset(touching),
+    }
+
+
+def _kind(stored: Stored) -> str:
+    if stored.palette is not None:
+        return f"palette {stored.format}"
+    number = f"{stored.bits}-bit"
+    if stored.pixels.dtype.kind in "if":
+        number = f"{stored.bits}-bit {'float' if stored.pixels.dtype.kind == 'f' else 'signed'}"
+    return f"{number} {stored.format}"
+
+
+def _unit(stored: Stored) -> np.ndarray:
+    """(C, H, W) float32 in [0, 1] of its own range of type, or of values: what a thumbnail is made of."""
+    pixels = stored.colours()
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) / 255
+    low, high = float(pixels.min()), float(pixels.max())
+    return ((pixels - low) / max(high - low, 1e-12)).astype(np.float32)

@@ -1,0 +1,77 @@
+"""The two data sets whose official layout torchvision knows. It never downloads here: `unetzoo data get` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unetzoo.data.named_layout import Found
+from unetzoo.data.reading import Pair
+from unetzoo.errors import UnetzooError, plain
+
+# As torchvision publishes them; a test compares.
+PET_MD5 = {
+    "images.tar.gz": "5c4f3ee8e5d25df40f4fd59a7f44e54c",
+    "annotations.tar.gz": "95a8c909bbe2e81eed6a22bccdf3f68f",
+}
+VOC_MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
+VOC_CLASSES = [
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+]
+
+
+def pet_pairs(root: Path) -> Found | None:
+    """trainval is train, test is test."""
+    if not (root / "oxford-iiit-pet").is_dir():
+        return None
+    from torchvision.datasets import OxfordIIITPet
+
+    found = Found()
+    for split, theirs in (("train", "trainval"), ("test", "test")):
+        try:
+            pets = OxfordIIITPet(root, theirs, target_types="segmentation", download=False)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise UnetzooError(f"{root / 'oxford-iiit-pet'}: {plain(error)}") from None
+        _add(found, split, pets._images, pets._segs)
+    return found
+
+
+def voc_pairs(root: Path) -> Found | None:
+    """train is train, val is test: the labels of VOC's own test set are hidden."""
+    if not (root / "VOCdevkit" / "VOC2012").is_dir():
+        return None
+    from torchvision.datasets import VOCSegmentation
+
+    found = Found()
+    for split, theirs in (("train", "train"), ("test", "val")):
+        try:
+            voc = VOCSegmentation(root, "2012", theirs, download=False)
+        except (RuntimeError, OSError) as error:
+            raise UnetzooError(f"{root / 'VOCdevkit/VOC2012'}: {plain(error)}") from None
+        _add(found, split, voc.images, voc.masks)
+    return found
+
+
+def _add(found: Found, split: str, images: list, masks: list) -> None:
+    pairs = {Path(i).stem: Pair(Path(i), Path(m)) for i, m in zip(images, masks, strict=True)}
+    found.pairs |= pairs
+    found.splits[split] = tuple(sorted(pairs))

@@ -1,0 +1,190 @@
+"""Whether files and splits are sound under a reading: values that no class has, leaks, classes that are missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unetzoo.data.base import SPLITS
+from unetzoo.data.mask_rules import as_colours
+from unetzoo.data.pairs import Finding, listed, some
+from unetzoo.data.propose import effective_channels
+from unetzoo.data.reading import Reading, Values
+from unetzoo.data.survey import Item, Survey
+
+LARGE = 16e6  # pixels: an image of more is hardly trained on or validated whole
+SMALL = 16  # px a side: no U-Net of four levels sees anything in less
+
+
+@dataclass
+class Shares:
+    """Pixels per split and class (void last), and masks that have a class, per split."""
+
+    pixels: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    empty: list[str]  # keys without any foreground class
+    void: list[str]  # keys that are void everywhere
+
+
+def verify(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
+    """Pixels per class, and every finding that a reading is needed for or that concerns splits."""
+    shares, strange = class_shares(found, reading)
+    findings = [*strange, *_channel_mistakes(found.items, reading), *_beyond(found.items, reading)]
+    findings += _splits(shares, reading, found)
+    findings += [*_duplicates(found), *_near_duplicates(found), *_files(found.items)]
+    return shares, findings
+
+
+def class_shares(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
+    values, split_of = Values.of(reading), found.layout.split_of
+    classes = len(reading.classes)
+    shares = Shares({}, {}, [], [])
+    for table in (shares.pixels, shares.masks):
+        table |= {split: np.zeros(classes + 1, np.int64) for split in SPLITS}
+    strange: list[str] = []
+    for item in found.items:
+        if item.mask.colours and not reading.colours:
+            strange.append(f"{item.pair.mask}: holds colours, but the reading names numbers")
+            continue
+        counts = as_colours(item.mask) if reading.colours else item.mask.counts
+        stored = np.fromiter(counts, np.int64, len(counts))
+        index, known = values.classes(stored)
+        if not known.all():
+            odd = [f"#{v:06x}" if reading.colours else str(v) for v in stored[~known].tolist()]
+            pixels = sum(counts[v] for v in stored[~known].tolist())
+            strange.append(
+                f"{item.pair.mask}: mask value {some(odd)} is in no class ({pixels} pixel{'s' * (pixels > 1)}); "
+                "add it to a class or to ignore in dataset.toml"
+            )
+        here = np.zeros(classes + 1, np.int64)
+        pixels_of = np.fromiter(counts.values(), np.int64, len(counts))
+        np.add.at(here, np.minimum(index[known], classes), pixels_of[known])
+        if item.key in split_of:
+            shares.pixels[split_of[item.key]] += here
+            shares.masks[split_of[item.key]] += here > 0
+            if not here[:classes].any():
+                shares.void.append(item.key)
+            elif not any(here[i] for i, c in enumerate(reading.classes) if c.foreground):
+                shares.empty.append(item.key)
+    return shares, listed("error", "values", strange)
+
+
+def _channel_mistakes(items: Sequence[Item], reading: Reading) -> list[Finding]:
+    wrong = [
+        f"{item.pair.image}: {item.image.channels} channels, but the reading has {reading.channels}"
+        for item in items
+        if reading.channels not in ({item.image.channels, effective_channels(item.image)})
+    ]
+    return listed("error", "channels", wrong)
+
+
+def _beyond(items: Sequence[Item], reading: Reading) -> Iterable[Finding]:
+    low, high = reading.range
+    if wide := [item for item in items if item.image.low < low or item.image.high > high]:
+        worst = max(wide, key=lambda item: max(item.image.high - high, low - item.image.low))
+        yield Finding(
+            "warning",
+            "range",
+            f"{worst.pair.image}: values {worst.image.low:g} to {worst.image.high:g} lie beyond range = "
+            f"[{low:g}, {high:g}] and are cut off, as in {len(wide)} images",
+        )
+    elif items and (top := max(item.image.high for item in items)) - low < 0.05 * (high - low):
+        text = f"no image value is above {top:g} of range = [{low:g}, {high:g}]: all images are nearly black"
+        yield Finding("warning", "range", text)
+    if flat := [item for item in items if item.image.low == item.image.high]:
+        text = f"{flat[0].pair.image}: every pixel is {flat[0].image.low:g}, as in {len(flat)} images"
+        yield Finding("warning", "constant", text)
+
+
+def _splits(shares: Shares, reading: Reading, found: Survey) -> Iterable[Finding]:
+    names = [c.name for c in reading.classes]
+    paths = {item.key: item.pair.mask for item in found.items}
+    if shares.void:
+        text = (
+            f"{paths[shares.void[0]]}: is void everywhere, as {len(shares.void)} masks are: nothing to learn or score"
+        )
+        yield Finding("warning", "all void", text)
+    if shares.empty:
+        yield Finding("note", "empty masks", f"{len(shares.empty)} of {len(paths)} masks hold no foreground")
+    held = {split: [name for name, n in zip(names, shares.pixels[split], strict=False) if n == 0] for split in SPLITS}
+    for name in held["train"]:
+        if rest := [split for split in SPLITS[1:] if name not in held[split]]:
+            text = f"class {name!r} is in {' and '.join(rest)} but in no training mask: it cannot be learnt"
+            yield Finding("warning", "class not in train", text)
+        else:
+            yield Finding("warning", "class nowhere", f"class {name!r} is in no mask of any split")
+    for name in held["test"]:
+        if name not in held["train"]:
+            yield Finding("warning", "class not in test", f"class {name!r} is in no test mask: it cannot be scored")
+
+
+def _duplicates(found: Survey) -> Iterable[Finding]:
+    """Equal images, within a split a warning, in two splits an error: a test image must not be trained on."""
+    split_of = found.layout.split_of
+    by_digest: dict[str, list[Item]] = {}
+    for item in found.items:
+        if item.key in split_of and item.image.low < item.image.high:
+            by_digest.setdefault(item.image.digest, []).append(item)
+    leaks, twice = [], []
+    for same in by_digest.values():
+        if len(same) < 2:
+            continue
+        one = same[0]
+        other = next((i for i in same if split_of[i.key] != split_of[one.key]), None)
+        masks = "" if len({i.mask.digest for i in same}) == 1 else ", with masks that differ"
+        if other is not None:
+            leaks.append(
+                f"{other.pair.image}: {other.key!r} in {split_of[other.key]} and {one.key!r} in {split_of[one.key]} "
+                f"are the same image{masks}; remove one of them"
+            )
+        else:
+            twice.append(f"{same[1].pair.image}: is the same image as {one.key!r}{masks}, both in {split_of[one.key]}")
+    yield from listed("error", "duplicate across splits", leaks)
+    yield from listed("warning", "duplicate", twice)
+
+
+def _near_duplicates(found: Survey) -> Iterable[Finding]:
+    digest = {item.key: item.image.digest for item in found.items}
+    pairs = [pair for pair in found.similar if digest.get(pair[1]) != digest.get(pair[3])]
+    if pairs:
+        split, key, other, other_key, similarity = pairs[0]
+        count = "one pair of images" if len(pairs) == 1 else f"{len(pairs)} pairs of images"
+        text = (
+            f"{count} in two splits nearly equal: {key!r} in {split} and {other_key!r} in {other} correlate with "
+            f"{similarity:.3f}; give group, so that they stay together"
+        )
+        yield Finding("warning", "near-duplicates", text)
+
+
+def _files(items: Sequence[Item]) -> Iterable[Finding]:
+    """Formats under other names, orientations, transparency, sizes."""
+    usual = {"JPEG": "jpg jpeg", "TIFF": "tif tiff", "PPM": "ppm pgm pbm", "zip": "npz", "NumPy": "npy"}
+    renamed: Counter[tuple[str, str]] = Counter()
+    for path, kind in ((p, k) for i in items for p, k in ((i.pair.image, i.image.kind), (i.pair.mask, i.mask.kind))):
+        kind = kind.split()[-1]
+        if path.suffix.lower().lstrip(".") not in usual.get(kind, kind.lower()).split():
+            renamed[path.suffix, kind] += 1
+    for (suffix, kind), count in renamed.items():
+        yield Finding("note", "renamed", f"{count} files named {suffix} hold {kind}: read as what they hold")
+    if turned := [item for item in items if item.image.orientation not in (0, 1)]:
+        first = turned[0]
+        text = (
+            f"{first.pair.image}: turned by its EXIF orientation {first.image.orientation}, as viewers do, like "
+            f"{len(turned)} images in all: see in the contact sheet whether the masks fit"
+        )
+        yield Finding("warning", "orientation", text)
+    if clear := sum(item.image.alpha for item in items):
+        yield Finding("note", "alpha", f"{clear} images have an alpha channel: it is dropped")
+    large = max(items, key=lambda item: item.image.size[0] * item.image.size[1], default=None)
+    if large is not None and (large.image.size[0] * large.image.size[1]) > LARGE:
+        h, w = large.image.size
+        factor = int(np.ceil(max(h, w) / 2048))
+        small = f"{h // factor}x{w // factor}"
+        text = f"{large.pair.image}: {h}x{w} is large to be used whole; downscale = {factor} makes it {small}"
+        yield Finding("warning", "large", text)
+    if tiny := [item for item in items if min(item.image.size) < SMALL]:
+        h, w = tiny[0].image.size
+        yield Finding("warning", "small", f"{tiny[0].pair.image}: {h}x{w} is too small for most U-Nets")

@@ -1,0 +1,202 @@
+"""``unetzoo data list``, ``info`` and ``get``: parse, call, print. None of them imports torch by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from unetzoo.console import err, out
+from unetzoo.data.base import SPLITS, create_dataset, list_datasets
+from unetzoo.data.entry import NamedSet
+from unetzoo.errors import UnetzooError, nearest
+from unetzoo.plugins import import_plugins
+
+NOT_KNOWN = "no published checksum is known; the address could not be tried from where this was written"
+Name = Annotated[str, typer.Argument(help="A data set; 'unetzoo data list' names them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="FILE.py", help="A file or module that registers data sets; may be given again."),
+]
+
+
+def list_command(as_json: AsJson = False, imports: Imports = None) -> None:
+    """List the data sets: generated ones, and those with files.
+
+    Examples: [bold]unetzoo data list[/]   [bold]unetzoo data list --json[/]
+    """
+    import_plugins(imports or [])
+    rows = [_row(name) for name in list_datasets()]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("data set", "here", "images", "classes", "what it is", "terms", box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(escape("-" if value is None else str(value)) for value in row.values()))
+    out.print(table)
+    out.print("here: the folder below UNETZOO_DATA exists; `unetzoo data info NAME` looks into it", highlight=False)
+
+
+def info_command(
+    name: Name,
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Where its files lie.")] = None,
+    as_json: AsJson = False,
+    imports: Imports = None,
+) -> None:
+    """Tell all about a data set: classes, masks, split, layout, terms, citation, and whether it is here.
+
+    Examples: [bold]unetzoo data info chase_db1[/]   [bold]unetzoo data info drive --root ~/DRIVE[/]
+    """
+    import_plugins(imports or [])
+    facts = _facts(name, root)
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    for key, value in facts.items():
+        lines = value if isinstance(value, list) else [value]
+        for line in lines:
+            out.print(f"[bold]{key}[/]: {escape(str(line))}", soft_wrap=True, highlight=False)
+
+
+def get_command(
+    name: Name,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where to; default: where it is looked for.")
+    ] = None,
+) -> None:
+    """Download a data set from its official place, where its terms allow it, check it and unpack it.
+
+    Ctrl-C keeps what came, and the same command goes on from there. What cannot be downloaded is told how to get.
+
+    Examples: [bold]unetzoo data get wbc[/]   [bold]unetzoo data get voc2012 --out /data/voc[/]
+    """
+    from unetzoo.data.named import entry, get
+
+    named = entry(name)
+    err.print(
+        f"terms: {named.reading.terms}\ncite: {named.reading.citation}", soft_wrap=True, highlight=False, markup=False
+    )
+    with _bars() as progress:
+        place = get(
+            name,
+            folder,
+            progress=progress,
+            say=lambda line: err.print(line, soft_wrap=True, highlight=False, markup=False),
+        )
+    sizes = ", ".join(f"{len(place.splits.get(split, ()))} {split}" for split in SPLITS)
+    out.print(f"{name}: {sizes} images in {place.root}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _row(name: str) -> dict[str, Any]:
+    """In the order of the columns."""
+    from unetzoo.data.catalogue import CATALOGUE
+    from unetzoo.data.generated import GeneratedDataset
+    from unetzoo.data.named import default_root
+
+    row: dict[str, Any] = {"name": name, "here": "-", "images": None, "classes": None, "what": "", "terms": ""}
+    if named := CATALOGUE.get(name):
+        root = default_root(named)
+        here = "yes" if root is not None and root.is_dir() else "no"
+        reading = named.reading
+        facts = {"images": named.images, "classes": len(reading.classes), "what": reading.description}
+        return row | facts | {"here": here, "terms": reading.terms}
+    if name == "folder":
+        return row | {"what": "images and masks of your own: root = the folder"}
+    try:
+        dataset = create_dataset(name)
+    except UnetzooError:  # a plug-in that needs an option
+        return row | {"what": "of a plug-in"}
+    generated = isinstance(dataset, GeneratedDataset)
+    facts = {"images": sum(map(len, dataset.splits.values())), "classes": dataset.info.classes}
+    return row | facts | {"here": "generated" if generated else "-", "what": dataset.info.description}
+
+
+def _facts(name: str, root: Path | None) -> dict[str, Any]:
+    from unetzoo.data.catalogue import CATALOGUE
+
+    if name not in list_datasets():
+        raise UnetzooError(f"unknown data set {name!r}; {nearest(name, list_datasets())}")
+    if named := CATALOGUE.get(name):
+        return _named_facts(named, root)
+    if name == "folder" and root is None:
+        return {"name": name, "what": "images and masks of your own: root = the folder; see `unetzoo data check`"}
+    dataset = create_dataset(name, root)
+    info = dataset.info
+    return {
+        "name": name,
+        "what": info.description,
+        "channels": info.channels,
+        "classes": [f"{i} {c}{_headline(i in info.foreground)}" for i, c in enumerate(info.class_names)],
+        "images": [f"{len(dataset.splits[split])} {split}" for split in SPLITS],
+        **({"citation": info.citation} if info.citation else {}),
+    }
+
+
+def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
+    from unetzoo.data.named import default_root, locate
+
+    reading = named.reading
+    looked = root or default_root(named)
+    facts: dict[str, Any] = {
+        "name": named.name,
+        "what": reading.description,
+        "images": named.images,
+        "channels": reading.channels,
+        "classes": [
+            f"{i} {c.name}{_headline(c.foreground)}: mask value {', '.join(map(str, c.values))}"
+            for i, c in enumerate(reading.classes)
+        ],
+        "masks": named.masks,
+        "split": named.split,
+        "k-fold": "folds are validation sets; the test set stays" if named.test_is_fixed else "a fold is the test set",
+        "layout": [layout.words for layout in named.layouts],
+        "notes": named.notes,
+        "terms": reading.terms,
+        "citation": reading.citation,
+        "home": named.home,
+        "get": named.by_hand.format(target=looked or f"$UNETZOO_DATA/{named.folder}")
+        or [f"{remote.url} ({remote.checksum or NOT_KNOWN})" for remote in named.remotes],
+        "looked in": str(looked) if looked else f"nowhere: UNETZOO_DATA is not set ($UNETZOO_DATA/{named.folder})",
+    }
+    try:
+        place = locate(named, root)
+        facts["found"] = [f"{place.root}: {place.layout.words}"]
+        facts["here"] = [f"{len(place.splits.get(split, ()))} {split}" for split in SPLITS]
+    except UnetzooError as error:
+        facts["found"] = f"no: {error}"
+    return {key: value for key, value in facts.items() if value != ""}
+
+
+def _headline(counts: bool) -> str:
+    return "" if counts else " (not of the headline score)"
+
+
+def _say(line: str) -> None:
+    err.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
+    """One bar a file, on a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
+
+        def bar(file: str) -> Callable[[int, int | None], None]:
+            task = bars.add_task(file, total=None)
+            return lambda done, size: bars.update(task, completed=done, total=size)
+
+        yield bar

@@ -15,6 +15,7 @@ from unetzoo.console import err, out
 from unetzoo.data_cli import data_app
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.plugins import import_plugins
+from unetzoo.predict_cli import predict_command
 from unetzoo.registry import entries, list_models, model_info, resolve_model
 from unetzoo.toml import parse_settings
 
@@ -341,6 +342,9 @@ def report_command(
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder)}", soft_wrap=True, highlight=False)
+
+
+app.command("predict")(predict_command)
 
 
 def main() -> None:

@@ -79,6 +79,7 @@ def dataset_info(reading: Reading, count: int) -> DatasetInfo:
         ignore_index=reading.ignore_index,
         values=numbers if len(numbers) == classes else None,
         palette=colours if len(colours) == classes else None,
+        range=reading.range,
         description=reading.description or f"{count} image-mask pairs",
         citation=reading.citation,
     )

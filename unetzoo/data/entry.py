@@ -92,9 +92,7 @@ def contiguous(pairs: Mapping[str, Pair], n_val: int = ISBI_VAL) -> dict[str, tu
     keys = tuple(sorted(pairs))
     train = len(keys) - ISBI_TEST - n_val
     if train < 1:
-        raise UnetzooError(
-            f"{len(keys)} slices: {ISBI_TEST} are test and {n_val} validation, which leaves none for train"
-        )
+        raise UnetzooError(f"{len(keys)} slices: {ISBI_TEST} are test, {n_val} validation: none is left to train on")
     return {"train": keys[:train], "val": keys[train:-ISBI_TEST], "test": keys[-ISBI_TEST:]}
 
 

@@ -66,7 +66,8 @@ class Strict(BaseModel, metaclass=_PlainErrors):
 
 def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "") -> NoReturn:
     """Turn pydantic's first complaint into one line: where, key, value, and what is allowed."""
-    first = error.errors()[0]
+    # An option spelt wrong is the cause where another is missing, so it is told first.
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"]) or "value"
     at = f"{where}: " if where else ""
     others = error.error_count() - 1

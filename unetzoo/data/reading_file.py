@@ -48,7 +48,8 @@ def read_reading(path: Path) -> Reading:
 
 def to_toml(reading: Reading, remarks: list[str]) -> str:
     """Text that `read_reading` gives the same reading for; ``remarks`` are comments at its head."""
-    lines = [HEADER, *(f"# {remark}" for remark in remarks), ""]
+    printable = ("".join(c if c.isprintable() else " " for c in remark) for remark in remarks)
+    lines = [HEADER, *(f"# {remark}" for remark in printable), ""]
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
     for key in ("name", *paths, "channels", "range", "ignore", "instances", "downscale", "group", "seed"):
         value = getattr(reading, key)

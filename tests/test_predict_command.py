@@ -146,6 +146,27 @@ def test_masks_store_classes_as_the_training_data_does(
     assert [c["name"] for c in facts["classes"]] == ["background", "cell", "border"][: len(values)]
 
 
+def test_palettes_and_values_of_a_folder_come_back(run: Callable[..., Run]) -> None:
+    """Masks on disk, the facts of their data set, a model that keeps these, and masks of the same kind again."""
+    entries = np.zeros((256, 3), np.uint8)
+    entries[[0, 4, 7]] = (10, 20, 30), (250, 0, 0), (0, 250, 0)
+    for seed in range(6):
+        classes = np.random.default_rng(seed).choice([0, 4, 7], (40, 40)).astype(np.uint8)
+        mask = Image.fromarray(classes)
+        mask.putpalette(entries.tobytes())
+        for folder, image in (("images", Image.fromarray(noise(40, 40, seed=seed))), ("masks", mask)):
+            Path("data", folder).mkdir(parents=True, exist_ok=True)
+            image.save(f"data/{folder}/{seed}.png")
+    info = unetzoo.create_dataset("folder", "data").info
+    assert info.palette == ("#0a141e", "#fa0000", "#00fa00")
+    assert info.range == (0, 255)
+    tiny(Path("m.safetensors"), data=info.model_dump())
+    assert run("m.safetensors", "data/images/*.png").code == 0
+    with Image.open("predictions/0.png") as found:
+        assert set(np.unique(found)) <= {0, 4, 7}
+        assert found.getpalette() == mask.getpalette()
+
+
 def test_colours_are_told_apart() -> None:
     for count in (3, 8, 40):
         rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in _colours(count)])

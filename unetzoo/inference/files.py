@@ -169,7 +169,8 @@ class _Session:
 
 def _info(saved: Any, classes: int, path: Path | str) -> DatasetInfo | None:
     """The training data's facts; None where none, or something else of that name, was saved beside the weights."""
-    if not isinstance(saved, dict) or len(saved.get("class_names", ())) != max(2, classes):
+    names = saved.get("class_names") if isinstance(saved, dict) else None
+    if not isinstance(names, list) or len(names) != max(2, classes):
         return None
     return DatasetInfo.from_mapping(saved, str(path))
 

@@ -116,6 +116,8 @@ def _layout(path: Path) -> Mapped | None:
             offset, shape = series.dataoffset, series.shape
     except Exception:  # `read_stored` says what is wrong
         return None
+    if dtype.kind not in "buif" or 0 in shape:
+        return None
     channels = [i for i, a in enumerate(axes) if a in CHANNEL_AXES]
     pages = [i for i, a in enumerate(axes) if a not in "YX" + CHANNEL_AXES]
     if not {"Y", "X"} <= set(axes) or len(channels) > 1 or len(pages) > 1:

@@ -41,7 +41,11 @@ class Table:
 
     def write(self) -> None:
         """The whole table, one row a mask; `add` alone leaves the old rows of what was predicted again."""
-        write_atomic(self.path, _csv([self.columns, *([row[c] for c in self.columns] for row in self.rows.values())]))
+        rows = ([row[column] for column in self.columns] for row in self.rows.values())
+        try:
+            write_atomic(self.path, _csv([self.columns, *rows]))
+        except OSError as error:
+            raise UnetzooError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def has(self, mask: str, item: Item) -> bool:
         row = self.rows.get(mask)
@@ -52,14 +56,14 @@ class Table:
         shares = [f"{count / sum(pixels):.6f}" for count in pixels]
         row = [mask, *_key(item), *map(str, shape), f"{seconds:.3f}", *map(str, pixels), *shares]
         self.rows[mask] = dict(zip(self.columns, row, strict=True))
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             file.write(_csv([row]))
 
     def _read(self) -> dict[str, dict[str, str]]:
         """The last row of each mask; a line that was cut off is no row."""
         if not self.path.exists():
             return {}
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             return {row["mask"]: row for row in rows if set(row) == set(self.columns) and None not in row.values()}
 

@@ -95,6 +95,18 @@ def test_a_data_sets_own_budget_replaces_the_common_one(tmp_path: Path) -> None:
     assert (made.suites["driving"].train.steps, made.suites["driving"].train.minutes) == (None, 1.5)
 
 
+def test_a_collection_made_in_python_is_checked_too(tmp_path: Path) -> None:
+    suites = collection(tmp_path).suites
+    assert list(unetzoo.Collection(name="c", suites=suites, only=("driving",)).chosen) == ["driving"]
+    for wrong, message in (
+        ({"suites": {}}, "at least 1"),
+        ({"suites": {"../x": suites["cells"]}}, "names a folder too"),
+        ({"suites": suites, "only": ("drivin",)}, "did you mean driving"),
+    ):
+        with pytest.raises(UnetzooError, match=message):
+            unetzoo.Collection(name="c", **wrong)
+
+
 def test_roots_are_relative_to_the_file(tmp_path: Path) -> None:
     made = collection(tmp_path, "models = ['unet']\n[[data]]\nname = 'folder'\nroot = 'mine'\n")
     assert made.suites["folder"].data.root == str(tmp_path / "mine")

@@ -55,8 +55,15 @@ class Collection(Strict):
 
     name: str
     question: str = ""
-    suites: dict[str, Suite]
+    suites: dict[Annotated[str, AfterValidator(folder_name)], Suite] = Field(min_length=1)
     only: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Collection:
+        for label in self.only:
+            if label not in self.suites:
+                raise ValueError(f"only = {label!r} is no label of the collection; {nearest(label, self.suites)}")
+        return self
 
     @property
     def chosen(self) -> dict[str, Suite]:

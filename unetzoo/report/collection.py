@@ -66,8 +66,9 @@ def _models(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
 def context(manifest: Manifest, rows: list[Row], models: list[str], earlier: int) -> dict[str, Any]:
     """Everything the templates print."""
     ranks, ranked = mean_ranks(rows, models)
-    trials = [sum(not t.baseline for t in asked) for asked in manifest.data.values()]
+    asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}
     records = [record for row in rows for record in row.models]
+    found = {(row.label, record.id) for row in rows for record in row.models}
     return {
         "title": manifest.name,
         "question": manifest.question or "Which U-Net should I use, and does it depend on the data?",
@@ -81,7 +82,7 @@ def context(manifest: Manifest, rows: list[Row], models: list[str], earlier: int
         "data_sets": [_data_set(row) for row in rows if row.tables],
         "variants": plan.variants(records),
         "finished": sum(len(row.tables.done) for row in rows if row.tables),
-        "trials": sum(trials),
+        "trials": len(asked | found),
         "resamples": RESAMPLES,
         "resampled": any(rank.first is not None for rank in ranks),
         "least": MIN_DATA_SETS,

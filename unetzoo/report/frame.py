@@ -116,7 +116,7 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
     - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
 
-    Of a collection (``folder/<label>/records/*.json``) the first column is ``data``, the data set's label, and there
+    Of a collection (``folder/<label>/records/*.json``) the first column is 'data', the data set's label, and there
     are no columns for single classes, which data sets do not share; ``folder/<label>`` read by itself has them.
 
     Raises `UnetzooError` where the folder or its records are missing; a record that cannot be read is a row with

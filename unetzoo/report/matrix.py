@@ -28,7 +28,6 @@ class Cell:
 
     dice: float | None = None
     sd: float | None = None
-    seeds: int = 0
     failed: int = 0
     mark: Mark | None = None
     difference: float | None = None  # to the row's best, on the seeds and images both have
@@ -82,7 +81,6 @@ def judge(label: str, tables: Tables | None) -> Row:
         cells[name] = Cell(
             dice=row["dice"] if known else None,
             sd=row["dice_sd"] if row["dice_sd"] == row["dice_sd"] else None,
-            seeds=row["seeds"],
             failed=row["failed"],
             # "better" than the best: on the seeds and images that both have, fewer than the means are over
             mark=("indistinguishable" if verdict == "better" else verdict) if known else None,

@@ -336,7 +336,7 @@ def test_variants_that_trained_differently_are_said_to_and_how() -> None:
     other["trial"] = {**other["trial"], "train": {"steps": 10, "batch_size": 1, "lr": 0.001, "optimizer": "sgd"}}
     said = " ".join(facts_of(record(), other, record("c"))["notes"])
     assert "not trained alike" in said
-    assert re.search(r"b: batch size = 1, optimizer = sgd|b: batch size: 1, optimizer: sgd", said), said
+    assert "b: batch_size 1, optimizer sgd; c and unet: batch_size 2." in said
     assert "steps" not in said.partition("not trained alike")[2]
     assert not any("alike" in note for note in facts_of(record(), record("b"))["notes"])
 

@@ -1,10 +1,10 @@
 """The generator of `defects`: brushed metal and woven cloth under inspection; many images show nothing wrong.
 
 - **Rare.** About every other image has an empty mask; where there is a defect, it covers a few per cent.
-- **Context.** A line along the brushing or the weave is sound, however strong; the same line across it is a scratch.
-  Which way the material runs differs between images, and on metal only lines farther apart than a small window show
-  it. A dried drop leaves a closed faint rim up to 40 px across and is a stain, inside too, where nothing else tells
-  it from the uneven light; wiping leaves open arcs of the same rim, and they are sound.
+- **Context.** Lines along the brushing or the weave are sound, lines across it are scratches; which way the material
+  runs differs between images. A dried drop leaves a closed rim 20 to 50 px across and is a stain, inside too, where
+  a faint shade, weaker than most of the uneven light, is all that a small window sees. Wiping leaves open arcs of
+  such rims, and they are sound. What is sound is weaker than the defects, at difficulty 1 by little.
 - **Localisation.** Scratches are 1 to 3 px wide, pits 2 to 5 px.
 """
 
@@ -14,26 +14,26 @@ import numpy as np
 
 from unetzoo.data.drawing import Array, Drawn, box, curve, ease, generator, sensor, stroke, waves
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 SOUND = 0.5  # share of images without a defect
 CONTRAST = 0.34
-LINES, WIPES = 8, 2  # mean numbers of what is sound: strong lines along the material, open arcs
-LINE, WIPE = (0.06, 0.14), 0.16  # how bright or dark they are
+LINES, WIPES = 8, 1.5  # mean numbers of what is sound: strong lines along the material, open arcs
+LINE, WIPE = (0.06, 0.14), 0.12  # how bright or dark they are
 
 
 def draw_defects(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     """One image (1, size, size); class 1 is the defect."""
     rng = generator(seed, key, size)
-    contrast = CONTRAST * ease(difficulty, 1.7)
+    contrast = CONTRAST * ease(difficulty, 1.5)
     heading, metal = rng.uniform(0, np.pi), rng.random() < 0.5
     scene = rng.uniform(0.38, 0.62) + 0.05 * waves(rng, size, (70, 220), 6)
     scene += _brushed(rng, size, heading) if metal else _woven(rng, size, heading)
     scene += _lines(rng, size, heading) + WIPE * _wipes(rng, size)
     cover, depth = np.zeros((size, size)), np.zeros((size, size))
     if rng.random() >= SOUND:
-        kind, most = ((_scratch, 3), (_pits, 1), (_stain, 2))[rng.choice(3, p=(0.4, 0.1, 0.5))]
+        kind, most = ((_scratch, 3), (_pits, 1), (_stain, 2))[rng.choice(3, p=(0.4, 0.15, 0.45))]
         for _ in range(rng.integers(most) + 1):
             kind(rng, cover, depth, heading)
         if not (cover >= 0.5).any():  # it fell outside
@@ -97,7 +97,7 @@ def _wipes(rng: np.random.Generator, size: int) -> Array:
 def _drop(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
     """px inwards from a drop's irregular outline, and the angle around it (size, size)."""
     _, u, v = box(size, rng.uniform(0.1, 0.9, 2) * size, rng.uniform(0, 2 * np.pi), (1, 1))
-    inside = rng.uniform(11, 18) - np.hypot(u, v / rng.uniform(1, 1.4)) + 1.5 * waves(rng, size, (18, 45), 10)
+    inside = rng.uniform(10, 17) - np.hypot(u, v / rng.uniform(1, 1.4)) + 1.5 * waves(rng, size, (18, 45), 10)
     return inside, np.arctan2(v, u)
 
 
@@ -129,7 +129,7 @@ def _stain(rng: np.random.Generator, cover: Array, depth: Array, heading: float)
     inside, _ = _drop(rng, len(cover))
     strength = _sign(rng)
     np.maximum(cover, np.clip(inside + 0.5, 0, 1), out=cover)
-    depth += strength * (_rim(inside) + 0.3 * np.clip(inside + 0.5, 0, 1))
+    depth += strength * (_rim(inside) + 0.35 * np.clip(inside + 0.5, 0, 1))
 
 
 def _add(cover: Array, depth: Array, shape: Array, strength: float) -> None:

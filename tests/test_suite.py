@@ -95,7 +95,7 @@ BAD = {
     "models = ['unet']\n[train]\nprecision = 'bf16'": ["train.precision = 'bf16'", "bfloat16", "float32"],
     "models = ['unet']\n[train]\nbatch_size = 3\ndevices = 2": ["batch_size = 3", "devices = 2"],
     "models = ['unet']\n[data]\npath = 'x'": ["'data.path'", "root"],
-    "models = [{nam = 'unet'}]": ["models.0.name is missing"],
+    "models = [{nam = 'unet'}]": ["unknown option 'models.0.nam'; did you mean name?"],
     "models = [{name = 'unet', sets = {}}]": ["'models.0.sets'", "did you mean set"],
     "models = ['unet']\nname = '../x'": ["name = '../x'"],
     "models = ['unet'": ["not valid TOML"],
@@ -156,7 +156,10 @@ def test_adjust(tmp_path: Path) -> None:
     assert adjust(None, data=str(tmp_path / ".." / tmp_path.name / ".")).name == tmp_path.name
     given = adjust(suite(train={"minutes": 1.0}), steps=3)
     assert (given.train.steps, given.train.minutes) == (3, None)
-    with pytest.raises(UnetzooError, match=r"--data 'cell' is neither a folder nor a data set; did you mean cells"):
+    with pytest.raises(
+        UnetzooError,
+        match=r"--data 'cell' is neither a folder, a CSV of pairs, a dataset\.toml nor a data set; did you mean cells",
+    ):
         adjust(None, data="cell")
     with pytest.raises(UnetzooError, match=r"models = \[\]"):
         adjust(None, models=[""])

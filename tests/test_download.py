@@ -30,6 +30,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     body, etag, ranges, cut, status, location = BODY, '"one"', True, 0, 200, ""
+    length = True  # whether it tells how many bytes will come
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -63,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         if begin:
             self.send_header("Content-Range", f"bytes {begin}-{len(server.body) - 1}/{len(server.body)}")
         self.send_header("ETag", server.etag)
-        self.send_header("Content-Length", str(len(body)))
+        if server.length:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: server.cut] if server.cut else body)
 
@@ -133,6 +135,16 @@ def test_a_file_that_changed_meanwhile_is_not_glued(server: Server, tmp_path: Pa
 def test_without_a_validator_it_begins_anew(server: Server, tmp_path: Path) -> None:
     server.etag = 'W/"weak"'
     cut_off(server, tmp_path)
+    assert fetch(remote(server), tmp_path).read_bytes() == BODY
+    assert server.asked == [None, None]
+
+
+def test_without_a_size_it_begins_anew(server: Server, tmp_path: Path) -> None:
+    server.length, server.cut = False, 300_000
+    with pytest.raises(UnetzooError, match="its checksum is"):  # nothing else can tell that it was cut
+        fetch(remote(server), tmp_path)
+    (tmp_path / "set.zip.part").write_bytes(BODY[:1000])
+    server.cut = 0
     assert fetch(remote(server), tmp_path).read_bytes() == BODY
     assert server.asked == [None, None]
 

@@ -412,6 +412,14 @@ def test_get_goes_on_after_the_first_of_two_archives(tmp_path: Path, offline: Ca
     assert not list((tmp_path / "out").glob("*.unpacked"))
 
 
+def test_a_damaged_image_is_said_and_nothing_half_done_stays(tmp_path: Path) -> None:
+    (tmp_path / "a/images").mkdir(parents=True)
+    (tmp_path / "a/images/a.png").write_bytes(b"no image")
+    with pytest.raises(UnetzooError, match=r"a\.png"):
+        get("dsb2018", tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
 # --- n_train, folds, split_seed ---------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import hashlib
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unetzoo.data.splits import folds, runs, split, subset, take_val
@@ -36,6 +36,7 @@ def owners(parts: list[tuple[str, ...]], groups: dict[str, str]) -> dict[str, se
     return found
 
 
+@settings(deadline=None, max_examples=60)
 @given(grouped(), seeds)
 def test_a_split_is_a_partition_with_groups_whole(data: tuple[list[str], dict[str, str]], seed: int) -> None:
     keys, groups = data
@@ -45,6 +46,7 @@ def test_a_split_is_a_partition_with_groups_whole(data: tuple[list[str], dict[st
     assert all(len(where) == 1 for where in owners(list(parts.values()), groups).values())
 
 
+@settings(deadline=None, max_examples=60)
 @given(grouped(), seeds, st.randoms())
 def test_the_order_of_the_keys_does_not_matter(
     data: tuple[list[str], dict[str, str]], seed: int, order: random.Random
@@ -57,6 +59,7 @@ def test_the_order_of_the_keys_does_not_matter(
     assert folds(keys, 3, 1, groups=groups, seed=seed) == folds(other, 3, 1, groups=groups, seed=seed)
 
 
+@settings(deadline=None, max_examples=60)
 @given(grouped(least=2), seeds)
 def test_validation_taken_from_train_is_whole_groups(data: tuple[list[str], dict[str, str]], seed: int) -> None:
     keys, groups = data
@@ -67,6 +70,7 @@ def test_validation_taken_from_train_is_whole_groups(data: tuple[list[str], dict
     assert all(len(where) == 1 for where in owners([train, val], groups).values())
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sets(st.text(max_size=8), min_size=1, max_size=40), seeds, st.data())
 def test_subsets_are_nested(keys: set[str], seed: int, data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(keys)))
@@ -77,6 +81,7 @@ def test_subsets_are_nested(keys: set[str], seed: int, data: st.DataObject) -> N
     assert set(small) <= set(large) <= keys
 
 
+@settings(deadline=None, max_examples=60)
 @given(grouped(least=5), st.integers(2, 5), seeds)
 def test_folds_are_disjoint_cover_all_and_are_even(
     data: tuple[list[str], dict[str, str]], count: int, seed: int
@@ -90,6 +95,7 @@ def test_folds_are_disjoint_cover_all_and_are_even(
     assert max(map(len, held)) - min(map(len, held)) <= 6  # the largest group
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(2, 40), st.data())
 def test_runs_are_neighbours_and_end_before_what_is_held_out(n: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(2, n))

@@ -156,10 +156,7 @@ def test_adjust(tmp_path: Path) -> None:
     assert adjust(None, data=str(tmp_path / ".." / tmp_path.name / ".")).name == tmp_path.name
     given = adjust(suite(train={"minutes": 1.0}), steps=3)
     assert (given.train.steps, given.train.minutes) == (3, None)
-    with pytest.raises(
-        UnetzooError,
-        match=r"--data 'cell' is neither a folder, a CSV of pairs, a dataset\.toml nor a data set; did you mean cells",
-    ):
+    with pytest.raises(UnetzooError, match=r"--data 'cell' is neither a folder, .* nor a data set; did you mean cells"):
         adjust(None, data="cell")
     with pytest.raises(UnetzooError, match=r"models = \[\]"):
         adjust(None, models=[""])

@@ -74,6 +74,8 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
     have = part.stat().st_size if known else 0
     if known and have and have == known.size:
         return
+    if known is None or known.validator is None or known.size is None or have > known.size:
+        have = 0  # nothing that could safely be gone on with
     with _ask(url, have, known) as answer:
         size, goes_on = _sizes(answer, have, known)
         if not goes_on:
@@ -87,7 +89,7 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
 
 def _ask(url: str, have: int, known: _Said | None) -> HTTPResponse:
     headers = {"User-Agent": f"unetzoo/{__version__}", "Accept-Encoding": "identity"}
-    if have and known and known.validator:
+    if have and known and known.validator is not None:
         headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
     _check_scheme(url, url)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from unetzoo.data.download import Remote
 from unetzoo.data.named_layout import Files, Layout
 from unetzoo.data.reading import ClassReading, Pair, Reading, Value
+from unetzoo.errors import UnetzooError
 
 BYTES = (0.0, 255.0)  # the range of 8-bit images
 PAIRED = Files("images/*", "masks/*")
@@ -87,9 +88,11 @@ ISBI_VAL, ISBI_TEST = 4, 6  # slices at the end of the stack
 
 
 def contiguous(pairs: Mapping[str, Pair], n_val: int = ISBI_VAL) -> dict[str, tuple[str, ...]]:
-    """The last keys are test, those before them val."""
+    """The last keys are test, those before them val. Raises `UnetzooError` where nothing is left to train on."""
     keys = tuple(sorted(pairs))
     train = len(keys) - ISBI_TEST - n_val
+    if train < 1:
+        raise UnetzooError(f"{len(keys)} slices: {ISBI_TEST} are test, {n_val} validation: none is left to train on")
     return {"train": keys[:train], "val": keys[train:-ISBI_TEST], "test": keys[-ISBI_TEST:]}
 
 

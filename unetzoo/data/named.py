@@ -85,9 +85,12 @@ def locate(entry: NamedSet, root: Path | None = None) -> Place:
         )
     if not root.is_dir():
         raise UnetzooError(f"{root}: no such folder (data set {entry.name!r}; try `unetzoo data get {entry.name}`)")
-    for folder, layout in _held(entry, root):
-        if found := layout.find(folder, entry.unusable):
-            return _split(entry, folder, layout, found)
+    try:
+        for folder, layout in _held(entry, root):
+            if found := layout.find(folder, entry.unusable):
+                return _split(entry, folder, layout, found)
+    except OSError as error:
+        raise UnetzooError(f"{error.filename or root}: cannot be read: {error.strerror or error}") from None
     if entry.prepare and entry.prepare.found(root):
         raise UnetzooError(
             f"{root}: holds the official files; they are read after `unetzoo data get {entry.name} --out {root}`"
@@ -134,12 +137,15 @@ def get(
     target = out or default_root(found)
     if target is None:
         raise UnetzooError(f"data get {name}: where to? Give --out DIR, or set UNETZOO_DATA")
-    if not _is_there(found, target):
-        if not _is_raw(found, target):
-            _bring(found, target, progress, say)
-        if found.prepare and _is_raw(found, target):
-            say(f"making images/ and masks/ of {found.prepare.words}")
-            found.prepare.run(target)
+    try:
+        if not _is_there(found, target):
+            if not _is_raw(found, target):
+                _bring(found, target, progress, say)
+            if found.prepare and _is_raw(found, target):
+                say(f"making images/ and masks/ of {found.prepare.words}")
+                found.prepare.run(target)
+    except OSError as error:  # the disk, or a damaged image
+        raise UnetzooError(f"{error.filename or target}: {error.strerror or error}") from None
     return locate(found, target)
 
 

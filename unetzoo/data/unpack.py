@@ -54,7 +54,10 @@ def unpack(archive: Path, folder: Path, *, most_members: int = MOST_MEMBERS, mos
                 for top in tops:
                     (Path(staging) / top).rename(folder / top)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
-        raise UnetzooError(f"{archive}: is damaged or of no kind that can be unpacked: {plain(error)}") from None
+        raise UnetzooError(
+            f"{archive}: is damaged or of no kind that can be unpacked ({plain(error)}); delete it and its .sha256, "
+            "then fetch it again"
+        ) from None
     except OSError as error:
         raise UnetzooError(f"{archive}: cannot be unpacked to {folder}: {error.strerror or error}") from None
 

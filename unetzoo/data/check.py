@@ -123,7 +123,8 @@ def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout
     checked = check(source, void=void, compare=False)
     _raise_first(checked.findings)
     assert checked.reading is not None
-    proposed = f"found by looking: {checked.kind}; `unetzoo data check {shlex.quote(str(path))}` says more and writes {NAME} to edit"
+    command = f"unetzoo data check {shlex.quote(str(path))}"
+    proposed = f"found by looking: {checked.kind}; `{command}` says more and writes {NAME} to edit"
     return checked.reading, checked.layout, [proposed]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo.data.base import create_dataset
-from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
+from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.train import checkpoint
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.loop import History, Interrupted, Session, train
@@ -29,7 +29,7 @@ def training(folder: Path, stop_after: list[int], model: str = "unet_paper", eve
     recipe = Recipe.from_mapping({"steps": STEPS, "batch_size": 2, "crop": 48, "validate_every": 3, **more}, "test")
     normalization = Normalization.of(DATA)
     crops = TrainingCrops(DATA, normalization, crop=48, seed=5, length=2 * STEPS)
-    validation = dict(evaluation_items(DATA, "val", normalization))
+    validation = dict(EvaluationItems(DATA, DATA.splits["val"], normalization))
     path = folder / "checkpoint.pt"
     stops = iter([*stop_after, STEPS + 1])
     while True:

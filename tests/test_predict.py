@@ -279,9 +279,92 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
-def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_goes_to_stderr_or_to_a_function(capsys: pytest.CaptureFixture[str]) -> None:
     unetzoo.predict(PADDED, noise(90, 60), tile=40, progress=True)
     assert capsys.readouterr().out == ""
+    told = []
+    unetzoo.predict(PADDED, noise(90, 40), tile=40, overlap=0, tta=8, progress=lambda *counts: told.append(counts))
+    assert told == [(done, 24) for done in range(1, 25)]
+
+
+# --- how it is computed -----------------------------------------------------------------------------------------
+
+
+class Recording(nn.Module):
+    """Keeps the shapes, layouts and number formats that a network is given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.shapes, self.layouts, self.formats = network, [], [], set()
+        if isinstance(sizes := getattr(network, "sizes", None), ValidSizes):
+            self.sizes = sizes
+        network.head.register_forward_hook(lambda module, given, found: self.formats.add(found.dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shapes.append(tuple(x.shape))
+        self.layouts.append(x.stride())
+        return self.inner(x)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.booleans(),
+    st.tuples(st.integers(1, 110), st.integers(1, 110)),
+    st.tuples(st.integers(12, 40), st.integers(12, 40)),
+    st.sampled_from([1, 7, 8]),
+    st.integers(2, 7),
+)
+def test_batches_change_nothing(
+    valid: bool, size: tuple[int, int], tile: tuple[int, int], tta: int, batch: int
+) -> None:
+    model, image = VALID if valid else PADDED, noise(*size)
+    one = unetzoo.predict(model, image, tile=tile, overlap=8, tta=tta)
+    many = Recording(model)
+    np.testing.assert_allclose(unetzoo.predict(many, image, tile=tile, overlap=8, tta=tta, batch=batch), one, **CLOSE)
+    assert max(shape[0] for shape in many.shapes) <= batch
+
+
+@pytest.mark.parametrize(("tta", "calls"), [(1, 2), (7, 14), (8, 12)])
+@pytest.mark.parametrize("model", [VALID, PADDED])
+def test_what_has_one_shape_makes_batches(model: nn.Module, tta: int, calls: int) -> None:
+    """Seven tiles in batches of five: of one version, or of all where they have one shape, as square tiles do."""
+    seen = Recording(model)
+    unetzoo.predict(seen, noise(32, 7 * 32), tile=32, overlap=0, tta=tta, batch=5)
+    assert sum(shape[0] for shape in seen.shapes) == 7 * tta
+    assert len(seen.shapes) <= calls
+
+
+def test_channels_last() -> None:
+    for channels, rest in ((1, 1), (3, 3)):
+        seen = Recording(small(in_channels=channels, padding="same"))
+        image = noise(channels, 40, 32)
+        fast = unetzoo.predict(seen, image)
+        assert seen.layouts.pop() == (40 * 32 * rest, 1, 32 * rest, rest)
+        np.testing.assert_allclose(unetzoo.predict(seen, image, channels_last=False), fast, **CLOSE)
+        assert seen.layouts.pop() == (40 * 32 * rest, 40 * 32, 32, 1)
+
+
+def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, image = Recording(PADDED), noise(32, 32)
+    exact = unetzoo.predict(seen, image)
+    assert seen.formats == {torch.float32}
+    rounded = unetzoo.predict(seen, image, precision="bfloat16")
+    assert seen.formats == {torch.float32, torch.bfloat16}
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - exact).max() < 0.1
+    for fast, expected in ((True, rounded), (False, exact)):
+        monkeypatch.setattr("unetzoo.train.device.cpu_has_bfloat16", lambda fast=fast: fast)
+        assert np.array_equal(unetzoo.predict(seen, image, precision="auto"), expected)
+    with torch.autocast("cpu", torch.bfloat16):  # what is around us changes nothing
+        assert np.array_equal(unetzoo.predict(seen, image), exact)
+
+
+def test_training_goes_on_after_a_prediction_within_its_autocast() -> None:
+    model = small(padding="same").train()
+    with torch.autocast("cpu", torch.bfloat16):
+        unetzoo.predict(model, noise(16, 16), precision="bfloat16")
+        model(torch.rand(2, 1, 16, 16)).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize(
@@ -296,6 +379,8 @@ def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
         (noise(40, 40), {"tile": (9, 9, 9)}, "one or two whole numbers"),
         (noise(40, 40), {"tile": 32, "overlap": 32}, "overlap = 32 must be whole pixels from 0 to less than"),
         (noise(40, 40), {"overlap": 0.5}, "overlap = 0.5 must be whole pixels"),
+        (noise(40, 40), {"batch": 0}, "batch = 0 must be a whole number of tiles from 1 up"),
+        (noise(40, 40), {"precision": "bf16"}, "precision = 'bf16' is not a choice; did you mean bfloat16"),
         (noise(40, 40), {"tta": 3}, "tta = 3 is not a choice; allowed: 1"),
         (noise(40, 40), {"output": "class"}, r"output = 'class' is not a choice; did you mean classes\?"),
         (

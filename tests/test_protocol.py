@@ -13,7 +13,7 @@ import unetzoo
 from unetzoo.bench.reading import ReadInOrder
 from unetzoo.bench.record import Event, Record, read_record
 from unetzoo.bench.suite import Suite, expand
-from unetzoo.data.stream import Normalization, evaluation_items
+from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_training_flops
 
@@ -79,7 +79,7 @@ def test_a_test_item_cannot_be_read_early_or_twice() -> None:
     with pytest.raises(RuntimeError, match="'test-001' was read before the weights were chosen"):
         data.read("test-001")
     data.select(7)
-    assert len(evaluation_items(data, "test", Normalization((0.0,), (1.0,)))) == 2
+    assert len(dict(EvaluationItems(data, data.splits["test"], Normalization((0.0,), (1.0,))))) == 2
     with pytest.raises(RuntimeError, match="'test-000' was read twice"):
         data.read("test-000")
     assert [(e.what, e.split, e.items, e.step) for e in data.events] == [

@@ -329,3 +329,22 @@ def test_data_in_another_folder_is_the_same_configuration():
     for made, root in ((a, "/here"), (b, "/there")):
         made["trial"]["data"] = {**made["trial"]["data"], "root": root}
     assert set(load(a, b).trials["model"]) == {"unet"}
+
+
+def test_variants_that_trained_differently_are_said_to_and_how() -> None:
+    other = record("b")
+    other["trial"] = {**other["trial"], "train": {"steps": 10, "batch_size": 1, "lr": 0.001, "optimizer": "sgd"}}
+    said = " ".join(facts_of(record(), other, record("c"))["notes"])
+    assert "not trained alike" in said
+    assert "b: batch_size 1, optimizer sgd; c and unet: batch_size 2." in said
+    assert "steps" not in said.partition("not trained alike")[2]
+    assert not any("alike" in note for note in facts_of(record(), record("b"))["notes"])
+
+
+def test_the_wait_for_data_is_said_as_the_worst_trials_share() -> None:
+    slow = record("b")
+    slow["cost"] = {**slow["cost"], "data_share": 0.041}
+    fast = record()
+    fast["cost"] = {**fast["cost"], "data_share": 0.002}
+    assert "Waiting for data took 4.1 % of the training time at most." in facts_of(fast, slow)["notes"]
+    assert list(load(fast, slow).trials["data_share"]) == [0.041, 0.002]

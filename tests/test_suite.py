@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import unetzoo
+from unetzoo.bench.collection import Collection
 from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
 from unetzoo.errors import UnetzooError
 from unetzoo.plugins import import_plugins
@@ -30,7 +31,9 @@ def test_our_own_suites_are_sound(path: Path) -> None:
     made = read_suite(path)
     assert made.question
     assert made.name == path.stem
-    expand(made, unetzoo.create_dataset("cells"))  # every model and option exists, labels differ
+    for suite in made.suites.values() if isinstance(made, Collection) else [made]:
+        anywhere = suite.model_copy(update={"score": suite.score.model_copy(update={"isbi": None})})  # names a class
+        expand(anywhere, unetzoo.create_dataset("cells"))  # every model and option exists, labels differ
 
 
 def test_quick_suite_has_five_variants_on_cells() -> None:
@@ -168,3 +171,29 @@ def test_settings() -> None:
     for bad in ("width", "=3"):
         with pytest.raises(UnetzooError, match="expected OPTION=VALUE"):
             parse_settings([bad])
+
+
+def test_a_model_may_train_differently_and_only_it() -> None:
+    models = ["unet", {"name": "unet", "label": "old", "train": {"recipe": "paper2015", "crop": 64}}]
+    made = suite(models=models, train={"lr": 0.01, "batch_size": 4, "minutes": 2.0})
+    plain, old = (trial.train for trial in expand(made, made.data.open()))
+    assert plain == made.train
+    assert (old.optimizer, old.batch_size, old.crop, old.minutes, old.lr) == ("sgd", 1, 64, 2.0, 1e-3)
+    assert Suite.from_mapping(made.model_dump(), "again") == made
+    assert ids(train={"lr": 0.01, "batch_size": 4, "minutes": 2.0}) == [expand(made, made.data.open())[0].id]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"recipe": "paper"}, r"models: unet: train: recipe = 'paper' is not a choice; .*allowed: modern, paper2015"),
+        ({"lrr": 1}, r"models: unet: train: unknown option 'lrr'; did you mean lr"),
+        ({"border": {"sigma": 0}}, r"models: unet: train: border.sigma = 0"),
+        ({"steps": 3, "minutes": 1.0}, r"models: unet: train: steps and minutes are given"),
+        ({"workers": -1}, r"models: unet: train: workers = -1 must be 'auto' or a number from 0 up"),
+    ],
+)
+def test_a_wrong_change_of_a_models_recipe_is_one_line(train: dict[str, object], message: str) -> None:
+    with pytest.raises(UnetzooError, match=message) as error:
+        suite(models=[{"name": "unet", "train": train}])
+    assert "\n" not in str(error.value)

@@ -16,7 +16,7 @@ from torchmetrics.functional.segmentation import dice_score
 
 import unetzoo
 from unetzoo.data.base import DatasetInfo
-from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
+from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.measure.phases import Phases
 from unetzoo.metrics.overlap import confusion, dice, iou
 from unetzoo.train import device
@@ -153,7 +153,7 @@ class Setup:
         self.dataset = unetzoo.create_dataset("cells", n_train=4, n_val=2, n_test=1, size=48)
         self.recipe = Recipe(**{"batch_size": 2, "crop": 48, "validate_every": 4, **recipe})
         self.normalization = Normalization.of(self.dataset)
-        self.validation = evaluation_items(self.dataset, "val", self.normalization)
+        self.validation = EvaluationItems(self.dataset, self.dataset.splits["val"], self.normalization)
         self.fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
         self.messages: list[dict] = []
 

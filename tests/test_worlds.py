@@ -59,7 +59,7 @@ def test_shapes_ranges_and_classes(name: str, size: int, difficulty: float) -> N
 @pytest.mark.parametrize("name", WORLDS)
 def test_splits_share_nothing(name: str) -> None:
     dataset = world(name)
-    assert [len(dataset.splits[s]) for s in SPLITS] == [48, 8, 60 if name == "defects" else 24]
+    assert [len(dataset.splits[s]) for s in SPLITS] == ([96, 16, 60] if name == "defects" else [48, 8, 24])
     keys = [key for split in SPLITS for key in dataset.splits[split]]
     images = {dataset.read(key)[0].tobytes() for key in keys}
     assert len(images) == len(keys)
@@ -120,6 +120,20 @@ def test_about_half_of_the_defect_masks_are_empty_and_defects_are_small() -> Non
     assert 0.003 < shares[shares > 0].mean() < 0.05
     for split in SPLITS:
         assert any(dataset.read(key)[1].any() for key in dataset.splits[split])
+
+
+def test_a_small_window_cannot_tell_a_stain_from_the_light() -> None:
+    inside, light = [], []
+    dataset = world("defects")
+    for key in dataset.splits["train"]:
+        image, mask = dataset.read(key)
+        deep = ndimage.distance_transform_edt(mask) > 9  # no rim within 9 px, the reach of a net of depth 2
+        smooth = ndimage.uniform_filter(image[0], 9)
+        (inside if deep.any() else light).append(smooth[deep] if deep.any() else smooth[mask == 0][::50])
+    inside, light = np.concatenate(inside), np.concatenate(light)
+    assert len(inside) > 1000  # there is something to tell
+    threshold = np.quantile(light, [0.02, 0.98])
+    assert ((inside > threshold[0]) & (inside < threshold[1])).mean() > 0.7
 
 
 def test_vessels_are_thin_and_hang_together() -> None:

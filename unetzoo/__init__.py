@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unetzoo.bench.collection import Collection
     from unetzoo.bench.run import run
     from unetzoo.bench.suite import Suite
     from unetzoo.data.base import create_dataset, list_datasets, register_dataset
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Suite": "unetzoo.bench.suite",
+    "Collection": "unetzoo.bench.collection",
     "run": "unetzoo.bench.run",
     "read_records": "unetzoo.report.frame",
     "create_model": "unetzoo.registry",
@@ -46,6 +48,7 @@ _HOME = {
     "UnetzooError": "unetzoo.errors",
 }
 __all__ = [
+    "Collection",
     "Paper",
     "Suite",
     "UNetSpec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,10 +15,13 @@ from unetzoo.console import err, out
 from unetzoo.data_cli import data_app
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.plugins import import_plugins
+from unetzoo.predict_cli import predict_command
 from unetzoo.registry import entries, list_models, model_info, resolve_model
 from unetzoo.toml import parse_settings
 
 if TYPE_CHECKING:
+    from unetzoo.bench.collection import Collection
+    from unetzoo.bench.plan import Plan
     from unetzoo.bench.suite import Suite
 
 app = typer.Typer(
@@ -46,7 +49,11 @@ Imports = Annotated[
 SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="PATH_OR_NAME", help="A registered data set, or a folder with images/ and masks/."),
+    typer.Option(
+        metavar="PATH_OR_NAME",
+        help="A registered data set, or a folder with images/ and masks/. Of a suite with several data sets: those of "
+        "these labels, A,B.",
+    ),
 ]
 Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")]
@@ -158,19 +165,21 @@ def _suite(
     seeds: int | None,
     steps: int | None,
     imports: list[str] | None,
-) -> Suite:
+) -> Suite | Collection:
     """The suite that `bench` runs and `plan` plans: a file's or the quick one, with the command line's changes."""
+    from unetzoo.bench.collection import Collection, adjust_collection
     from unetzoo.bench.suite import adjust, read_suite
 
-    return adjust(
-        read_suite(suite_file) if suite_file else None,
-        data=data,
-        models=models.split(",") if models is not None else None,
-        settings=parse_settings(settings or []),
-        seeds=seeds,
-        steps=steps,
-        imports=imports or [],
-    )
+    changes: dict[str, Any] = {
+        "data": data,
+        "models": models.split(",") if models is not None else None,
+        "settings": parse_settings(settings or []),
+        "seeds": seeds,
+        "steps": steps,
+        "imports": imports or [],
+    }
+    base = read_suite(suite_file) if suite_file else None
+    return adjust_collection(base, **changes) if isinstance(base, Collection) else adjust(base, **changes)
 
 
 @app.command("bench")
@@ -190,7 +199,7 @@ def bench_command(
     retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait where another run uses DIR, instead of refusing.")] = False,
 ) -> None:
-    """Train and measure models on one data set under one protocol, and write the report.
+    """Train and measure models on one data set, or several, under one protocol, and write the report.
 
     Run again after an interruption, it goes on where it stopped, inside a trial too. Ctrl-C once: nothing new
     begins, trials under way save themselves; twice: at once. Exit codes: 0 all trials ended well,
@@ -211,7 +220,7 @@ def bench_command(
         with LiveWatcher(out) as watcher:
             trials = run(suite, folder, jobs=jobs, retry_failed=retry == "failed", wait=wait, watcher=watcher)
     except KeyboardInterrupt:
-        done = len(list((folder / "records").glob("*.json")))
+        done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command goes on from there")
         raise typer.Exit(130) from None
     page = write_report(folder)
@@ -220,7 +229,8 @@ def bench_command(
     if len(failed):
         err.print(f"[red]{len(failed)} of {len(trials)} trials failed[/]:", highlight=False)
         for trial in failed.itertuples():
-            err.print(f"  {escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
+            where = f"{trial.data}: " if "data" in trials else ""
+            err.print(f"  {where}{escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
         err.print("their reasons are in the report; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
 
@@ -247,15 +257,34 @@ def plan_command(
     """
     limit = _gib(memory)
     from unetzoo.bench.plan import plan_suite
-    from unetzoo.bench.plan_tables import print_plan
+    from unetzoo.bench.plan_tables import print_plan, print_total
+    from unetzoo.bench.suite import Suite
+
+    def planned(part: Suite, where: str = "") -> Plan:
+        with err.status("") as status:
+            return plan_suite(
+                part, limit=limit, timed=time, on_model=lambda label: status.update(escape(where + label))
+            )
 
     suite = _suite(suite_file, data, models, settings, seeds, steps, imports)
-    with err.status("") as status:
-        found = plan_suite(suite, limit=limit, timed=time, on_model=lambda label: status.update(escape(label)))
+    if isinstance(suite, Suite):
+        found = planned(suite)
+        if as_json:
+            print(json.dumps({**found.model_dump(mode="json"), "seconds": found.seconds}, indent=1))
+        else:
+            print_plan(found, out)
+        return
+    plans: dict[str, Plan] = {}
+    for label, part in suite.chosen.items():
+        plans[label] = planned(part, f"{label}: ")
+        if not as_json:
+            print_plan(plans[label], out)
+            out.print()
     if as_json:
-        print(json.dumps({**found.model_dump(mode="json"), "seconds": found.seconds}, indent=1))
+        facts = {label: {**plan.model_dump(mode="json"), "seconds": plan.seconds} for label, plan in plans.items()}
+        print(json.dumps({"collection": suite.name, "data": facts}, indent=1))
     else:
-        print_plan(found, out)
+        print_total(list(plans.values()), out)
 
 
 @app.command("profile")
@@ -304,7 +333,7 @@ def _gib(memory: float | None) -> int | None:
 
 @app.command("report")
 def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/, or a collection's.")],
 ) -> None:
     """Write the report again from the records of a folder.
 
@@ -313,6 +342,9 @@ def report_command(
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder)}", soft_wrap=True, highlight=False)
+
+
+app.command("predict")(predict_command)
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -31,14 +33,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered name: either a ``spec`` of the grid or a ``factory(in_channels, num_classes, **options)``."""
+    """A registered name: either a ``spec`` of the grid or a factory ``(in_channels, num_classes, **options)``.
+
+    ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
+    options in which this entry differs from the factory's own.
+    """
 
     name: str
     spec: UNetSpec | None = None
-    factory: Callable[..., Any] | None = None
+    source: Callable[..., Any] | str | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     paper: Paper | None = None
     note: str = ""
     deviations: tuple[str, ...] = ()
+
+    @cached_property
+    def factory(self) -> Callable[..., Any] | None:
+        """None for a spec of the grid."""
+        if not isinstance(self.source, str):
+            return self.source
+        module, _, name = self.source.partition(":")
+        return getattr(import_module(module), name)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -47,7 +62,7 @@ class Entry:
             return self.spec.model_dump()
         parameters = inspect.signature(self.factory or Entry).parameters.values()
         return {
-            p.name: p.default
+            p.name: self.defaults.get(p.name, p.default)
             for p in parameters
             if p.name not in ("in_channels", "num_classes") and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         }
@@ -119,17 +134,31 @@ def register_model(
     note: str = "",
     deviations: tuple[str, ...] = (),
 ) -> Callable[[F], F]: ...
+@overload
+def register_model(
+    name: str,
+    spec: str,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+) -> str: ...
 
 
 def register_model(
     name: Any,
-    spec: UNetSpec | None = None,
+    spec: UNetSpec | str | None = None,
     *,
+    defaults: Mapping[str, Any] | None = None,
     paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
+
+    "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
+    ``defaults`` are the options in which the entry differs from it.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
@@ -141,6 +170,9 @@ def register_model(
     """
     if not isinstance(name, str):
         return register_model(name.__name__)(name)
+    if isinstance(spec, str):
+        _add(Entry(name, source=spec, defaults=defaults or {}, paper=paper, note=note, deviations=deviations))
+        return spec
     if spec is not None:
         if not isinstance(spec, UNetSpec):
             raise UnetzooError(
@@ -156,7 +188,7 @@ def register_model(
             if needed not in parameters and not takes_any:
                 raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
         doc = note or (inspect.getdoc(factory) or "").partition("\n")[0]
-        _add(Entry(name, factory=factory, paper=paper, note=doc, deviations=deviations))
+        _add(Entry(name, source=factory, paper=paper, note=doc, deviations=deviations))
         return factory
 
     return decorate
@@ -224,7 +256,7 @@ def resolve_model(
         missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in changes]
         if missing:
             raise UnetzooError(f"model {name!r}: option {missing[0]!r} has no default and must be given")
-        plain = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str)}
+        plain = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str | list | tuple)}
         options = {**plain, **changes}
     return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=options)
 

@@ -17,7 +17,7 @@ from unetzoo.measure.latency import METHOD, synchronize, time_calmly
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.sizes import SameSize
-from unetzoo.train.loop import Session, supervised_loss
+from unetzoo.train.loop import Session, make_optimizer, supervised_loss
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
 
@@ -46,7 +46,7 @@ def measure_cost(
         with session.phases.during("build"):
             network = config.build().to(fabric.device)
             network.to(memory_format=layout)  # type: ignore[call-overload]
-        optimizer = torch.optim.AdamW(network.parameters())
+        optimizer = make_optimizer(recipe, network.parameters())
         model = SameSize(network, info.classes).eval()
         images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
         _forward(model, images, fabric)
@@ -106,6 +106,7 @@ def measure_cost(
                 device=device,
                 ignore_index=info.ignore_index,
                 fake=fake,
+                optimizer=partial(make_optimizer, recipe),
             )
             for fake in (False, True)
         )

@@ -20,7 +20,21 @@ class Limits(Strict):
     memory_gib: float | None = Field(
         None, gt=0, description="memory of a trial; default: the machine's, shared out among --jobs"
     )
+    cache_gib: float | None = Field(
+        None, ge=0, description="decoded images held in memory, the others in files; default: a quarter of the memory"
+    )
     checkpoint_seconds: float = Field(60, ge=0, description="between two checkpoints; more where saving takes long")
+
+
+def cache_bytes(limits: Limits, jobs: int, devices: int = 1) -> int | None:
+    """What each of a trial's ``devices`` processes may hold of decoded images; None where memory is not known."""
+    from unetzoo.measure.machine import memory_limit
+
+    if limits.cache_gib is not None:
+        return int(limits.cache_gib * GIB) // devices
+    everything = memory_limit("cpu")
+    whole = limits.memory_gib * GIB if limits.memory_gib else everything[0] / jobs if everything else None
+    return None if whole is None else int(whole / 4) // devices
 
 
 def limit_memory(limits: Limits, device: str, jobs: int, devices: int = 1) -> str:

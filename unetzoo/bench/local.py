@@ -38,10 +38,16 @@ START_MINUTES = 5.0  # the first words of a trial may wait for the fork server's
 
 @dataclass
 class Job:
-    """A trial on its way: message by message until ``status`` is known, or until it was ``stopped``, saved or not."""
+    """A trial on its way: message by message until ``status`` is known, or until it was ``stopped``, saved or not.
 
+    ``data`` is the label of its data set in a collection.
+    """
+
+    suite: Suite
     trial: Trial
     blank: Record
+    where: Where
+    data: str | None = None
     status: Status | None = None
     reason: str | None = None
     stopped: bool = False
@@ -113,10 +119,8 @@ class _Running:
         self.process.join()
 
 
-def run_jobs(
-    suite: Suite, jobs: list[Job], where: Where, on_change: Callable[[Job], None], wish: Wish
-) -> Iterator[Job]:
-    """Run every job in a process of its own, ``where.jobs`` at a time; yield each as it ends.
+def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None], wish: Wish) -> Iterator[Job]:
+    """Run every job in a process of its own, so many ``side_by_side``; yield each as it ends.
 
     Once ``wish.stop`` is set nothing new begins, and the trials under way are asked to save themselves and end.
     Closing the iterator (a second Ctrl-C does) kills them.
@@ -126,9 +130,9 @@ def run_jobs(
     asked = False
     try:
         while running or (waiting and not wish.stop):
-            while waiting and len(running) < where.jobs and not wish.stop:
+            while waiting and len(running) < side_by_side and not wish.stop:
                 assert context is not None
-                running.append(_start(context, suite, waiting.pop(), where))
+                running.append(_start(context, waiting.pop()))
                 on_change(running[-1].job)
             if wish.stop and not asked:
                 asked = True
@@ -138,7 +142,7 @@ def run_jobs(
             for trial in list(running):
                 ended = not trial.process.is_alive()  # asked first, so that its last words are not missed
                 trial.listen(on_change)
-                if not ended and (passed := trial.over(suite.limits)):
+                if not ended and (passed := trial.over(trial.job.suite.limits)):
                     trial.kill()
                     trial.listen(on_change)
                     if trial.job.status is None:
@@ -162,10 +166,10 @@ def run_jobs(
             trial.kill()
 
 
-def _start(context: Any, suite: Suite, job: Job, where: Where) -> _Running:
+def _start(context: Any, job: Job) -> _Running:
     ours, theirs = context.Pipe()
     began = time.monotonic()
-    process = context.Process(target=_trial_process, args=(suite, job.trial, job.blank, where, theirs, began))
+    process = context.Process(target=_trial_process, args=(job.suite, job.trial, job.blank, job.where, theirs, began))
     process.start()
     theirs.close()
     return _Running(job, process, ours, began, began, oom_kills())

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from torch import Tensor
 from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import GIB
 from unetzoo.bench.suite import Measurement, Suite, Trial, expand
-from unetzoo.data.base import DatasetInfo, SegmentationDataset
-from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
+from unetzoo.data.base import DatasetInfo
+from unetzoo.data.decoded import Decoded
+from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import Strict, UnetzooError, plain
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops
 from unetzoo.measure.facts import TensorMemory
@@ -32,6 +34,7 @@ from unetzoo.nn.sizes import SameSize
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig
 from unetzoo.train.device import check_devices, resolve_device, resolve_precision
+from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice
 from unetzoo.train.recipe import Recipe, steps_for
 
@@ -122,21 +125,21 @@ def plan_suite(
     """
     import_plugins(suite.imports)
     dataset = suite.data.open()
-    recipe, info = suite.train, dataset.info
-    device = resolve_device(recipe.device)
-    check_devices(recipe, device)
-    precision = resolve_precision(recipe.precision, device)
-    threads = recipe.threads or Where(Path()).threads
+    info, common = dataset.info, suite.train
+    device = resolve_device(common.device)
+    check_devices(common, device)
+    precision = resolve_precision(common.precision, device)
+    threads = common.threads or Where(Path()).threads
     own = suite.limits.memory_gib
     limit, source = _limit(limit, device) if limit or not own else (round(own * GIB), "limits.memory_gib")
     trials = [trial for trial in expand(suite, dataset) if not trial.model.baseline]  # those cost next to nothing
-    train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
     infer_shape = (suite.measure.batch_size, info.channels, suite.measure.size, suite.measure.size)
-    samples = _Samples(dataset, recipe) if timed else None
+    data = Decoded(dataset)
     rows = []
     for trial in {trial.model.label: trial for trial in trials}.values():
-        label = trial.model.label
+        label, recipe = trial.model.label, trial.train
         on_model(label)
+        train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
         need = predict(
             trial.model.config, train_shape, infer_shape, info.ignore_index, recipe, device, precision, limit
         )
@@ -145,8 +148,8 @@ def plan_suite(
         matched = trial.model.matched
         width = trial.model.options.get("width") if matched else None
         row = PlanRow(label=label, trials=len(suite.seeds), need=need, width=width, matched=matched)
-        if samples is not None and _fits_here(need, device):
-            row = _timed(row, trial, samples, info, device, precision, threads)
+        if timed and _fits_here(need, device):
+            row = _timed(row, trial, _Samples(data, recipe), info, device, precision, threads)
         rows.append(row)
     return Plan(
         suite=suite.name,
@@ -154,9 +157,9 @@ def plan_suite(
         device=device,
         precision=precision,
         threads=threads,
-        steps=recipe.steps,
-        minutes=recipe.minutes,
-        flops=recipe.flops,
+        steps=common.steps,
+        minutes=common.minutes,
+        flops=common.flops,
         limit_bytes=limit,
         limit_source=source,
         rows=rows,
@@ -230,6 +233,7 @@ def predict(
             channels_last=recipe.channels_last,
             device=device,
             ignore_index=ignore_index,
+            optimizer=partial(make_optimizer, recipe),
         )
         infer = work.inference_peak(infer_shape)  # first, as in a trial: the optimizer has no state yet
         memory = TensorMemory(train=work.training_peak(train_shape), infer=infer)
@@ -278,17 +282,16 @@ def largest_batch(bytes_at: Callable[[int], int], limit: int, start: int = 1) ->
 class _Samples:
     """A data set's training crops and its first validation image, as a trial reads them."""
 
-    def __init__(self, dataset: SegmentationDataset, recipe: Recipe) -> None:
-        normalization = Normalization.of(dataset)
+    def __init__(self, data: Decoded, recipe: Recipe) -> None:
+        normalization = Normalization.of(data)
         self.batch = recipe.batch_size // recipe.devices
-        length = self.batch * (TIMED_STEPS + 1)
-        self.crops = TrainingCrops(dataset, normalization, crop=recipe.crop, seed=0, length=length)
-        self.validation = next(iter(evaluation_items(dataset, "val", normalization).values()))
-        self.images = {split: len(dataset.splits[split]) for split in ("val", "test")}
+        self.crops = training_crops(data, normalization, recipe, seed=0, length=self.batch * (TIMED_STEPS + 1))
+        self.validation = next(iter(EvaluationItems(data, data.splits["val"], normalization).values()))
+        self.images = {split: len(data.splits[split]) for split in ("val", "test")}
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         for first in range(0, len(self.crops), self.batch):
-            images, masks = zip(*(self.crops[first + i] for i in range(self.batch)), strict=True)
+            images, masks, *_ = zip(*(self.crops[first + i] for i in range(self.batch)), strict=True)
             yield torch.stack(images), torch.stack(masks)
 
 
@@ -328,6 +331,7 @@ def time_model(
         device=device,
         ignore_index=info.ignore_index,
         fake=False,
+        optimizer=partial(make_optimizer, recipe),
     )
     steps: list[float] = []
     clock = time.perf_counter()

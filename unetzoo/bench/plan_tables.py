@@ -75,6 +75,14 @@ def print_plan(plan: Plan, out: Console) -> None:
         )
 
 
+def print_total(plans: list[Plan], out: Console) -> None:
+    """The time of all data sets of a collection, where that of each is known."""
+    seconds = [plan.seconds for plan in plans]
+    if None not in seconds:
+        total = sum(each or 0.0 for each in seconds)
+        out.print(f"all {len(plans)} data sets one after the other: about {_duration(total)}", highlight=False)
+
+
 def print_profile(profile: Profile, out: Console) -> None:
     """One model: facts, then the split of the memory."""
     need = profile.need

@@ -53,6 +53,9 @@ class LiveWatcher(Watcher):
             for line in dataset.said:
                 self.console.print(f"data: {line}", highlight=False, markup=False, soft_wrap=True)
 
+    def check(self, data: str) -> None:
+        self.console.print(f"{data}: checking the data", highlight=False, markup=False)
+
     def start(self, todo: list[Trial], reused: int) -> None:
         self.total, self.begun = len(todo), time.monotonic()
         kept = f", {reused} already done" if reused else ""
@@ -61,9 +64,9 @@ class LiveWatcher(Watcher):
             self.suite = self.bars.add_task("suite", total=len(todo), note="")
 
     def change(self, job: Job) -> None:
-        name = _name(job.trial)
-        if job.trial.id not in self.tasks:
-            self.tasks[job.trial.id] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
+        name = _name(job)
+        if name not in self.tasks:
+            self.tasks[name] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
             if not self.live:
                 self.console.print(f"{name}: started", highlight=False, markup=False)
         elif not self.live and job.last.get("validations", 0) > self.said.get(name, 0):
@@ -71,7 +74,7 @@ class LiveWatcher(Watcher):
             line = f"{name}: step {job.last['step']}/{job.last['steps']}  {_note(job.last)}"
             self.console.print(line, highlight=False, markup=False)
         self.bars.update(
-            self.tasks[job.trial.id],
+            self.tasks[name],
             completed=job.last.get("step", 0),
             total=job.last.get("steps"),
             note=escape(_note(job.last)),
@@ -79,21 +82,22 @@ class LiveWatcher(Watcher):
 
     def end(self, job: Job) -> None:
         if job.stopped:
-            self.console.print(f"{_name(job.trial)}: stopped, to go on later", highlight=False, markup=False)
+            self.console.print(f"{_name(job)}: stopped, to go on later", highlight=False, markup=False)
             return
         self.done += 1
         left = (time.monotonic() - self.begun) / self.done * (self.total - self.done)
-        if (task := self.tasks.pop(job.trial.id, None)) is not None:
+        if (task := self.tasks.pop(_name(job), None)) is not None:
             self.bars.remove_task(task)
         colour = "green" if job.status == "ok" else "red"
         what = f"{job.status}: {job.reason}" if job.reason else str(job.status)
-        line = f"{self.done}/{self.total} {_name(job.trial)}: [{colour}]{escape(what)}[/]{escape(_ending(job.last))}"
+        line = f"{self.done}/{self.total} {escape(_name(job))}: [{colour}]{escape(what)}[/]{escape(_ending(job.last))}"
         self.console.print(line, highlight=False)
         self.bars.update(self.suite, completed=self.done, note=f"about {_duration(left)} left" if left else "")
 
 
-def _name(trial: Trial) -> str:
-    return f"{trial.model.label} seed {trial.seed}"
+def _name(job: Job) -> str:
+    where = "" if job.data is None else f"{job.data}: "
+    return f"{where}{job.trial.model.label} seed {job.trial.seed}"
 
 
 def _note(message: dict[str, Any]) -> str:

@@ -40,6 +40,8 @@ class Result(Strict):
     calibration: dict[str, float | None] = {}  # "brier", "ece": over all pixels of the test set
     false_alarms: dict[str, int] = {}  # class -> images in which it is predicted and not true
     penalised: dict[str, int] = {}  # class -> images whose distances are the policy's penalty: one side is empty
+    isbi: dict[str, float | None] = {}  # score -> mean over images, or best over thresholds; see metrics.isbi
+    isbi_images: dict[str, dict[str, float | None]] = {}  # key -> score, of the class map
     policy: dict[str, Any] = {}  # how empty masks are scored, tolerances, units
     predictions: str | None = None  # a hash of every predicted class map: equal for equal predictions
     steps: int | None = None  # optimizer steps the chosen training went
@@ -76,6 +78,7 @@ class Cost(Strict):
     wall_seconds: float | None = None  # the whole trial
     phases: dict[str, float] = {}  # phase -> seconds; they add up to wall_seconds
     train_flops: int | None = None  # forward and backward, all steps of the chosen training
+    data_share: float | None = None  # of the time of training steps: waiting for their data
     tuning_seconds: float | None = None  # training for the learning rates that were not chosen
 
 

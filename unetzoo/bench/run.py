@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unetzoo.atomic import write_atomic
+from unetzoo.bench.collection import Collection
 from unetzoo.bench.layout import Where
 from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs, tail
 from unetzoo.bench.lock import only_one
+from unetzoo.bench.manifest import MANIFEST, Expected, Manifest, read_manifest
 from unetzoo.bench.record import Flag, ModelFacts, Record, Status, read_record
 from unetzoo.bench.suite import Suite, Trial, expand, read_suite
 from unetzoo.data.base import SegmentationDataset
@@ -39,6 +43,9 @@ class Watcher:
     def data(self, dataset: SegmentationDataset) -> None:
         """The data set is open."""
 
+    def check(self, data: str) -> None:
+        """The data set of this label, one of a collection's, is opened and read through."""
+
     def start(self, todo: list[Trial], reused: int) -> None:
         """Before the first trial."""
 
@@ -49,8 +56,19 @@ class Watcher:
         """A trial has ended and its record is written."""
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A suite that was found sound, with its data and trials; ``data`` is its label in a collection."""
+
+    suite: Suite
+    data: str | None
+    dataset: SegmentationDataset
+    trials: list[Trial]
+    where: Where
+
+
 def run(
-    suite: Suite | Path | str,
+    suite: Suite | Collection | Path | str,
     out: Path | str,
     *,
     jobs: int = 1,
@@ -65,6 +83,9 @@ def run(
     failure is. A trial that was interrupted goes on from its checkpoint. A trial that fails becomes a record with
     its reason and log; the others go on. ``jobs`` trials run side by side and share the cores.
 
+    Of a collection each data set has its own such folder, ``out/<label>``, and the table a column ``data`` with the
+    label; all data sets have their first seed before one has its second.
+
     In a script the call belongs under ``if __name__ == "__main__":``, since the trials' processes import the script.
 
     Raises `UnetzooError` before anything runs where the suite, its data or ``out`` is not sound, and where another
@@ -77,56 +98,104 @@ def run(
         raise UnetzooError(f"jobs = {jobs} must be 1 or more")
     suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
     watcher, out = watcher or Watcher(), Path(out)
-    import_plugins(suite.imports)
-    dataset = suite.data.open()
-    watcher.data(dataset)
-    trials = expand(suite, dataset)
-    where = Where(out, jobs)
-    dataset.check_values()
-    _check_writable(where.records)
-    _check_writable(where.out / "trials")
-    with only_one(out, wait, watcher.wait), _interruptible(watcher) as wish:
-        _sweep(out)
-        _run(suite, dataset, trials, where, retry_failed, watcher, wish)
+    _check_kind(out, suite)
+    suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
+    parts = [_prepare(part, label, out, jobs, watcher) for label, part in suites]
+    for part in parts:
+        _check_writable(part.where.records)
+        _check_writable(part.where.out / "trials")
+    with ExitStack() as held:
+        for folder in dict.fromkeys([out, *(part.where.out for part in parts)]):
+            held.enter_context(only_one(folder, wait, watcher.wait))
+        wish = held.enter_context(_interruptible(watcher))
+        if isinstance(suite, Collection):
+            _write_manifest(suite, parts, out)
+        _run(parts, jobs, retry_failed, watcher, wish)
     if wish.stop:
         raise KeyboardInterrupt
     from unetzoo.report.frame import read_records
 
-    frame = read_records(out)
-    return frame.loc[frame["id"].isin([trial.id for trial in trials]), :].reset_index(drop=True)
+    frame, asked = read_records(out), {(part.data, trial.id) for part in parts for trial in part.trials}
+    labels = frame["data"] if isinstance(suite, Collection) else [None] * len(frame)
+    ours = [pair in asked for pair in zip(labels, frame["id"], strict=True)]
+    return frame.loc[ours, :].reset_index(drop=True)
 
 
-def _run(
-    suite: Suite,
-    dataset: SegmentationDataset,
-    trials: list[Trial],
-    where: Where,
-    retry_failed: bool,
-    watcher: Watcher,
-    wish: Wish,
-) -> None:
-    statuses = {trial.id: _status(where.record(trial)) for trial in trials}
-    done = {id_ for id_, status in statuses.items() if status == "ok" or (status is not None and not retry_failed)}
-    todo = [trial for trial in trials if trial.id not in done]
-    for trial in trials:
-        if statuses[trial.id] == "ok":  # one that died between its record and its last act leaves a checkpoint
-            for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
-                checkpoint.unlink()
-    watcher.start(todo, len(trials) - len(todo))
-    warned = _near_duplicates(dataset) if todo else []
-    started = [Job(trial, _blank(suite, trial, dataset, warned)) for trial in todo]
-    for job in run_jobs(suite, started, where, watcher.change, wish):
-        path = where.record(job.trial)
+def _check_kind(out: Path, suite: Suite | Collection) -> None:
+    """Raise `UnetzooError` where ``out`` holds a collection and ``suite`` is none, or the other way round."""
+    if isinstance(suite, Collection):
+        if any((out / "records").glob("*.json")):
+            raise UnetzooError(f"{out}: holds the records of a single suite; choose another folder for the collection")
+    elif read_manifest(out) is not None:
+        raise UnetzooError(f"{out}: is the folder of a collection ({MANIFEST}); choose another one for this suite")
+
+
+def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Part:
+    """Open and check all that a suite needs. Raises `UnetzooError`, in a collection beginning with the label."""
+    if data is not None:
+        watcher.check(data)
+    try:
+        import_plugins(suite.imports)
+        dataset = suite.data.open()
+        watcher.data(dataset)
+        trials = expand(suite, dataset)
+        dataset.check_values()
+    except UnetzooError as error:
+        raise error if data is None else UnetzooError(f"{data}: {error}") from None
+    return _Part(suite, data, dataset, trials, Where(out if data is None else out / data, jobs))
+
+
+def _write_manifest(collection: Collection, parts: list[_Part], out: Path) -> None:
+    """What the collection asks for; data sets that were not chosen this time keep what it says of them."""
+    before = read_manifest(out)
+    known = before.data if before else {}
+    asked = {
+        part.data: [
+            Expected(id=trial.id, model=trial.model.label, seed=trial.seed, baseline=trial.model.baseline)
+            for trial in part.trials
+        ]
+        for part in parts
+    }
+    data = {label: asked.get(label, known.get(label, [])) for label in collection.suites}
+    manifest = Manifest(name=collection.name, question=collection.question, data=data)
+    try:
+        write_atomic(out / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise UnetzooError(f"{out / MANIFEST}: cannot be written: {error.strerror}") from None
+
+
+def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Watcher, wish: Wish) -> None:
+    todo = [job for part in parts for job in _jobs(part, retry_failed)]
+    # The first seed of all data sets before the second of one; within a suite they stand so already.
+    todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
+    watcher.start([job.trial for job in todo], sum(len(part.trials) for part in parts) - len(todo))
+    for job in run_jobs(todo, side_by_side, watcher.change, wish):
+        path = job.where.record(job.trial)
         if job.status != "ok" and _status(path) == "ok":  # it died after its record was written
             job.status, job.reason, job.stopped = "ok", None, False
         if job.status not in ("ok", None):
-            log_tail = tail(where.log(job.trial))
+            log_tail = tail(job.where.log(job.trial))
             failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
             try:
                 write_atomic(path, job.blank.model_copy(update=failure).to_json())
             except OSError as error:
                 raise UnetzooError(f"{path}: cannot be written: {error.strerror}") from None
         watcher.end(job)
+
+
+def _jobs(part: _Part, retry_failed: bool) -> list[Job]:
+    """What is missing of a suite's trials, or failed where failures are retried; tidies up behind the others."""
+    suite, where = part.suite, part.where
+    _sweep(where.out)
+    statuses = {trial.id: _status(where.record(trial)) for trial in part.trials}
+    done = {id_ for id_, status in statuses.items() if status == "ok" or (status is not None and not retry_failed)}
+    todo = [trial for trial in part.trials if trial.id not in done]
+    for trial in part.trials:
+        if statuses[trial.id] == "ok":  # one that died between its record and its last act leaves a checkpoint
+            for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
+                checkpoint.unlink()
+    warned = _near_duplicates(part.dataset) if todo else []
+    return [Job(suite, trial, _blank(suite, trial, part.dataset, warned), where, part.data) for trial in todo]
 
 
 @contextmanager
@@ -156,6 +225,8 @@ def _sweep(out: Path) -> None:
     for pattern in ("records/.*.json.*", "records/images/.*.png.*", "trials/*/.checkpoint*", "trials/*/.model.*"):
         for path in out.glob(pattern):
             path.unlink(missing_ok=True)
+    for folder in out.glob("trials/*/decoded-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _near_duplicates(dataset: SegmentationDataset) -> list[Flag]:

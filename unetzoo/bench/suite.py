@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,16 +21,23 @@ from unetzoo.spec import UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
+if TYPE_CHECKING:
+    from unetzoo.bench.collection import Collection
+
 PROTOCOL = 3  # raised whenever the same trial would give another result
 SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # of every data set
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
 class ModelRequest(Strict):
-    """A model of the suite: its registered name, changed options, and the label it has in the report."""
+    """A model of the suite: its registered name, changed options, changes of ``[train]``, its label in the report.
+
+    Models that train differently answer a question about recipes, not about networks alone; the report says so.
+    """
 
     name: str
     set: dict[str, Any] = {}
+    train: dict[str, Any] = {}
     label: str | None = Field(None, min_length=1)
 
 
@@ -107,9 +114,16 @@ class Suite(Strict):
             raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one stands twice")
+        for request in self.models:
+            self.recipe(request)
         if self.reference is not None and self.match is None:
             raise ValueError("reference is the model to match, and match is not given; it is params or macs")
         return self
+
+    def recipe(self, request: ModelRequest) -> Recipe:
+        """What a model trains with. Raises `UnetzooError` on a change that is no option or value of ``[train]``."""
+        where = f"models: {request.label or request.name}: train"
+        return self.train.changed(request.train, where) if request.train else self.train
 
 
 class TrialModel(Strict):
@@ -183,16 +197,32 @@ class Trial(Strict):
         return f"{safe}-s{self.seed}-{self.id}"
 
 
-def read_suite(path: Path) -> Suite:
-    """Read and check a suite file. Raises `UnetzooError` naming file, table, key, value and what is allowed."""
+def read_suite(path: Path) -> Suite | Collection:
+    """Read and check a suite file; one with several ``[[data]]`` is a `Collection`.
+
+    Raises `UnetzooError` naming file, table, key, value and what is allowed.
+    """
+    data = _read(path)
+    if isinstance(data.get("data"), list):
+        from unetzoo.bench.collection import collection_from  # it stands on this module
+
+        return collection_from(data, str(path), path.parent)
+    return suite_from(data, str(path), path.parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tables of a suite file, named after it where they give no name."""
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"), str(path))
+        return {"name": path.stem, **parse_toml(path.read_text(encoding="utf-8"), str(path))}
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UnetzooError(f"{path}: is not UTF-8 text") from None
-    suite = Suite.from_mapping({"name": path.stem, **data}, str(path))
-    here = path.parent
+
+
+def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
+    """A checked suite whose paths are relative to the folder ``here``; ``where`` begins its `UnetzooError`."""
+    suite = Suite.from_mapping(data, where)
     changes: dict[str, Any] = {
         "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
     }
@@ -218,7 +248,7 @@ def adjust(
     its narrow width is not carried over. ``settings`` are for every model that does not set the option itself.
     """
     own = data is not None or models is not None
-    base = suite or read_suite(QUICK_SUITE)
+    base = suite or suite_from(_read(QUICK_SUITE), str(QUICK_SUITE), QUICK_SUITE.parent)
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
     import_plugins(changes["imports"])  # they may register the data set that is asked for
     if suite is None and own:
@@ -253,8 +283,10 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
 
     So an interrupted suite has every model before a second seed of one.
 
-    Raises `UnetzooError` on an unknown model, option or value, and on two models with one label.
+    Raises `UnetzooError` on an unknown model, option or value, on two models with one label, and where ``score.isbi``
+    names no class of the data set.
     """
+    suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
     models = [_resolve(request, suite.set, dataset) for request in suite.models]
     labels = [model.label for model in models]
@@ -265,11 +297,16 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
     if suite.match is not None:
         models = _matched(models, suite)
-    common = {"data": data, "train": suite.train, "measure": suite.measure, "score": suite.score}
+    common = {"data": data, "measure": suite.measure, "score": suite.score}
+    recipes = [suite.recipe(request) for request in suite.models]
     names = baselines.BASELINES if suite.baselines else ()
     return [
-        *(Trial(model=_baseline(name, dataset), seed=0, **common) for name in names),
-        *(Trial(model=model, seed=seed, **common) for seed in suite.seeds for model in models),
+        *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),
+        *(
+            Trial(model=model, train=recipe, seed=seed, **common)
+            for seed in suite.seeds
+            for model, recipe in zip(models, recipes, strict=True)
+        ),
     ]
 
 

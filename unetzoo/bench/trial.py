@@ -19,13 +19,14 @@ from unetzoo import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.layout import Where
-from unetzoo.bench.limits import limit_memory
+from unetzoo.bench.limits import cache_bytes, limit_memory
 from unetzoo.bench.link import Link
 from unetzoo.bench.reading import ReadInOrder
 from unetzoo.bench.record import Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.data.stream import Normalization, TrainingCrops, evaluation_items
+from unetzoo.data.decoded import Decoded
+from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.measure.environment import environment
@@ -38,7 +39,7 @@ from unetzoo.registry import model_info
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.determinism import Determinism
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
-from unetzoo.train.loop import History, Session, evaluate, image_dice, train
+from unetzoo.train.loop import History, Session, evaluate, image_dice, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import save_model
 
@@ -117,6 +118,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
             "wall_seconds": round(sum(seconds.values()), 3),
             "phases": {name: round(value, 3) for name, value in seconds.items()},
             "train_flops": run.done.step * step_flops,
+            "data_share": _share(seconds.get("load", 0.0), seconds.get("train", 0.0)),
             "tuning_seconds": round(sum(t.seconds for t in beside), 3) if run.tries else None,
         }
     )
@@ -152,10 +154,11 @@ def _train_and_test(
     torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
     phases("data")
     data = ReadInOrder(dataset, link.beat if first else nothing)
-    normalization = Normalization.of(data)
+    decoded = Decoded(data, cache_bytes(suite.limits, where.jobs, recipe.devices), where.folder(trial))
+    normalization = Normalization.of(decoded)
     length = recipe.batch_size * 10**9  # the budget ends a training, and a sweep's may be the longer one
-    crops = TrainingCrops(data, normalization, crop=recipe.crop, seed=trial.seed, length=length)
-    validation = dict(evaluation_items(data, "val", normalization))
+    crops = training_crops(decoded, normalization, recipe, seed=trial.seed, length=length)
+    validation = EvaluationItems(decoded, decoded.splits["val"], normalization)
     session = Session(
         progress=link.send if first else lambda message: None,
         beat=link.beat if first else nothing,
@@ -172,8 +175,7 @@ def _train_and_test(
     phases("other")
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     model = fabric.setup_module(SameSize(network, info.classes))
-    seen = dict(zip(data.splits["train"], crops.items, strict=True))
-    some = [(key, seen[key]) for key in _spread(data.splits["train"], TRAIN_CHECKED)]
+    some = EvaluationItems(decoded, tuple(_spread(data.splits["train"], TRAIN_CHECKED)), normalization).items()
     train_dice = image_dice(evaluate(model, some, info, layout, session, "validate")[1], info, trial.score.both_empty)
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
@@ -224,7 +226,7 @@ def _choose(
     trial: Trial,
     recipe: Recipe,
     crops: TrainingCrops,
-    validation: dict[str, tuple[Tensor, Tensor]],
+    validation: EvaluationItems,
     where: Where,
     session: Session,
 ) -> tuple[History, nn.Module, list[Try]]:
@@ -297,6 +299,10 @@ def _run_baseline(
     drawn = shown.draw(info, where.records)
     changes = {"status": "ok", "result": result, "events": data.events, "samples": drawn, "environment": facts}
     return blank.model_copy(update=changes)
+
+
+def _share(part: float, rest: float) -> float | None:
+    return round(part / (part + rest), 5) if part + rest else None
 
 
 def _spread(keys: tuple[str, ...], count: int) -> list[str]:

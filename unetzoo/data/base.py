@@ -29,6 +29,7 @@ class DatasetInfo(Strict):
 
     ``values`` and ``palette`` tell how the masks in the files store each class (a whole number, a colour #rrggbb),
     so that predictions can be written the same way; None where a data set has no files or classes no one value.
+    ``range`` are the stored image values that became 0 and 1, None for those of 8- and 16-bit unsigned integers.
     """
 
     name: str
@@ -38,6 +39,7 @@ class DatasetInfo(Strict):
     ignore_index: int | None = None
     values: tuple[int, ...] | None = None
     palette: tuple[str, ...] | None = None
+    range: tuple[float, float] | None = None
     description: str = ""
     citation: str = ""
 
@@ -102,7 +104,7 @@ class SegmentationDataset(ABC):
 
     def digest(self) -> str:
         """A hash of the whole data set: its facts, its splits and every item's content."""
-        parts = [self.info.model_dump_json(exclude={"name", "description", "citation", "values", "palette"})]
+        parts = [self.info.model_dump_json(exclude={"name", "description", "citation", "values", "palette", "range"})]
         return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
 
     def check(self) -> None:

@@ -1,8 +1,10 @@
 """The generator of `defects`: brushed metal and woven cloth under inspection; many images show nothing wrong.
 
-- **Rare.** About every other image has an empty mask; where there is a defect, it covers a few per cent at most.
+- **Rare.** About every other image has an empty mask; where there is a defect, it covers a few per cent.
 - **Context.** A line along the brushing or the weave is sound, however strong; the same line across it is a scratch.
-  Stains are no stronger than the uneven light, only smaller. Which way the material runs differs between images.
+  Which way the material runs differs between images, and on metal only lines farther apart than a small window show
+  it. A dried drop leaves a closed faint rim up to 40 px across and is a stain, inside too, where nothing else tells
+  it from the uneven light; wiping leaves open arcs of the same rim, and they are sound.
 - **Localisation.** Scratches are 1 to 3 px wide, pits 2 to 5 px.
 """
 
@@ -12,12 +14,13 @@ import numpy as np
 
 from unetzoo.data.drawing import Array, Drawn, box, curve, ease, generator, sensor, stroke, waves
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 SOUND = 0.5  # share of images without a defect
-CONTRAST = 0.19
-GRAIN_LINES = 9  # mean number of strong lines along the brushing
+CONTRAST = 0.34
+LINES, WIPES = 8, 2  # mean numbers of what is sound: strong lines along the material, open arcs
+LINE, WIPE = (0.06, 0.14), 0.16  # how bright or dark they are
 
 
 def draw_defects(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
@@ -25,12 +28,14 @@ def draw_defects(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     rng = generator(seed, key, size)
     contrast = CONTRAST * ease(difficulty, 1.7)
     heading, metal = rng.uniform(0, np.pi), rng.random() < 0.5
-    scene = rng.uniform(0.4, 0.6) + 0.07 * waves(rng, size, (70, 220), 6)
+    scene = rng.uniform(0.38, 0.62) + 0.05 * waves(rng, size, (70, 220), 6)
     scene += _brushed(rng, size, heading) if metal else _woven(rng, size, heading)
+    scene += _lines(rng, size, heading) + WIPE * _wipes(rng, size)
     cover, depth = np.zeros((size, size)), np.zeros((size, size))
     if rng.random() >= SOUND:
-        for _ in range(rng.integers(1, 5)):
-            (_scratch, _pits, _stain)[rng.choice(3, p=(0.45, 0.25, 0.3))](rng, cover, depth, heading)
+        kind, most = ((_scratch, 3), (_pits, 1), (_stain, 2))[rng.choice(3, p=(0.4, 0.1, 0.5))]
+        for _ in range(rng.integers(most) + 1):
+            kind(rng, cover, depth, heading)
         if not (cover >= 0.5).any():  # it fell outside
             _pits(rng, cover, depth, heading)
     scene += contrast * depth
@@ -43,17 +48,12 @@ def _across(size: int, heading: float) -> Array:
 
 
 def _brushed(rng: np.random.Generator, size: int, heading: float) -> Array:
-    """Fine grain along one direction, with some strong lines in it, and a sheen (size, size)."""
+    """Fine grain along one direction (size, size)."""
     across = _across(size, heading) + 0.4 * waves(rng, size, (60, 150), 4)
     along = _across(size, heading + np.pi / 2)
     profile = rng.normal(0, 1, 4 * size)
     grain = np.interp(across, np.linspace(-1.5 * size, 1.5 * size, len(profile)), profile)
-    grain *= 0.7 + 0.3 * np.sin(along / rng.uniform(9, 25) + 3 * np.sin(across))
-    for _ in range(rng.poisson(GRAIN_LINES)):
-        where, centre, reach = rng.uniform(-size, size), rng.uniform(-size, size), rng.uniform(15, 60)
-        line = np.clip(1.2 - abs(across - where), 0, 1) / (1 + np.exp((abs(along - centre) - reach) / 2))
-        grain += rng.uniform(2, 4.5) * rng.choice((-1, 1)) * line
-    return 0.03 * grain
+    return 0.02 * grain * (0.7 + 0.3 * np.sin(along / rng.uniform(9, 25) + 3 * np.sin(across)))
 
 
 def _woven(rng: np.random.Generator, size: int, heading: float) -> Array:
@@ -65,21 +65,54 @@ def _woven(rng: np.random.Generator, size: int, heading: float) -> Array:
     strengths = rng.normal(1, 0.25, (2, 512))
     warp = strengths[0][np.floor(u).astype(int) % 512] * np.sin(np.pi * (u % 1))
     weft = strengths[1][np.floor(v).astype(int) % 512] * np.sin(np.pi * (v % 1))
-    return 0.14 * (np.where(over, warp, 0.85 * weft) - 0.6)
+    return 0.1 * (np.where(over, warp, 0.85 * weft) - 0.6)
+
+
+def _lines(rng: np.random.Generator, size: int, heading: float) -> Array:
+    """Strong lines along the material (size, size): brush marks, thick threads."""
+    depth = np.zeros((size, size))
+    for _ in range(rng.poisson(LINES)):
+        depth += rng.choice((-1, 1)) * rng.uniform(*LINE) * _line(rng, size, heading, 0.001)
+    return depth
+
+
+def _line(rng: np.random.Generator, size: int, heading: float, bend: float) -> Array:
+    """A line (size, size), thin at its ends."""
+    points = curve(rng, rng.uniform(0.05, 0.95, 2) * size, heading, rng.uniform(25, 80), bend)
+    shape = np.zeros((size, size))
+    stroke(shape, points, rng.uniform(0.8, 1.5) * np.sin(np.linspace(0.25, np.pi - 0.25, len(points))) ** 0.5)
+    return shape
+
+
+def _wipes(rng: np.random.Generator, size: int) -> Array:
+    """Rims of drops that were wiped away (size, size): about a third of each is left."""
+    depth = np.zeros((size, size))
+    for _ in range(rng.poisson(WIPES)):
+        inside, turn = _drop(rng, size)
+        part = 1 / (1 + np.exp(12 * (rng.uniform(0, 0.6) - np.cos(turn))))
+        depth += _sign(rng) * part * _rim(inside)
+    return depth
+
+
+def _drop(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
+    """px inwards from a drop's irregular outline, and the angle around it (size, size)."""
+    _, u, v = box(size, rng.uniform(0.1, 0.9, 2) * size, rng.uniform(0, 2 * np.pi), (1, 1))
+    inside = rng.uniform(11, 18) - np.hypot(u, v / rng.uniform(1, 1.4)) + 1.5 * waves(rng, size, (18, 45), 10)
+    return inside, np.arctan2(v, u)
+
+
+def _rim(inside: Array) -> Array:
+    return 0.8 * np.exp(-0.5 * ((inside - 0.8) / 1.0) ** 2)
 
 
 def _sign(rng: np.random.Generator) -> float:
-    return rng.choice((-1, 1)) * rng.uniform(0.7, 1.2)
+    return rng.choice((-1, 1)) * rng.uniform(0.6, 1.0)
 
 
 def _scratch(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
-    """A bent line across the material's direction, thin at its ends."""
-    turn = heading + rng.choice((-1, 1)) * rng.uniform(0.45, np.pi / 2)
-    size = len(cover)
-    points = curve(rng, rng.uniform(0.15, 0.85, 2) * size, turn, rng.uniform(25, 80), 0.02)
-    shape = np.zeros_like(cover)
-    stroke(shape, points, rng.uniform(0.8, 1.6) * np.sin(np.linspace(0.25, np.pi - 0.25, len(points))) ** 0.5)
-    _add(cover, depth, shape, 1.2 * _sign(rng))
+    """A line across the material's direction."""
+    turn = heading + rng.choice((-1, 1)) * rng.uniform(0.6, np.pi / 2)
+    _add(cover, depth, _line(rng, len(cover), turn, 0.01), _sign(rng))
 
 
 def _pits(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
@@ -88,15 +121,15 @@ def _pits(rng: np.random.Generator, cover: Array, depth: Array, heading: float) 
     shape = np.zeros_like(cover)
     places = np.clip(rng.uniform(0.1, 0.9, 2) * size + rng.normal(0, 7, (count, 2)), 1, size - 2)
     stroke(shape, places, rng.uniform(1.0, 2.4, count))
-    _add(cover, depth, shape, -1.4 * rng.uniform(0.8, 1.2))
+    _add(cover, depth, shape, -rng.uniform(0.8, 1.2))
 
 
 def _stain(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
-    """A faint patch of irregular outline, soft at the edge."""
-    size = len(cover)
-    _, u, v = box(size, rng.uniform(0.1, 0.9, 2) * size, rng.uniform(0, np.pi), (1, 1))
-    inside = rng.uniform(6, 13) - np.hypot(u, v / rng.uniform(1, 1.7)) + 2 * waves(rng, size, (14, 35), 10)
-    _add(cover, depth, 1 / (1 + np.exp(-inside / 0.7)), 0.8 * _sign(rng))
+    """What a drop left when it dried: a closed rim, and hardly anything within."""
+    inside, _ = _drop(rng, len(cover))
+    strength = _sign(rng)
+    np.maximum(cover, np.clip(inside + 0.5, 0, 1), out=cover)
+    depth += strength * (_rim(inside) + 0.3 * np.clip(inside + 0.5, 0, 1))
 
 
 def _add(cover: Array, depth: Array, shape: Array, strength: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
-from unetzoo.data.files import array_digest
+from unetzoo.data.files import array_digest, read_stored
 from unetzoo.data.pairs import some
 from unetzoo.data.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
 from unetzoo.data.reading_file import shown_values
@@ -31,8 +31,8 @@ class FileDataset(SegmentationDataset):
     ) -> None:
         self.reading = reading
         self.splits = splits
-        self.info = dataset_info(reading, len(pairs))
         self._pairs = {key: pairs[key] for keys in splits.values() for key in keys}
+        self.info = dataset_info(reading, len(pairs), next(iter(self._pairs.values()), None))
         self.groups = groups_of(self._pairs, reading.group) if groups is None else groups
         self._digests = {}
         for key in self._pairs:
@@ -65,12 +65,17 @@ class FileDataset(SegmentationDataset):
         return read_instances(self._pairs[key], self.reading) if self.reading.instances else None
 
 
-def dataset_info(reading: Reading, count: int) -> DatasetInfo:
-    """``values`` and ``palette`` are given where each class has one value."""
+def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> DatasetInfo:
+    """``values`` and ``palette`` are given where each class has one value.
+
+    The palette of numbers is that of the ``first`` mask, if it is a palette image with a colour for each class.
+    """
     single = [c.values[0] for c in reading.classes if len(c.values) == 1]
     numbers = tuple(value for value in single if isinstance(value, int))
     colours = tuple(value.lower() for value in single if isinstance(value, str) and COLOUR.fullmatch(value))
     classes = len(reading.classes)
+    if first and len(numbers) == classes:
+        colours = _palette(first, numbers)
     return DatasetInfo(
         name=reading.name,
         channels=reading.channels,
@@ -79,6 +84,16 @@ def dataset_info(reading: Reading, count: int) -> DatasetInfo:
         ignore_index=reading.ignore_index,
         values=numbers if len(numbers) == classes else None,
         palette=colours if len(colours) == classes else None,
+        range=reading.range,
         description=reading.description or f"{count} image-mask pairs",
         citation=reading.citation,
     )
+
+
+def _palette(pair: Pair, values: tuple[int, ...]) -> tuple[str, ...]:
+    """The colours of a mask's palette at ``values``; () where it has none, or the same for two of them."""
+    stored = read_stored(pair.mask, pair.page).palette
+    if stored is None or not 0 <= min(values) <= max(values) < len(stored):
+        return ()
+    colours = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in stored[list(values)].tolist())
+    return colours if len(set(colours)) == len(colours) else ()

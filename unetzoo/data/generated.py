@@ -71,17 +71,23 @@ class GeneratedDataset(SegmentationDataset):
 
 
 def _register(
-    name: str, draw: Draw, version: int, class_names: tuple[str, ...], *, channels: int = 1, test_images: int = 24
+    name: str,
+    draw: Draw,
+    version: int,
+    class_names: tuple[str, ...],
+    *,
+    channels: int = 1,
+    images: tuple[int, int, int] = (48, 8, 24),
 ) -> None:
-    """Register a world; class 0 is what is not sought."""
+    """Register a world; class 0 is what is not sought. ``images`` are how many it has for each split, if unsaid."""
 
     @register_dataset(name)
     def world(
         root: Path | None = None,
         *,
-        n_train: int = 48,
-        n_val: int = 8,
-        n_test: int = test_images,
+        n_train: int = images[0],
+        n_val: int = images[1],
+        n_test: int = images[2],
         size: int = 128,
         seed: int = 0,
         difficulty: float = DIFFICULTY,
@@ -105,7 +111,7 @@ _register("cells", cells.draw_cells, cells.VERSION, ("background", "cell"))
 _register("vessels", vessels.draw_vessels, vessels.VERSION, ("background", "vessel"))
 _register("roads", roads.draw_roads, roads.VERSION, roads.CLASSES, channels=3)
 _register("lanes", lanes.draw_lanes, lanes.VERSION, ("background", "lane marking"), channels=3)
-_register(  # more test images: about half have empty masks
-    "defects", defects.draw_defects, defects.VERSION, ("sound", "defect"), test_images=60
+_register(  # more images: about half have empty masks
+    "defects", defects.draw_defects, defects.VERSION, ("sound", "defect"), images=(96, 16, 60)
 )
 _register("text_lines", text_lines.draw_text_lines, text_lines.VERSION, ("background", "text line"))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from unetzoo.data.base import register_dataset
 from unetzoo.data.catalogue_bio import ISBI2012
 from unetzoo.data.entry import ISBI_VAL, contiguous
 from unetzoo.data.files import array_digest, read_stored
 from unetzoo.data.named import NamedDataset, locate
+from unetzoo.data.weight_map import connected_components
 from unetzoo.errors import UnetzooError
 
 
@@ -33,3 +36,7 @@ class Isbi2012(NamedDataset):
         for key, pair in self._pairs.items():
             stored = (read_stored(path, pair.page).pixels[0] for path in (pair.image, pair.mask))
             self._digests[key] = array_digest(*stored)
+
+    def instances(self, key: str) -> np.ndarray:
+        """Cells: the connected pieces of the interior, which membranes separate."""
+        return connected_components(self.read(key)[1] == 0)

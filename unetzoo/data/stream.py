@@ -1,8 +1,11 @@
-"""Tensors for training and evaluation, all held in memory."""
+"""Tensors for training and evaluation, from items that are decoded once."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,8 +13,12 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.data.transforms import normalize, training_transform
-from unetzoo.nn.sizes import mirror_pad
+from unetzoo.data.decoded import Decoded, Stored, to_float
+from unetzoo.data.transforms import ElasticDeformation, augmentation, nearest, normalize, take
+from unetzoo.nn.sizes import ValidSizes, mirrored
+
+Crop = tuple[Tensor, ...]
+"""Image (C, S, S), mask (crop, crop) and, where the loss is weighted, weights (crop, crop)."""
 
 
 @dataclass(frozen=True)
@@ -23,60 +30,120 @@ class Normalization:
 
     @classmethod
     def of(cls, dataset: SegmentationDataset) -> Normalization:
-        pixels = torch.cat([dataset[key][0].flatten(1) for key in dataset.splits["train"]], dim=1).double()
-        std = pixels.std(dim=1).clamp_min(1e-3)
-        return cls(tuple(round(v, 6) for v in pixels.mean(dim=1).tolist()), tuple(round(v, 6) for v in std.tolist()))
+        """One image at a time: counts, means and squared deviations are merged (Chan et al. 1979)."""
+        count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+        for key in dataset.splits["train"]:
+            pixels = dataset[key][0].flatten(1).double()
+            here, off = pixels.shape[1], pixels.mean(dim=1) - mean
+            squares = squares + pixels.var(dim=1, correction=0) * here + off.square() * (count * here / (count + here))
+            count += here
+            mean = mean + off * (here / count)
+        std = (squares / max(1, count - 1)).sqrt().clamp_min(1e-3)
+        return cls(tuple(round(v, 6) for v in mean.tolist()), tuple(round(v, 6) for v in std.tolist()))
 
     def __call__(self, image: Tensor) -> Tensor:
         return normalize(image, self.mean, self.std)
 
 
-class TrainingCrops(Dataset[tuple[Tensor, Tensor]]):
+class TrainingCrops(Dataset[Crop]):
     """Item i is a function of (seed, i) alone, whoever asks for it and in what order.
 
     Images come in a new permutation each epoch; item i is a crop of one of them, normalised and augmented:
-    image (C, crop, crop) and mask (crop, crop). Images smaller than the crop are mirrored out to it.
+    image (C, crop, crop) and mask (crop, crop), and the border weights (crop, crop) where a ``border`` is given.
+    Images smaller than the crop are mirrored out to it. After `with_context` the image is larger than its mask.
     """
 
     def __init__(
-        self, dataset: SegmentationDataset, normalization: Normalization, *, crop: int, seed: int, length: int
+        self,
+        dataset: SegmentationDataset,
+        normalization: Normalization,
+        *,
+        crop: int,
+        seed: int,
+        length: int,
+        augment: Literal["flips", "paper2015"] = "flips",
+        border: tuple[float, float] | None = None,
     ) -> None:
-        items = evaluation_items(dataset, "train", normalization).values()
-        self.info = dataset.info
-        self.items = [_at_least(image, mask, crop) for image, mask in items]
-        self.seed, self.length = seed, length
-        self.transform = training_transform(crop)
+        """``border`` is w0 and sigma of `border_weight_map`."""
+        data = dataset if isinstance(dataset, Decoded) else Decoded(dataset)
+        self.info, self.normalization = data.info, normalization
+        self.items: list[tuple[Stored, Tensor | None]] = [
+            (data.stored(key), data.border_weights(key, *border) if border else None) for key in data.splits["train"]
+        ]
+        self.crop, self.seed, self.length = crop, seed, length
+        self.before, self.side = 0, crop  # of the image: pixels read before the mask's first, and in all
+        self.warp, self.transform = augmentation(augment)
+
+    def with_context(self, sizes: ValidSizes) -> TrainingCrops:
+        """The same crops for a network of valid convolutions: the image has the pixels around that it reads too.
+
+        They are the image's own, mirrored at its border (arXiv 1505.04597, figure 2).
+        """
+        wider = copy.copy(self)
+        wider.side = sizes.input(self.crop)
+        wider.before = (wider.side - self.crop) // 2
+        return wider
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Crop:
         epoch, position = divmod(index, len(self.items))
         order = torch.randperm(len(self.items), generator=torch.Generator().manual_seed(_mix(self.seed, -1 - epoch)))
-        image, mask = self.items[int(order[position])]
+        (image, mask), weights = self.items[int(order[position])]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_mix(self.seed, index))  # the CPU's alone
-            image, mask = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
-        return image.as_subclass(Tensor), mask.as_subclass(Tensor).contiguous()
+            top, left = (int(torch.randint(n - self.crop + 1, ())) if n > self.crop else 0 for n in mask.shape)
+            top, left = top - self.before, left - self.before
+            maps = (mask,) if weights is None else (mask, weights)
+            if self.warp is None:
+                image, *maps = (window(x, top, left, self.side, self.side) for x in (image, *maps))
+                image = self.normalization(to_float(image))
+            else:
+                image, *maps = self._warped(self.warp, image, maps, top, left)
+            image, *maps = self.transform(tv_tensors.Image(image), *(tv_tensors.Mask(x) for x in maps))
+        inside = slice(self.before, self.before + self.crop)
+        mask, *rest = (x.as_subclass(Tensor)[inside, inside].contiguous() for x in maps)
+        return (image.as_subclass(Tensor), mask.long(), *rest)
+
+    def _warped(
+        self, warp: ElasticDeformation, image: Tensor, maps: tuple[Tensor, ...], top: int, left: int
+    ) -> Iterator[Tensor]:
+        """Deformed pixels from wherever in the image the field takes them, not from the crop alone."""
+        positions = warp.positions(self.side, self.side) + torch.tensor([top, left])[:, None, None]
+        low, high = (positions.flatten(1).aminmax(dim=1)[i] for i in (0, 1))
+        (first, start), (last, stop) = low.floor().long().tolist(), high.ceil().long().tolist()
+        positions = positions - torch.tensor([first, start])[:, None, None]
+        around = (first, start, last - first + 1, stop - start + 1)
+        yield warp.sample(self.normalization(to_float(window(image, *around))), positions)
+        indices = nearest(positions, *around[2:])
+        yield from (take(window(x, *around), indices) for x in maps)
 
 
-def evaluation_items(
-    dataset: SegmentationDataset, split: str, normalization: Normalization
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """key -> whole image (C, H, W), normalised, and its mask (H, W)."""
-    items = {}
-    for key in dataset.splits[split]:
-        image, mask = dataset[key]
-        items[key] = (normalization(image), mask)
-    return items
+class EvaluationItems(Mapping[str, tuple[Tensor, Tensor]]):
+    """key -> whole image (C, H, W), normalised when it is asked for, and its mask (H, W)."""
+
+    def __init__(self, dataset: SegmentationDataset, keys: tuple[str, ...], normalization: Normalization) -> None:
+        self.dataset, self.order, self.normalization = dataset, keys, normalization
+
+    def __getitem__(self, key: str) -> tuple[Tensor, Tensor]:
+        image, mask = self.dataset[key]
+        return self.normalization(image), mask
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.order)
+
+    def __len__(self) -> int:
+        return len(self.order)
 
 
-def _at_least(image: Tensor, mask: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    h, w = mask.shape
-    if h >= size and w >= size:
-        return image, mask
-    pad = (0, max(0, size - h), 0, max(0, size - w))
-    return mirror_pad(image, *pad), mirror_pad(mask, *pad)
+def window(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    """Pixels of (..., H, W), any part of them beyond its borders, where it is mirrored."""
+    h, w = x.shape[-2:]
+    if top >= 0 and left >= 0 and top + height <= h and left + width <= w:
+        return x[..., top : top + height, left : left + width]
+    rows, columns = mirrored(top, top + height, h), mirrored(left, left + width, w)
+    return x.index_select(-2, rows).index_select(-1, columns)
 
 
 def _mix(seed: int, index: int) -> int:

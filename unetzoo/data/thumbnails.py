@@ -44,7 +44,7 @@ class Thumbnails:
 
 def _views(image: np.ndarray) -> Iterator[np.ndarray]:
     """Unit thumbnails (cells,) of an image (C, H, W): as it stands, then moved by a pixel, turned and flipped."""
-    grey = image.mean(axis=0)
+    grey = image.mean(axis=0, dtype=np.float64)  # of two types, a matrix product would not be BLAS
     move = 1 if min(grey.shape) > THUMBNAIL else 0
     for down, right in ((0, 0), *((y, x) for y in (-move, 0, move) for x in (-move, 0, move) if move and (y or x))):
         thumbnail = _thumbnail(grey, move, down, right)

@@ -95,24 +95,33 @@ class ElasticDeformation(v2.Transform):
 
     def positions(self, height: int, width: int) -> Tensor:
         """A new field: (2, height, width), the row and column in pixels from where each pixel is taken."""
-        coarse = self.displacement * torch.randn(1, 2, self.grid, self.grid)
-        elastic = interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0]
+        coarse = self.displacement * torch.randn(2, self.grid, self.grid)
+        field = _bicubic(self.grid, height) @ coarse @ _bicubic(self.grid, width).T
         angle, down, right = (2 * torch.rand(3) - 1).tolist()
         angle *= math.radians(self.degrees)
-        rows = torch.arange(height, dtype=torch.float32)[:, None].expand(height, width)
-        columns = torch.arange(width, dtype=torch.float32).expand(height, width)
+        rows, columns = torch.arange(height, dtype=torch.float32)[:, None], torch.arange(width, dtype=torch.float32)
         # Displacements from the pixel itself: with none of them its position stays exact.
         y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
         cosine, sine = math.cos(angle) - 1, math.sin(angle)
-        turned = torch.stack([cosine * y - sine * x, sine * y + cosine * x])
-        shift = torch.tensor([down * self.shift * height, right * self.shift * width])
-        return torch.stack([rows, columns]) + elastic + turned + shift[:, None, None]
+        field[0] += rows + (cosine * y + down * self.shift * height)
+        field[0] -= sine * x
+        field[1] += sine * y
+        field[1] += columns + (cosine * x + right * self.shift * width)
+        return field
+
+    def sample(self, pixels: Tensor, positions: Tensor) -> Tensor:
+        """Interpolated pixels of (..., H, W) at ``positions`` (2, H', W')."""
+        return _sample(pixels, positions, self.interpolation)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         positions = params["positions"].to(inpt.device)
         pixels = inpt.as_subclass(Tensor)
-        nearest = isinstance(inpt, tv_tensors.Mask)
-        moved = _take_nearest(pixels, positions) if nearest else _sample(pixels, positions, self.interpolation)
+        if isinstance(inpt, tv_tensors.Mask):
+            if "nearest" not in params:  # the first mask's, for all
+                params["nearest"] = nearest(positions, *pixels.shape[-2:])
+            moved = take(pixels, params["nearest"].to(inpt.device))
+        else:
+            moved = self.sample(pixels, positions)
         return tv_tensors.wrap(moved, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else moved  # pyright: ignore[reportCallIssue]
 
 
@@ -124,18 +133,30 @@ def _moved(flat_inputs: list[Any]) -> list[Any]:
     return wrapped + [x for x in flat_inputs if type(x) is Tensor][:1]
 
 
-def _take_nearest(pixels: Tensor, positions: Tensor) -> Tensor:
-    """Values of (..., H, W) at ``positions`` (2, H', W'), by index: exact for any type."""
+def _bicubic(nodes: int, length: int) -> Tensor:
+    """Weights (length, nodes) that interpolate between nodes at equal distances, the outer ones at the ends."""
+    unit = torch.eye(nodes)[None, :, :, None]  # one image, a channel for each node, one column wide
+    return interpolate(unit, (length, 1), mode="bicubic", align_corners=True)[0, :, :, 0].T
+
+
+def nearest(positions: Tensor, height: int, width: int) -> Tensor:
+    """Indices int64 (H', W') into the flat (height, width) of the pixels nearest to ``positions`` (2, H', W')."""
     indices = []
-    for position, side in zip(positions.round().long(), pixels.shape[-2:], strict=True):
-        period = max(1, 2 * (side - 1))
-        position = position % period
-        indices.append(torch.where(position < side, position, period - position))
-    return pixels[..., indices[0], indices[1]]
+    for position, side in zip(positions, (height, width), strict=True):
+        last, period = side - 1, max(1, 2 * (side - 1))
+        position = position.round()
+        position = position - period * (position / period).floor()
+        indices.append((last - (position - last).abs()).long())
+    return indices[0] * width + indices[1]
+
+
+def take(pixels: Tensor, indices: Tensor) -> Tensor:
+    """Pixels of (..., H, W) at `nearest`'s indices, unchanged: for masks and weights."""
+    return pixels.flatten(-2).index_select(-1, indices.flatten()).unflatten(-1, indices.shape)
 
 
 def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
-    """The same by interpolation; integers are rounded and kept in their range."""
+    """Pixels of (..., H, W) at ``positions``, interpolated; integers are rounded and kept in their range."""
     sides = torch.tensor(pixels.shape[-2:], device=pixels.device)[:, None, None]
     relative = 2 * positions / (sides - 1).clamp_min(1) - 1
     grid = relative.flip(0).permute(1, 2, 0)[None]
@@ -147,26 +168,27 @@ def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
     return moved.reshape(*pixels.shape[:-2], *positions.shape[-2:]).to(pixels.dtype)
 
 
+PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees": 180.0, "shift": 0.1}
+
+
 def paper_augmentation() -> v2.Transform:
     """What arXiv 1505.04597, section 3.1, names: elastic deformation as published, shift, rotation, grey values.
 
     For a normalised image (C, H, W) with its mask (H, W). The paper gives the numbers of the elastic deformation
     alone; any rotation, shifts up to a tenth of the side and `RandomIntensity`'s ranges are ours.
     """
-    return v2.Compose([ElasticDeformation(10.0, 3, degrees=180.0, shift=0.1), RandomIntensity()])
+    return v2.Compose([ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()])
 
 
-def training_transform(crop: int) -> v2.Transform:
-    """Random crop, flips, right angles and intensity jitter of a normalised (C, H, W) with its (H, W) mask."""
-    return v2.Compose(
-        [
-            v2.RandomCrop(crop),
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            RandomRightAngle(),
-            RandomIntensity(),
-        ]
-    )
+def augmentation(name: Literal["flips", "paper2015"]) -> tuple[ElasticDeformation | None, v2.Transform]:
+    """What is done to a training crop: a deformation, which decides where its pixels are taken from, and the rest.
+
+    "flips": flips, right angles and intensity jitter; "paper2015": `paper_augmentation`.
+    """
+    if name == "paper2015":
+        return ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()
+    flips = v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), RandomRightAngle(), RandomIntensity()
+    return None, v2.Compose(flips)
 
 
 def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

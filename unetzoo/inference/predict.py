@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias, get_args
+from itertools import groupby, islice
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -15,10 +16,14 @@ from torch import Tensor, nn
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.inference.source import Source
 from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
-from unetzoo.inference.tta import Window, versions
+from unetzoo.inference.tta import Restore, Window, versions
 from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.train.device import resolve_precision
 
 Output: TypeAlias = Literal["probabilities", "logits", "classes"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
+Values: TypeAlias = Callable[[Tensor], Tensor]  # the network: (N, C, H, W) to (N, K, H', W')
+Progressed: TypeAlias = Callable[[int, int], None]  # how many of how many tiles are done
 
 
 def predict(
@@ -28,10 +33,13 @@ def predict(
     tile: int | tuple[int, int] | None = 512,
     overlap: int | None = None,
     tta: Literal[1, 7, 8] = 1,
+    batch: int = 1,
+    precision: Precision = "float32",
+    channels_last: bool = True,
     output: Output = "probabilities",
     out: Any = None,
     normalize: Callable[[Tensor], Tensor] | None = None,
-    progress: bool = False,
+    progress: bool | Progressed = False,
 ) -> Any:
     """Segment one image (H, W) or (C, H, W) of any size, tile by tile.
 
@@ -52,16 +60,22 @@ def predict(
     exact; 7 are rotations by k * 360/7 degrees with bilinear sampling. (The paper averages "7 rotated versions",
     section 4, and does not tell their angles.)
 
+    Up to ``batch`` tiles of a row, or versions of a tile, are computed at once. ``precision`` "bfloat16" is autocast
+    (probabilities change in their third digit), "auto" that where the hardware computes with it. ``channels_last``
+    is the memory layout of the network's input, the faster one for convolutions.
+
     Returns ``output``: "probabilities" (K, H, W) float32, the softmax over classes, or the sigmoid where K = 1;
     "logits" (K, H, W) float32; "classes" (H, W) uint8 (int32 above 256 classes), the most probable class, or
     p > 0.5 where K = 1. Blending and averaging are of logits for "logits" and else of probabilities. ``out``, of
     that shape, is written to instead of a new array, and returned: with a ``numpy.memmap`` here and there, memory
-    holds no more than K x tile rows x W numbers beside what the network needs for a tile.
+    holds no more than K x tile rows x W numbers beside what the network needs for a batch of tiles. ``progress``
+    is a bar on stderr, or a function that is told how many of how many tiles are done.
 
     Raises `UnetzooError` on a shape, pixel type or option that does not fit.
     """
     if output not in get_args(Output):
         raise UnetzooError(f"output = {output!r} is not a choice; {nearest(output, get_args(Output))}")
+    check_options(tile, overlap, tta, batch, precision)
     network = model.network if isinstance(model, SameSize) else model
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     normalize = normalize or getattr(model, "unetzoo_normalization", None)
@@ -70,36 +84,98 @@ def predict(
     sizes = sizes if isinstance(sizes, ValidSizes) else None
     rows, columns = _tiles(network, sizes, source.sides, tile, overlap)
     transforms = versions(tta, sizes)
+    logits = _network(network, device, resolve_precision(precision, device.type), channels_last)
+    values = logits if output == "logits" else lambda x: _probabilities(logits(x))
 
-    def values(window: Tensor) -> Tensor:
-        logits = network(window)
-        if not isinstance(logits, Tensor) or logits.ndim != 4:
-            raise UnetzooError(f"{type(network).__name__} must return logits (N, K, H, W) of images (N, C, H, W)")
-        return logits if output == "logits" else _probabilities(logits)
-
-    def averaged(window: Window) -> Tensor:
-        return torch.stack([transform(source, values, window) for transform in transforms]).mean(dim=0)
-
-    with _evaluating(model), Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
-        task = bar.add_task("predict", total=len(rows) * len(columns))
-        strip = torch.empty(0)
-        written = 0
-        for i, row in enumerate(rows):
+    def jobs(row: Tile) -> Iterator[_Job]:
+        for transform in transforms:
             for column in columns:
                 window = Window(row.start, column.start, row.size, column.size, row.context, column.context)
-                given = averaged(window).cpu()
+                yield _Job(column, *transform(source, window))
+
+    with _evaluating(model), _reporting(progress, len(rows) * len(columns) * len(transforms)) as advance:
+        strip = torch.empty(0)  # (K, rows of a tile, W): the sums of what tiles gave, from row ``written`` on
+        written = 0
+        for i, row in enumerate(rows):
+            for column, given in _answers(values, jobs(row), batch):
                 if not strip.numel():
                     strip = torch.zeros(given.shape[0], row.size, source.sides[1])
-                inside = given[:, _cut(row), _cut(column)]
+                inside = given.cpu()[:, _cut(row), _cut(column)] / len(transforms)
                 weighted = inside * row.weights[:, None] * column.weights
                 strip[:, row.first - written : row.stop - written, column.first : column.stop] += weighted
-                bar.advance(task)
+                advance()
             # Rows above the next tiles are done; the strip moves down to where these begin.
             done = rows[i + 1].first if i + 1 < len(rows) else source.sides[0]
             out = _write(out, strip[:, : done - written], written, source.sides, output)
-            strip = torch.cat([strip[:, done - written :], torch.zeros_like(strip[:, : done - written])], dim=1)
+            kept = strip[:, done - written :].clone()
+            strip[:, : kept.shape[1]] = kept
+            strip[:, kept.shape[1] :] = 0
             written = done
     return out
+
+
+def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any) -> None:
+    """Raise `UnetzooError` on an option of `predict` that fits no image."""
+    wanted = () if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
+    if len(wanted) not in (0, 2) or any(not _whole(t, 1) for t in wanted):
+        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels from 1 up, or None")
+    if overlap is not None and not (_whole(overlap, 0) and all(overlap < t for t in wanted)):
+        raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
+    if not _whole(batch, 1):
+        raise UnetzooError(f"batch = {batch!r} must be a whole number of tiles from 1 up")
+    if precision not in get_args(Precision):
+        raise UnetzooError(f"precision = {precision!r} is not a choice; {nearest(precision, get_args(Precision))}")
+    versions(tta, None)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+class _Job(NamedTuple):
+    """One version of one tile: where it lies in its row, the network's input (1, C, h, w), and the way back."""
+
+    column: Tile
+    pixels: Tensor
+    restore: Restore
+
+
+def _answers(values: Values, jobs: Iterable[_Job], batch: int) -> Iterator[tuple[Tile, Tensor]]:
+    """Each job's column and answer (K, h, w), in order; neighbours of equal shape are computed together."""
+    for _, alike in groupby(jobs, key=lambda job: job.pixels.shape):
+        while together := list(islice(alike, batch)):
+            answers = values(torch.cat([job.pixels for job in together]))
+            for job, answer in zip(together, answers.split(1), strict=True):
+                yield job.column, job.restore(answer)
+
+
+def _network(network: nn.Module, device: torch.device, precision: str, channels_last: bool) -> Values:
+    """``network`` in a number format and memory layout: (N, C, H, W) to logits (N, K, H', W') float32."""
+
+    def logits(x: Tensor) -> Tensor:
+        # A copy, since .contiguous() would leave the strides of one channel as they are, and these decide.
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        x = torch.empty_like(x, memory_format=layout).copy_(x)
+        # Without the cache: what is cast here must not be found by the training around us, if there is one.
+        with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
+            found = network(x)
+        if not isinstance(found, Tensor) or found.ndim != 4 or len(found) != len(x):
+            raise UnetzooError(f"{type(network).__name__} must return logits (N, K, H, W) of images (N, C, H, W)")
+        return found.float()
+
+    return logits
+
+
+@contextmanager
+def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[], None]]:
+    """A function to call after each tile."""
+    if callable(progress):
+        counted = iter(range(1, total + 1))
+        yield lambda: progress(next(counted), total)
+    else:
+        with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
+            task = bar.add_task("predict", total=total)
+            yield lambda: bar.advance(task)
 
 
 def _tiles(
@@ -110,11 +186,7 @@ def _tiles(
     overlap: int | None,
 ) -> tuple[list[Tile], list[Tile]]:
     """Tiles along the rows and along the columns."""
-    wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
-    if len(wanted) != 2 or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in wanted):
-        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels from 1 up, or None")
-    if overlap is not None and not (isinstance(overlap, int) and overlap >= 0 and (not tile or overlap < min(wanted))):
-        raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
+    wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tile
     if sizes is None:
         both = [padded_tiles(n, t, t // 4 if overlap is None else overlap) for n, t in zip(sides, wanted, strict=True)]
     else:
@@ -131,6 +203,11 @@ def _probabilities(logits: Tensor) -> Tensor:
     return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
 
 
+def most_probable(probabilities: Tensor) -> Tensor:
+    """Class indices (H, W) of (K, H, W); where K = 1, whether p > 0.5."""
+    return probabilities.argmax(dim=0) if len(probabilities) > 1 else probabilities[0] > 0.5
+
+
 def _write(out: Any, values: Tensor, top: int, sides: tuple[int, int], output: Output) -> Any:
     """Put finished rows (K, h, W) into ``out``, which is made or checked when its first rows come."""
     classes = values.shape[0]
@@ -141,7 +218,7 @@ def _write(out: Any, values: Tensor, top: int, sides: tuple[int, int], output: O
     elif tuple(out.shape) != shape:
         raise UnetzooError(f"out has shape {tuple(out.shape)}, but {output} of this image have {shape}")
     if output == "classes":
-        values = values.argmax(dim=0) if classes > 1 else values[0] > 0.5
+        values = most_probable(values)
     bottom = top + values.shape[-2]
     rows: Any = values if isinstance(out, Tensor) else values.numpy()
     out[..., top:bottom, :] = rows

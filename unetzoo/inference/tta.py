@@ -29,13 +29,14 @@ class Window:
     context_columns: int
 
 
-Values: TypeAlias = Callable[[Tensor], Tensor]  # the network: (1, C, H, W) to (1, K, H', W')
-Version: TypeAlias = Callable[[Source, Values, Window], Tensor]  # to (K, height, width)
+Restore: TypeAlias = Callable[[Tensor], Tensor]  # the network's answer (1, K, H', W') to (K, height, width)
+Version: TypeAlias = Callable[[Source, Window], tuple[Tensor, Restore]]  # the network's input (1, C, H, W), and back
 
 
 def versions(count: int, sizes: ValidSizes | None) -> list[Version]:
     """The ways to look at a window: 1, 8 (right angles and mirrors) or 7 (rotations by k * 360/7 degrees).
 
+    The inputs of one way are of one shape for all windows of one shape, so that they make batches.
     Raises `UnetzooError` on another count.
     """
     if count not in (1, 7, 8):
@@ -46,20 +47,23 @@ def versions(count: int, sizes: ValidSizes | None) -> list[Version]:
     return [partial(_right_angle, quarters, flip) for flip in (False, True) for quarters in range(4)][:count]
 
 
-def _right_angle(quarters: int, flip: bool, source: Source, values: Values, window: Window) -> Tensor:
+def _right_angle(quarters: int, flip: bool, source: Source, window: Window) -> tuple[Tensor, Restore]:
     rows, columns = window.context_rows, window.context_columns
     top, left = window.top - rows, window.left - columns
     x = source.window(top, left, window.height + 2 * rows, window.width + 2 * columns)
-    x = torch.rot90(x.flip(-1) if flip else x, quarters, dims=(-2, -1))
-    y = torch.rot90(values(x), -quarters, dims=(-2, -1))
-    y = (y.flip(-1) if flip else y)[0]
-    if y.shape[-2:] != (window.height, window.width):
-        got, wanted = tuple(y.shape[-2:]), (window.height, window.width)
-        raise UnetzooError(f"the network must give {wanted[0]}x{wanted[1]} px for this window, gave {got[0]}x{got[1]}")
-    return y
+
+    def restore(answer: Tensor) -> Tensor:
+        y = torch.rot90(answer, -quarters, dims=(-2, -1))
+        y = (y.flip(-1) if flip else y)[0]
+        if y.shape[-2:] != (window.height, window.width):
+            got, wanted = f"{y.shape[-2]}x{y.shape[-1]}", f"{window.height}x{window.width}"
+            raise UnetzooError(f"the network must give {wanted} px for this window, gave {got}")
+        return y
+
+    return torch.rot90(x.flip(-1) if flip else x, quarters, dims=(-2, -1)), restore
 
 
-def _rotated(angle: float, sizes: ValidSizes | None, source: Source, values: Values, window: Window) -> Tensor:
+def _rotated(angle: float, sizes: ValidSizes | None, source: Source, window: Window) -> tuple[Tensor, Restore]:
     """The image sampled on a grid turned about pixel (0, 0), the answer sampled back; both bilinear, in float64.
 
     The grid is one for the whole image and windows of it start at multiples of the network's stride, so that
@@ -70,8 +74,11 @@ def _rotated(angle: float, sizes: ValidSizes | None, source: Source, values: Val
     wanted = _grid(window.top, window.left, window.height, window.width) @ turn.T  # of the answer, on the turned grid
     step = 2 ** (sizes.depth - 1) if sizes else 1
     top, left = (int(v) // step * step for v in wanted.flatten(0, 1).amin(0).floor().tolist())
-    bottom, right = (int(v) + 2 for v in wanted.flatten(0, 1).amax(0).ceil().tolist())
-    height, width, context = bottom - top, right - left, (0, 0)
+    # Sides that hold the turned window wherever it lies: its first pixel is less than ``step`` px behind (top, left).
+    across, along = window.height - 1, window.width - 1
+    height = math.ceil(abs(cosine) * across + abs(sine) * along) + step + 2
+    width = math.ceil(abs(sine) * across + abs(cosine) * along) + step + 2
+    context = (0, 0)
     if sizes:
         read = sizes.input(height), sizes.input(width)
         height, width = (sizes.output(n) or 0 for n in read)
@@ -80,8 +87,7 @@ def _rotated(angle: float, sizes: ValidSizes | None, source: Source, values: Val
     first_row, first_column = (int(v) for v in grid.flatten(0, 1).amin(0).floor().tolist())
     last_row, last_column = (int(v) + 1 for v in grid.flatten(0, 1).amax(0).ceil().tolist())
     pixels = source.window(first_row, first_column, last_row - first_row + 1, last_column - first_column + 1)
-    answer = values(_sample(pixels, grid, first_row, first_column))
-    return _sample(answer, wanted, top, left)[0]
+    return _sample(pixels, grid, first_row, first_column), lambda answer: _sample(answer, wanted, top, left)[0]
 
 
 def _grid(top: int, left: int, height: int, width: int) -> Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal
@@ -123,7 +123,7 @@ class Rehearsal:
         device: str = "cpu",
         ignore_index: int | None = None,
         fake: bool = True,
-        optimizer: str = "AdamW",
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.AdamW,
     ) -> None:
         self.classes, self.ignore_index, self.device, self.precision = classes, ignore_index, device, precision
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -137,7 +137,7 @@ class Rehearsal:
                 if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
                     tensor.data = tensor.data.contiguous(memory_format=self.layout)
             self.tracker.file(network.parameters(), "parameters")
-            self.optimizer: torch.optim.Optimizer = getattr(torch.optim, optimizer)(network.parameters())
+            self.optimizer = optimizer(network.parameters())
         self.model = SameSize(network, classes)
         for parameter in network.parameters():
             if parameter.requires_grad:  # hooks hold the tracker, not self: a cycle would keep the tensors alive
@@ -228,7 +228,7 @@ def tensor_memory(
     device: str = "cpu",
     ignore_index: int | None = None,
     fake: bool = True,
-    optimizer: str = "AdamW",
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.AdamW,
 ) -> TensorMemory | None:
     """Peak bytes of a training step on ``train_shape`` and a forward pass on ``infer_shape``, both (N, C, H, W).
 

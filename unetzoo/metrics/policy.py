@@ -16,15 +16,20 @@ Per image and class the truth or the prediction, or both, may be empty, and libr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from unetzoo.errors import Strict
+from unetzoo.errors import Strict, UnetzooError, nearest
 
 OVERLAP = ("dice", "iou", "precision", "recall", "specificity")
 SURFACE = ("nsd", "hd95", "assd", "boundary_iou")
-DISTANCES = ("hd95", "assd")  # lengths in ``unit``, lower is better; the other metrics are shares, higher is better
+# of a predicted class map, and the best over thresholds of a probability; see `unetzoo.metrics.isbi`
+ISBI = ("v_rand", "v_rand_split", "v_rand_merge", "v_info", "v_info_split", "v_info_merge")
+ISBI += ("rand_error", "pixel_error", "warping_error", "split_merge_error")
+ISBI_BEST = ("v_rand_max", "v_info_max", "rand_error_min", "pixel_f_error_min", "split_merge_error_min")
+DISTANCES = ("hd95", "assd")  # lengths in ``unit``, lower is better; OVERLAP and the rest of SURFACE are shares
 
 
 class Scoring(Strict):
@@ -43,6 +48,7 @@ class Scoring(Strict):
     unit: str = Field("px", min_length=1)
     boundary: float = Field(0.02, gt=0, le=1, description="boundary IoU: width as a share of the image diagonal")
     ece_bins: int = Field(15, ge=1, description="equal-width bins of the expected calibration error")
+    isbi: str | None = Field(None, description="the class whose pixels separate objects; asks for the ISBI 2012 scores")
 
     @field_validator("spacing", mode="before")
     @classmethod
@@ -58,6 +64,16 @@ class Scoring(Strict):
         if min(value) <= 0:
             raise ValueError(f"a pixel must have a size above 0; got {list(value)}")
         return value
+
+    def separator(self, class_names: Sequence[str]) -> int | None:
+        """The index of the class ``isbi`` names, None where it names none. Raises `UnetzooError` on an unknown one."""
+        if self.isbi is None:
+            return None
+        if self.isbi not in class_names:
+            raise UnetzooError(
+                f"score.isbi = {self.isbi!r} is no class of the data set; {nearest(self.isbi, class_names)}"
+            )
+        return list(class_names).index(self.isbi)
 
     def describe(self) -> dict[str, Any]:
         """Options and rules in words, for a record."""
@@ -75,5 +91,6 @@ class Scoring(Strict):
                 "ignored pixels": "left out of every count and removed from both masks",
                 "mean": "over the foreground classes of an image, then over images",
                 "surface metrics": "foreground classes only",
+                **({"ISBI 2012 scores": f"boundary is class {self.isbi}, interior all others"} if self.isbi else {}),
             },
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from unetzoo.metrics.calibration import Calibration
 from unetzoo.metrics.policy import OVERLAP, SURFACE, Scoring
 from unetzoo.metrics.surface import surface_scores
 
+if TYPE_CHECKING:
+    from unetzoo.metrics.isbi import IsbiScores
+
 
 class Scores:
     """Add every image of the test set once, then ask for `result`.
@@ -25,6 +28,8 @@ class Scores:
     objects once more. Elsewhere a class has no such entry (``None`` is for 0/0). ``matrices`` holds each image's
     confusion matrix (K, K), int64, rows = truth, on the CPU; ``hashes`` and
     ``truths`` hold a hash of each predicted and each true class map.
+
+    Raises `UnetzooError` where ``scoring.isbi`` names no class.
     """
 
     def __init__(
@@ -35,6 +40,12 @@ class Scores:
         self.matrices: dict[str, Tensor] = {}
         self._surfaces: dict[str, np.ndarray] = {}  # key -> (metrics, K), NaN for background
         self._calibration: Calibration | None = Calibration(scoring.ece_bins)
+        self._separator = scoring.separator(class_names)
+        self._isbi: IsbiScores | None = None
+        if self._separator is not None:
+            from unetzoo.metrics.isbi import IsbiScores  # loads scikit-image
+
+            self._isbi = IsbiScores()
         self.hashes: dict[str, str] = {}
         self.truths: dict[str, str] = {}
 
@@ -50,7 +61,8 @@ class Scores:
                 f"{tuple(target.shape)}"
             )
         logits, target = logits.detach().cpu(), target.cpu()
-        self._add(key, logits.argmax(dim=0), target)
+        probability = None if self._separator is None else logits.double().softmax(dim=0)[self._separator].numpy()
+        self._add(key, logits.argmax(dim=0), target, probability)
         if self._calibration is not None:
             self._calibration.add(logits, target, self.ignore_index)
 
@@ -63,7 +75,7 @@ class Scores:
         self._add(key, prediction.cpu(), target.cpu())
         self._calibration = None
 
-    def _add(self, key: str, prediction: Tensor, target: Tensor) -> None:
+    def _add(self, key: str, prediction: Tensor, target: Tensor, probability: np.ndarray | None = None) -> None:
         if key in self.matrices:
             raise UnetzooError(f"image {key!r} is scored twice")
         self.matrices[key] = overlap.confusion(prediction, target, len(self.class_names), self.ignore_index)
@@ -74,6 +86,8 @@ class Scores:
             of_class = surface_scores((predicted == c) & counted, truth == c, self.scoring)
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces
+        if self._isbi is not None:
+            self._isbi.add(key, predicted == self._separator, truth == self._separator, counted, probability)
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
@@ -117,6 +131,8 @@ class Scores:
             "calibration": {"brier": _rounded(brier), "ece": _rounded(ece)},
             "false_alarms": count((true == 0) & (predicted > 0)),
             "penalised": count((true == 0) != (predicted == 0), marked),
+            "isbi": _all_rounded(self._isbi.means()) if self._isbi else {},
+            "isbi_images": {key: _all_rounded(s) for key, s in self._isbi.images.items()} if self._isbi else {},
             "policy": self.scoring.describe(),
             "predictions": _digest(self.hashes),
         }
@@ -146,6 +162,10 @@ def _mean(scores: np.ndarray) -> float:
     """Mean of what is not NaN; NaN (and no warning) where nothing is left."""
     kept = scores[~np.isnan(scores)]
     return float(kept.mean()) if kept.size else math.nan
+
+
+def _all_rounded(scores: dict[str, float]) -> dict[str, float | None]:
+    return {name: _rounded(score) for name, score in scores.items()}
 
 
 def _rounded(value: float) -> float | None:

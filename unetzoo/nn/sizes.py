@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -81,7 +82,8 @@ class SameSize(nn.Module):
     that what only training needs costs inference nothing.
 
     Valid networks get the context they lose by mirroring (arXiv 1505.04597, figure 2), so that every model is
-    trained, scored and timed on the same output pixels. Raises `UnetzooError` where the network's output has
+    trained, scored and timed on the same output pixels. Where the images have that context already, ``size`` (H, W) is
+    what the logits shall have. Raises `UnetzooError` where the network's output has
     another size or channel count than promised.
     """
 
@@ -89,14 +91,15 @@ class SameSize(nn.Module):
         super().__init__()
         self.network, self.num_classes = network, num_classes
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        h, w = spatial(x)
+    def forward(self, x: Tensor, size: Sequence[int] | None = None) -> list[Tensor]:
+        h, w = size or spatial(x)
         top = left = 0
         sizes = getattr(self.network, "sizes", None)
         if isinstance(sizes, ValidSizes):
             extra_h, extra_w = sizes.input(h) - h, sizes.input(w) - w
-            top, left = extra_h // 2, extra_w // 2
-            x = mirror_pad(x, top, extra_h - top, left, extra_w - left)
+            if spatial(x) == (h, w):
+                top, left = extra_h // 2, extra_w // 2
+                x = mirror_pad(x, top, extra_h - top, left, extra_w - left)
             top, left = ((sizes.output(n + e) or 0) - n for n, e in ((h, extra_h), (w, extra_w)))
         forward_all = getattr(self.network, "forward_all", None) if self.training else None
         first, *others = forward_all(x) if forward_all else [self.network(x)]

@@ -11,9 +11,17 @@ def write_report(folder: Path) -> Path:
     """Turn ``folder/records/*.json`` into a report inside ``folder``; return the path of ``index.html``.
 
     Writes ``summary.md``, ``results.csv``, ``plots/*.png``, ``plots/*.svg`` and ``index.html``, and removes
-    plots of an earlier report that no longer apply. Raises `UnetzooError` where the folder or its records
+    plots of an earlier report that no longer apply. The folder of a collection gets the same over all its data
+    sets, and each data set's folder in it its own. Raises `UnetzooError` where the folder or its records
     are missing or the folder cannot be written; a record that cannot be read becomes a row of the report.
     """
-    from unetzoo.report.page import build  # pandas and matplotlib load here, not on import
+    from unetzoo.bench.manifest import read_manifest
 
-    return build(Path(folder))
+    folder = Path(folder)
+    if (manifest := read_manifest(folder)) is None:
+        from unetzoo.report.page import build  # pandas and matplotlib load here, not on import
+
+        return build(folder)
+    from unetzoo.report.collection import build_collection
+
+    return build_collection(folder, manifest)

@@ -108,7 +108,6 @@ def mixed(t: Tables) -> list[str]:
         ("suites", lambda r: r.suite),
         ("data sets", data_of),
         ("protocol versions", lambda r: r.trial.get("protocol")),
-        ("training recipes", lambda r: r.trial.get("train")),
         ("devices", lambda r: r.environment.get("device")),
         ("precisions", lambda r: r.environment.get("precision")),
         ("thread counts", lambda r: r.environment.get("threads")),

@@ -54,6 +54,16 @@ def tell_apart(records: list[Record]) -> list[Record]:
     ]
 
 
+def current(records: list[Record], asked: Iterable[tuple[str, str]]) -> list[Record]:
+    """Without the earlier configurations of labels that are ``asked`` for, as (label, id), with another one now."""
+    ids = set(asked)
+    now: dict[str, set[str]] = {label: set() for label, _ in ids}
+    for record in records:
+        if (label_of(record), record.id) in ids:
+            now[label_of(record)].add(_configuration(record))
+    return [r for r in records if label_of(r) not in now or _configuration(r) in now[label_of(r)]]
+
+
 def _configuration(record: Record) -> str:
     """A hash of the trial but its seed and the folder its data lay in."""
     rest = {key: value for key, value in record.trial.items() if key != "seed"}

@@ -13,8 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo.bench.manifest import Manifest, read_manifest
 from unetzoo.bench.record import Cost, Record, Result, read_record
 from unetzoo.errors import UnetzooError
+from unetzoo.metrics.policy import ISBI, ISBI_BEST
 from unetzoo.report.facts import (
     chosen_rate,
     class_names,
@@ -41,6 +43,7 @@ TRAINING = [
     "wall_seconds",
     "train_flops",
     "tuning_seconds",
+    "data_share",
 ]
 COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # what is summarised by its median over seeds
 TAIL = ["resumed", "device", "compute_precision", "threads", "flags", "predictions", "id", "reason"]
@@ -96,6 +99,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     - test scores, means over images and foreground classes: ``dice``, ``iou``, ``precision``, ``recall``,
       ``specificity``, ``nsd``, ``hd95``, ``assd``, ``boundary_iou``; over pixels: ``brier``, ``ece``; for single
       classes ``dice_<class>``, ``iou_<class>`` and so on
+    - where a suite asked for them, the scores of `unetzoo.metrics.isbi`, named as `ISBI` and `ISBI_BEST` of
+      `unetzoo.metrics.policy` say
     - images x foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
     - of the chosen weights ``train_dice`` (a few images), ``val_dice`` and ``best_step``; ``steps`` trained; ``lr``,
       the learning rate trained with
@@ -106,23 +111,54 @@ def read_records(folder: Path | str) -> pd.DataFrame:
       ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` and
       ``noisy_float32`` (of the two timings)
     - ``train_seconds``, ``predicted_train_seconds`` (before training, from a few steps), ``images_per_second``
-      (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds)
+      (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds), ``data_share``
+      (of training, waiting for data)
     - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
     - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
+
+    Of a collection (``folder/<label>/records/*.json``) the first column is 'data', the data set's label, and there
+    are no columns for single classes, which data sets do not share; ``folder/<label>`` read by itself has them.
 
     Raises `UnetzooError` where the folder or its records are missing; a record that cannot be read is a row with
     status 'unreadable'.
     """
-    return load(Path(folder)).trials
+    folder = Path(folder)
+    if (manifest := read_manifest(folder)) is None:
+        return load(folder).trials
+    return joined({label: tables(*found) for label, found in read_parts(folder, manifest).items()})
+
+
+def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
+    """`read_all` of each data set of a collection that has records; raises `UnetzooError` where none has."""
+    found = {label: read_all(folder / label) for label in manifest.data if record_files(folder / label)}
+    if not found:
+        raise UnetzooError(f"{folder}: nothing to report, no data set of this collection has a record yet")
+    return found
+
+
+def joined(parts: dict[str, Tables]) -> pd.DataFrame:
+    """The trials of several data sets, by label, as one table; see `read_records`."""
+    phases = dict.fromkeys(column for t in parts.values() for column in t.phases.values())
+    rows = [{"data": label, **row} for label, t in parts.items() for row in t.trials.to_dict("records")]
+    return _frame(rows, ["data", *_columns([], phases)])
+
+
+def record_files(folder: Path) -> list[Path]:
+    return sorted(p for p in (folder / "records").glob("*.json") if not p.name.startswith("."))
 
 
 def load(folder: Path) -> Tables:
     """Read ``folder/records/*.json``, sorted by name. Raises `UnetzooError` where there are none."""
+    return tables(*read_all(folder))
+
+
+def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
+    """The readable records of ``folder/records/*.json``, and (file name, why) of the others; see `load`."""
     if not folder.is_dir():
         raise UnetzooError(f"{folder}: no such folder")
     if not (folder / "records").is_dir():
         raise UnetzooError(f"{folder}: nothing to report, looked for a folder 'records' in it")
-    paths = sorted(p for p in (folder / "records").glob("*.json") if not p.name.startswith("."))
+    paths = record_files(folder)
     if not paths:
         raise UnetzooError(f"{folder / 'records'}: nothing to report, looked for *.json and found none")
     records: list[Record] = []
@@ -132,7 +168,7 @@ def load(folder: Path) -> Tables:
             records.append(read_record(path))
         except UnetzooError as error:  # the file's name, not its path: the report must not know where it lies
             unreadable.append((path.name, " ".join(str(error).replace(str(path), path.name).split())))
-    return tables(records, unreadable)
+    return records, unreadable
 
 
 def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
@@ -190,10 +226,15 @@ def _trials(
     found = {key for row in rows for key in row}
     every = [f"{metric}_{column}" for metric in METRICS for column in classes.values()]
     by_class = [column for column in every if column in found or column.startswith(("dice_", "iou_"))]
+    by_class += [name for name in (*ISBI, *ISBI_BEST) if name in found]
+    return _frame(rows, _columns(by_class, phases.values()))
+
+
+def _columns(by_class: Iterable[str], phases: Iterable[str]) -> list[str]:
     columns = ["model", "name", "baseline", "seed", "status", *METRICS, *by_class, *COUNTS]
     columns += ["train_dice", "val_dice", "best_step", "steps", "lr", *STORED, *TENSORS]
     columns += [*LATENCY, "noisy", *TIMING, "noisy_float32", *TRAINING]
-    return _frame(rows, [*columns, *phases.values(), *TAIL])
+    return [*columns, *phases, *TAIL]
 
 
 def _trial_row(record: Record, classes: dict[str, str], phases: dict[str, str]) -> dict[str, Any]:
@@ -228,6 +269,7 @@ def _score_columns(record: Record, result: Result, classes: dict[str, str]) -> d
     row = {metric: scores.get(metric) for metric in METRICS}
     for name, by_metric in result.per_class.items():
         row |= {f"{metric}_{classes[name]}": score for metric, score in by_metric.items() if metric in METRICS}
+    row |= {name: result.isbi[name] for name in (*ISBI, *ISBI_BEST) if name in result.isbi}
     counted = foreground(record)
     for what in COUNTS:
         counts = {k: n for k, n in getattr(result, what).items() if counted is None or k in counted}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,26 +67,31 @@ def _caption(name: str, noisy: bool) -> str:
 
 
 def _write(folder: Path, t: Tables, facts: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> None:
-    for name in NAMES:
+    write_plots(folder, NAMES, plots)
+    write_atomic(folder / "results.csv", t.trials.to_csv(index=False, lineterminator="\n"))
+    write_atomic(folder / "summary.md", render("summary.md.j2", facts))
+    inline = {name: data_uri(name, *both) for name, both in plots.items()}
+    write_atomic(folder / "index.html", render("index.html.j2", facts | {"inline": inline}))
+
+
+def write_plots(folder: Path, names: Iterable[str], plots: dict[str, tuple[bytes, bytes]]) -> None:
+    """Write those of ``names`` that were drawn; remove the others, which are an earlier report's."""
+    for name in names:
         for suffix, content in zip(("png", "svg"), plots.get(name, (None, None)), strict=True):
             path = folder / "plots" / f"{name}.{suffix}"
             if content is None:
                 path.unlink(missing_ok=True)
             else:
                 write_atomic(path, content)
-    write_atomic(folder / "results.csv", t.trials.to_csv(index=False, lineterminator="\n"))
-    write_atomic(folder / "summary.md", render("summary.md.j2", facts))
-    inline = {name: _data_uri(name, *both) for name, both in plots.items()}
-    write_atomic(folder / "index.html", render("index.html.j2", facts | {"inline": inline}))
 
 
-def _data_uri(name: str, png: bytes, svg: bytes) -> str:
+def data_uri(name: str, png: bytes, svg: bytes) -> str:
     kind, content = ("png", png) if name == "predictions" or len(png) < len(svg) / 3 else ("svg+xml", svg)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def render(template: str, facts: dict[str, Any]) -> str:
-    """A template as text; whatever the records say comes out escaped."""
+def render(template: str, facts: dict[str, Any], conventions: str = "conventions.txt.j2") -> str:
+    """A template as text, with the lines of another as ``conventions``; whatever the records say comes out escaped."""
     markdown = template.endswith(".md.j2")
     environment = Environment(
         loader=PackageLoader("unetzoo.report"),
@@ -97,5 +103,5 @@ def render(template: str, facts: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"num": number, "span": span, "link": link, "signed": signed}
-    conventions = environment.get_template("conventions.txt.j2").render(**facts).splitlines()
-    return environment.get_template(template).render(**facts, conventions=[c for c in conventions if c.strip()])
+    lines = environment.get_template(conventions).render(**facts).splitlines()
+    return environment.get_template(template).render(**facts, conventions=[line for line in lines if line.strip()])

@@ -7,7 +7,7 @@ from typing import Any
 from unetzoo.bench.record import Record
 from unetzoo.report.alarms import in_order
 from unetzoo.report.facts import class_names, dig, distinct, label_of, named, seed_of
-from unetzoo.report.words import compute, fields, listed, number, words
+from unetzoo.report.words import compute, fields, listed, number, percent, words
 
 QUANTITIES = {"params": "parameters", "macs": "MACs"}
 
@@ -89,6 +89,29 @@ def matched(records: list[Record]) -> list[str]:
         + (odd if _odd_widths(records) else "")
         for (what, reference), ratios in groups.items()
     ]
+
+
+def recipes(records: list[Record]) -> list[str]:
+    """How the variants were trained where they were not trained alike: the options that vary, group by group."""
+    trained = {label: r.trial.get("train") for label, r in first_of_each(records).items()}
+    known = {label: recipe for label, recipe in trained.items() if isinstance(recipe, dict)}
+    options = dict.fromkeys(option for recipe in known.values() for option in recipe)
+    varying = [o for o in options if len({repr(recipe.get(o)) for recipe in known.values()}) > 1]
+    groups: dict[str, list[str]] = {}
+    for label, recipe in known.items():
+        groups.setdefault(words(fields({o: recipe.get(o) for o in varying})), []).append(label)
+    if len(groups) < 2:
+        return []
+    said = "; ".join(f"{listed(labels, 12)}: {how}" for how, labels in groups.items())
+    return [f"The variants were not trained alike, so differences between these groups are of the recipe too. {said}."]
+
+
+def data_wait(records: list[Record]) -> list[str]:
+    """The largest share of a trial's training time that was spent waiting for data."""
+    shares = {r.id: r.cost.data_share for r in records if r.cost and r.cost.data_share is not None}
+    if not shares:
+        return []
+    return [f"Waiting for data took {percent(max(shares.values()), 1)} of the training time at most."]
 
 
 def budget(record: Record) -> str | None:

@@ -14,6 +14,7 @@ from unetzoo.report import costs, plan
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.facts import distinct
 from unetzoo.report.frame import COUNTS, METRICS, Tables
+from unetzoo.report.isbi import isbi
 from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES, Comparison, summarise
 from unetzoo.report.words import DASH, MIB, listed, missing, number, signed
 
@@ -59,11 +60,17 @@ def context(
         "reference": reference,
         "rows": rows,
         "baselines": baselines,
-        "notes": [*filter(None, [costs.noise(rows)]), *plan.matched(models)],
+        "notes": [
+            *filter(None, [costs.noise(rows)]),
+            *plan.recipes(models),
+            *plan.matched(models),
+            *plan.data_wait(models),
+        ],
         "trials": len(models) + len(t.unreadable),
         "finished": len(t.done),
         "failures": failures(t),
         "metrics": metrics(rows, baselines, models),
+        "isbi": isbi(t, rows, baselines),
         "timings": costs.timings(rows, models),
         "memory": costs.memory(rows),
         "training": costs.training(rows, models),

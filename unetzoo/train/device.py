@@ -18,7 +18,7 @@ def resolve_device(wanted: str) -> str:
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return next(device for device, present in here.items() if present)
-    if not here[wanted]:
+    if not here.get(wanted):
         present = ", ".join(device for device, yes in here.items() if yes)
         raise UnetzooError(f"device = {wanted!r} is not on this machine; it has {present}")
     return wanted

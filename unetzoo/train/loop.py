@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from unetzoo.data.base import DatasetInfo
-from unetzoo.data.stream import TrainingCrops
+from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.measure.phases import Phases
 from unetzoo.measure.quiet import Quiet, nothing
 from unetzoo.metrics.overlap import confusion, dice, settle
-from unetzoo.nn.sizes import SameSize
+from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
-from unetzoo.train.losses import cross_entropy_dice
+from unetzoo.train.losses import LOSSES, cross_entropy_dice
 from unetzoo.train.recipe import Recipe
 
 Items = Iterable[tuple[str, tuple[Tensor, Tensor]]]  # key, (image (C, H, W), mask (H, W))
@@ -91,28 +92,57 @@ class Session:
 
 
 def learning_rate(spent: float, recipe: Recipe) -> float:
-    """At a share ``spent`` of the budget: linear warm-up over the first ``warmup`` of it, then a half cosine."""
+    """At a share ``spent`` of the budget: a linear warm-up over its first part, then half a cosine, or level."""
     if spent < recipe.warmup:
         return recipe.lr * spent / recipe.warmup
+    if recipe.schedule == "constant":
+        return recipe.lr
     rest = (spent - recipe.warmup) / (1 - recipe.warmup)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
 
 
-def supervised_loss(outputs: list[Tensor], target: Tensor, ignore_index: int | None) -> Tensor:
+def make_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def supervised_loss(
+    outputs: list[Tensor],
+    target: Tensor,
+    ignore_index: int | None,
+    loss: Callable[..., Tensor] = cross_entropy_dice,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Mean loss over all supervised scales; coarser logits are interpolated to the target's size."""
     losses = []
     for logits in outputs:
         if logits.shape[-2:] != target.shape[-2:]:
             logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
-        losses.append(cross_entropy_dice(logits, target, ignore_index))
+        losses.append(loss(logits, target, ignore_index, weights))
     return torch.stack(losses).mean()
+
+
+def training_crops(
+    data: SegmentationDataset, normalization: Normalization, recipe: Recipe, *, seed: int, length: int
+) -> TrainingCrops:
+    """The crops of a recipe, ``length`` of them."""
+    return TrainingCrops(
+        data,
+        normalization,
+        crop=recipe.crop,
+        seed=seed,
+        length=length,
+        augment=recipe.augment,
+        border=(recipe.border.w0, recipe.border.sigma) if recipe.border else None,
+    )
 
 
 def train(
     fabric: Fabric,
     network: nn.Module,
     crops: TrainingCrops,
-    validation: dict[str, tuple[Tensor, Tensor]],
+    validation: Mapping[str, tuple[Tensor, Tensor]],
     info: DatasetInfo,
     recipe: Recipe,
     session: Session | None = None,
@@ -129,15 +159,12 @@ def train(
     phases, checkpoint = session.phases, session.checkpoint
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    optimizer = make_optimizer(recipe, network.parameters())
     model, optimizer = fabric.setup(SameSize(network, info.classes), optimizer)
     done, best, finished = _resume(fabric, network, optimizer, session)
 
-    first = done.step * recipe.batch_size
-    share = range(first + fabric.global_rank, len(crops), fabric.world_size)  # this process's items
-    own = torch.Generator()  # or the loader would draw from the network's
-    loader = DataLoader(crops, batch_size=recipe.batch_size // recipe.devices, sampler=share, generator=own)
-    batches = iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+    batches = _batches(fabric, network, crops, recipe, done.step)
+    loss_function = LOSSES[recipe.loss]
     judged_by_dice = any(bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground)
     budget = 60 * recipe.minutes if recipe.minutes is not None else None
     earlier = done.seconds - phases.total("train", "load")
@@ -145,7 +172,7 @@ def train(
     model.train()
     while not finished:
         with session.turn("load"):
-            images, masks = next(batches)
+            images, masks, *weights = next(batches)
         with session.turn("train"):
             step = done.step = done.step + 1
             spent = done.seconds / budget if budget else (step - 0.5) / (recipe.steps or 1)
@@ -153,9 +180,11 @@ def train(
                 group["lr"] = learning_rate(spent, recipe)
 
             images = images.contiguous(memory_format=layout)
-            loss = supervised_loss(model(images), masks, info.ignore_index)
+            outputs = model(images, masks.shape[-2:])
+            loss = supervised_loss(outputs, masks, info.ignore_index, loss_function, *weights)
             fabric.backward(loss)
-            fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm, error_if_nonfinite=False)
+            if recipe.clip_norm:
+                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm, error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad()
             value = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
@@ -205,6 +234,28 @@ def train(
                 raise Interrupted
     network.load_state_dict(best)
     return done
+
+
+def _batches(
+    fabric: Fabric, network: nn.Module, crops: TrainingCrops, recipe: Recipe, done: int
+) -> Iterator[tuple[Tensor, ...]]:
+    """Batches of crops for this process, after those of ``done`` steps: item i is the same whoever prepares it."""
+    sizes = getattr(network, "sizes", None)
+    if recipe.context == "image" and isinstance(sizes, ValidSizes):
+        crops = crops.with_context(sizes)
+    share = range(done * recipe.batch_size + fabric.global_rank, len(crops), fabric.world_size)
+    workers = recipe.workers
+    if workers == "auto":  # where the CPU trains, its cores are busy with that
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = min(8, cores // recipe.devices - 1) if fabric.device.type == "cuda" else 0
+    loader = DataLoader(
+        crops,
+        batch_size=recipe.batch_size // recipe.devices,
+        sampler=share,
+        generator=torch.Generator(),  # or the loader would draw from the network's
+        num_workers=max(0, workers),
+    )
+    return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # type: ignore[arg-type]
 
 
 def _resume(
@@ -261,6 +312,7 @@ def evaluate(
 ) -> tuple[float, dict[str, Tensor]]:
     """Mean loss and the confusion matrix (K, K) of every item: whole images, one at a time.
 
+    The loss is `cross_entropy_dice` whatever a model was trained with, so that those of two models compare.
     ``model`` is a `SameSize` set up by Fabric; ``keep`` is shown each image's key, logits (K, H, W) and mask (H, W).
     """
     session = session or Session()

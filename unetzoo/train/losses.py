@@ -22,10 +22,28 @@ def soft_dice_loss(logits: Tensor, target: Tensor, ignore_index: int | None = No
     return 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
 
 
-def cross_entropy_dice(logits: Tensor, target: Tensor, ignore_index: int | None = None) -> Tensor:
-    """Pixel-wise cross-entropy plus soft Dice, in float32 (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z)."""
-    logits = logits.float()
+def cross_entropy(
+    logits: Tensor, target: Tensor, ignore_index: int | None = None, weights: Tensor | None = None
+) -> Tensor:
+    """Pixel-wise softmax cross-entropy, mean over the pixels that count, in float32.
+
+    With ``weights`` (N, H, W) each pixel's term is multiplied by its own (arXiv 1505.04597, equation 1) and the mean is
+    still over pixels, not over weights.
+    """
     void = -100 if ignore_index is None else ignore_index
-    pixels = F.cross_entropy(logits, target, ignore_index=void, reduction="sum")
-    count = (target != void).sum().clamp_min(1)  # an all-void crop gives 0, not NaN
-    return pixels / count + soft_dice_loss(logits, target, ignore_index)
+    pixels = F.cross_entropy(
+        logits.float(), target, ignore_index=void, reduction="none" if weights is not None else "sum"
+    )
+    total = pixels if weights is None else (pixels * weights).sum()
+    return total / (target != void).sum().clamp_min(1)  # an all-void crop gives 0, not NaN
+
+
+def cross_entropy_dice(
+    logits: Tensor, target: Tensor, ignore_index: int | None = None, weights: Tensor | None = None
+) -> Tensor:
+    """`cross_entropy` plus soft Dice, in float32 (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z)."""
+    logits = logits.float()
+    return cross_entropy(logits, target, ignore_index, weights) + soft_dice_loss(logits, target, ignore_index)
+
+
+LOSSES = {"cross_entropy_dice": cross_entropy_dice, "cross_entropy": cross_entropy}

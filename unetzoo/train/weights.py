@@ -28,7 +28,7 @@ def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
         raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be built again")
-    path = _file(Path(path))
+    path = weights_file(Path(path))
     header = {"unetzoo": json.dumps({"model": config.model_dump(mode="json"), **extra})}
     with atomic_path(path) as temporary:
         # Tied weights in channels_last are views that safetensors cannot flatten.
@@ -45,7 +45,7 @@ def load_model(path: Path | str) -> nn.Module:
     `UnetzooError` where it is not one of ours, or where its name is not registered (import the file that registers
     it first).
     """
-    path = _file(Path(path))
+    path = weights_file(Path(path))
     header = read_header(path)
     config = header["model"]
     model = config.build()
@@ -62,7 +62,7 @@ def load_model(path: Path | str) -> nn.Module:
 
 def read_header(path: Path | str) -> dict[str, Any]:
     """What stands beside the weights: ``model`` (a `ModelConfig`) and what else was saved."""
-    path = _file(Path(path))
+    path = weights_file(Path(path))
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["unetzoo"])
@@ -73,5 +73,6 @@ def read_header(path: Path | str) -> dict[str, Any]:
         raise UnetzooError(f"{path}: not a model saved by unetzoo ({type(error).__name__}: {error})") from None
 
 
-def _file(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
+    """The ``.safetensors`` file that ``path``, itself or its folder, means."""
     return path / FILE_NAME if path.is_dir() or not path.suffix else path

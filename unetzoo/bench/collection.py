@@ -1,0 +1,120 @@
+"""A collection: one question asked of several data sets, each by an ordinary suite of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from unetzoo.bench.manifest import folder_name
+from unetzoo.bench.suite import DataRequest, Suite, adjust, suite_from
+from unetzoo.errors import Strict, UnetzooError, nearest
+
+TABLES = ("train", "measure", "score")  # what a data set may change of
+BUDGETS = ("steps", "minutes", "flops")
+
+
+class DataEntry(DataRequest):
+    """A data set of the collection, the name of its folder, and what it changes of the suite's tables."""
+
+    name: str
+    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="default: the name")
+    train: dict[str, Any] = {}
+    measure: dict[str, Any] = {}
+    score: dict[str, Any] = {}
+
+    @property
+    def folder(self) -> str:
+        return self.label or self.name
+
+    @model_validator(mode="after")
+    def _named(self) -> DataEntry:
+        folder_name(self.folder)
+        return self
+
+
+class _Entries(Strict):
+    data: list[DataEntry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> _Entries:
+        seen: dict[str, int] = {}
+        for k, entry in enumerate(self.data):
+            first = seen.setdefault(entry.folder.lower(), k)  # some file systems do not tell cases apart
+            if first != k:
+                raise ValueError(
+                    f"data.{k}.label = {entry.folder!r} is that of data.{first} too; give one a label of its own"
+                )
+        return self
+
+
+class Collection(Strict):
+    """``suites`` are those of the data sets, by label, in the order of the file; ``only`` some of them are to run."""
+
+    name: str
+    question: str = ""
+    suites: dict[Annotated[str, AfterValidator(folder_name)], Suite] = Field(min_length=1)
+    only: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Collection:
+        for label in self.only:
+            if label not in self.suites:
+                raise ValueError(f"only = {label!r} is no label of the collection; {nearest(label, self.suites)}")
+        return self
+
+    @property
+    def chosen(self) -> dict[str, Suite]:
+        return {label: suite for label, suite in self.suites.items() if not self.only or label in self.only}
+
+
+def collection_from(data: Mapping[str, Any], where: str, here: Path) -> Collection:
+    """The collection of a suite file whose ``data`` is a list. Raises `UnetzooError` naming file, entry and key."""
+    common = {key: value for key, value in data.items() if key != "data"}
+    shared = Suite.from_mapping(common, where)  # what is wrong in here is no data set's mistake
+    suites = {}
+    for k, entry in enumerate(_Entries.from_mapping({"data": data["data"]}, where).data):
+        changed = {table: _changed(common.get(table, {}), getattr(entry, table)) for table in TABLES}
+        request = entry.model_dump(include=set(DataRequest.model_fields))
+        name = f"{shared.name}: {entry.folder}"
+        suites[entry.folder] = suite_from(
+            {**common, **changed, "name": name, "data": request}, f"{where}: data.{k}", here
+        )
+    return Collection(name=shared.name, question=shared.question, suites=suites)
+
+
+def _changed(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A table with a data set's changes; a budget of its own replaces the common one, whatever its unit."""
+    replaced = BUDGETS if any(budget in own for budget in BUDGETS) else ()
+    return {**{key: value for key, value in common.items() if key not in replaced}, **own}
+
+
+def adjust_collection(
+    collection: Collection,
+    *,
+    data: str | None = None,
+    models: list[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    imports: Iterable[str] = (),
+) -> Collection:
+    """The collection with the changes of a command line in every suite; ``data`` chooses among them, 'a,b' by label.
+
+    Raises `UnetzooError` on a label that is none of the collection's.
+    """
+    only = () if data is None else tuple(label.strip() for label in data.split(","))
+    for label in only:
+        if label not in collection.suites:
+            raise UnetzooError(
+                f"--data {label!r} is no label of the collection {collection.name!r}, of whose data sets it chooses; "
+                f"{nearest(label, collection.suites)}"
+            )
+    imports = list(imports)
+    suites = {
+        label: adjust(suite, models=models, settings=settings, seeds=seeds, steps=steps, imports=imports)
+        for label, suite in collection.suites.items()
+    }
+    return collection.model_copy(update={"suites": suites, "only": only})

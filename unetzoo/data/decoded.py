@@ -1,0 +1,105 @@
+"""Items decoded once and kept: in memory up to a limit, beyond it in files that are mapped into memory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.data.weight_map import border_weight_map, connected_components
+
+Stored = tuple[Tensor, Tensor]
+"""An image (C, H, W), uint8 where that is exact and else float32 in [0, 1], and its mask (H, W) of whole numbers."""
+
+
+class Decoded(SegmentationDataset):
+    """A data set whose training and validation items are read once. Test items are handed on and not kept.
+
+    Up to ``limit`` bytes are held in memory (None: all of them); what comes later lies in files below ``folder`` (by
+    default the system's for temporary files), which go when this object does, and crops read only their part of them.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, limit: int | None = None, folder: Path | None = None) -> None:
+        self.info, self.splits, self.groups = dataset.info, dataset.splits, dataset.groups
+        self._dataset, self._limit, self._folder = dataset, limit, folder
+        self._kept = {*dataset.splits["train"], *dataset.splits["val"]}
+        self._items: dict[str, Stored] = {}
+        self._weights: dict[str, Tensor] = {}
+        self._files: Path | None = None
+        self.in_memory = self.in_files = 0  # bytes
+
+    def stored(self, key: str) -> Stored:
+        """The item as it is kept; `to_float` makes the image what `read` gives."""
+        if key not in self._items:
+            image, mask = self._dataset.read(key)
+            stored = self._keep(_compact(image)), self._keep(_smallest(mask))
+            if key not in self._kept:
+                return stored
+            self._items[key] = stored
+        return self._items[key]
+
+    def border_weights(self, key: str, w0: float, sigma: float) -> Tensor:
+        """`border_weight_map` (H, W) of the instances where they are known, else of the foreground's components."""
+        if key not in self._weights:
+            mask, labels = self.stored(key)[1].numpy(), self._dataset.instances(key)
+            if labels is None:
+                labels = connected_components(np.isin(mask, self.info.foreground))
+            marked = np.where(mask == self.info.ignore_index, -1, labels)
+            self._weights[key] = self._keep(border_weight_map(marked, w0=w0, sigma=sigma, ignore_index=-1))
+        return self._weights[key]
+
+    def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        if key not in self._kept:
+            return self._dataset.read(key)
+        image, mask = self.stored(key)
+        return to_float(image).numpy(), mask.long().numpy()
+
+    def content_digest(self, key: str) -> str:
+        return self._dataset.content_digest(key)
+
+    def instances(self, key: str) -> np.ndarray | None:
+        return self._dataset.instances(key)
+
+    def _keep(self, array: np.ndarray) -> Tensor:
+        if self._limit is None or self.in_memory + array.nbytes <= self._limit:
+            self.in_memory += array.nbytes
+            return torch.from_numpy(array)
+        if self._files is None:
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            self._files = Path(tempfile.mkdtemp(prefix="decoded-", dir=self._folder))
+            weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
+        path = self._files / f"{self.in_files}.npy"
+        self.in_files += array.nbytes
+        np.save(path, array)
+        # Shared, not private: pages of a file do not count as memory of the trial.
+        return torch.from_numpy(np.load(path, mmap_mode="r+", allow_pickle=False))
+
+
+def to_float(image: Tensor) -> Tensor:
+    """A stored image, or a part of one, as float32 in [0, 1]: the very values that were read."""
+    return image.to(torch.float32) / 255 if image.dtype == torch.uint8 else image
+
+
+def _compact(image: np.ndarray) -> np.ndarray:
+    """As uint8 where dividing by 255 gives every value back exactly: a quarter of the memory."""
+    levels = np.rint(image * 255).astype(np.uint8)
+    exact = np.array_equal(levels.astype(np.float32) / 255, image)
+    return levels if exact else np.ascontiguousarray(image, np.float32)
+
+
+def _smallest(mask: np.ndarray) -> np.ndarray:
+    """In the smallest type that holds its values."""
+    kind = next(t for t in (np.uint8, np.int16, np.int32, np.int64) if _holds(t, mask))
+    return np.ascontiguousarray(mask, kind)
+
+
+def _holds(kind: type[np.integer], mask: np.ndarray) -> bool:
+    limits = np.iinfo(kind)
+    return bool(limits.min <= mask.min() and mask.max() <= limits.max)

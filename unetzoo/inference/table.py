@@ -1,0 +1,91 @@
+"""What a folder of predictions holds: by which model, with which options, and how much is of which class."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from unetzoo.atomic import write_atomic
+from unetzoo.errors import UnetzooError
+from unetzoo.inference.images import Item
+
+RUN, ROWS = "predictions.json", "predictions.csv"
+
+
+class Table:
+    """``predictions.json`` (``facts``) and ``predictions.csv`` (a row an image: pixels and share of each class).
+
+    Raises `UnetzooError` where the folder holds predictions of other facts, unless ``anew``: then they are forgotten.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any], classes: Sequence[str], *, anew: bool) -> None:
+        self.path = folder / ROWS
+        self.columns = ["mask", "image", "page", "height", "width", "seconds"]
+        self.columns += [f"{name} {what}" for what in ("pixels", "share") for name in classes]
+        self.rows: dict[str, dict[str, str]] = {}
+        try:
+            if (folder / RUN).exists():
+                other = _difference(folder / RUN, facts)
+                if other and not anew:
+                    raise UnetzooError(f"{folder}: holds predictions of {other}; choose another --out, or --overwrite")
+                self.rows = {} if other else self._read()
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder / RUN, json.dumps(facts, indent=1) + "\n")
+            self.write()
+        except OSError as error:
+            raise UnetzooError(f"{folder}: cannot be used: {error.strerror}") from None
+
+    def write(self) -> None:
+        """The whole table, one row a mask; `add` alone leaves the old rows of what was predicted again."""
+        rows = ([row[column] for column in self.columns] for row in self.rows.values())
+        try:
+            write_atomic(self.path, _csv([self.columns, *rows]))
+        except OSError as error:
+            raise UnetzooError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def has(self, mask: str, item: Item) -> bool:
+        row = self.rows.get(mask)
+        return row is not None and (row["image"], row["page"]) == _key(item)
+
+    def add(self, mask: str, item: Item, shape: tuple[int, ...], seconds: float, pixels: Sequence[int]) -> None:
+        """One line is appended, so that thousands of images do not write thousands of tables."""
+        shares = [f"{count / sum(pixels):.6f}" for count in pixels]
+        row = [mask, *_key(item), *map(str, shape), f"{seconds:.3f}", *map(str, pixels), *shares]
+        self.rows[mask] = dict(zip(self.columns, row, strict=True))
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            file.write(_csv([row]))
+
+    def _read(self) -> dict[str, dict[str, str]]:
+        """The last row of each mask; a line that was cut off is no row."""
+        if not self.path.exists():
+            return {}
+        with self.path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            return {row["mask"]: row for row in rows if set(row) == set(self.columns) and None not in row.values()}
+
+
+def _key(item: Item) -> tuple[str, str]:
+    return str(item.path.resolve()), "" if item.page is None else str(item.page)
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _difference(path: Path, facts: dict[str, Any]) -> str:
+    """In words, what the predictions there were made with instead of ``facts``; '' where it is the same."""
+    try:
+        there = json.loads(path.read_text())
+        model, options = there["model"], there["options"]
+    except (ValueError, KeyError, TypeError):
+        return f"I know not what ({path.name} cannot be read)"
+    if model["digest"] != facts["model"]["digest"]:
+        return f"another model ({model['name']}, {model['digest']})"
+    changed = [f"{key} = {value}" for key, value in options.items() if facts["options"].get(key, value) != value]
+    return f"other options ({', '.join(changed)})" if changed else ""

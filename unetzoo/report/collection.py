@@ -1,0 +1,237 @@
+"""The page over the data sets of a collection, made from their folders' records and ``collection.json`` alone."""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unetzoo.atomic import write_atomic
+from unetzoo.bench.manifest import Manifest
+from unetzoo.errors import UnetzooError
+from unetzoo.report import page, plan
+from unetzoo.report.alarms import red_lines
+from unetzoo.report.facts import class_names, current, dig
+from unetzoo.report.frame import joined, read_parts, tables
+from unetzoo.report.heat_map import heat_map
+from unetzoo.report.matrix import MARKS, MIN_DATA_SETS, Mark, Rank, Row, judge, mean_ranks
+from unetzoo.report.sections import failures
+from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES
+from unetzoo.report.words import DASH, listed, number, percent, signed, words
+
+CONVENTIONS = "collection_conventions.txt.j2"
+PLOT = "dice_by_data_set"
+CAPTION = (
+    "Test Dice, mean over seeds. \u2605 the highest of its row, \u2248 indistinguishable from it, ? not enough data to"
+    " judge; no mark: lower. The darker, the nearer to the row's best. On the right the best trivial predictor."
+)
+
+
+def build_collection(folder: Path, manifest: Manifest) -> Path:
+    """The reports of the data sets, then the page over them; see `unetzoo.report.write_report`."""
+    parts = read_parts(folder, manifest)
+    for label in parts:
+        page.build(folder / label)
+    asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
+    kept = {label: current(records, asked[label]) for label, (records, _) in parts.items()}
+    earlier = sum(len(records) - len(kept[label]) for label, (records, _) in parts.items())
+    rows = [judge(label, tables(kept[label], parts[label][1]) if label in parts else None) for label in manifest.data]
+    models = _models(manifest, rows)
+    facts = context(manifest, rows, models, earlier)
+    plot = heat_map(rows, models)
+    plots = {PLOT: plot} if plot else {}
+    facts |= {"plots": dict.fromkeys(plots, CAPTION)}
+    results = joined({label: tables(*found) for label, found in parts.items()})
+    inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
+    try:
+        page.write_plots(folder, [PLOT], plots)
+        write_atomic(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+        write_atomic(folder / "summary.md", page.render("collection.md.j2", facts, CONVENTIONS))
+        html = page.render("collection.html.j2", facts | {"inline": inline}, CONVENTIONS)
+        write_atomic(folder / "index.html", html)
+    except OSError as error:
+        raise UnetzooError(f"{folder}: cannot write the report: {error.strerror or error}") from None
+    return folder / "index.html"
+
+
+def _models(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
+    """Models in the order of the suite, then those that only the records know."""
+    asked = [trial.model for trials in manifest.data.values() for trial in trials if not trial.baseline]
+    return list(dict.fromkeys([*asked, *sorted(name for row in rows for name in row.cells)]))
+
+
+def context(manifest: Manifest, rows: list[Row], models: list[str], earlier: int) -> dict[str, Any]:
+    """Everything the templates print."""
+    ranks, ranked = mean_ranks(rows, models)
+    asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}
+    records = [record for row in rows for record in row.models]
+    found = {(row.label, record.id) for row in rows for record in row.models}
+    return {
+        "title": manifest.name,
+        "question": manifest.question or "Which U-Net should I use, and does it depend on the data?",
+        "answer": answer(rows, models, ranks, ranked),
+        "missing": missing_trials(manifest, rows),
+        "warnings": below_baselines(rows),
+        "notes": _notes(rows, ranks, ranked, earlier),
+        "models": models,
+        "rows": [_line(row, models) for row in rows],
+        "ranks": {rank.model: _rank(rank) for rank in ranks},
+        "data_sets": [_data_set(row) for row in rows if row.tables],
+        "variants": plan.variants(records),
+        "finished": sum(len(row.tables.done) for row in rows if row.tables),
+        "trials": len(asked | found),
+        "resamples": RESAMPLES,
+        "resampled": any(rank.first is not None for rank in ranks),
+        "least": MIN_DATA_SETS,
+        "min_images": MIN_IMAGES,
+    }
+
+
+def answer(rows: Sequence[Row], models: Sequence[str], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
+    """The result in plain sentences: who is highest where, whether it depends on the data, the mean ranks."""
+    shown = [row for row in rows if row.best is not None]
+    if not shown:
+        return ["No trial finished with a test score, so there is no result yet."]
+    where = {m: [row.label for row in shown if row.best == m] for m in models}
+    order = sorted((m for m in models if where[m]), key=lambda m: -len(where[m]))
+    counts = [f"{m} in {len(where[m])} ({listed(where[m])})" for m in order]
+    said = [f"Highest mean Dice of {_data_sets(len(shown))}: {listed(counts)}."]
+    marks = {m: [row.cell(m).mark for row in shown] for m in models}
+    judged = [m for m in models if set(marks[m]) & {"best", "indistinguishable", "worse"}]
+    if len(shown) < 2 or len(judged) < 2:
+        return [*said, "Too little can be judged to say whether the best depends on the data set."]
+    return [*said, *_depends({m: marks[m] for m in judged}), *_ranked(rows, ranks, ranked)]
+
+
+def _depends(marks: dict[str, list[Mark | None]]) -> list[str]:
+    """Whether one variant is good enough everywhere; ``marks`` of each, data set by data set."""
+    n = len(next(iter(marks.values())))
+    level = {m: sum(mark in ("best", "indistinguishable") for mark in each) for m, each in marks.items()}
+    order = sorted(marks, key=lambda m: -level[m])
+    counts = [f"{m} in {level[m]} of {n}" for m in order]
+    said = [f"The highest or indistinguishable from it: {listed(counts, len(counts))}."]
+    never = [m for m in order if "worse" not in marks[m]]
+    lower = "nowhere shown to score lower than the highest"
+    if everywhere := [m for m in never if level[m] == n]:
+        are = "is" if len(everywhere) == 1 else "are"
+        return [*said, f"On this evidence one choice can serve all of them: {listed(everywhere)} {are} {lower}."]
+    if never:
+        are = "is" if len(never) == 1 else "are"
+        rest = "but not judged or without a score somewhere"
+        return [*said, f"Whether the choice depends on the data set is open: {listed(never)} {are} {lower}, {rest}."]
+    rest = "each variant is somewhere shown to score lower than the highest"
+    return [*said, f"So the choice depends on the data set: {rest}."]
+
+
+def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
+    if not ranks:
+        return []
+    over = _data_sets(len(ranked)) if len(ranked) < len(rows) else f"all {len(rows)} data sets"
+    means = [f"{rank.model} {_rank(rank)['text']}" for rank in ranks]
+    said = [f"Mean rank over {over}: {listed(means, len(means))}."]
+    if (share := ranks[0].first) is not None:
+        said.append(f"{ranks[0].model} has the lowest mean rank in {percent(share)} of resampled data sets.")
+    return said
+
+
+def _data_sets(n: int) -> str:
+    return "1 data set" if n == 1 else f"{n} data sets"
+
+
+def _rank(rank: Rank) -> dict[str, str]:
+    mean = number(rank.mean, 2)
+    interval = "" if rank.low is None else f"{number(rank.low, 1)} to {number(rank.high, 1)}"
+    return {"mean": mean, "interval": interval, "text": f"{mean} ({interval})" if interval else mean}
+
+
+def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
+    """What the suite asks for and no readable record tells of, one line a data set."""
+    said = []
+    for row in rows:
+        asked = manifest.data[row.label]
+        done = {record.id for record in row.tables.records} if row.tables else set()
+        lacking = [trial for trial in asked if trial.id not in done]
+        if not row.tables:
+            of = f", {len(asked)} are to" if asked else ""
+            said.append(f"{row.label}: no trial has run yet{of}.")
+        elif lacking:
+            seeds: dict[str, list[str]] = {}
+            for trial in lacking:
+                seeds.setdefault(trial.model, []).extend([] if trial.baseline else [str(trial.seed)])
+            names = [f"{m} (seed{'s' if len(s) > 1 else ''} {listed(s)})" if s else m for m, s in seeds.items()]
+            said.append(f"{row.label}: {len(lacking)} of {len(asked)} trials have no record: {listed(names)}.")
+    return said
+
+
+def below_baselines(rows: Sequence[Row]) -> list[str]:
+    """Where a trivial predictor does as well as a variant, one line a data set."""
+    said = []
+    for row in rows:
+        name, least = row.baseline or ("", -1.0)
+        scores = [(m, row.cell(m).dice) for m in row.cells]
+        if beaten := [f"{m} ({dice:.3f})" for m, dice in scores if dice is not None and dice <= least]:
+            said.append(f"{row.label}: not better than {name} (Dice {least:.3f}): {listed(beaten)}.")
+    return said
+
+
+def _notes(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], earlier: int) -> list[str]:
+    said = []
+    if ranks and len(ranked) < len(rows):
+        out = [row.label for row in rows if row.label not in ranked]
+        said.append(f"Not in the mean ranks, because a variant has no score there: {listed(out)}.")
+    if earlier:
+        records = "1 record" if earlier == 1 else f"{earlier} records"
+        said.append(
+            f"Left out here: {records} of earlier settings of a variant; the data sets' pages and results.csv have all."
+        )
+    return said
+
+
+def _line(row: Row, models: Sequence[str]) -> dict[str, Any]:
+    """A row of the table, in words."""
+    t = row.tables
+    return {
+        "label": row.label,
+        "page": f"{row.label}/index.html" if t else None,
+        "cells": [_cell(row, m) for m in models],
+        "baseline": row.baseline,
+        "failed": len(failures(t)) if t else None,
+        "warnings": len(red_lines(t)) if t else None,
+    }
+
+
+def _cell(row: Row, model: str) -> dict[str, Any]:
+    cell = row.cell(model)
+    text = number(cell.dice) + (f" ± {number(cell.sd)}" if cell.dice is not None and cell.sd is not None else "")
+    return {
+        "text": text,
+        "mark": cell.mark,
+        "sign": MARKS[cell.mark] if cell.mark else "",
+        "difference": "" if cell.difference is None else signed(cell.difference),
+        "failed": cell.failed,
+    }
+
+
+def _data_set(row: Row) -> dict[str, str]:
+    """What its trials have in common, from the first record."""
+    assert row.tables is not None
+    records = row.models or row.tables.records
+    first = records[0] if records else None
+    if first is None:
+        return {"label": row.label}
+    sizes = [dig(first.data, "splits", split, "n") for split in ("train", "val", "test")]
+    counted = dig(first.data, "foreground")
+    names = class_names(first)
+    batch, crop = (dig(first.trial, "train", key) for key in ("batch_size", "crop"))
+    return {
+        "label": row.label,
+        "what": words(first.data.get("description") or dig(first.trial, "data", "name") or DASH),
+        "images": " / ".join(DASH if n is None else words(n) for n in sizes),
+        "channels": words(first.data.get("channels") or DASH),
+        "classes": ", ".join(names[i] for i in counted if i < len(names)) if isinstance(counted, list) else DASH,
+        "budget": plan.budget(first) or DASH,
+        "crops": DASH if batch is None or crop is None else f"{words(batch)} of {words(crop)} px",
+    }

@@ -1,0 +1,52 @@
+"""The scores of the ISBI 2012 challenge as a table; empty where no suite asked for them."""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from unetzoo.report.frame import Tables
+from unetzoo.report.words import missing, number
+
+UP, DOWN = "\u00a0↑", "\u00a0↓"
+BEST = "best threshold"
+HEADS = {  # score -> title, what stands below it, digits
+    "v_rand": ("V_rand" + UP, "", 4),
+    "v_rand_max": ("V_rand" + UP, BEST, 4),
+    "v_info": ("V_info" + UP, "", 4),
+    "v_info_max": ("V_info" + UP, BEST, 4),
+    "pixel_error": ("pixel error" + DOWN, "", 4),
+    "warping_error": ("warping error" + DOWN, "", 6),
+    "rand_error_min": ("2012 Rand error" + DOWN, BEST, 4),
+    "pixel_f_error_min": ("2012 pixel error" + DOWN, BEST, 4),
+    "split_merge_error_min": ("2012 warping error" + DOWN, BEST, 6),
+}
+
+
+def isbi(t: Tables, rows: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Variant x score: mean over seeds and SD (n - 1), in the order of ``rows``, baselines last."""
+    shown = [name for name in HEADS if name in t.trials and t.trials[name].notna().any()]
+    if not shown:
+        return {}
+
+    def line(label: str, trials: pd.DataFrame) -> dict[str, Any]:
+        part = trials.loc[trials["model"] == label, shown]
+        mean, sd = part.mean(), part.std()
+        cells = [
+            {
+                "mean": number(mean[name], HEADS[name][2]),
+                "sd": "" if missing(sd[name]) else f"± {number(sd[name], HEADS[name][2])}",
+            }
+            for name in shown
+        ]
+        return {"variant": label, "cells": cells}
+
+    return {
+        "heads": [{"title": HEADS[name][0], "unit": HEADS[name][1]} for name in shown],
+        "rows": [line(r["model"], t.done) for r in rows if r["seeds"]],
+        "baselines": [line(r["model"], t.baselines) for r in baselines],
+    }

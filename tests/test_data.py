@@ -224,7 +224,7 @@ def _broken(change: Callable[[Path], object], *words: str) -> object:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        _broken(lambda f: (f / "masks").rename(f / "old"), "no images with masks are found", "images/ and masks/"),
+        _broken(lambda f: (f / "masks").rename(f / "old"), "there is only images/", "images/ and masks/"),
         _broken(lambda f: (f / "masks" / "a4.png").unlink(), "a4.png: has no mask with stem 'a4'"),
         _broken(lambda f: (f / "images" / "a4.png").unlink(), "a4.png: has no image with stem 'a4'"),
         _broken(lambda f: (f / "images" / "a4.png").write_bytes(b"no"), "a4.png: not an image that can be read"),

@@ -345,7 +345,9 @@ def _(f: Path) -> None:
         of(f, 6).write_bytes(of(f, 0).read_bytes())
 
 
-@broken("nearly the same image in two splits", "warning", "nearly equal: 'a0' in train and 'a6' in test correlate with")
+@broken(
+    "nearly the same image in two splits", "warning", "is nearly equal: 'a0' in train and 'a6' in test correlate with"
+)
 def _(f: Path) -> None:
     lists(f, train="a0 a1 a2", val="a3", test="a6 a7")
     buffer = io.BytesIO()

@@ -98,6 +98,7 @@ def test_layouts_that_are_found(folder: Path, image: str, mask: str, split: bool
 
 def test_a_layout_that_is_not_known(folder: Path) -> None:
     (folder / "images").rename(folder / "things")
+    (folder / "masks").rename(folder / "others")
     with pytest.raises(UnetzooError, match="no images with masks are found; layouts that are read: images/ and masks/"):
         look(folder)
 

@@ -252,7 +252,9 @@ def adjust(
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
     import_plugins(changes["imports"])  # they may register the data set that is asked for
     if suite is None and own:
-        changes |= {"name": Path(data or "cells").resolve().name or "data", "question": "", "set": {}}
+        path = Path(data or "cells").expanduser().resolve()
+        name = path.parent.name if path.name == "dataset.toml" else path.name
+        changes |= {"name": name or "data", "question": "", "set": {}}
     if data is not None:
         known = data in list_datasets()
         if not known and not _is_data(Path(data).expanduser()):

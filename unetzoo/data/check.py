@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,8 @@ def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout
     checked = check(source, void=void, compare=False)
     _raise_first(checked.findings)
     assert checked.reading is not None
-    proposed = f"found by looking: {checked.kind}; `unetzoo data check {path}` says more and writes {NAME} to edit"
+    command = f"unetzoo data check {shlex.quote(str(path))}"
+    proposed = f"found by looking: {checked.kind}; `{command}` says more and writes {NAME} to edit"
     return checked.reading, checked.layout, [proposed]
 
 

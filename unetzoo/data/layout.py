@@ -190,9 +190,13 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
         raise UnetzooError(f"{root}: no such folder")
     if (root / "pairs.csv").is_file():
         return Files(pairs="pairs.csv"), []
-    where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root, "")
+    where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root)
     if where is None:
-        raise UnetzooError(f"{root}: no images with masks are found; {LAYOUTS}")
+        there = [
+            p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
+        ]
+        what = f"there is only {there[0]}/, no folder that goes with it" if there else "no images with masks are found"
+        raise UnetzooError(f"{root}: {what}; {LAYOUTS}")
     if "{split}" in where.images:
         return _use_val_as_test(where, "folder")
     lists = _lists(root)
@@ -255,7 +259,7 @@ def _split_folders(root: Path) -> Files | None:
                 masks = f"{{split}}{between}{word}"
                 stem = _mask_stem(root / first, root / masks.replace("{split}", first))
                 return Files(images="{split}", masks=masks, mask_stem=stem, splits=splits)
-    inner = _side_by_side(root / first, "")
+    inner = _side_by_side(root / first)
     if inner is None:
         return None
     where = {"images": f"{{split}}/{inner.images}", "masks": f"{{split}}/{inner.masks}"}
@@ -294,7 +298,7 @@ def _pages(path: Path) -> int:
         return 1
 
 
-def _side_by_side(root: Path, inside: str) -> Files | None:
+def _side_by_side(root: Path) -> Files | None:
     """a.jpg beside a_mask.png, or a.bmp beside a.png."""
     files = _files(root)
     endings = Counter(ending for path in files if (ending := _mask_word(path.stem)))

@@ -151,9 +151,10 @@ def _near_duplicates(found: Survey) -> Iterable[Finding]:
     pairs = [pair for pair in found.similar if digest.get(pair[1]) != digest.get(pair[3])]
     if pairs:
         split, key, other, other_key, similarity = pairs[0]
-        count = "one pair of images" if len(pairs) == 1 else f"{len(pairs)} pairs of images"
+        many = len(pairs) > 1
+        count = f"{len(pairs)} pairs of images in two splits are" if many else "one pair of images in two splits is"
         text = (
-            f"{count} in two splits nearly equal: {key!r} in {split} and {other_key!r} in {other} correlate with "
+            f"{count} nearly equal: {key!r} in {split} and {other_key!r} in {other} correlate with "
             f"{similarity:.3f}; give group, so that they stay together"
         )
         yield Finding("warning", "near-duplicates", text)

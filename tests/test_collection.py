@@ -95,6 +95,13 @@ def test_a_data_sets_own_budget_replaces_the_common_one(tmp_path: Path) -> None:
     assert (made.suites["driving"].train.steps, made.suites["driving"].train.minutes) == (None, 1.5)
 
 
+def test_a_recipe_named_for_one_data_set_brings_its_own_defaults(tmp_path: Path) -> None:
+    made = collection(tmp_path, TINY.replace("train = { steps = 3 }", 'train = { recipe = "paper2015" }'))
+    cells, driving = made.suites["cells"].train, made.suites["driving"].train
+    assert (driving.optimizer, driving.batch_size, driving.loss) == ("sgd", 1, "cross_entropy")
+    assert (driving.crop, driving.steps, cells.optimizer) == (cells.crop, cells.steps, "adamw")
+
+
 def test_a_collection_made_in_python_is_checked_too(tmp_path: Path) -> None:
     suites = collection(tmp_path).suites
     assert list(unetzoo.Collection(name="c", suites=suites, only=("driving",)).chosen) == ["driving"]
@@ -126,7 +133,7 @@ BAD = {
     HEAD + "[[data]]\nname = 'cells'\nlabel = '../x'": ["data.0.label: '../x'", "letters"],
     HEAD + "[[data]]\nname = 'cells'\nlabel = 'plots'": ["data.0.label: 'plots'"],
     HEAD + "[[data]]\nname = 'a b'": ["data.0: 'a b'", "give a label"],
-    HEAD + "[[data]]\nname = 'cells'\ntrain = { stepz = 3 }": ["data.0: unknown option 'train.stepz'", "steps"],
+    HEAD + "[[data]]\nname = 'cells'\ntrain = { stepz = 3 }": ["data.0: train: unknown option 'stepz'", "steps"],
     HEAD + "[[data]]\nname = 'cells'\ntrain = { steps = 3, minutes = 1.0 }": ["data.0: train: steps and minutes"],
     HEAD + "[[data]]\nname = 'cells'\nmeasure = { size = 'big' }": ["data.0: measure.size = 'big'"],
     HEAD + "[[data]]\nname = 'cells'\ntrain = 3": ["data.0.train = 3"],

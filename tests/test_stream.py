@@ -218,9 +218,7 @@ def test_void_pixels_weigh_nothing() -> None:
     weights = Decoded(made).border_weights("i0", 10.0, 5.0)
     assert bool((weights[20:] == 0).all())
     assert float(weights[7, 12]) > 3
-    counted = weights[:20].numpy() - np.where(mask[:20] == 0, border_weight_map(mask == 1, w0=10, sigma=5)[:20], 0)
     assert weights[:20][mask[:20] == 1].sum() == pytest.approx(300.0)  # n / 2: void is in neither class
-    assert np.isfinite(counted).all()
 
 
 # --- the paper's recipe ------------------------------------------------------------------------------------------
@@ -265,23 +263,21 @@ def test_optimizers_are_the_recipes() -> None:
     assert isinstance(make_optimizer(Recipe(), layer.parameters()), torch.optim.AdamW)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_papers_recipe_learns_whoever_prepares_its_crops(workers: int) -> None:
+def test_the_papers_recipe_learns_whoever_prepares_its_crops() -> None:
     data = Decoded(unetzoo.create_dataset("cells", n_train=4, n_val=1, n_test=1, size=96))
-    recipe = Recipe(
-        recipe="paper2015", steps=40, crop=36, lr=3e-3, momentum=0.9, validate_every=20, workers=workers, device="cpu"
-    )
     normalization = Normalization.of(data)
-    torch.manual_seed(0)
-    network = unetzoo.create_model("unet_paper", in_channels=1, num_classes=2, width=4, depth=3)
     validation = EvaluationItems(data, data.splits["val"], normalization)
-    crops = training_crops(data, normalization, recipe, seed=0, length=1000)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    history = train(fabric, network, crops, validation, data.info, recipe, Session())
-    assert history.step == 40
-    assert history.train_curve[-1][1] < history.train_curve[0][1]
-    key = f"{[round(loss, 6) for _, loss in history.train_curve]}"
-    assert LEARNED.setdefault("curve", key) == key
-
-
-LEARNED: dict[str, str] = {}
+    curves = []
+    for workers in (0, 2):
+        recipe = Recipe(
+            recipe="paper2015", steps=40, crop=36, lr=3e-3, momentum=0.9, validate_every=20, workers=workers
+        )
+        torch.manual_seed(0)
+        network = unetzoo.create_model("unet_paper", in_channels=1, num_classes=2, width=4, depth=3)
+        crops = training_crops(data, normalization, recipe, seed=0, length=1000)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        history = train(fabric, network, crops, validation, data.info, recipe, Session())
+        assert history.step == 40
+        assert history.train_curve[-1][1] < history.train_curve[0][1]
+        curves.append(history.train_curve)
+    assert curves[0] == curves[1]

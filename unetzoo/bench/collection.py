@@ -12,9 +12,6 @@ from unetzoo.bench.manifest import folder_name
 from unetzoo.bench.suite import DataRequest, Suite, adjust, suite_from
 from unetzoo.errors import Strict, UnetzooError, nearest
 
-TABLES = ("train", "measure", "score")  # what a data set may change of
-BUDGETS = ("steps", "minutes", "flops")
-
 
 class DataEntry(DataRequest):
     """A data set of the collection, the name of its folder, and what it changes of the suite's tables."""
@@ -76,19 +73,14 @@ def collection_from(data: Mapping[str, Any], where: str, here: Path) -> Collecti
     shared = Suite.from_mapping(common, where)  # what is wrong in here is no data set's mistake
     suites = {}
     for k, entry in enumerate(_Entries.from_mapping({"data": data["data"]}, where).data):
-        changed = {table: _changed(common.get(table, {}), getattr(entry, table)) for table in TABLES}
+        changed = {table: {**common.get(table, {}), **getattr(entry, table)} for table in ("measure", "score")}
+        changed["train"] = shared.train.changed(entry.train, f"{where}: data.{k}: train").model_dump()
         request = entry.model_dump(include=set(DataRequest.model_fields))
         name = f"{shared.name}: {entry.folder}"
         suites[entry.folder] = suite_from(
             {**common, **changed, "name": name, "data": request}, f"{where}: data.{k}", here
         )
     return Collection(name=shared.name, question=shared.question, suites=suites)
-
-
-def _changed(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """A table with a data set's changes; a budget of its own replaces the common one, whatever its unit."""
-    replaced = BUDGETS if any(budget in own for budget in BUDGETS) else ()
-    return {**{key: value for key, value in common.items() if key not in replaced}, **own}
 
 
 def adjust_collection(

@@ -429,7 +429,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def process(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PEAK, "predict", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd)
 
 
 def test_help_has_examples_and_does_not_import_torch(tmp_path: Path) -> None:
@@ -440,16 +440,17 @@ def test_help_has_examples_and_does_not_import_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is KiB on Linux alone")
 def test_memory_grows_with_the_mask_alone(tmp_path: Path) -> None:
     """An image of 1 byte a pixel takes the mask's byte, not the file's, the probabilities' 8 or the network's."""
     tiny(tmp_path / "m.safetensors", classes=2)
     peaks = []
-    for name, side in (("small", 600), ("large", 3200)):
+    for name, side in (("small", 600), ("large", 2400)):
         tifffile.imwrite(tmp_path / f"{name}.tif", noise(side, side))
-        done = process("m.safetensors", f"{name}.tif", "--probabilities", "--overlap", 0, "--out", name, cwd=tmp_path)
+        options = ["--probabilities", "--overlap", 0, "--tile", 128, "--out", name]
+        done = process("m.safetensors", f"{name}.tif", *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         peaks.append(1024 * int(done.stdout.split()[-1]))
-    pixels = 3200**2 - 600**2
-    strips = 4 * 2 * 512 * 3200 * 4  # bytes: four of a row of tiles, two classes, float32
-    assert peaks[1] - peaks[0] < 3 * pixels + strips
+    pixels = 2400**2 - 600**2
+    assert peaks[1] - peaks[0] < 5 * pixels  # 2 bytes a pixel were measured, and 9 with the probabilities kept

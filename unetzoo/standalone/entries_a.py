@@ -75,3 +75,85 @@ register_model(
     note="VGG11's convolutions as encoder, transposed 3x3 convolutions up",
     deviations=(_TERNAUS, "Any number of classes; the code's gives one."),
 )
+register_model(
+    "dcunet",
+    f"{_HERE}.dcunet:DCUNet",
+    paper=papers.LOU_2021,
+    note="two multi-resolution channels a block, mirrored borders",
+    deviations=("Logits; the authors' PyTorch code ends in a tanh, the paper in a sigmoid.",),
+)
+_TIRAMISU = "Logits; the code ends in a log-softmax."
+for _name, _options, _note in (
+    (
+        "fcdensenet57",
+        {"width": 12, "stem_multiple": 4, "layers": (4, 4, 4, 4, 4), "bottleneck_layers": 4},
+        "56 layers in dense blocks of 4, growth rate 12",
+    ),
+    (
+        "fcdensenet67",
+        {"layers": (5, 5, 5, 5, 5), "bottleneck_layers": 5},
+        "67 layers in dense blocks of 5, growth rate 16",
+    ),
+    ("fcdensenet103", {}, "103 layers in dense blocks of 4 to 15, growth rate 16"),
+):
+    register_model(
+        _name,
+        f"{_HERE}.fcdensenet:FCDenseNet",
+        defaults=_options,
+        paper=papers.JEGOU_2017,
+        note=_note,
+        deviations=(_TIRAMISU,),
+    )
+register_model(
+    "kiunet",
+    f"{_HERE}.kiunet:KiUNet",
+    paper=papers.VALANARASU_2020,
+    note="a U-Net and an overcomplete network side by side, fused at each level",
+    deviations=("No ReLU after the head, so these are logits; layers the code never uses are not built.",),
+)
+register_model(
+    "fr_unet",
+    f"{_HERE}.fr_unet:FRUNet",
+    paper=papers.LIU_2022,
+    note="a triangular grid of blocks that keeps full resolution; five outputs averaged",
+    deviations=("Layers the code declares and never uses are not built.",),
+)
+_IMAGENET = "Starts from random weights; the authors' encoder starts from ImageNet's."
+register_model(
+    "ce_net",
+    f"{_HERE}.ce_net:CENet",
+    paper=papers.GU_2019,
+    note="ResNet-34, dense atrous convolutions and a pyramid of max pools at the bottleneck",
+    deviations=(_IMAGENET, "Logits; the code ends in a sigmoid.", "Pools larger than the map cover the map."),
+)
+register_model(
+    "linknet",
+    f"{_HERE}.linknet:LinkNet",
+    paper=papers.CHAURASIA_2017,
+    note="ResNet-18 whose maps are added to the decoder's",
+    deviations=(_IMAGENET, "Logits; the code ends in a log-softmax."),
+)
+register_model(
+    "ladder_net",
+    f"{_HERE}.ladder_net:LadderNet",
+    paper=papers.ZHUANG_2018,
+    note="two U-Nets in a row, residual blocks with shared weights",
+    deviations=("Logits; the code ends in a log-softmax.", "No batch norm, as in the code's LadderNetv65."),
+)
+register_model(
+    "enet",
+    f"{_HERE}.enet:ENet",
+    paper=papers.PASZKE_2016,
+    note="fast residual encoder-decoder with unpooling by indices: 0.35 M parameters",
+    deviations=("As davidtvs/PyTorch-ENet: no bias in any convolution; the authors' own code is in Lua.",),
+)
+register_model(
+    "segnet",
+    f"{_HERE}.segnet:SegNet",
+    paper=papers.BADRINARAYANAN_2017,
+    note="VGG-16 down and up, unpooling by indices, no other skips",
+    deviations=(
+        _IMAGENET,
+        "As say4n/pytorch-segnet: transposed convolutions in the decoder; the authors' own code is for Caffe.",
+    ),
+)

@@ -31,7 +31,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class ChannelLinear(nn.Linear):
-    """Linear layer over the channels of (N, C, H, W): a 1x1 convolution, kept a linear layer for its initial weights."""
+    """Linear layer over the channels of (N, C, H, W): a 1x1 convolution by another name, as the authors have it."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.resample import TransposedUp
 from unetzoo.standalone.common import AnySize, at_least, fraction, whole
 from unetzoo.standalone.multiresunet import split_width
 
@@ -90,7 +89,7 @@ class DCUNet(AnySize):
             nn.Sequential(*(ResPathLayer(widths[i] if step else outs[i], widths[i]) for step in range(4 - i)))
             for i in range(4)
         )
-        self.ups = nn.ModuleList(TransposedUp(outs[i + 1], widths[i]) for i in range(4))
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(outs[i + 1], widths[i], 2, stride=2) for i in range(4))
         self.decoder = nn.ModuleList(DCBlock(2 * widths[i], widths[i], alpha, dropout if i else 0.0) for i in range(4))
         self.head = conv_norm(outs[0], num_classes, 1, affine=True)
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.resample import TransposedUp
 from unetzoo.standalone.common import AnySize, at_least, whole
 
 
@@ -77,7 +76,7 @@ class MultiResUNet(AnySize):
             MultiResBlock(c_in, w, alpha) for c_in, w in zip((in_channels, *outs), widths, strict=False)
         )
         self.skips = nn.ModuleList(ResPath(outs[i], widths[i], 4 - i) for i in range(4))
-        self.ups = nn.ModuleList(TransposedUp(outs[i + 1], widths[i]) for i in range(4))
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(outs[i + 1], widths[i], 2, stride=2) for i in range(4))
         self.decoder = nn.ModuleList(MultiResBlock(2 * widths[i], widths[i], alpha) for i in range(4))
         self.head = conv_norm(outs[0], num_classes, 1)
 

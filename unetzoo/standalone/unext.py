@@ -134,9 +134,12 @@ class UNeXt(AnySize):
 
 
 def _init(module: nn.Module) -> None:
-    """The authors' initial weights: linear layers N(0, 0.02) cut at 2, convolutions by their fan-out; bias 0."""
+    """The authors' initial weights: linear layers N(0, 0.02), convolutions by their fan-out; bias 0.
+
+    Their truncation at 2, a hundred standard deviations, cuts nothing.
+    """
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=0.02)
     elif isinstance(module, nn.Conv2d):
         fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
         nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))

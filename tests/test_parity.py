@@ -21,6 +21,12 @@ GOLDEN = Path(__file__).parent / "parity" / "golden"
 # golden file -> entry, its options, level: "exact", or "sym" for the same up to the order of concatenation
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "unet_milesial": ("unet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "u2netp": ("u2netp", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "multiresunet": ("multiresunet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "dcsaunet": ("dcsau_net", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "tinyunet": ("tiny_unet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "unext": ("unext", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "ternausnet_unet16": ("ternausnet16", {"in_channels": 3, "num_classes": 1}, "exact"),
     "unet_paper": ("unet_paper", {"in_channels": 1, "num_classes": 2}, "sym"),
 }
 

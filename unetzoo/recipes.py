@@ -53,3 +53,5 @@ for _name, _changes, _note in (
         note=_note,
         deviations=("An ablation of unet; see its diff.",),
     )
+
+import unetzoo.standalone.entries_a  # noqa: E402, F401

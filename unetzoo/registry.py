@@ -257,7 +257,8 @@ def resolve_model(
         if missing:
             raise UnetzooError(f"model {name!r}: option {missing[0]!r} has no default and must be given")
         plain = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str | list | tuple)}
-        options = {**plain, **changes}
+        # JSON knows no tuples, and a saved config must equal the one that was built.
+        options = {k: list(v) if isinstance(v, tuple) else v for k, v in {**plain, **changes}.items()}
     return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=options)
 
 

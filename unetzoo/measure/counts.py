@@ -102,11 +102,14 @@ def default_size(config: ModelConfig) -> int:
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    found = []
+    found: list[tuple[str, nn.Module]] = []
     for name, child in model.named_children():
-        lists = [(n, m) for n, m in child.named_children() if isinstance(m, nn.ModuleList)]
-        inner = [(f"{name}.{n}.{i}", part) for n, m in lists for i, part in enumerate(m)]
-        found += inner or [(name, child)]
+        if isinstance(child, nn.ModuleList):
+            found += [(f"{name}.{i}", part) for i, part in enumerate(child)]
+        elif any(isinstance(inner, nn.ModuleList) for inner in child.children()):
+            found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
+        else:
+            found.append((name, child))
     return found or [("", model)]  # a model that is one layer
 
 

@@ -143,6 +143,8 @@ class Rehearsal:
             if parameter.requires_grad:  # hooks hold the tracker, not self: a cycle would keep the tensors alive
                 parameter.register_post_accumulate_grad_hook(partial(_file_gradient, self.tracker))
         encoder = getattr(network, "encoder", None)
+        if isinstance(encoder, nn.ModuleList):  # levels called one by one: there is no call that gives a pyramid
+            encoder = None
         self.has_skips = isinstance(encoder, nn.Module) and hasattr(network, "decoder")
         if isinstance(encoder, nn.Module) and not any(isinstance(part, NoSkip) for part in network.modules()):
             encoder.register_forward_hook(partial(_file_skips, self.tracker))

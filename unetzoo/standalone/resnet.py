@@ -1,0 +1,58 @@
+"""A ResNet's pyramid and LinkNet's decoder block, which LinkNet and CE-Net share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+
+class ResNetEncoder(nn.Module):
+    """ResNet of basic blocks (He et al. 2016, arXiv 1512.03385): the stem's map of stride 4, then four levels.
+
+    ``blocks`` per level: (2, 2, 2, 2) for ResNet-18, (3, 4, 6, 3) for 34; level i has ``width * 2**i`` channels
+    and stride 4 * 2**i. (N, C, H, W) gives five maps, the first two of equal size.
+    """
+
+    def __init__(self, in_channels: int, *, blocks: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.channels = [width * 2**level for level in range(len(blocks))]
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        self.levels = nn.ModuleList()
+        for c_in, c_out, n in zip((width, *self.channels), self.channels, blocks, strict=False):
+            project = None
+            if c_in != c_out:
+                project = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm2d(c_out))
+            first = BasicBlock(c_in, c_out, 1 if project is None else 2, project)
+            self.levels.append(nn.Sequential(first, *(BasicBlock(c_out, c_out) for _ in range(n - 1))))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        pyramid = [self.stem(x)]
+        for level in self.levels:
+            pyramid.append(level(pyramid[-1]))
+        return pyramid
+
+
+class LinkUp(nn.Sequential):
+    """1x1 convolution to a quarter of the channels, 3x3 transposed one by ``stride``, 1x1 to c_out (1707.03718)."""
+
+    def __init__(self, c_in: int, c_out: int, *, stride: int = 2, bias: bool = False) -> None:
+        c = max(1, c_in // 4)
+        transposed = nn.ConvTranspose2d(c, c, 3, stride=stride, padding=1, output_padding=stride - 1, bias=bias)
+        layers: list[nn.Module] = []
+        for conv, channels in (
+            (nn.Conv2d(c_in, c, 1, bias=bias), c),
+            (transposed, c),
+            (nn.Conv2d(c, c_out, 1, bias=bias), c_out),
+        ):
+            layers += [conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        super().__init__(*layers)

@@ -183,3 +183,5 @@ for _name, _changes, _note in (
         note=_note,
         deviations=("An ablation of unet; see its diff.",),
     )
+
+from unetzoo.standalone import entries_residual  # noqa: E402, F401

@@ -1,4 +1,7 @@
-"""Attention: ``attention(channels)`` weighs a map (N, C, H, W) by what it computes from it, 0 to 1."""
+"""Attention: ``attention(channels)`` weighs a map (N, C, H, W) by what it computes from it, 0 to 1.
+
+What squeezes the channels by a reduction keeps at least 4, so that narrow networks do not hang on a single ReLU.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
         super().__init__()
-        few = max(1, channels // reduction)
+        few = max(4, channels // reduction)
         self.weigh = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, few, kernel_size=1),
@@ -53,7 +56,7 @@ class CBAM(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
         super().__init__()
-        few = max(1, channels // reduction)
+        few = max(4, channels // reduction)
         self.shared = nn.Sequential(
             nn.Conv2d(channels, few, kernel_size=1), nn.ReLU(inplace=True), nn.Conv2d(few, channels, kernel_size=1)
         )

@@ -161,7 +161,7 @@ class DySampleUp(nn.Module):
         size = torch.tensor([w, h], dtype=precise, device=x.device)
         rows, columns = (torch.arange(2 * side, dtype=precise, device=x.device) for side in (h, w))
         centres = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).add(0.5) / 2
-        places = centres + moved.view(n * self.groups, 2, 2 * h, 2 * w).permute(0, 2, 3, 1)
+        places = centres + moved.reshape(n * self.groups, 2, 2 * h, 2 * w).permute(0, 2, 3, 1)
         places = 2 * places.clamp(min=torch.full_like(size, 0.5), max=size - 0.5) / size - 1
         grouped = x.reshape(n * self.groups, -1, h, w).to(precise)
-        return F.grid_sample(grouped, places, align_corners=False).view(n, -1, 2 * h, 2 * w).to(x.dtype)
+        return F.grid_sample(grouped, places, align_corners=False).reshape(n, -1, 2 * h, 2 * w).to(x.dtype)

@@ -20,9 +20,7 @@ class GhostModule(nn.Module):
         self.primary = nn.Sequential(
             nn.Conv2d(c_in, half, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(half), nn.ReLU()
         )
-        self.cheap = nn.Sequential(
-            nn.Conv2d(half, half, kernel_size=3, padding=1, groups=half, bias=False), nn.ReLU()
-        )
+        self.cheap = nn.Sequential(nn.Conv2d(half, half, kernel_size=3, padding=1, groups=half, bias=False), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         primary = self.primary(x)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_models import without_dead_units
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,7 +66,7 @@ def test_every_value_takes_any_size_and_learns(changes: dict[str, Any]) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         images = torch.rand(1, 2, 33, 47).contiguous(memory_format=torch.channels_last)
         assert model.to(memory_format=torch.channels_last)(images).isfinite().all()
-    model.train()
+    without_dead_units(model).train()
     torch.stack([y.square().mean() for y in model.forward_all(torch.randn(2, 2, 32, 32))]).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

@@ -43,7 +43,7 @@ def test_padded_networks_take_any_size_at_random(h: int, w: int, name: str) -> N
         assert small(name, width=1).eval()(torch.rand(1, 2, h, w)).shape == (1, 3, h, w)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.floats(0.01, 9), st.integers(2, 5), st.sampled_from(GRID))
 def test_a_fractional_width_fits_together_in_every_network(width: float, depth: int, name: str) -> None:
     side, out = 37, 37
@@ -57,9 +57,18 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
     assert list(model.encoder.channels) == [max(1, round(width * 2 ** min(i, halved))) for i in range(depth)]
 
 
+def without_dead_units(model: nn.Module) -> nn.Module:
+    """ReLUs made leaky: in a network this narrow some have no input above 0, which says nothing of the wiring."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.LeakyReLU(0.1))
+    return model
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
-    model = small(name).train()
+    model = without_dead_units(small(name)).train()
     side = 220 if name in VALID else 64
     images = torch.randn(2, 2, side, side)
     outputs = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]

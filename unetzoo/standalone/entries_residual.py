@@ -31,7 +31,7 @@ register_model(
     note="one width at all levels, ghost modules, all levels upsampled and summed in place of a decoder",
     deviations=(
         LOGITS,
-        "Ghost modules as in alxfgh/Half-UNet; otherwise the paper: that code fuses the pooled maps, so its output is half "
-        "the size, and makes the last two modules anew, untrained, in every forward pass.",
+        "Ghost modules as in alxfgh/Half-UNet; otherwise the paper: that code fuses the pooled maps, so its output is "
+        "half the size, and makes the last two modules anew, untrained, in every forward pass.",
     ),
 )

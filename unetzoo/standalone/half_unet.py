@@ -12,7 +12,7 @@ from unetzoo.nn.downsample import MaxPool
 
 
 class GhostModule(nn.Module):
-    """Half of the channels by a 3x3 convolution, the other half from those, each by a 3x3 of its own (arXiv 1911.11907)."""
+    """Half of the channels by a 3x3 convolution, the rest by a depthwise 3x3 of those (GhostNet, arXiv 1911.11907)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ Conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)
 def resunet(in_channels: int, num_classes: int, *, width: int = 64, depth: int = 4, up: str = "transposed") -> UNet:
     """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W); ``up`` as in `UNetSpec`, channels kept.
 
-    Raises `UnetzooError` on a ``width``, ``depth`` or ``up`` that the grid refuses, and on one that needs other channels.
+    Raises `UnetzooError` on a ``width``, ``depth`` or ``up`` that the grid refuses, or that needs other channels.
     """
     spec = UNetSpec.from_mapping({"width": width, "depth": depth, "up": up, "up_width": "kept"}, "resunet")
     channels = spec.channels

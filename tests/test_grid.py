@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import unetzoo
-from unetzoo.measure.counts import count_macs
+from unetzoo.measure.counts import count_macs, count_parameters, stages
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn import downsample, norms, upsample
 from unetzoo.nn.dropout import DropBlock
@@ -266,6 +266,14 @@ def test_deep_supervision_costs_nothing_but_in_training() -> None:
     images = torch.rand(1, 2, 32, 32)
     assert count_macs(model, images) == count_macs(build(), images)
     assert [tuple(y.shape) for y in model.forward_all(images)] == [(1, 3, 32, 32)] * 2
+
+
+@pytest.mark.parametrize("name", ["unetpp_ds", "unet3plus_cgm"])
+def test_stages_account_for_every_parameter(name: str) -> None:
+    rows = stages(resolve_model(name, changes={"width": 4}), 32, 32)
+    with torch.device("meta"):
+        assert sum(row.params for row in rows) == count_parameters(unetzoo.create_model(name, width=4))
+    assert [row.name for row in rows if not row.shape] == ["aux_heads (training)"]
 
 
 def test_macs_see_the_ways_up() -> None:

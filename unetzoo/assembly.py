@@ -22,10 +22,12 @@ def assemble(spec: UNetSpec, in_channels: int, num_classes: int) -> UNet:
     part = {option: values[getattr(spec, option)] for option, values in parts(spec).items()}
     # Where the Ups are to keep their channels, the bottleneck has those of the level above it.
     pyramid = [*spec.channels[:-1], spec.channels[-2 if spec.halve_before_up else -1]]
+    # Encoder, decoder, head: the order in which a seed's random numbers become initial weights.
+    encoder = encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"])
     decoder = _decoder(spec, part, pyramid)
     head = partial(nn.Conv2d, kernel_size=spec.head_kernel, padding=spec.head_kernel // 2)
     network = UNet(
-        encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"]),
+        encoder,
         decoder,
         head(decoder.channels[0], num_classes),
         aux_heads=[head(c, num_classes) for c in decoder.channels[1:]] if spec.deep_supervision else (),

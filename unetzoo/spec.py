@@ -122,10 +122,6 @@ class UNetSpec(Strict):
         """Channels of each level, finest first: ``round(width * 2**i)``, at least 1."""
         return [max(1, round(self.width * 2**level)) for level in range(self.depth)]
 
-    def drops(self, *places: str) -> bool:
-        """Whether something is dropped at one of these values of ``dropout_at``."""
-        return self.dropout > 0 and self.dropout_at in places
-
     def build(self, in_channels: int, num_classes: int) -> UNet:
         """The network this describes, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
         from unetzoo.assembly import assemble
@@ -168,15 +164,11 @@ def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
             f"{option} = {value!r} needs a block of two layers: block = 'double', not {spec.block!r}",
         )
     yield (
-        spec.halve_before_up and spec.up_width == "kept",
-        "halve_before_up = True leaves the Up nothing to halve, so up_width = 'kept' would say the same twice",
+        spec.halve_before_up and not same_width,
+        f"halve_before_up = True leaves the Up nothing to halve, so {kept} would say the same twice",
     )
     if spec.padding == "valid":
-        for option, value in (
-            ("block", "double"),
-            ("decoder", "chain"),
-            ("deep_supervision", False),
-        ):
+        for option, value in (("block", "double"), ("decoder", "chain"), ("deep_supervision", False)):
             yield (
                 getattr(spec, option) != value,
                 f"padding = 'valid' needs {option} = {value!r}: maps that lose their border do not fit together "

@@ -273,7 +273,7 @@ def test_stages_account_for_every_parameter(name: str) -> None:
     rows = stages(resolve_model(name, changes={"width": 4}), 32, 32)
     with torch.device("meta"):
         assert sum(row.params for row in rows) == count_parameters(unetzoo.create_model(name, width=4))
-    assert [row.name for row in rows if not row.shape] == ["aux_heads (training)"]
+    assert {row.name[:10] for row in rows if not row.shape} == {"aux_heads."}
 
 
 def test_macs_see_the_ways_up() -> None:

@@ -109,10 +109,16 @@ def default_size(config: ModelConfig) -> int:
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     found = []
     for name, child in model.named_children():
-        lists = [(n, m) for n, m in child.named_children() if isinstance(m, nn.ModuleList)]
-        inner = [(f"{name}.{n}.{i}", part) for n, m in lists for i, part in enumerate(m)]
-        found += inner or [(name, child)]
+        lists = [(name, child)] if isinstance(child, nn.ModuleList) else _prefixed(name, child)
+        if lists and all(isinstance(m, nn.ModuleList) for _, m in lists):
+            found += [part for list_name, m in lists for part in _prefixed(list_name, m)]
+        else:
+            found.append((name, child))
     return found or [("", model)]  # a model that is one layer
+
+
+def _prefixed(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(f"{name}.{child_name}", child) for child_name, child in module.named_children()]
 
 
 def _keep_shape(

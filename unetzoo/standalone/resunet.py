@@ -84,15 +84,11 @@ class SqueezeExcite(nn.Module):
         super().__init__()
         few = max(1, channels // 16)
         self.weigh = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(channels, few, kernel_size=1, bias=False),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(few, channels, kernel_size=1, bias=False),
-            nn.Sigmoid(),
+            nn.Linear(channels, few, bias=False), nn.ReLU(), nn.Linear(few, channels, bias=False), nn.Sigmoid()
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.weigh(x)
+        return x * self.weigh(x.mean(dim=(2, 3)))[..., None, None]
 
 
 class ASPP(nn.Module):

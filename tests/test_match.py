@@ -42,8 +42,9 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
         return nn.Sequential(nn.Conv2d(in_channels, width, 1), nn.GroupNorm(8, width), nn.Conv2d(width, num_classes, 1))
 
 
-@pytest.mark.parametrize("width", [16, 64])
-@pytest.mark.parametrize("name", GRID)
+@pytest.mark.parametrize(
+    ("name", "width"), [*((name, 16) for name in GRID), ("unet_paper", 64), ("unet_pixelshuffle", 64), ("unetpp", 64)]
+)
 def test_every_grid_model_meets_the_reference_parameters(name: str, width: int) -> None:
     target = count(config("unet", width=width), "params")
     matched, reached = match_width(config(name), target, "params")

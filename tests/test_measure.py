@@ -37,7 +37,7 @@ def test_stages_add_up(name: str) -> None:
     config = resolve_model(name, in_channels=1, num_classes=2, changes={"width": 2})
     rows = stages(config, 220, 220)
     assert sum(row.params for row in rows) == count_parameters(config.build())
-    assert rows[-1].name.startswith("head")
+    assert any(row.name.startswith("head") for row in rows)
     assert sum(row.macs for row in rows) == count_macs(config.build().eval(), torch.zeros(1, 1, 220, 220))
 
 

@@ -21,13 +21,20 @@ GOLDEN = Path(__file__).parent / "parity" / "golden"
 # golden file -> entry, its options, level: "exact", or "sym" for the same up to the order of concatenation
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "unet_milesial": ("unet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "unet_paper": ("unet_paper", {"in_channels": 1, "num_classes": 2}, "exact"),
+    "unet_leejunhyun": ("unet_upconv", {}, "exact"),
+    "attunet_leejunhyun": ("attention_unet", {}, "exact"),
+    "r2unet_leejunhyun_t2": ("r2unet", {}, "exact"),
+    "unetpp_nested": ("unetpp", {}, "exact"),
+    "unetpp_nested_ds": ("unetpp_ds", {}, "exact"),
+    "unet3plus": ("unet3plus", {}, "exact"),
+    "resunet_rishikksh20": ("resunet", {}, "exact"),
     "u2netp": ("u2netp", {"in_channels": 3, "num_classes": 1}, "exact"),
     "multiresunet": ("multiresunet", {"in_channels": 3, "num_classes": 2}, "exact"),
     "dcsaunet": ("dcsau_net", {"in_channels": 3, "num_classes": 1}, "exact"),
     "tinyunet": ("tiny_unet", {"in_channels": 3, "num_classes": 2}, "exact"),
     "unext": ("unext", {"in_channels": 3, "num_classes": 1}, "exact"),
     "ternausnet_unet16": ("ternausnet16", {"in_channels": 3, "num_classes": 1}, "exact"),
-    "unet_paper": ("unet_paper", {"in_channels": 1, "num_classes": 2}, "sym"),
 }
 
 

@@ -14,7 +14,8 @@ from torch import nn
 import unetzoo
 from unetzoo import UnetzooError, registry
 from unetzoo.papers import Paper
-from unetzoo.spec import UNetSpec, _parts, diff, replace
+from unetzoo.parts import parts
+from unetzoo.spec import UNetSpec, diff, replace
 
 
 @pytest.fixture
@@ -77,8 +78,8 @@ def test_channels_of_a_fractional_width_are_rounded_level_by_level() -> None:
 
 
 def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
-    for option in ("norm", "up", "skip"):
-        assert set(_parts()[option]) == set(get_args(UNetSpec.model_fields[option].annotation))
+    for option, values in parts(UNetSpec()).items():
+        assert set(values) == set(get_args(UNetSpec.model_fields[option].annotation)), option
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,27 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("unet", {"dropout": 1.0}, ["dropout = 1.0"]),
         ("unet", {"skip": "add", "keep_last_up_width": True}, ["skip = 'add'", "keep_last_up_width"]),
         ("unet", {"in_channels": 0}, ["in_channels = 0"]),
+        ("unetpp", {"up": "unpool"}, ["up = 'unpool'", "up_width = 'kept'"]),
+        ("unet", {"up": "unpool", "down": "strided"}, ["up = 'unpool'", "max pool", "down = 'strided'"]),
+        ("unet_paper", {"up": "unpool"}, ["up = 'unpool'", "padding = 'same'"]),
+        ("unet_paper", {"block": "residual"}, ["padding = 'valid'", "block = 'residual'"]),
+        ("unet_paper", {"decoder": "nested"}, ["padding = 'valid'", "decoder = 'nested'"]),
+        ("unet_paper", {"deep_supervision": True}, ["padding = 'valid'", "deep_supervision"]),
+        ("attention_unet", {"norm": "layer_per_pixel"}, ["skip = 'attention'", "one channel"]),
+        ("unet", {"t": 3}, ["t = 3", "block = 'recurrent'"]),
+        ("unet_residual", {"dropout_at": "layers"}, ["dropout_at = 'layers'", "block = 'residual'"]),
+        ("unet_bilinear_halved", {"block": "dense"}, ["halve_before_up = True", "'dense'"]),
+        ("sa_unet", {"block": "residual", "dropout": 0.0}, ["'residual'"]),
+        ("unet_bilinear_halved", {"up_width": "kept"}, ["halve_before_up", "up_width = 'kept'"]),
+        ("unet_bilinear_halved", {"decoder": "nested"}, ["halve_before_up", "'nested'"]),
+        ("unetpp", {"skip": "add", "up_width": "halved"}, ["decoder = 'nested'", "skip = 'add'"]),
+        ("unet3plus", {"up": "carafe"}, ["decoder = 'full_scale'", "bilinear, bilinear_aligned", "'carafe'"]),
+        ("unet3plus", {"skip": "attention"}, ["decoder = 'full_scale'", "skip = 'attention'", "do nothing"]),
+        ("unet", {"head_kernel": 2}, ["head_kernel = 2", "1", "3"]),
+        ("resunetpp", {"width": 0}, ["resunetpp: width = 0"]),
+        ("half_unet", {"width": 5}, ["half_unet: width = 5", "even"]),
+        ("half_unet", {"depth": 1}, ["half_unet: depth = 1"]),
+        ("resunet", {"up": "carafee"}, ["resunet: up = 'carafee'", "did you mean carafe?"]),
         ("unet", {"pretrained": True}, ["'unet'", "pretrained"]),
     ],
 )

@@ -36,135 +36,129 @@ RONNEBERGER_2015 = Paper(
     code="https://lmb.informatik.uni-freiburg.de/people/ronneber/u-net/",
     code_licence=None,
 )
-QIN_2020 = Paper(
-    title="U²-Net: Going Deeper with Nested U-Structure for Salient Object Detection",
-    authors="Xuebin Qin, Zichen Zhang, Chenyang Huang, Masood Dehghan, Osmar R. Zaiane, Martin Jagersand",
+OKTAY_2018 = Paper(
+    title="Attention U-Net: Learning Where to Look for the Pancreas",
+    authors="Ozan Oktay, Jo Schlemper, Loic Le Folgoc, Matthew Lee, Mattias Heinrich, Kazunari Misawa, Kensaku Mori, "
+    "Steven McDonagh, Nils Y. Hammerla, Bernhard Kainz, Ben Glocker, Daniel Rueckert",
+    year=2018,
+    arxiv="1804.03999",
+    code="https://github.com/ozan-oktay/Attention-Gated-Networks",
+    code_licence="MIT",
+)
+ALOM_2018 = Paper(
+    title="Recurrent Residual Convolutional Neural Network based on U-Net (R2U-Net) for Medical Image Segmentation",
+    authors="Md Zahangir Alom, Mahmudul Hasan, Chris Yakopcic, Tarek M. Taha, Vijayan K. Asari",
+    year=2018,
+    arxiv="1802.06955",
+)
+BUDA_2019 = Paper(
+    title="Association of genomic subtypes of lower-grade gliomas with shape features automatically extracted by a "
+    "deep learning algorithm",
+    authors="Mateusz Buda, Ashirbani Saha, Maciej A. Mazurowski",
+    year=2019,
+    arxiv="1906.03720",
+    doi="10.1016/j.compbiomed.2019.05.002",
+    code="https://github.com/mateuszbuda/brain-segmentation-pytorch",
+    code_licence="MIT",
+)
+ZHOU_2018 = Paper(
+    title="UNet++: A Nested U-Net Architecture for Medical Image Segmentation",
+    authors="Zongwei Zhou, Md Mahfuzur Rahman Siddiquee, Nima Tajbakhsh, Jianming Liang",
+    year=2018,
+    arxiv="1807.10165",
+    doi="10.1007/978-3-030-00889-5_1",
+    code="https://github.com/MrGiovanni/UNetPlusPlus",
+)
+HUANG_2020 = Paper(
+    title="UNet 3+: A Full-Scale Connected UNet for Medical Image Segmentation",
+    authors="Huimin Huang, Lanfen Lin, Ruofeng Tong, Hongjie Hu, Qiaowei Zhang, Yutaro Iwamoto, Xianhua Han, "
+    "Yen-Wei Chen, Jian Wu",
     year=2020,
-    arxiv="2005.09007",
-    doi="10.1016/j.patcog.2020.107404",
-    code="https://github.com/xuebinqin/U-2-Net",
+    arxiv="2004.08790",
+    code="https://github.com/ZJUGiveLab/UNet-Version",
+)
+ZHANG_2018 = Paper(
+    title="Road Extraction by Deep Residual U-Net",
+    authors="Zhengxin Zhang, Qingjie Liu, Yunhong Wang",
+    year=2018,
+    arxiv="1711.10684",
+    doi="10.1109/LGRS.2018.2802944",
+)
+JHA_2019 = Paper(
+    title="ResUNet++: An Advanced Architecture for Medical Image Segmentation",
+    authors="Debesh Jha, Pia H. Smedsrud, Michael A. Riegler, Dag Johansen, Thomas de Lange, Pål Halvorsen, "
+    "Håvard D. Johansen",
+    year=2019,
+    arxiv="1911.07067",
+    code="https://github.com/DebeshJha/ResUNetPlusPlus",
+)
+HU_2017 = Paper(
+    title="Squeeze-and-Excitation Networks",
+    authors="Jie Hu, Li Shen, Samuel Albanie, Gang Sun, Enhua Wu",
+    year=2017,
+    arxiv="1709.01507",
+    code="https://github.com/hujie-frank/SENet",
     code_licence="Apache-2.0",
 )
-IBTEHAZ_2019 = Paper(
-    title="MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical Image Segmentation",
-    authors="Nabil Ibtehaz, M. Sohel Rahman",
-    year=2019,
-    arxiv="1902.04049",
-    doi="10.1016/j.neunet.2019.08.025",
-    code="https://github.com/nibtehaz/MultiResUNet",
-    code_licence="MIT",
-)
-XU_2022 = Paper(
-    title="DCSAU-Net: A Deeper and More Compact Split-Attention U-Net for Medical Image Segmentation",
-    authors="Qing Xu, Zhicheng Ma, Na He, Wenting Duan",
-    year=2022,
-    arxiv="2202.00972",
-    doi="10.1016/j.compbiomed.2023.106626",
-    code="https://github.com/xq141839/DCSAU-Net",
-    code_licence="MIT",
-)
-CHEN_2024 = Paper(
-    title="TinyU-Net: Lighter Yet Better U-Net with Cascaded Multi-receptive Fields",
-    authors="Junren Chen, Rui Chen, Wei Wang, Junlong Cheng, Lei Zhang, Liangyin Chen",
-    year=2024,
-    doi="10.1007/978-3-031-72114-4_60",
-    code="https://github.com/ChenJunren-Lab/TinyU-Net",
-    code_licence="MIT",
-)
-VALANARASU_2022 = Paper(
-    title="UNeXt: MLP-based Rapid Medical Image Segmentation Network",
-    authors="Jeya Maria Jose Valanarasu, Vishal M. Patel",
-    year=2022,
-    arxiv="2203.04967",
-    doi="10.1007/978-3-031-16443-9_3",
-    code="https://github.com/jeya-maria-jose/UNeXt-pytorch",
-    code_licence="MIT",
-)
-IGLOVIKOV_2018 = Paper(
-    title="TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet for Image Segmentation",
-    authors="Vladimir Iglovikov, Alexey Shvets",
+ROY_2018 = Paper(
+    title="Concurrent Spatial and Channel Squeeze & Excitation in Fully Convolutional Networks",
+    authors="Abhijit Guha Roy, Nassir Navab, Christian Wachinger",
     year=2018,
-    arxiv="1801.05746",
-    code="https://github.com/ternaus/TernausNet",
+    arxiv="1803.02579",
+    doi="10.1007/978-3-030-00928-1_48",
+)
+WOO_2018 = Paper(
+    title="CBAM: Convolutional Block Attention Module",
+    authors="Sanghyun Woo, Jongchan Park, Joon-Young Lee, In So Kweon",
+    year=2018,
+    arxiv="1807.06521",
+    code="https://github.com/Jongchan/attention-module",
     code_licence="MIT",
 )
-LOU_2021 = Paper(
-    title="DC-UNet: Rethinking the U-Net Architecture with Dual Channel Efficient CNN for Medical Images Segmentation",
-    authors="Ange Lou, Shuyue Guan, Murray Loew",
-    year=2021,
-    arxiv="2006.00414",
-    doi="10.1117/12.2582338",
-    code="https://github.com/AngeLouCN/DC-UNet",
-    code_licence=None,
-)
-JEGOU_2017 = Paper(
-    title="The One Hundred Layers Tiramisu: Fully Convolutional DenseNets for Semantic Segmentation",
-    authors="Simon Jégou, Michal Drozdzal, David Vazquez, Adriana Romero, Yoshua Bengio",
+HOWARD_2017 = Paper(
+    title="MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+    authors="Andrew G. Howard, Menglong Zhu, Bo Chen, Dmitry Kalenichenko, Weijun Wang, Tobias Weyand, "
+    "Marco Andreetto, Hartwig Adam",
     year=2017,
-    arxiv="1611.09326",
-    doi="10.1109/CVPRW.2017.156",
-    code="https://github.com/SimJeg/FC-DenseNet",
-    code_licence="MIT",
+    arxiv="1704.04861",
 )
-VALANARASU_2020 = Paper(
-    title="KiU-Net: Towards Accurate Segmentation of Biomedical Images using Over-complete Representations",
-    authors="Jeya Maria Jose Valanarasu, Vishwanath A. Sindagi, Ilker Hacihaliloglu, Vishal M. Patel",
-    year=2020,
-    arxiv="2006.04878",
-    doi="10.1007/978-3-030-59719-1_36",
-    code="https://github.com/jeya-maria-jose/KiU-Net-pytorch",
-    code_licence="MIT",
+HE_2015 = Paper(
+    title="Deep Residual Learning for Image Recognition",
+    authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun",
+    year=2015,
+    arxiv="1512.03385",
+)
+HUANG_2016 = Paper(
+    title="Densely Connected Convolutional Networks",
+    authors="Gao Huang, Zhuang Liu, Laurens van der Maaten, Kilian Q. Weinberger",
+    year=2016,
+    arxiv="1608.06993",
+    code="https://github.com/liuzhuang13/DenseNet",
+)
+SZEGEDY_2015 = Paper(
+    title="Rethinking the Inception Architecture for Computer Vision",
+    authors="Christian Szegedy, Vincent Vanhoucke, Sergey Ioffe, Jonathon Shlens, Zbigniew Wojna",
+    year=2015,
+    arxiv="1512.00567",
 )
 LIU_2022 = Paper(
-    title="Full-Resolution Network and Dual-Threshold Iteration for Retinal Vessel and Coronary Angiograph "
-    "Segmentation",
-    authors="Wentao Liu, Huihua Yang, Tong Tian, Zhiwei Cao, Xipeng Pan, Weijin Xu, Yang Jin, Feng Gao",
+    title="A ConvNet for the 2020s",
+    authors="Zhuang Liu, Hanzi Mao, Chao-Yuan Wu, Christoph Feichtenhofer, Trevor Darrell, Saining Xie",
     year=2022,
-    doi="10.1109/JBHI.2022.3188710",
-    code="https://github.com/lseventeen/FR-UNet",
-    code_licence=None,
+    arxiv="2201.03545",
+    code="https://github.com/facebookresearch/ConvNeXt",
+    code_licence="MIT",
 )
-GU_2019 = Paper(
-    title="CE-Net: Context Encoder Network for 2D Medical Image Segmentation",
-    authors="Zaiwang Gu, Jun Cheng, Huazhu Fu, Kang Zhou, Huaying Hao, Yitian Zhao, Tianyang Zhang, Shenghua Gao, "
-    "Jiang Liu",
-    year=2019,
-    arxiv="1903.02740",
-    doi="10.1109/TMI.2019.2903562",
-    code="https://github.com/Guzaiwang/CE-Net",
-    code_licence=None,
+LU_2022 = Paper(
+    title="Half-UNet: A Simplified U-Net Architecture for Medical Image Segmentation",
+    authors="Haoran Lu, Yifei She, Jun Tie, Shengzhou Xu",
+    year=2022,
+    doi="10.3389/fninf.2022.911679",
 )
-CHAURASIA_2017 = Paper(
-    title="LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation",
-    authors="Abhishek Chaurasia, Eugenio Culurciello",
-    year=2017,
-    arxiv="1707.03718",
-    doi="10.1109/VCIP.2017.8305148",
-    code="https://github.com/e-lab/pytorch-linknet",
-    code_licence=None,
-)
-ZHUANG_2018 = Paper(
-    title="LadderNet: Multi-path networks based on U-Net for medical image segmentation",
-    authors="Juntang Zhuang",
-    year=2018,
-    arxiv="1810.07810",
-    code="https://github.com/juntang-zhuang/LadderNet",
-    code_licence=None,
-)
-PASZKE_2016 = Paper(
-    title="ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation",
-    authors="Adam Paszke, Abhishek Chaurasia, Sangpil Kim, Eugenio Culurciello",
-    year=2016,
-    arxiv="1606.02147",
-    code="https://github.com/e-lab/ENet-training",
-    code_licence=None,
-)
-BADRINARAYANAN_2017 = Paper(
-    title="SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation",
-    authors="Vijay Badrinarayanan, Alex Kendall, Roberto Cipolla",
-    year=2017,
-    arxiv="1511.00561",
-    doi="10.1109/TPAMI.2016.2644615",
-    code="https://github.com/alexgkendall/caffe-segnet",
-    code_licence=None,
+GUO_2020 = Paper(
+    title="SA-UNet: Spatial Attention U-Net for Retinal Vessel Segmentation",
+    authors="Changlu Guo, Márton Szemenyei, Yugen Yi, Wenle Wang, Buer Chen, Changqi Fan",
+    year=2020,
+    arxiv="2004.03696",
+    code="https://github.com/clguo/SA-UNet",
 )

@@ -2,36 +2,166 @@
 
 from __future__ import annotations
 
-from unetzoo.papers import RONNEBERGER_2015
+from unetzoo import papers
 from unetzoo.registry import register_model
 from unetzoo.spec import UNetSpec, replace
 
 BASE = UNetSpec()
-PAPER = replace(BASE, padding="valid", norm="none", dropout=0.5, init="he_normal")
-RELEASE = replace(PAPER, up_act=True, keep_last_up_width=True, skip="concat_up_first")
+PAPER = replace(BASE, padding="valid", norm="none", dropout=0.5, init="he_normal", skip="concat_up_first")
+RELEASE = replace(PAPER, up_act=True, keep_last_up_width=True)
+UPCONV = replace(BASE, up="nearest_conv3x3", conv_bias=True)
+ATTENTION = replace(UPCONV, skip="attention")
+UNETPP = replace(BASE, width=32, decoder="nested", up="bilinear_aligned", up_width="kept", conv_bias=True)
+UNET3PLUS = replace(BASE, decoder="full_scale", up="bilinear", conv_bias=True, head_kernel=3, init="he_normal")
+UNET3PLUS_DS = replace(UNET3PLUS, deep_supervision=True)
 
 register_model(
     "unet_paper",
     PAPER,
-    paper=RONNEBERGER_2015,
+    paper=papers.RONNEBERGER_2015,
     note="the paper's network: valid convolutions, no norm, 572x572 -> 388x388",
-    deviations=("The text gives no dropout rate; 0.5 at the two coarsest levels is the released network's.",),
+    deviations=(
+        "The text gives no dropout rate; 0.5 at the two coarsest levels is the released network's.",
+        "Nor does it say which of the two maps comes first in a concatenation; the upsampled one, as in the release "
+        "and in jvanvugt/pytorch-unet.",
+    ),
 )
 register_model(
     "unet_2015_release",
     RELEASE,
-    paper=RONNEBERGER_2015,
+    paper=papers.RONNEBERGER_2015,
     note="the Caffe network of the release: last up-convolution 128 wide, ReLU after each, upsampled map first",
     deviations=("Initialised as the paper says; the released solver is not rebuilt.",),
 )
 register_model(
     "unet",
     BASE,
-    paper=RONNEBERGER_2015,
+    paper=papers.RONNEBERGER_2015,
     note="what is called U-Net today: same padding, batch norm, 2x2 transposed convolutions",
     deviations=("Padded convolutions, batch norm, no dropout, torch's initialisation.",),
 )
+register_model(
+    "unet_bilinear_halved",
+    replace(BASE, up="bilinear_aligned", halve_before_up=True),
+    paper=papers.RONNEBERGER_2015,
+    note="milesial/Pytorch-UNet with bilinear=True: bilinear interpolation, and all widths below it halved",
+    deviations=("Two changes at once, as in that repository; unet_bilinear changes the way up alone.",),
+)
+register_model(
+    "unet_upconv",
+    UPCONV,
+    paper=papers.RONNEBERGER_2015,
+    note="U_Net of LeeJunHyun/Image_Segmentation: nearest neighbour, then 3x3 convolution, batch norm, ReLU",
+    deviations=("Padded convolutions with bias and batch norm, another way up, no dropout.",),
+)
+register_model(
+    "unet_brain_mri",
+    replace(BASE, width=32, skip="concat_up_first"),
+    paper=papers.BUDA_2019,
+    note="mateuszbuda/brain-segmentation-pytorch: unet of half the width, upsampled map first",
+    deviations=("Returns logits where the reference returns their sigmoid.",),
+)
+register_model(
+    "attention_unet",
+    ATTENTION,
+    paper=papers.OKTAY_2018,
+    note="attention gates on the skips, as AttU_Net of LeeJunHyun/Image_Segmentation",
+    deviations=("2-D, where the paper's is 3-D; the gate sees the upsampled map, the paper's the coarse one.",),
+)
+register_model(
+    "r2unet",
+    replace(UPCONV, block="recurrent"),
+    paper=papers.ALOM_2018,
+    note="recurrent residual blocks, as R2U_Net of LeeJunHyun/Image_Segmentation with t=2",
+    deviations=("Widths 64 to 1024; the paper's are 16 to 128 or 256.",),
+)
+register_model(
+    "r2attention_unet",
+    replace(ATTENTION, block="recurrent"),
+    paper=papers.ALOM_2018,
+    note="recurrent residual blocks and attention gates, as R2AttU_Net of LeeJunHyun/Image_Segmentation with t=2",
+    deviations=("A combination of that repository; neither paper has it.",),
+)
+for _name, _changes, _note in (
+    ("unetpp", {}, "one head"),
+    ("unetpp_ds", {"deep_supervision": True}, "a head for each of the finest level's maps, the last one main"),
+):
+    register_model(
+        _name,
+        replace(UNETPP, **_changes),
+        paper=papers.ZHOU_2018,
+        note=f"nested decoder with dense skips, as NestedUNet of 4uiiurz1/pytorch-nested-unet; {_note}",
+        deviations=("Batch norm and bilinear interpolation (align_corners), which the authors' Keras code has not.",),
+    )
+for _name, _spec, _note in (
+    ("unet3plus", UNET3PLUS, "one head"),
+    ("unet3plus_ds", UNET3PLUS_DS, "a head for every level"),
+    (
+        "unet3plus_cgm",
+        replace(UNET3PLUS_DS, class_guided=True),
+        "a head for every level, logits gated by the bottleneck",
+    ),
+):
+    register_model(
+        _name,
+        _spec,
+        paper=papers.HUANG_2020,
+        note=f"full-scale skips, as ZJUGiveLab/UNet-Version; {_note}",
+        deviations=(
+            "Returns logits where the reference returns their sigmoid.",
+            "Convolutions start He-normal with bias 0; the reference keeps torch's biases and draws norm weights from "
+            "N(1, 0.02).",
+            *(
+                ("The classification branch gets its gradient from the logits it gates, not from a loss of its own.",)
+                if _spec.deep_supervision and _name.endswith("cgm")
+                else ()
+            ),
+        ),
+    )
+register_model(
+    "sa_unet",
+    replace(
+        BASE,
+        width=16,
+        depth=4,
+        up="transposed_3x3",
+        skip="concat_up_first",
+        bottleneck="spatial_attention",
+        conv_bias=True,
+        norm_eps=1e-3,
+        dropout=0.1,
+        dropout_kind="block",
+        dropout_at="layers",
+    ),
+    paper=papers.GUO_2020,
+    note="spatial attention in the bottleneck, DropBlock before each norm, as clguo/SA-UNet",
+    deviations=(
+        "Returns logits where the reference returns their sigmoid; torch's initialisation and batch norm momentum.",
+    ),
+)
 
+for _name, _changes, _paper, _note in (
+    ("se_unet", {"attention": "se"}, papers.HU_2017, "a weight per channel after each block"),
+    ("scse_unet", {"attention": "scse"}, papers.ROY_2018, "weights per channel and per pixel after each block"),
+    ("cbam_unet", {"attention": "cbam"}, papers.WOO_2018, "channel, then spatial attention after each block"),
+    ("mobile_unet", {"block": "separable"}, papers.HOWARD_2017, "depthwise-separable convolutions"),
+    ("unet_residual", {"block": "residual"}, papers.HE_2015, "two 3x3 layers with a shortcut"),
+    ("unet_dense", {"block": "dense"}, papers.HUANG_2016, "four layers, each on all before it, then 1x1"),
+    ("unet_inception", {"block": "inception"}, papers.SZEGEDY_2015, "four branches side by side, twice"),
+    (
+        "unet_convnext",
+        {"block": "convnext", "norm": "layer_per_pixel", "act": "gelu", "conv_bias": True, "norm_eps": 1e-6},
+        papers.LIU_2022,
+        "two ConvNeXt layers a level: depthwise 7x7, layer norm, GELU",
+    ),
+):
+    register_model(
+        _name,
+        replace(BASE, **_changes),
+        paper=_paper,
+        note=_note,
+        deviations=("That paper's parts placed on unet; the network is not its own.",),
+    )
 for _name, _changes, _note in (
     ("unet_bilinear", {"up": "bilinear"}, "1x1 convolution and bilinear interpolation; widths unchanged"),
     ("unet_nearest", {"up": "nearest"}, "1x1 convolution and nearest-neighbour upsampling; widths unchanged"),
@@ -49,9 +179,9 @@ for _name, _changes, _note in (
     register_model(
         _name,
         replace(BASE, **_changes),
-        paper=RONNEBERGER_2015,
+        paper=papers.RONNEBERGER_2015,
         note=_note,
         deviations=("An ablation of unet; see its diff.",),
     )
 
-import unetzoo.standalone.entries_a  # noqa: E402, F401
+from unetzoo.standalone import entries_convolutional, entries_residual  # noqa: E402, F401

@@ -1,11 +1,12 @@
-"""UNetSpec: a U-Net as data. The only place where a string becomes a class.
+"""UNetSpec: a U-Net as data: its options, and which of them do not go together.
 
-A new part costs a class in `unetzoo.nn`, a value in a ``Literal`` here, and a line in `_parts`.
+A new part costs a class in `unetzoo.nn`, a value in a ``Literal`` here, and a line in `unetzoo.parts`, the only place
+where a string becomes a class.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
@@ -41,20 +42,69 @@ class UNetSpec(Strict):
     padding: Literal["same", "valid"] = Field(
         "same", description="3x3 convolutions: 'same' keeps the size, 'valid' loses the border as in 2015"
     )
-    norm: Literal["batch", "none"] = Field("batch", description="after each 3x3 convolution")
-    up: Literal["transposed", "bilinear", "nearest", "pixelshuffle"] = Field(
-        "transposed", description="how the decoder doubles the resolution; widths stay"
+    norm: Literal["batch", "instance", "group", "layer", "layer_per_pixel", "none"] = Field(
+        "batch",
+        description="after each convolution; 'group' has 8 groups, 'layer' is over channels, height and width",
     )
-    up_act: bool = Field(False, description="ReLU after each Up")
+    norm_eps: float = Field(1e-5, gt=0, le=1, description="added to the variance in a norm")
+    act: Literal["relu", "leaky_relu", "prelu", "elu", "gelu", "silu"] = Field("relu", description="after each norm")
+    conv_bias: bool = Field(
+        False, description="biases also of convolutions before a norm; after batch or instance norm they change nothing"
+    )
+    block: Literal["double", "residual", "dense", "inception", "recurrent", "convnext", "separable"] = Field(
+        "double", description="what each level computes"
+    )
+    t: int = Field(2, ge=1, le=8, description="how often a recurrent layer sees its own output")
+    attention: Literal["none", "se", "scse", "cbam"] = Field("none", description="after each block")
+    down: Literal["maxpool", "strided", "avgpool", "blurpool"] = Field(
+        "maxpool", description="how the encoder halves the resolution"
+    )
+    bottleneck: Literal["plain", "aspp", "transformer", "spatial_attention"] = Field(
+        "plain", description="what follows the coarsest block ('spatial_attention': between its two layers)"
+    )
+    decoder: Literal["chain", "nested", "full_scale"] = Field(
+        "chain", description="how the pyramid is folded back: U-Net, UNet++, UNet 3+"
+    )
+    up: Literal[
+        "transposed",
+        "transposed_3x3",
+        "transposed_4x4",
+        "bilinear",
+        "bilinear_aligned",
+        "bicubic",
+        "nearest",
+        "nearest_conv3x3",
+        "pixelshuffle",
+        "pixelshuffle_icnr",
+        "unpool",
+        "carafe",
+        "dysample",
+    ] = Field("transposed", description="how the decoder doubles the resolution; widths stay")
+    up_act: bool = Field(False, description="activation after each Up")
+    up_width: Literal["halved", "kept"] = Field(
+        "halved", description="an Up gives the channels of the level it reaches, or those of the level below"
+    )
     keep_last_up_width: bool = Field(False, description="the last Up keeps its channels instead of halving them")
-    skip: Literal["concat", "concat_up_first", "add", "none"] = Field(
+    halve_before_up: bool = Field(
+        False, description="the block before an Up halves the channels in its second layer, and the Up keeps them"
+    )
+    skip: Literal["concat", "concat_up_first", "add", "none", "attention", "gated"] = Field(
         "concat", description="how an encoder map meets the upsampled one"
     )
-    dropout: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="dropout after the second convolution of the encoder's two coarsest levels",
+    dropout: float = Field(0.0, ge=0, lt=1, description="what fraction is dropped while training")
+    dropout_kind: Literal["element", "channel", "block"] = Field(
+        "element", description="what is dropped together ('block': 7x7 pixels of a channel)"
+    )
+    dropout_at: Literal["coarsest_two", "bottleneck", "encoder", "decoder", "blocks", "layers"] = Field(
+        "coarsest_two",
+        description="after which blocks, 'coarsest_two' being the encoder's; 'layers': before each norm of a block",
+    )
+    head_kernel: Literal[1, 3] = Field(1, description="size of the last convolution")
+    deep_supervision: bool = Field(
+        False, description="a head for every map of the decoder: each level's, in 'nested' every one of the finest"
+    )
+    class_guided: bool = Field(
+        False, description="logits times 0 or 1, as the bottleneck is told to show nothing or something (UNet 3+)"
     )
     init: Literal["torch", "he_normal"] = Field(
         "torch", description="initial weights: torch's own, or N(0, sqrt(2 / fan-in)) as in 2015"
@@ -62,8 +112,9 @@ class UNetSpec(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> UNetSpec:
-        if self.keep_last_up_width and self.skip == "add":
-            raise ValueError("skip = 'add' needs equal channels, so keep_last_up_width cannot be true with it")
+        for asked_for, why in _clashes(self):
+            if asked_for:
+                raise ValueError(why)
         return self
 
     @property
@@ -73,67 +124,77 @@ class UNetSpec(Strict):
 
     def build(self, in_channels: int, num_classes: int) -> UNet:
         """The network this describes, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
-        from torch import nn
+        from unetzoo.assembly import assemble
 
-        from unetzoo.nn import blocks, decoders, encoders, sizes, skips, unet
+        return assemble(self, in_channels, num_classes)
 
-        parts = _parts()
-        conv = partial(nn.Conv2d, kernel_size=3, padding=1 if self.padding == "same" else 0, bias=self.norm == "none")
-        act = partial(nn.ReLU, inplace=True)
-        layer = partial(blocks.ConvNormAct, conv=conv, norm=parts["norm"][self.norm], act=act)
-        block = partial(blocks.DoubleConv, layer=layer)
-        up = parts["up"][self.up]
-        if self.up_act:
-            up = partial(blocks.Then, up, act)
-        by_level: list[blocks.Part] = [block] * self.depth
-        if self.dropout:
-            dropped = partial(blocks.Then, block, partial(nn.Dropout, self.dropout))
-            by_level[-2:] = [dropped, dropped]
 
-        encoder = encoders.PlainEncoder(in_channels, self.channels, blocks=by_level, down=parts["down"]["maxpool"])
-        up_channels = list(encoder.channels[:-1])
-        if self.keep_last_up_width:
-            up_channels[0] = encoder.channels[1]
-        network = unet.UNet(
-            encoder,
-            decoders.ChainDecoder(
-                encoder.channels,
-                up_channels,
-                up=up,
-                skip=parts["skip"][self.skip],
-                block=block,
-                align=skips.pad_to_skip if self.padding == "same" else skips.crop_to_up,
-            ),
-            nn.Conv2d(encoder.channels[0], num_classes, kernel_size=1),
-            sizes=sizes.ValidSizes(self.depth) if self.padding == "valid" else None,
+def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
+    """What does not go together: (whether the spec asks for it, why not)."""
+    same_width = spec.up_width == "halved" and not spec.keep_last_up_width
+    kept = f"up_width = {spec.up_width!r} and keep_last_up_width = {spec.keep_last_up_width}"
+    yield (
+        spec.skip == "add" and not same_width,
+        f"skip = 'add' needs an Up that gives the skip's channels; {kept} keep those of the level below",
+    )
+    yield (
+        spec.up == "unpool" and not same_width,
+        f"up = 'unpool' needs an Up that gives the encoder's channels; {kept} keep those of the level below",
+    )
+    yield (
+        spec.up == "unpool" and spec.down != "maxpool",
+        f"up = 'unpool' puts values where a max pool took them; there is none with down = {spec.down!r}",
+    )
+    yield (
+        spec.skip == "attention" and spec.norm == "layer_per_pixel",
+        "skip = 'attention' norms a map of one channel, which norm = 'layer_per_pixel' would make constant",
+    )
+    yield (
+        spec.t != 2 and spec.block != "recurrent",
+        f"t = {spec.t} is of block = 'recurrent'; block = {spec.block!r} has no such loop",
+    )
+    layered = ("double", "dense", "inception", "recurrent", "separable")
+    yield (
+        spec.dropout_at == "layers" and spec.block not in layered,
+        f"dropout_at = 'layers' needs a block of {', '.join(layered)}; block = {spec.block!r} is not made of layers",
+    )
+    for option, value in (("halve_before_up", True), ("bottleneck", "spatial_attention")):
+        yield (
+            getattr(spec, option) == value and spec.block != "double",
+            f"{option} = {value!r} needs a block of two layers: block = 'double', not {spec.block!r}",
         )
-        if self.init == "he_normal":
-            network.apply(blocks.he_normal)
-        return network
-
-
-def _parts() -> dict[str, dict[str, Any]]:
-    """The lookup: option -> value -> callable. Keys equal the ``Literal`` values above (tested)."""
-    from torch import nn
-
-    from unetzoo.nn import resample, skips
-
-    return {
-        "down": {"maxpool": resample.MaxPool},
-        "norm": {"batch": nn.BatchNorm2d, "none": nn.Identity},
-        "up": {
-            "transposed": resample.TransposedUp,
-            "bilinear": partial(resample.InterpolateUp, mode="bilinear"),
-            "nearest": partial(resample.InterpolateUp, mode="nearest"),
-            "pixelshuffle": resample.PixelShuffleUp,
-        },
-        "skip": {
-            "concat": skips.ConcatSkip,
-            "concat_up_first": partial(skips.ConcatSkip, up_first=True),
-            "add": skips.AddSkip,
-            "none": skips.NoSkip,
-        },
-    }
+    yield (
+        spec.halve_before_up and not same_width,
+        f"halve_before_up = True leaves the Up nothing to halve, so {kept} would say the same twice",
+    )
+    if spec.padding == "valid":
+        for option, value in (("block", "double"), ("decoder", "chain"), ("deep_supervision", False)):
+            yield (
+                getattr(spec, option) != value,
+                f"padding = 'valid' needs {option} = {value!r}: maps that lose their border do not fit together "
+                f"in {option} = {getattr(spec, option)!r}",
+            )
+        yield spec.up == "unpool", "up = 'unpool' needs padding = 'same': valid maps are smaller than the pooled ones"
+    if spec.decoder == "nested":
+        yield (
+            spec.skip in ("add", "none"),
+            f"decoder = 'nested' has several skips a stage, which skip = {spec.skip!r} cannot merge",
+        )
+        yield spec.halve_before_up, "halve_before_up = True needs decoder = 'chain', not 'nested'"
+    if spec.decoder == "full_scale":
+        resizes = ("bilinear", "bilinear_aligned", "bicubic", "nearest")
+        yield (
+            spec.up not in resizes,
+            f"decoder = 'full_scale' jumps several levels at once: up must be one of {', '.join(resizes)}, "
+            f"not {spec.up!r}",
+        )
+        neutral = {"skip": "concat", "up_act": False, "up_width": "halved", "keep_last_up_width": False}
+        for option, value in {**neutral, "halve_before_up": False}.items():
+            yield (
+                getattr(spec, option) != value,
+                f"decoder = 'full_scale' has neither Up nor skip of its own: {option} = {getattr(spec, option)!r} "
+                "would do nothing",
+            )
 
 
 S = TypeVar("S", bound=Strict)

@@ -17,7 +17,10 @@ from unetzoo.registry import ModelConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network: ``shape`` is its output's (C, H, W), ``macs`` of one image."""
+    """A part of a network: ``shape`` is its output's (C, H, W), ``macs`` of one image.
+
+    What works in training alone has neither: shape () and no MACs.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -34,7 +37,8 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
     """Multiply-accumulates of ``model(image)``: half of torch's FLOP count.
 
     torch.utils.flop_counter counts convolutions and matrix products; norms, activations, pooling and
-    interpolation count nothing. Wrapped in `SameSize`, a valid network is charged for its mirrored border too.
+    interpolation (that of ``dysample`` at moved places too) count nothing. Wrapped in `SameSize`, a valid network is
+    charged for its mirrored border too.
     """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
@@ -91,7 +95,8 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
     for name, shape in shapes.items():
         flops = sum(by_module.get(f"{root}.{name}" if name else "Global", {}).values())
         rows.append(Stage(name or root, shape, count_parameters(parts[name]), flops // 2))
-    return rows
+    unused = {name: count_parameters(part) for name, part in parts.items() if name not in shapes}
+    return rows + [Stage(f"{name} (training)", (), params, 0) for name, params in unused.items() if params]
 
 
 def default_size(config: ModelConfig) -> int:
@@ -111,6 +116,10 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
         else:
             found.append((name, child))
     return found or [("", model)]  # a model that is one layer
+
+
+def _prefixed(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(f"{name}.{child_name}", child) for child_name, child in module.named_children()]
 
 
 def _keep_shape(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import Part, spatial
 
 
 class ConcatSkip(nn.Module):
@@ -45,6 +45,36 @@ class NoSkip(nn.Module):
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
         return up
+
+
+class AttentionSkip(ConcatSkip):
+    """The encoder map weighed pixel by pixel by where it agrees with the upsampled one, then concatenated.
+
+    The additive gate of Attention U-Net (Oktay et al. 2018, arXiv 1804.03999, equations 1 and 2) with the upsampled map
+    for a gating signal, as LeeJunHyun/Image_Segmentation has it: ``conv`` is 1x1, each with a norm.
+    """
+
+    def __init__(self, c_skip: int, c_up: int, *, conv: Part, norm: Part, act: Part) -> None:
+        super().__init__(c_skip, c_up)
+        few = max(1, c_skip // 2)
+        self.see_up = nn.Sequential(conv(c_up, few), norm(few))
+        self.see_skip = nn.Sequential(conv(c_skip, few), norm(few))
+        self.act = act()
+        self.weigh = nn.Sequential(conv(few, 1), norm(1), nn.Sigmoid())
+
+    def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        return super().forward(skip * self.weigh(self.act(self.see_up(up) + self.see_skip(skip))), up)
+
+
+class GatedSkip(ConcatSkip):
+    """The encoder map times a gate per channel and pixel, the sigmoid of a 1x1 convolution of the upsampled map."""
+
+    def __init__(self, c_skip: int, c_up: int) -> None:
+        super().__init__(c_skip, c_up)
+        self.gate = nn.Conv2d(c_up, c_skip, kernel_size=1)
+
+    def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        return super().forward(skip * self.gate(up).sigmoid(), up)
 
 
 def pad_to_skip(skip: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:

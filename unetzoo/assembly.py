@@ -1,0 +1,87 @@
+"""From a `UNetSpec` to its network: which part goes where, and with how many channels."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from unetzoo.nn import blocks, encoders, skips
+from unetzoo.nn.blocks import Part
+from unetzoo.nn.sizes import ValidSizes
+from unetzoo.nn.unet import ClassificationGate, UNet
+from unetzoo.parts import layer, parts
+
+if TYPE_CHECKING:
+    from unetzoo.spec import UNetSpec
+
+
+def assemble(spec: UNetSpec, in_channels: int, num_classes: int) -> UNet:
+    """The network, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
+    part = {option: values[getattr(spec, option)] for option, values in parts(spec).items()}
+    # Where the Ups are to keep their channels, the bottleneck has those of the level above it.
+    pyramid = [*spec.channels[:-1], spec.channels[-2 if spec.halve_before_up else -1]]
+    # Encoder, decoder, head: the order in which a seed's random numbers become initial weights.
+    encoder = encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"])
+    decoder = _decoder(spec, part, pyramid)
+    head = partial(nn.Conv2d, kernel_size=spec.head_kernel, padding=spec.head_kernel // 2)
+    network = UNet(
+        encoder,
+        decoder,
+        head(decoder.channels[0], num_classes),
+        aux_heads=[head(c, num_classes) for c in decoder.channels[1:]] if spec.deep_supervision else (),
+        gate=ClassificationGate(pyramid[-1]) if spec.class_guided else None,
+        sizes=ValidSizes(spec.depth) if spec.padding == "valid" else None,
+    )
+    if spec.init == "he_normal":
+        network.apply(blocks.he_normal)
+        network.apply(blocks.own_initial_weights)
+    return network
+
+
+def _encoder_blocks(spec: UNetSpec, part: dict[str, Any]) -> list[Part]:
+    """One a level, finest first, with what comes after each."""
+    coarsest = part["block"]
+    if spec.bottleneck == "spatial_attention":
+        coarsest = partial(coarsest, between=part["bottleneck"])
+    found = [part["block"]] * (spec.depth - 1) + [coarsest]
+    dropped = {"encoder": spec.depth, "blocks": spec.depth, "coarsest_two": 2, "bottleneck": 1}
+    last = dropped.get(spec.dropout_at, 0)
+    found = [_finished(spec, part, block, drop=i >= spec.depth - last) for i, block in enumerate(found)]
+    if spec.bottleneck in ("aspp", "transformer"):
+        found[-1] = partial(blocks.Followed, found[-1], part["bottleneck"])
+    return found
+
+
+def _decoder(spec: UNetSpec, part: dict[str, Any], pyramid: list[int]) -> Any:
+    levels, drop = spec.channels[:-1], spec.dropout_at in ("decoder", "blocks")
+    if spec.decoder == "full_scale":
+        fuse = _finished(spec, part, layer(spec), drop=drop)
+        return part["decoder"](pyramid, spec.channels[0], layer=layer(spec), fuse=fuse)
+    made, found = levels, [part["block"]] * len(levels)
+    if spec.halve_before_up:
+        made = [levels[0], *levels[:-1]]
+        found = [partial(block, c_mid=c) for block, c in zip(found, levels, strict=True)]
+    below = [*made[1:], pyramid[-1]]
+    ups = below if spec.up_width == "kept" else levels
+    if spec.keep_last_up_width:
+        ups = [below[0], *ups[1:]]
+    return part["decoder"](
+        pyramid,
+        ups,
+        made,
+        up=partial(blocks.Then, part["up"], part["act"]) if spec.up_act else part["up"],
+        skip=part["skip"],
+        blocks=[_finished(spec, part, block, drop=drop) for block in found],
+        align=skips.pad_to_skip if spec.padding == "same" else skips.crop_to_up,
+    )
+
+
+def _finished(spec: UNetSpec, part: dict[str, Any], block: Part, *, drop: bool) -> Part:
+    """The block with its attention and its dropout."""
+    if part["attention"] is not None:
+        block = partial(blocks.Followed, block, part["attention"])
+    if drop and spec.dropout:
+        block = partial(blocks.Then, block, partial(part["dropout_kind"], spec.dropout))
+    return block

@@ -1,0 +1,51 @@
+"""Half-UNet (Lu et al. 2022, doi 10.3389/fninf.2022.911679)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo.errors import UnetzooError
+from unetzoo.nn.blocks import spatial
+from unetzoo.nn.downsample import MaxPool
+
+
+class GhostModule(nn.Module):
+    """Half of the channels by a 3x3 convolution, the rest by a depthwise 3x3 of those (GhostNet, arXiv 1911.11907)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        half = c_out // 2
+        self.primary = nn.Sequential(
+            nn.Conv2d(c_in, half, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(half), nn.ReLU()
+        )
+        self.cheap = nn.Sequential(nn.Conv2d(half, half, kernel_size=3, padding=1, groups=half, bias=False), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        primary = self.primary(x)
+        return torch.cat([primary, self.cheap(primary)], dim=1)
+
+
+class HalfUNet(nn.Module):
+    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W). Raises `UnetzooError` on an odd ``width``."""
+
+    def __init__(self, in_channels: int, num_classes: int, *, width: int = 64, depth: int = 5) -> None:
+        super().__init__()
+        if width < 2 or width % 2:
+            raise UnetzooError(f"half_unet: width = {width} must be even and at least 2; half of it are ghosts")
+        if not 2 <= depth <= 8:
+            raise UnetzooError(f"half_unet: depth = {depth} must be from 2 to 8")
+        inputs = (in_channels, *[width] * (depth - 1))
+        self.levels = nn.ModuleList(nn.Sequential(GhostModule(c, width), GhostModule(width, width)) for c in inputs)
+        self.down = MaxPool(width)
+        self.fuse = nn.Sequential(GhostModule(width, width), GhostModule(width, width))
+        self.head = nn.Conv2d(width, num_classes, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = spatial(x)
+        total = x = self.levels[0](x)
+        for level in self.levels[1:]:
+            x = level(self.down(x))
+            total = total + F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+        return self.head(self.fuse(total))

@@ -28,6 +28,22 @@ def test_list() -> None:
     assert all(fact["paper"]["title"] for fact in facts)
 
 
+def test_list_filters() -> None:
+    def names(*filters: str) -> list[str]:
+        return [fact["name"] for fact in json.loads(run("list", *filters, "--json").stdout)]
+
+    nested = names("--family", "nested")
+    assert {"unetpp", "unet3plus"} <= set(nested)
+    assert "unet" not in nested
+    assert "unetpp" in names("--family", "nested", "--year", "2018")
+    assert "unetpp" not in names("--family", "nested", "--year", "2019-")
+    assert names("--block", "recurrent") == ["r2attention_unet", "r2unet"]
+    small = json.loads(run("list", "--parameters", "-300k", "--json").stdout)
+    assert small
+    assert all(fact["parameters"] <= 300_000 for fact in small)
+    assert names("unet", "--parameters", "31M-31.1M") == ["unet"]
+
+
 def test_list_and_help_do_not_import_torch() -> None:
     for arguments in (["list"], ["--help"], ["bench", "--help"]):
         code = f"import sys; sys.argv = ['unetzoo', *{arguments}]\nfrom unetzoo.cli import main\n"
@@ -47,13 +63,26 @@ def test_help_has_an_example(command: str) -> None:
 def test_show() -> None:
     done = run("show", "unet_paper", "--size", 572, "--in-channels", 1, "--num-classes", 2)
     assert done.returncode == 0
-    for word in ("1505.04597", "31,030,658", "2x388x388", "1024x28x28", "he_normal"):
+    for word in (
+        "1505.04597",
+        "jvanvugt/pytorch-unet",
+        "golden file",
+        "31,030,658",
+        "2x388x388",
+        "1024x28x28",
+        "he_normal",
+    ):
         assert word in done.stdout
     assert "bilinear" in run("show", "unet", "--set", "up=bilinear", "--set", "width=4").stdout
 
 
 WRONG = {
     "list none*": ["no model matches 'none*'"],
+    "list --family nestd": ["--family 'nestd'", "did you mean nested"],
+    "list --block doubel": ["--block 'doubel'", "did you mean double"],
+    "list --year 20x": ["--year '20x'", "MIN-MAX"],
+    "list --parameters 3M-1M": ["--parameters '3M-1M'", "the first number is above the second"],
+    "list --year 1990": ["these filters together"],
     "show unett": ["'unett'", "did you mean unet"],
     "show unet --set up=bilnear": ["up = 'bilnear'", "bilinear"],
     "show unet --set width": ["--set 'width'", "OPTION=VALUE"],

@@ -13,7 +13,9 @@ from torch import nn
 
 import unetzoo
 from unetzoo import UnetzooError, registry
+from unetzoo.measure.counts import count_parameters
 from unetzoo.papers import Paper
+from unetzoo.parameters import parameters
 from unetzoo.parts import parts
 from unetzoo.spec import UNetSpec, diff, replace
 
@@ -44,6 +46,20 @@ def test_every_entry_has_its_paper_and_note(name: str) -> None:
     assert entry.paper.year >= 2015
     assert entry.paper.link
     assert entry.note
+    assert entry.family != "own"
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_the_listed_parameters_are_the_networks(name: str) -> None:
+    with torch.device("meta"):
+        model = unetzoo.create_model(name)
+    assert parameters(name) == count_parameters(model)
+
+
+def test_a_family_that_is_none_is_refused(clean_registry: dict) -> None:
+    with pytest.raises(UnetzooError, match="model 'x': family = 'nestd'; did you mean nested"):
+        unetzoo.register_model("x", UNetSpec(), family="nestd")  # type: ignore[call-overload]
+    assert "x" not in unetzoo.list_models()
 
 
 @pytest.mark.parametrize("name", [n for n in unetzoo.list_models() if unetzoo.model_info(n).spec])

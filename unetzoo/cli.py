@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from unetzoo.console import err, out
 from unetzoo.data_cli import data_app
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError
+from unetzoo.models_cli import Imports, Settings, list_command, show_command
 from unetzoo.plugins import import_plugins
 from unetzoo.predict_cli import predict_command
-from unetzoo.registry import entries, list_models, model_info, resolve_model
+from unetzoo.registry import resolve_model
 from unetzoo.toml import parse_settings
 
 if TYPE_CHECKING:
@@ -32,19 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Change a model option; may be given again."),
-]
-
-
-Imports = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--import", metavar="FILE.py", help="A file or module that registers your models; may be given again."
-    ),
-]
 
 SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")]
 Data = Annotated[
@@ -66,95 +53,8 @@ Time = Annotated[bool, typer.Option("--time/--no-time", help="Whether to measure
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 
-@app.command("list")
-def list_command(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as '*skip'.")] = "*",
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
-    imports: Imports = None,
-) -> None:
-    """List the registered models.
-
-    Examples: [bold]unetzoo list[/]   [bold]unetzoo list 'unet_d*' --json[/]
-    """
-    import_plugins(imports or [])
-    known = entries()
-    rows = [known[name] for name in list_models(pattern)]
-    if not rows:
-        raise UnetzooError(f"no model matches {pattern!r}; 'unetzoo list' names all {len(known)}")
-    if as_json:
-        facts = [
-            {
-                "name": e.name,
-                "note": e.note,
-                "paper": e.paper.model_dump() if e.paper else None,
-                "diff": e.diff,
-            }
-            for e in rows
-        ]
-        print(json.dumps(facts, indent=1))
-        return
-    table = Table("model", "year", "what it is", box=None, header_style="bold", pad_edge=False)
-    for entry in rows:
-        table.add_row(entry.name, str(entry.paper.year) if entry.paper else "-", escape(entry.note))
-    out.print(table)
-
-
-@app.command("show")
-def show_command(
-    name: Annotated[str, typer.Argument(help="A registered model.")],
-    size: Annotated[int | None, typer.Option(min=1, help="Side of the input image in px.")] = None,
-    in_channels: Annotated[int, typer.Option(min=1)] = 3,
-    num_classes: Annotated[int, typer.Option(min=1)] = 1,
-    settings: Settings = None,
-    imports: Imports = None,
-) -> None:
-    """Show a model: paper, options, its difference from unet, and a table of its stages.
-
-    Examples: [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
-    [bold]unetzoo show unet --set up=bilinear[/]
-    """
-    import_plugins(imports or [])
-    entry = model_info(name)
-    config = resolve_model(
-        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
-    )
-    from unetzoo.measure.counts import default_size, stages
-
-    try:
-        side = size or default_size(config)
-        rows = stages(config, side, side)
-    except UnetzooError:
-        raise
-    except Exception as error:  # a model of one's own may raise anything
-        raise UnetzooError(f"model {name!r} with {config.options}: {plain(error)}") from None
-    out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
-    out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
-    if entry.paper and entry.paper.code:
-        licence = entry.paper.code_licence or "licence not stated"
-        out.print(f"code: {escape(entry.paper.code)} ({escape(licence)})", soft_wrap=True)
-    for deviation in entry.deviations:
-        out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
-
-    base = model_info("unet").options if entry.spec is not None else entry.options
-    options = Table("option", "value", "in unet" if entry.spec else "default", box=None, header_style="bold")
-    for option, value in config.options.items():
-        differs = base.get(option) != value
-        options.add_row(
-            option,
-            escape(repr(value)),
-            escape(repr(base.get(option))) if differs else "",
-            style="yellow" if differs else None,
-        )
-    out.print(options)
-
-    table = Table("stage", "output (C, H, W)", "parameters", "MACs", box=None, header_style="bold")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.params:,}", f"{row.macs:,}")
-    table.add_row("total", "", f"{sum(r.params for r in rows):,}", f"{sum(r.macs for r in rows):,}", style="bold")
-    out.print(f"at {in_channels}x{side}x{side}; MACs of convolutions and matrix products, one image")
-    out.print(table)
+app.command("list")(list_command)
+app.command("show")(show_command)
 
 
 def _suite(

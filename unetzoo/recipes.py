@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unetzoo import papers
-from unetzoo.registry import register_model
+from unetzoo.registry import Reference, register_model
 from unetzoo.spec import UNetSpec, replace
 
 BASE = UNetSpec()
@@ -25,6 +25,11 @@ register_model(
         "Nor does it say which of the two maps comes first in a concatenation; the upsampled one, as in the release "
         "and in jvanvugt/pytorch-unet.",
     ),
+    family="paper",
+    reference=Reference(
+        "jvanvugt/pytorch-unet unet.py: UNet(1, 2, depth=5, wf=6, padding=False, batch_norm=False, up_mode='upconv')",
+        "golden",
+    ),
 )
 register_model(
     "unet_2015_release",
@@ -32,6 +37,7 @@ register_model(
     paper=papers.RONNEBERGER_2015,
     note="the Caffe network of the release: last up-convolution 128 wide, ReLU after each, upsampled map first",
     deviations=("Initialised as the paper says; the released solver is not rebuilt.",),
+    family="paper",
 )
 register_model(
     "unet",
@@ -39,6 +45,8 @@ register_model(
     paper=papers.RONNEBERGER_2015,
     note="what is called U-Net today: same padding, batch norm, 2x2 transposed convolutions",
     deviations=("Padded convolutions, batch norm, no dropout, torch's initialisation.",),
+    family="paper",
+    reference=Reference("milesial/Pytorch-UNet unet/unet_model.py: UNet(3, 2, bilinear=False)", "golden"),
 )
 register_model(
     "unet_bilinear_halved",
@@ -46,6 +54,8 @@ register_model(
     paper=papers.RONNEBERGER_2015,
     note="milesial/Pytorch-UNet with bilinear=True: bilinear interpolation, and all widths below it halved",
     deviations=("Two changes at once, as in that repository; unet_bilinear changes the way up alone.",),
+    family="paper",
+    reference=Reference("milesial/Pytorch-UNet unet/unet_model.py: UNet(3, 2, bilinear=True)", "transcribed"),
 )
 register_model(
     "unet_upconv",
@@ -53,6 +63,8 @@ register_model(
     paper=papers.RONNEBERGER_2015,
     note="U_Net of LeeJunHyun/Image_Segmentation: nearest neighbour, then 3x3 convolution, batch norm, ReLU",
     deviations=("Padded convolutions with bias and batch norm, another way up, no dropout.",),
+    family="paper",
+    reference=Reference("LeeJunHyun/Image_Segmentation network.py: U_Net(3, 1)", "golden"),
 )
 register_model(
     "unet_brain_mri",
@@ -60,6 +72,8 @@ register_model(
     paper=papers.BUDA_2019,
     note="mateuszbuda/brain-segmentation-pytorch: unet of half the width, upsampled map first",
     deviations=("Returns logits where the reference returns their sigmoid.",),
+    family="paper",
+    reference=Reference("mateuszbuda/brain-segmentation-pytorch unet.py: UNet(3, 1, init_features=32)", "counted"),
 )
 register_model(
     "attention_unet",
@@ -67,6 +81,8 @@ register_model(
     paper=papers.OKTAY_2018,
     note="attention gates on the skips, as AttU_Net of LeeJunHyun/Image_Segmentation",
     deviations=("2-D, where the paper's is 3-D; the gate sees the upsampled map, the paper's the coarse one.",),
+    family="attention",
+    reference=Reference("LeeJunHyun/Image_Segmentation network.py: AttU_Net(3, 1)", "golden"),
 )
 register_model(
     "r2unet",
@@ -74,6 +90,8 @@ register_model(
     paper=papers.ALOM_2018,
     note="recurrent residual blocks, as R2U_Net of LeeJunHyun/Image_Segmentation with t=2",
     deviations=("Widths 64 to 1024; the paper's are 16 to 128 or 256.",),
+    family="recurrent",
+    reference=Reference("LeeJunHyun/Image_Segmentation network.py: R2U_Net(3, 1, t=2)", "golden"),
 )
 register_model(
     "r2attention_unet",
@@ -81,24 +99,31 @@ register_model(
     paper=papers.ALOM_2018,
     note="recurrent residual blocks and attention gates, as R2AttU_Net of LeeJunHyun/Image_Segmentation with t=2",
     deviations=("A combination of that repository; neither paper has it.",),
+    family="recurrent",
+    reference=Reference("LeeJunHyun/Image_Segmentation network.py: R2AttU_Net(3, 1, t=2)", "counted"),
 )
-for _name, _changes, _note in (
-    ("unetpp", {}, "one head"),
-    ("unetpp_ds", {"deep_supervision": True}, "a head for each of the finest level's maps, the last one main"),
+for _name, _deep, _note in (
+    ("unetpp", False, "one head"),
+    ("unetpp_ds", True, "a head for each of the finest level's maps, the last one main"),
 ):
     register_model(
         _name,
-        replace(UNETPP, **_changes),
+        replace(UNETPP, deep_supervision=_deep),
         paper=papers.ZHOU_2018,
         note=f"nested decoder with dense skips, as NestedUNet of 4uiiurz1/pytorch-nested-unet; {_note}",
         deviations=("Batch norm and bilinear interpolation (align_corners), which the authors' Keras code has not.",),
+        family="nested",
+        reference=Reference(
+            f"4uiiurz1/pytorch-nested-unet archs.py: NestedUNet(1, 3, deep_supervision={_deep})", "golden"
+        ),
     )
-for _name, _spec, _note in (
-    ("unet3plus", UNET3PLUS, "one head"),
-    ("unet3plus_ds", UNET3PLUS_DS, "a head for every level"),
+for _name, _spec, _class, _note in (
+    ("unet3plus", UNET3PLUS, "UNet_3Plus", "one head"),
+    ("unet3plus_ds", UNET3PLUS_DS, "UNet_3Plus_DeepSup", "a head for every level"),
     (
         "unet3plus_cgm",
         replace(UNET3PLUS_DS, class_guided=True),
+        "UNet_3Plus_DeepSup_CGM",
         "a head for every level, logits gated by the bottleneck",
     ),
 ):
@@ -113,9 +138,14 @@ for _name, _spec, _note in (
             "N(1, 0.02).",
             *(
                 ("The classification branch gets its gradient from the logits it gates, not from a loss of its own.",)
-                if _spec.deep_supervision and _name.endswith("cgm")
+                if _spec.class_guided
                 else ()
             ),
+        ),
+        family="nested",
+        reference=Reference(
+            f"ZJUGiveLab/UNet-Version models/UNet_3Plus.py: {_class}(3, 1)",
+            "golden" if _name == "unet3plus" else "counted",
         ),
     )
 register_model(
@@ -138,6 +168,8 @@ register_model(
     deviations=(
         "Returns logits where the reference returns their sigmoid; torch's initialisation and batch norm momentum.",
     ),
+    family="attention",
+    reference=Reference("clguo/SA-UNet SA_UNet.py: SA_UNet(input_size=(512, 512, 3), start_neurons=16)", "counted"),
 )
 
 for _name, _changes, _paper, _note in (
@@ -161,6 +193,7 @@ for _name, _changes, _paper, _note in (
         paper=_paper,
         note=_note,
         deviations=("That paper's parts placed on unet; the network is not its own.",),
+        family="attention" if "attention" in _changes else "block",
     )
 for _name, _changes, _note in (
     ("unet_bilinear", {"up": "bilinear"}, "1x1 convolution and bilinear interpolation; widths unchanged"),
@@ -182,6 +215,7 @@ for _name, _changes, _note in (
         paper=papers.RONNEBERGER_2015,
         note=_note,
         deviations=("An ablation of unet; see its diff.",),
+        family="ablation",
     )
 
 from unetzoo.standalone import entries_convolutional, entries_residual  # noqa: E402, F401

@@ -16,7 +16,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from pydantic import Field
 
@@ -29,6 +29,43 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "unetzoo.models"
 F = TypeVar("F", bound=Callable[..., Any])
+Family = Literal[
+    "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",
+    "transformer", "framework", "own",
+]  # fmt: skip
+FAMILIES: dict[Family, str] = {
+    "paper": "the 2015 network, and what is called U-Net in well-known repositories",
+    "ablation": "unet with one option changed",
+    "block": "unet with a published block in each level",
+    "attention": "attention gates, channel or spatial attention",
+    "recurrent": "recurrent layers",
+    "nested": "dense, full-scale or nested skips",
+    "residual": "residual blocks in a network of their own",
+    "dense": "dense blocks",
+    "context": "several receptive fields side by side, or several networks in one",
+    "light": "few parameters or operations",
+    "transformer": "self-attention over patches",
+    "framework": "what MONAI, nnU-Net and MedNeXt build",
+    "own": "a user's own, or a package's",
+}
+Proof = Literal["golden", "live", "transcribed", "counted"]
+PROOFS: dict[Proof, str] = {
+    "golden": "outputs equal those the reference gave with the same parameters (golden file)",
+    "live": "outputs equal those of the reference, installed beside it, with the same parameters",
+    "transcribed": "outputs equal those of an own transcription of the reference's code",
+    "counted": "its parameter count is the reference's; outputs were not compared",
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The public code an entry is the same function as, and how that is known: a key of `PROOFS`."""
+
+    code: str
+    proof: Proof
+
+    def __str__(self) -> str:
+        return f"{self.code}: {PROOFS[self.proof]}"
 
 
 @dataclass(frozen=True)
@@ -36,7 +73,7 @@ class Entry:
     """A registered name: either a ``spec`` of the grid or a factory ``(in_channels, num_classes, **options)``.
 
     ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
-    options in which this entry differs from the factory's own.
+    options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`.
     """
 
     name: str
@@ -46,6 +83,8 @@ class Entry:
     paper: Paper | None = None
     note: str = ""
     deviations: tuple[str, ...] = ()
+    family: Family = "own"
+    reference: Reference | None = None
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
@@ -124,6 +163,8 @@ def register_model(
     paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
 ) -> UNetSpec: ...
 @overload
 def register_model(
@@ -133,6 +174,8 @@ def register_model(
     paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
 ) -> Callable[[F], F]: ...
 @overload
 def register_model(
@@ -143,6 +186,8 @@ def register_model(
     paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
 ) -> str: ...
 
 
@@ -154,11 +199,14 @@ def register_model(
     paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
     "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
-    ``defaults`` are the options in which the entry differs from it.
+    ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
+    ``reference`` the public code it is the same function as.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
@@ -166,19 +214,20 @@ def register_model(
     >>> @register_model("my_unet")
     ... def my_unet(in_channels, num_classes, width=16): ...
 
-    Raises `UnetzooError` where the name is taken or the callable lacks one of the two parameters.
+    Raises `UnetzooError` where the name is taken, the family unknown or the callable lacks one of the two parameters.
     """
     if not isinstance(name, str):
         return register_model(name.__name__)(name)
+    about: dict[str, Any] = {"paper": paper, "deviations": deviations, "family": family, "reference": reference}
     if isinstance(spec, str):
-        _add(Entry(name, source=spec, defaults=defaults or {}, paper=paper, note=note, deviations=deviations))
+        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, **about))
         return spec
     if spec is not None:
         if not isinstance(spec, UNetSpec):
             raise UnetzooError(
                 f"register_model({name!r}, ...) takes a UNetSpec; use it as a decorator for a class or function"
             )
-        _add(Entry(name, spec=spec, paper=paper, note=note, deviations=deviations))
+        _add(Entry(name, spec=spec, note=note, **about))
         return spec
 
     def decorate(factory: F) -> F:
@@ -188,7 +237,7 @@ def register_model(
             if needed not in parameters and not takes_any:
                 raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
         doc = note or (inspect.getdoc(factory) or "").partition("\n")[0]
-        _add(Entry(name, source=factory, paper=paper, note=doc, deviations=deviations))
+        _add(Entry(name, source=factory, note=doc, **about))
         return factory
 
     return decorate
@@ -198,6 +247,8 @@ def _add(entry: Entry) -> None:
     _load()  # ours come first: a name of one's own that is one of ours is refused here, not later
     if entry.name in _REGISTRY.entries:
         raise UnetzooError(f"model {entry.name!r} is registered already; choose another name")
+    if entry.family not in FAMILIES:
+        raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
     _REGISTRY.entries[entry.name] = entry
 
 

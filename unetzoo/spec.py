@@ -7,7 +7,7 @@ where a string becomes a class.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
@@ -24,6 +24,9 @@ def _whole(number: float) -> float:
 
 # The serializer keeps the int an int in JSON, where a float field would be written as 16.0.
 Width = Annotated[float, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)]
+
+Block = Literal["double", "residual", "dense", "inception", "recurrent", "convnext", "separable"]
+BLOCKS: tuple[Block, ...] = get_args(Block)
 
 
 class UNetSpec(Strict):
@@ -51,9 +54,7 @@ class UNetSpec(Strict):
     conv_bias: bool = Field(
         False, description="biases also of convolutions before a norm; after batch or instance norm they change nothing"
     )
-    block: Literal["double", "residual", "dense", "inception", "recurrent", "convnext", "separable"] = Field(
-        "double", description="what each level computes"
-    )
+    block: Block = Field("double", description="what each level computes")
     t: int = Field(2, ge=1, le=8, description="how often a recurrent layer sees its own output")
     attention: Literal["none", "se", "scse", "cbam"] = Field("none", description="after each block")
     down: Literal["maxpool", "strided", "avgpool", "blurpool"] = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unetzoo.papers import Paper
-from unetzoo.registry import register_model
+from unetzoo.registry import Reference, register_model
 
 _HERE = "unetzoo.standalone"
 
@@ -147,6 +147,8 @@ register_model(
     paper=QIN_2020,
     note="every stage is a small U-Net; six side outputs, fused",
     deviations=(_U2NET,),
+    family="context",
+    reference=Reference("xuebinqin/U-2-Net model/u2net.py: U2NET(3, 1)", "transcribed"),
 )
 register_model(
     "u2netp",
@@ -155,6 +157,8 @@ register_model(
     paper=QIN_2020,
     note="the paper's small U²-Net†: 1.1 M parameters",
     deviations=(_U2NET,),
+    family="light",
+    reference=Reference("xuebinqin/U-2-Net model/u2net.py: U2NETP(3, 1)", "golden"),
 )
 register_model(
     "multiresunet",
@@ -162,6 +166,8 @@ register_model(
     paper=IBTEHAZ_2019,
     note="blocks of three receptive fields, residual paths on the skips",
     deviations=("num_classes are the logits given; the code gives one more than asked for.",),
+    family="context",
+    reference=Reference("nibtehaz/MultiResUNet pytorch/MultiResUNet.py: MultiResUnet(3, 1)", "golden"),
 )
 register_model(
     "dcsau_net",
@@ -169,12 +175,16 @@ register_model(
     paper=XU_2022,
     note="a 7x7 first layer and split-attention blocks",
     deviations=("The dropout that the code declares and never uses is not built.",),
+    family="attention",
+    reference=Reference("xq141839/DCSAU-Net pytorch_dcsaunet/DCSAU_Net.py: Model(3, 1)", "golden"),
 )
 register_model(
     "tiny_unet",
     f"{_HERE}.tiny_unet:TinyUNet",
     paper=CHEN_2024,
     note="cascaded multi-receptive fields: 0.48 M parameters",
+    family="light",
+    reference=Reference("ChenJunren-Lab/TinyU-Net TinyU-Net.py: TinyUNet(3, 2)", "golden"),
 )
 _UNEXT = "The first convolution takes any number of channels; the code's always takes 3."
 register_model(
@@ -183,6 +193,8 @@ register_model(
     paper=VALANARASU_2022,
     note="convolutions above, shifted MLPs on tokens below; skips added",
     deviations=(_UNEXT,),
+    family="light",
+    reference=Reference("jeya-maria-jose/UNeXt-pytorch archs.py: UNext(1, 3)", "golden"),
 )
 register_model(
     "unext_s",
@@ -191,6 +203,8 @@ register_model(
     paper=VALANARASU_2022,
     note="UNeXt-S: half the width and less below",
     deviations=(_UNEXT,),
+    family="light",
+    reference=Reference("jeya-maria-jose/UNeXt-pytorch archs.py: UNext_S(1, 3)", "counted"),
 )
 _TERNAUS = "Starts from random weights; the paper's starts from VGG's of ImageNet."
 register_model(
@@ -199,6 +213,10 @@ register_model(
     paper=IGLOVIKOV_2018,
     note="VGG16's convolutions as encoder, bilinear upsampling",
     deviations=(_TERNAUS, "The paper's network is ternausnet11; this is its larger sister in the same code."),
+    family="paper",
+    reference=Reference(
+        "ternaus/TernausNet ternausnet/models.py: UNet16(1, 32, pretrained=False, is_deconv=False)", "golden"
+    ),
 )
 register_model(
     "ternausnet11",
@@ -207,6 +225,8 @@ register_model(
     paper=IGLOVIKOV_2018,
     note="VGG11's convolutions as encoder, transposed 3x3 convolutions up",
     deviations=(_TERNAUS, "Any number of classes; the code's gives one."),
+    family="paper",
+    reference=Reference("ternaus/TernausNet ternausnet/models.py: UNet11(32, pretrained=False)", "transcribed"),
 )
 register_model(
     "dcunet",
@@ -214,6 +234,8 @@ register_model(
     paper=LOU_2021,
     note="two multi-resolution channels a block, mirrored borders",
     deviations=("Logits; the authors' PyTorch code ends in a tanh, the paper in a sigmoid.",),
+    family="context",
+    reference=Reference("AngeLouCN/DC-UNet dc_unet-pytorch/DC_UNet.py: DC_Unet(3, 1, nf=32)", "transcribed"),
 )
 _TIRAMISU = "Logits; the code ends in a log-softmax."
 for _name, _options, _note in (
@@ -236,6 +258,11 @@ for _name, _options, _note in (
         paper=JEGOU_2017,
         note=_note,
         deviations=(_TIRAMISU,),
+        family="dense",
+        reference=Reference(
+            f"bfortuner/pytorch_tiramisu models/tiramisu.py: FCDenseNet{_name.removeprefix('fcdensenet')}(12)",
+            "transcribed",
+        ),
     )
 register_model(
     "kiunet",
@@ -243,6 +270,8 @@ register_model(
     paper=VALANARASU_2020,
     note="a U-Net and an overcomplete network side by side, fused at each level",
     deviations=("No ReLU after the head, so these are logits; layers the code never uses are not built.",),
+    family="context",
+    reference=Reference("jeya-maria-jose/KiU-Net-pytorch arch/ae.py: kiunet()", "transcribed"),
 )
 register_model(
     "fr_unet",
@@ -250,6 +279,11 @@ register_model(
     paper=LIU_2022,
     note="a triangular grid of blocks that keeps full resolution; five outputs averaged",
     deviations=("Layers the code declares and never uses are not built.",),
+    family="context",
+    reference=Reference(
+        "lseventeen/FR-UNet models/fr_unet.py: FR_UNet(1, 1, feature_scale=2, dropout=0.2, fuse=True, out_ave=True)",
+        "transcribed",
+    ),
 )
 _IMAGENET = "Starts from random weights; the authors' encoder starts from ImageNet's."
 register_model(
@@ -258,6 +292,8 @@ register_model(
     paper=GU_2019,
     note="ResNet-34, dense atrous convolutions and a pyramid of max pools at the bottleneck",
     deviations=(_IMAGENET, "Logits; the code ends in a sigmoid.", "Pools larger than the map cover the map."),
+    family="context",
+    reference=Reference("Guzaiwang/CE-Net src/lib/models/networks/cenet.py: CE_Net_(1, 3)", "transcribed"),
 )
 register_model(
     "linknet",
@@ -265,6 +301,8 @@ register_model(
     paper=CHAURASIA_2017,
     note="ResNet-18 whose maps are added to the decoder's",
     deviations=(_IMAGENET, "Logits; the code ends in a log-softmax."),
+    family="residual",
+    reference=Reference("e-lab/pytorch-linknet models/linknet.py: LinkNet(12)", "transcribed"),
 )
 register_model(
     "ladder_net",
@@ -272,6 +310,8 @@ register_model(
     paper=ZHUANG_2018,
     note="two U-Nets in a row, residual blocks with shared weights",
     deviations=("Logits; the code ends in a log-softmax.", "No batch norm, as in the code's LadderNetv65."),
+    family="context",
+    reference=Reference("juntang-zhuang/LadderNet src/LadderNetv65.py: LadderNetv6(4, 10, 2, 1)", "transcribed"),
 )
 register_model(
     "enet",
@@ -279,6 +319,10 @@ register_model(
     paper=PASZKE_2016,
     note="fast residual encoder-decoder with unpooling by indices: 0.35 M parameters",
     deviations=("As davidtvs/PyTorch-ENet: no bias in any convolution; the authors' own code is in Lua.",),
+    family="light",
+    reference=Reference(
+        "davidtvs/PyTorch-ENet models/enet.py: ENet(12, encoder_relu=False, decoder_relu=True)", "transcribed"
+    ),
 )
 register_model(
     "segnet",
@@ -289,4 +333,6 @@ register_model(
         _IMAGENET,
         "As say4n/pytorch-segnet: transposed convolutions in the decoder; the authors' own code is for Caffe.",
     ),
+    family="residual",
+    reference=Reference("say4n/pytorch-segnet src/model.py: SegNet(3, 12)", "transcribed"),
 )

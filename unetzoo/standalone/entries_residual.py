@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unetzoo import papers
-from unetzoo.registry import register_model
+from unetzoo.registry import Reference, register_model
 
 LOGITS = "Returns logits where the reference returns their sigmoid."
 
@@ -16,6 +16,8 @@ register_model(
         LOGITS,
         "Shortcuts are 3x3 convolutions with batch norm, as in that repository; the paper's are 1x1.",
     ),
+    family="residual",
+    reference=Reference("rishikksh20/ResUnet core/res_unet.py: ResUnet(3)", "golden"),
 )
 register_model(
     "resunetpp",
@@ -23,6 +25,8 @@ register_model(
     paper=papers.JHA_2019,
     note="resunet with squeeze-and-excitation, ASPP and attention on what is upsampled, as rishikksh20/ResUnet",
     deviations=(LOGITS, "As in that repository ASPP has no pooled branch, and ReLU before batch norm."),
+    family="residual",
+    reference=Reference("rishikksh20/ResUnet core/res_unet_plus.py: ResUnetPlusPlus(3)", "transcribed"),
 )
 register_model(
     "half_unet",
@@ -34,4 +38,5 @@ register_model(
         "Ghost modules as in alxfgh/Half-UNet; otherwise the paper: that code fuses the pooled maps, so its output is "
         "half the size, and makes the last two modules anew, untrained, in every forward pass.",
     ),
+    family="light",
 )

@@ -1,0 +1,82 @@
+"""Which entry each golden file is held against, and the table of them all.
+
+python tests/parity/cases.py    # a Markdown table; exit code 1 unless every row is OK at its level
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+import unetzoo
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from parity.parity import check
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# golden file -> entry, its options, level: "exact", or "sym" for the same up to the order of concatenation
+CASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "unet_milesial": ("unet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "unet_paper": ("unet_paper", {"in_channels": 1, "num_classes": 2}, "exact"),
+    "unet_leejunhyun": ("unet_upconv", {}, "exact"),
+    "attunet_leejunhyun": ("attention_unet", {}, "exact"),
+    "r2unet_leejunhyun_t2": ("r2unet", {}, "exact"),
+    "unetpp_nested": ("unetpp", {}, "exact"),
+    "unetpp_nested_ds": ("unetpp_ds", {}, "exact"),
+    "unet3plus": ("unet3plus", {}, "exact"),
+    "resunet_rishikksh20": ("resunet", {}, "exact"),
+    "u2netp": ("u2netp", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "multiresunet": ("multiresunet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "dcsaunet": ("dcsau_net", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "tinyunet": ("tiny_unet", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "unext": ("unext", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "ternausnet_unet16": ("ternausnet16", {"in_channels": 3, "num_classes": 1}, "exact"),
+}
+
+
+class AllScales(nn.Module):
+    """A network that gives every supervised scale: the golden files hold those too."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        forward_all = getattr(self.network, "forward_all", None)
+        return forward_all(x) if forward_all else [self.network(x)]
+
+
+def found(golden: str, *, quick: bool) -> dict[str, Any]:
+    """What the checker says of a golden file; ``quick`` leaves out its larger images."""
+    name, options, _ = CASES[golden]
+    return check(GOLDEN / f"{golden}.json", lambda: AllScales(unetzoo.create_model(name, **options)), quick=quick)
+
+
+def wrong(golden: str, said: dict[str, Any]) -> list[str]:
+    """What is not as the reference has it: of parameters, shapes, outputs, and auxiliary outputs where it has them."""
+    level = CASES[golden][2]
+    bad = [key for key in ("params", "shapes", level) if not str(said[key]).startswith("OK")]
+    count, total = said.get(f"aux_{level}", "0/0").split("/")
+    return bad + ["auxiliary outputs"] * (count != total)
+
+
+def main() -> int:
+    print("| entry | options | reference | parameters | shapes | outputs | auxiliary outputs |")
+    print("|---|---|---|---|---|---|---|")
+    failed = 0
+    for golden, (name, options, level) in CASES.items():
+        said = found(golden, quick=False)
+        failed += bool(wrong(golden, said))
+        asked = ", ".join(f"{key}={value}" for key, value in options.items())
+        reference = unetzoo.model_info(name).reference
+        cells = (said["params"], said["shapes"], f"{level}: {said[level]}", said.get(f"aux_{level}", "-"))
+        print(f"| `{name}` | {asked} | {reference.code if reference else golden} | {' | '.join(cells)} |", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,9 +20,9 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
 
 
 def test_list() -> None:
-    done = run("list", "unet_d*")
+    done = run("list", "unet_d?")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == unetzoo.list_models("unet_d*")
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == unetzoo.list_models("unet_d?")
     facts = json.loads(run("list", "--json").stdout)
     assert [fact["name"] for fact in facts] == unetzoo.list_models()
     assert all(fact["paper"]["title"] for fact in facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 
-if os.environ.get("PYTEST_XDIST_WORKER"):
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"unetzoo-{os.environ['PYTEST_XDIST_WORKER']}-")
-    tempfile.tempdir = None
+    _folder = tempfile.TemporaryDirectory(prefix=f"unetzoo-{worker}-", ignore_cleanup_errors=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = _folder.name

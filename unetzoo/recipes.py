@@ -184,4 +184,4 @@ for _name, _changes, _note in (
         deviations=("An ablation of unet; see its diff.",),
     )
 
-from unetzoo.standalone import entries_convolutional, entries_residual  # noqa: E402, F401
+from unetzoo.standalone import entries_convolutional, entries_residual, entries_transformers  # noqa: E402, F401

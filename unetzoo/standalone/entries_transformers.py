@@ -66,7 +66,7 @@ register_model(
     ),
     family="transformer",
     reference=Reference(
-        "Beckschen/TransUNet networks/vit_seg_modeling.py: VisionTransformer(R50-ViT-B_16, img_size=224, num_classes=9)",
+        "Beckschen/TransUNet networks/vit_seg_modeling.py: VisionTransformer(R50-ViT-B_16, num_classes=9)",
         "golden",
     ),
 )
@@ -82,7 +82,7 @@ register_model(
     ),
     family="transformer",
     reference=Reference(
-        "HuCaoFighting/Swin-Unet networks/swin_transformer_unet_skip_expand_decoder_sys.py: SwinTransformerSys(num_classes=9)",
+        "HuCaoFighting/Swin-Unet swin_transformer_unet_skip_expand_decoder_sys.py: SwinTransformerSys(num_classes=9)",
         "golden",
     ),
 )

@@ -132,9 +132,8 @@ class Rehearsal:
         self.tracker = MemoryTracker()
         with self._tracked():
             with torch.device(device):
-                network = (
-                    config.build().train()
-                )  # as it is trained: weights that are one memory at first (MALUNet's) part
+                network = config.build()
+                network.train()  # weights that are one memory before that (MALUNet's) part
             for tensor in (*network.parameters(), *network.buffers()):
                 if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
                     tensor.data = tensor.data.contiguous(memory_format=self.layout)

@@ -21,6 +21,14 @@ MODELS = unetzoo.list_models()
 GRID = [name for name in MODELS if unetzoo.model_info(name).spec is not None]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
+# One entry of each class, and every recipe but the ablations: the others differ in widths and counts.
+CLASSES = list(
+    {
+        entry.source or name: name
+        for name, entry in ((name, unetzoo.model_info(name)) for name in MODELS)
+        if entry.family != "ablation"
+    }.values()
+)
 
 
 def small(name: str, **changes: object) -> nn.Module:
@@ -40,7 +48,7 @@ def test_padded_networks_take_any_size(name: str, size: tuple[int, int]) -> None
 @given(st.integers(1, 70), st.integers(1, 70), st.sampled_from(PADDED))
 def test_padded_networks_take_any_size_at_random(h: int, w: int, name: str) -> None:
     with torch.inference_mode():
-        assert small(name, width=1).eval()(torch.rand(1, 2, h, w)).shape == (1, 3, h, w)
+        assert small(name, width=2).eval()(torch.rand(1, 2, h, w)).shape == (1, 3, h, w)
 
 
 @settings(max_examples=40, deadline=None)
@@ -70,13 +78,46 @@ def without_dead_units(model: nn.Module) -> nn.Module:
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = without_dead_units(small(name)).train()
     side = 220 if name in VALID else 64
-    scales = model.forward_all(torch.randn(2, 2, side, side))
+    images = torch.randn(2, 2, side, side)
+    scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
     torch.stack([scale.square().mean() for scale in scales]).sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
         # A bias before batch norm, as some references have it, gets a gradient that is zero but for rounding.
         assert parameter.grad.abs().sum() > 0 or parameter_name.endswith("bias"), parameter_name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16_and_channels_last(name: str) -> None:
+    model = small(name).eval()
+    images = torch.rand(2, 2, *((188, 204) if name in VALID else (20, 28)))
+    with torch.inference_mode():
+        plain = model(images)
+        torch.testing.assert_close(
+            model.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last)),
+            plain,
+            rtol=1e-3,
+            atol=1e-4 * float(plain.abs().max()),
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            assert model(images).isfinite().all()
+        assert model.bfloat16()(images.bfloat16()).isfinite().all()
+    model.float().train()
+    with torch.autocast("cpu", torch.bfloat16):
+        scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
+    torch.stack([scale.float().square().mean() for scale in scales]).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSES)
+def test_exported_it_is_the_same_function(name: str) -> None:
+    model = small(name).eval()
+    images = torch.rand(1, 2, *((188, 204) if name in VALID else (20, 32)))
+    with torch.no_grad():
+        exported = torch.export.export(model, (images,)).module()
+        torch.testing.assert_close(exported(images), model(images))
 
 
 @pytest.mark.parametrize("name", MODELS)

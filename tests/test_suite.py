@@ -138,6 +138,20 @@ def test_unknown_model_and_equal_labels() -> None:
         ids(models=["unet", "unet"])
 
 
+def test_a_pattern_is_every_model_that_matches() -> None:
+    made = Suite(name="x", models=["unet_d?", {"name": "unet", "set": {"width": 4}}], seeds=[3], baselines=False)
+    labels = [trial.model.label for trial in expand(made, made.data.open())]
+    assert labels == [*unetzoo.list_models("unet_d?"), "unet(width=4)"]
+    for models, message in (
+        (["unet_?x"], "no model matches 'unet_.x'"),
+        ([{"name": "unet_d*", "label": "deep"}], "label = 'deep' is for one model, and 'unet_d.' is a pattern"),
+        (["unet_d2", "unet_d*"], "two models have the label 'unet_d2'"),
+    ):
+        wrong = Suite(name="x", models=models)
+        with pytest.raises(UnetzooError, match=message):
+            expand(wrong, wrong.data.open())
+
+
 def test_paths_are_relative_to_the_suite_file(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(
         "models = ['unet']\nimports = ['mine.py', 'os']\n[data]\nname = 'folder'\nroot = 'pictures'\n"

@@ -1,4 +1,4 @@
-"""Networks of few parameters, and U-KAN: the authors' function, any size, any layout, options that do something."""
+"""Networks of few parameters, and U-KAN: the authors' function, and options that do something."""
 
 from __future__ import annotations
 
@@ -76,38 +76,6 @@ def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     assert len(masks) == (len(MASKS) if name == "egeunet" else 0)
     for mask, expected in zip(masks, MASKS, strict=False):
         np.testing.assert_allclose(summary(mask), expected, rtol=1e-6, atol=1e-6 * expected[1])
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_bfloat16_and_channels_last(name: str) -> None:
-    model = narrow(name).eval()
-    images = torch.rand(2, 2, 20, 28)
-    with torch.inference_mode():
-        plain = model(images)
-        torch.testing.assert_close(
-            model.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last)),
-            plain,
-            rtol=1e-3,
-            atol=1e-4 * float(plain.abs().max()),
-        )
-        with torch.autocast("cpu", torch.bfloat16):
-            assert model(images).isfinite().all()
-        assert model.bfloat16()(images.bfloat16()).isfinite().all()
-    model.float().train()
-    with torch.autocast("cpu", torch.bfloat16):
-        scales = model.forward_all(images)
-    torch.stack([scale.float().square().mean() for scale in scales]).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_exported_it_is_the_same_function(name: str) -> None:
-    model = narrow(name).eval()
-    images = torch.rand(1, 2, 20, 32)
-    with torch.no_grad():
-        exported = torch.export.export(model, (images,)).module()
-        torch.testing.assert_close(exported(images), model(images))
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -218,4 +218,9 @@ for _name, _changes, _note in (
         family="ablation",
     )
 
-from unetzoo.standalone import entries_convolutional, entries_light, entries_residual  # noqa: E402, F401
+from unetzoo.standalone import (  # noqa: E402
+    entries_convolutional,  # noqa: F401
+    entries_light,  # noqa: F401
+    entries_residual,  # noqa: F401
+    entries_transformers,  # noqa: F401
+)

@@ -34,6 +34,9 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "dcsaunet": ("dcsau_net", {"in_channels": 3, "num_classes": 1}, "exact"),
     "tinyunet": ("tiny_unet", {"in_channels": 3, "num_classes": 2}, "exact"),
     "unext": ("unext", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "transunet_r50_vit_b16": ("transunet", {"in_channels": 3, "num_classes": 9}, "exact"),
+    "swinunet_tiny": ("swin_unet", {"in_channels": 3, "num_classes": 9}, "exact"),
+    "utnet": ("utnet", {"in_channels": 1, "num_classes": 4}, "exact"),
     "ternausnet_unet16": ("ternausnet16", {"in_channels": 3, "num_classes": 1}, "exact"),
 }
 

@@ -149,7 +149,10 @@ class Record(Strict):
     environment: dict[str, Any] = {}
 
     def to_json(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+        """A line for each field: short beside one for each value, and still told apart by a diff."""
+        fields = self.model_dump(mode="json").items()
+        lines = (f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields)
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_record(path: Path) -> Record:

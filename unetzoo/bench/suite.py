@@ -16,7 +16,7 @@ from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.metrics.policy import Scoring
 from unetzoo.plugins import import_plugins
-from unetzoo.registry import ModelConfig, model_info, resolve_model
+from unetzoo.registry import ModelConfig, list_models, model_info, resolve_model
 from unetzoo.spec import UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
@@ -32,6 +32,7 @@ QUICK_SUITE = Path(__file__).with_name("quick.toml")
 class ModelRequest(Strict):
     """A model of the suite: its registered name, changed options, changes of ``[train]``, its label in the report.
 
+    A name may be a pattern such as 'unet_d*': all registered models that match.
     Models that train differently answer a question about recipes, not about networks alone; the report says so.
     """
 
@@ -288,7 +289,8 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     """
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
-    models = [_resolve(request, suite.set, dataset) for request in suite.models]
+    requests = [named for request in suite.models for named in _named(request)]
+    models = [_resolve(request, suite.set, dataset) for request in requests]
     labels = [model.label for model in models]
     for label in labels:
         if labels.count(label) > 1:
@@ -298,7 +300,7 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     if suite.match is not None:
         models = _matched(models, suite)
     common = {"data": data, "measure": suite.measure, "score": suite.score}
-    recipes = [suite.recipe(request) for request in suite.models]
+    recipes = [suite.recipe(request) for request in requests]
     names = baselines.BASELINES if suite.baselines else ()
     return [
         *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),
@@ -308,6 +310,17 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             for model, recipe in zip(models, recipes, strict=True)
         ),
     ]
+
+
+def _named(request: ModelRequest) -> list[ModelRequest]:
+    """A request for each model that the shell pattern of its name matches; a plain name is one."""
+    if not set("*?[") & set(request.name):
+        return [request]
+    if request.label is not None:
+        raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")
+    if not (names := list_models(request.name)):
+        raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' names all")
+    return [request.model_copy(update={"name": name}) for name in names]
 
 
 def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:

@@ -64,7 +64,7 @@ def _constant(record: Record) -> bool:
 
 def same_dice(t: Tables) -> list[str]:
     """The same suspicion of records that keep no hash of their predictions."""
-    done = t.done[t.done["predictions"].isna()]
+    done = t.done.loc[t.done["predictions"].isna(), ["model", "dice"]]
     groups = done.assign(score=done["dice"].round(6)).groupby("score")["model"].unique()
     return [
         f"{listed(sorted(map(str, names)))} share a test Dice of {score:.6f}: a constant, or one network twice?"

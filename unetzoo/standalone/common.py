@@ -29,7 +29,7 @@ class AnySize(nn.Module):
         raise NotImplementedError
 
     def fit(self, x: Tensor) -> Tensor:
-        """The image, mirrored to the next size that fits."""
+        """The image as it is, or mirrored to the next size that fits."""
         below, right = (max(-(-side // self.multiple) * self.multiple, self.least) - side for side in spatial(x))
         return mirror_pad(x, 0, below, 0, right) if below or right else x
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.nn.blocks import Part
+from unetzoo.nn.dropout import DropPath
 from unetzoo.nn.norms import PixelLayerNorm
 from unetzoo.standalone.common import AnySize, init_by_fan_out, resize
 
@@ -18,14 +18,10 @@ class TokenBlock(nn.Module):
 
     def __init__(self, channels: int, mix: nn.Module, drop_path: float) -> None:
         super().__init__()
-        self.norm, self.mix, self.drop_path = PixelLayerNorm(channels), mix, drop_path
+        self.residual = nn.Sequential(PixelLayerNorm(channels), mix, DropPath(drop_path))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.mix(self.norm(x))
-        if self.training and self.drop_path:
-            kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.drop_path
-            y = y * kept / (1 - self.drop_path)
-        return x + y
+        return x + self.residual(x)
 
 
 class TokenUNet(AnySize):

@@ -82,38 +82,6 @@ def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * expected[1])
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_bfloat16_and_channels_last(name: str) -> None:
-    model = narrow(name).eval()
-    images = torch.rand(2, 2, 20, 28)
-    with torch.inference_mode():
-        plain = model(images)
-        torch.testing.assert_close(
-            model.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last)),
-            plain,
-            rtol=1e-3,
-            atol=1e-4 * float(plain.abs().max()),
-        )
-        with torch.autocast("cpu", torch.bfloat16):
-            assert model(images).isfinite().all()
-        assert model.bfloat16()(images.bfloat16()).isfinite().all()
-    model.float().train()
-    with torch.autocast("cpu", torch.bfloat16):
-        scales = model.forward_all(images)
-    torch.stack([scale.float().square().mean() for scale in scales]).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_exported_it_is_the_same_function(name: str) -> None:
-    model = narrow(name).eval()
-    images = torch.rand(1, 2, 20, 32)
-    with torch.no_grad():
-        exported = torch.export.export(model, (images,)).module()
-        torch.testing.assert_close(exported(images), model(images))
-
-
 def test_deep_supervision_of_u2net() -> None:
     images = torch.rand(1, 2, 33, 20)
     scales = narrow("u2netp").eval().forward_all(images)

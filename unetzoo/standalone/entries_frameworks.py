@@ -1,0 +1,126 @@
+"""What MONAI, nnU-Net and MedNeXt build, in two dimensions: which file, which options, whose paper."""
+
+from __future__ import annotations
+
+from unetzoo.papers import ZHOU_2018, Paper
+from unetzoo.registry import Reference, register_model
+
+_HERE = "unetzoo.standalone"
+_MONAI = "MONAI 1.6.1 monai/networks/nets/"
+_NNUNET = "dynamic-network-architectures 0.4.4 architectures/unet.py: "
+_MEDNEXT = "MIC-DKFZ/MedNeXt nnunet_mednext/network_architecture/mednextv1/MedNextV1.py: MedNeXt(1, 32, 2, "
+
+KERFOOT_2018 = Paper(
+    title="Left-Ventricle Quantification Using Residual U-Net",
+    authors="Eric Kerfoot, James Clough, Ilkay Oksuz, Jack Lee, Andrew P. King, Julia A. Schnabel",
+    year=2018,
+    doi="10.1007/978-3-030-12029-0_40",
+    code="https://github.com/Project-MONAI/MONAI",
+    code_licence="Apache-2.0",
+)
+FALK_2019 = Paper(
+    title="U-Net: deep learning for cell counting, detection, and morphometry",
+    authors="Thorsten Falk, Dominic Mai, Robert Bensch, Özgün Çiçek, Ahmed Abdulkadir, Yassine Marrakchi, Anton Böhm, "
+    "Jan Deubner, Zoe Jäckel, Katharina Seiwald, Alexander Dovzhenko, Olaf Tietz, Cristina Dal Bosco, Sean Walsh, "
+    "Deniz Saltukoglu, Tuan Leng Tay, Marco Prinz, Klaus Palme, Matias Simons, Ilka Diester, Thomas Brox, "
+    "Olaf Ronneberger",
+    year=2019,
+    doi="10.1038/s41592-018-0261-2",
+)
+ISENSEE_2021 = Paper(
+    title="nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation",
+    authors="Fabian Isensee, Paul F. Jaeger, Simon A. A. Kohl, Jens Petersen, Klaus H. Maier-Hein",
+    year=2021,
+    arxiv="1904.08128",
+    doi="10.1038/s41592-020-01008-z",
+    code="https://github.com/MIC-DKFZ/nnUNet",
+    code_licence="Apache-2.0",
+)
+ISENSEE_2024 = Paper(
+    title="nnU-Net Revisited: A Call for Rigorous Validation in 3D Medical Image Segmentation",
+    authors="Fabian Isensee, Tassilo Wald, Constantin Ulrich, Michael Baumgartner, Saikat Roy, Klaus Maier-Hein, "
+    "Paul F. Jaeger",
+    year=2024,
+    arxiv="2404.09556",
+    code="https://github.com/MIC-DKFZ/nnUNet",
+    code_licence="Apache-2.0",
+)
+ROY_2023 = Paper(
+    title="MedNeXt: Transformer-driven Scaling of ConvNets for Medical Image Segmentation",
+    authors="Saikat Roy, Gregor Koehler, Constantin Ulrich, Michael Baumgartner, Jens Petersen, Fabian Isensee, "
+    "Paul F. Jaeger, Klaus Maier-Hein",
+    year=2023,
+    arxiv="2303.09975",
+    code="https://github.com/MIC-DKFZ/MedNeXt",
+    code_licence="Apache-2.0",
+)
+
+register_model(
+    "monai_unet",
+    f"{_HERE}.monai_unet:MONAIUNet",
+    paper=KERFOOT_2018,
+    note="strided convolutions down, transposed ones up, residual units; half the image's size from the first layer on",
+    deviations=("norm='auto' is MONAI's default with residual units, batch norm without.",),
+    family="framework",
+    reference=Reference(f"{_MONAI}unet.py: UNet(2, 1, 2, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)", "golden"),
+)
+register_model(
+    "basic_unet",
+    f"{_HERE}.basic_unet:BasicUNet",
+    paper=FALK_2019,
+    note="a narrow U-Net with instance norm and leaky ReLU",
+    deviations=("As MONAI has it: padded convolutions and instance norm, which the paper's network has not.",),
+    family="framework",
+    reference=Reference(f"{_MONAI}basic_unet.py: BasicUNet(2, 1, 2)", "golden"),
+)
+register_model(
+    "basic_unetpp",
+    f"{_HERE}.basic_unet:BasicUNetPlusPlus",
+    paper=ZHOU_2018,
+    note="basic_unet with nested skips and a head for each of the finest level's maps, the last one main",
+    deviations=(
+        "As MONAI has it, not the authors: instance norm, leaky ReLU, transposed convolutions.",
+        "MONAI builds all four heads and by default uses the last; here deep_supervision=False leaves the others out.",
+    ),
+    family="framework",
+    reference=Reference(f"{_MONAI}basic_unetplusplus.py: BasicUNetPlusPlus(2, 1, 2)", "live"),
+)
+_HEADS = "The code builds the heads of all scales in any case; here deep_supervision=False leaves them out."
+register_model(
+    "nnunet_plain",
+    f"{_HERE}.nnunet:PlainConvUNet",
+    paper=ISENSEE_2021,
+    note="nnU-Net's own: strided convolutions, instance norm, leaky ReLU, seven levels, a head for each scale",
+    deviations=("Seven stages for any data; nnU-Net plans them from the images.", _HEADS),
+    family="framework",
+    reference=Reference(f"{_NNUNET}PlainConvUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "golden"),
+)
+register_model(
+    "nnunet_resenc",
+    f"{_HERE}.nnunet:ResidualEncoderUNet",
+    paper=ISENSEE_2024,
+    note="nnU-Net with a residual encoder of 32 blocks and a thin decoder, as its presets M, L and XL plan",
+    deviations=("Seven stages for any data; nnU-Net plans them from the images.", _HEADS),
+    family="framework",
+    reference=Reference(f"{_NNUNET}ResidualEncoderUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
+)
+for _name, _expansion, _blocks, _proof in (
+    ("mednext_s", 2, (2,) * 9, "golden"),
+    ("mednext_b", (2, 3, 4, 4, 4, 4, 4, 3, 2), (2,) * 9, "transcribed"),
+    ("mednext_m", (2, 3, 4, 4, 4, 4, 4, 3, 2), (3, 4, 4, 4, 4, 4, 4, 4, 3), "transcribed"),
+    ("mednext_l", (3, 4, 8, 8, 8, 8, 8, 4, 3), (3, 4, 8, 8, 8, 8, 8, 4, 3), "transcribed"),
+):
+    register_model(
+        _name,
+        f"{_HERE}.mednext:MedNeXt",
+        defaults={"expansion": _expansion, "blocks": _blocks},
+        paper=ROY_2023,
+        note=f"ConvNeXt blocks, on the way down and up too; {sum(_blocks)} of them beside those",
+        deviations=("The 2-D setting of the code; the paper's networks are 3-D.",),
+        family="framework",
+        reference=Reference(
+            f"{_MEDNEXT}{list(_expansion) if isinstance(_expansion, tuple) else _expansion}, 3, "
+            f"block_counts={list(_blocks)}, do_res=True, do_res_up_down=True, dim='2d')",
+            _proof,
+        ),
+    )

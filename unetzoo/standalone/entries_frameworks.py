@@ -54,6 +54,24 @@ ROY_2023 = Paper(
     code="https://github.com/MIC-DKFZ/MedNeXt",
     code_licence="Apache-2.0",
 )
+MILLETARI_2016 = Paper(
+    title="V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation",
+    authors="Fausto Milletari, Nassir Navab, Seyed-Ahmad Ahmadi",
+    year=2016,
+    arxiv="1606.04797",
+    doi="10.1109/3DV.2016.79",
+    code="https://github.com/faustomilletari/VNet",
+    code_licence=None,
+)
+MYRONENKO_2018 = Paper(
+    title="3D MRI brain tumor segmentation using autoencoder regularization",
+    authors="Andriy Myronenko",
+    year=2018,
+    arxiv="1810.11654",
+    doi="10.1007/978-3-030-11726-9_28",
+    code="https://github.com/Project-MONAI/MONAI",
+    code_licence="Apache-2.0",
+)
 
 register_model(
     "monai_unet",
@@ -84,6 +102,37 @@ register_model(
     ),
     family="framework",
     reference=Reference(f"{_MONAI}basic_unetplusplus.py: BasicUNetPlusPlus(2, 1, 2)", "live"),
+)
+register_model(
+    "vnet_2d",
+    f"{_HERE}.vnet:VNet",
+    paper=MILLETARI_2016,
+    note="5x5 convolutions, residual over each level, 2x2 convolutions down and up",
+    deviations=(
+        "2-D, where the paper's is 3-D; as MONAI has it: ELU, batch norm, dropout.",
+        "Dropout of channels; MONAI's default, Dropout3d, drops whole images in 2-D.",
+        "Any number of channels in; MONAI's takes those that divide 16.",
+    ),
+    family="framework",
+    reference=Reference(f"{_MONAI}vnet.py: VNet(2, 1, 2)", "live"),
+)
+register_model(
+    "segresnet_2d",
+    f"{_HERE}.segresnet:SegResNet",
+    paper=MYRONENKO_2018,
+    note="pre-activation residual blocks with group norm, a deep encoder and a thin decoder; skips added",
+    deviations=("2-D and without the paper's autoencoder branch, as MONAI's SegResNet.",),
+    family="framework",
+    reference=Reference(f"{_MONAI}segresnet.py: SegResNet(2, in_channels=1, out_channels=2)", "live"),
+)
+register_model(
+    "dynunet",
+    f"{_HERE}.dynunet:DynUNet",
+    paper=ISENSEE_2021,
+    note="nnU-Net as MONAI has it: no biases; six levels, shortcuts as an option",
+    deviations=("3x3 kernels and stride 2 throughout; MONAI's takes them for each level.",),
+    family="framework",
+    reference=Reference(f"{_MONAI}dynunet.py: DynUNet(2, 1, 2, [3] * 6, [1, 2, 2, 2, 2, 2], [2] * 5)", "live"),
 )
 _HEADS = "The code builds the heads of all scales in any case; here deep_supervision=False leaves them out."
 register_model(

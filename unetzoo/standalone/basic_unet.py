@@ -110,9 +110,8 @@ class BasicUNetPlusPlus(AnySize):
         c = [width * multiple for multiple in MULTIPLES]
         node = partial(UpMerge, dropout=dropout)
         self.encoder = Encoder(in_channels, c, dropout=dropout)
-        self.nodes = nn.ModuleList(
-            nn.ModuleList(node(c[i + 1], j * c[i], c[i], finest=not i) for j in range(1, len(c) - i))
-            for i in range(len(c) - 1)
+        self.nodes = nn.ModuleList(  # in the order in which they can be computed
+            node(c[i + 1], j * c[i], c[i], finest=not i) for j in range(1, len(c)) for i in range(len(c) - j)
         )
         self.heads = nn.ModuleList(
             nn.Conv2d(c[0], num_classes, 1) for _ in range(len(c) - 1 if deep_supervision else 1)
@@ -126,9 +125,9 @@ class BasicUNetPlusPlus(AnySize):
 
     def _finest(self, x: Tensor) -> list[Tensor]:
         """The four merged nodes of the finest level, the last first."""
-        row = self.encoder(x)
-        grid = [[x] for x in row]
-        for j in range(1, len(row)):
-            for i in range(len(row) - j):
-                grid[i].append(self.nodes[i][j - 1](grid[i + 1][j - 1], *grid[i]))  # type: ignore[index]
+        grid = [[x] for x in self.encoder(x)]
+        nodes = iter(self.nodes)
+        for j in range(1, len(grid)):
+            for i in range(len(grid) - j):
+                grid[i].append(next(nodes)(grid[i + 1][j - 1], *grid[i]))
         return grid[0][:0:-1]

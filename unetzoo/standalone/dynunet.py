@@ -50,7 +50,7 @@ class ResidualLayers(nn.Module):
 
 
 class UpMerge(nn.Module):
-    """2x2 transposed convolution without bias, concatenated before the skip of as many channels; ``block(c_in, c_out)``."""
+    """2x2 transposed convolution without bias, then ``block(c_in, c_out)`` on it and the skip, of as many channels."""
 
     def __init__(self, c_below: int, c_skip: int, *, block: Part, drop: Part = nn.Identity) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class DynUNet(AnySize):
     """``stages`` levels of ``width * 2**i`` channels, at most ``max_width``; all but the first have stride 2.
 
     ``residual`` adds shortcuts to the encoder's blocks. ``dropout`` follows every convolution, the last too, as in
-    MONAI. ``forward_all`` with ``deep_supervision`` gives logits of ``supervised`` scales beside the finest, each at its
-    own size. Raises `UnetzooError` on a bad option.
+    MONAI. ``forward_all`` with ``deep_supervision`` gives logits of ``supervised`` scales beside the finest, each at
+    its own size. Raises `UnetzooError` on a bad option.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unetzoo.papers import ZHOU_2018, Paper
-from unetzoo.registry import Reference, register_model
+from unetzoo.registry import Proof, Reference, register_model
 
 _HERE = "unetzoo.standalone"
 _MONAI = "MONAI 1.6.1 monai/networks/nets/"
@@ -52,7 +52,7 @@ ROY_2023 = Paper(
     year=2023,
     arxiv="2303.09975",
     code="https://github.com/MIC-DKFZ/MedNeXt",
-    code_licence="Apache-2.0",
+    code_licence=None,
 )
 MILLETARI_2016 = Paper(
     title="V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation",
@@ -69,8 +69,25 @@ MYRONENKO_2018 = Paper(
     year=2018,
     arxiv="1810.11654",
     doi="10.1007/978-3-030-11726-9_28",
-    code="https://github.com/Project-MONAI/MONAI",
-    code_licence="Apache-2.0",
+)
+HATAMIZADEH_2021 = Paper(
+    title="UNETR: Transformers for 3D Medical Image Segmentation",
+    authors="Ali Hatamizadeh, Yucheng Tang, Vishwesh Nath, Dong Yang, Andriy Myronenko, Bennett Landman, Holger Roth, "
+    "Daguang Xu",
+    year=2021,
+    arxiv="2103.10504",
+    doi="10.1109/WACV51458.2022.00181",
+    code="https://github.com/Project-MONAI/research-contributions",
+    code_licence=None,
+)
+HATAMIZADEH_2022 = Paper(
+    title="Swin UNETR: Swin Transformers for Semantic Segmentation of Brain Tumors in MRI Images",
+    authors="Ali Hatamizadeh, Vishwesh Nath, Yucheng Tang, Dong Yang, Holger Roth, Daguang Xu",
+    year=2022,
+    arxiv="2201.01266",
+    doi="10.1007/978-3-031-08999-2_22",
+    code="https://github.com/Project-MONAI/research-contributions",
+    code_licence=None,
 )
 
 register_model(
@@ -80,7 +97,9 @@ register_model(
     note="strided convolutions down, transposed ones up, residual units; half the image's size from the first layer on",
     deviations=("norm='auto' is MONAI's default with residual units, batch norm without.",),
     family="framework",
-    reference=Reference(f"{_MONAI}unet.py: UNet(2, 1, 2, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)", "golden"),
+    reference=Reference(
+        f"{_MONAI}unet.py: UNet(2, 1, 2, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)", "golden"
+    ),
 )
 register_model(
     "basic_unet",
@@ -134,6 +153,28 @@ register_model(
     family="framework",
     reference=Reference(f"{_MONAI}dynunet.py: DynUNet(2, 1, 2, [3] * 6, [1, 2, 2, 2, 2, 2], [2] * 5)", "live"),
 )
+register_model(
+    "unetr_2d",
+    f"{_HERE}.unetr:UNETR",
+    paper=HATAMIZADEH_2021,
+    note="a vision transformer on patches of 16x16 pixels, whose tokens become the skips of a convolutional decoder",
+    deviations=(
+        "2-D, where the paper's is 3-D.",
+        "Any image size: positions are interpolated to the image's grid; MONAI's takes img_size alone.",
+        "The norms that MONAI builds and never uses are not built.",
+    ),
+    family="framework",
+    reference=Reference(f"{_MONAI}unetr.py: UNETR(1, 2, img_size=(64, 96), spatial_dims=2)", "live"),
+)
+register_model(
+    "swin_unetr_2d",
+    f"{_HERE}.swin_unetr:SwinUNETR",
+    paper=HATAMIZADEH_2022,
+    note="shifted windows of attention on tokens of 2x2 pixels, a convolutional decoder from the image's size down",
+    deviations=("2-D, where the paper's is 3-D; half the paper's width, as MONAI's default.",),
+    family="framework",
+    reference=Reference(f"{_MONAI}swin_unetr.py: SwinUNETR(1, 2, feature_size=24, spatial_dims=2)", "live"),
+)
 _HEADS = "The code builds the heads of all scales in any case; here deep_supervision=False leaves them out."
 register_model(
     "nnunet_plain",
@@ -153,23 +194,25 @@ register_model(
     family="framework",
     reference=Reference(f"{_NNUNET}ResidualEncoderUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
 )
-for _name, _expansion, _blocks, _proof in (
-    ("mednext_s", 2, (2,) * 9, "golden"),
-    ("mednext_b", (2, 3, 4, 4, 4, 4, 4, 3, 2), (2,) * 9, "transcribed"),
-    ("mednext_m", (2, 3, 4, 4, 4, 4, 4, 3, 2), (3, 4, 4, 4, 4, 4, 4, 4, 3), "transcribed"),
-    ("mednext_l", (3, 4, 8, 8, 8, 8, 8, 4, 3), (3, 4, 8, 8, 8, 8, 8, 4, 3), "transcribed"),
-):
+_B = (2, 3, 4, 4, 4, 4, 4, 3, 2)
+_L = (3, 4, 8, 8, 8, 8, 8, 4, 3)
+_SIZES: tuple[tuple[str, tuple[int, ...], tuple[int, ...], Proof], ...] = (
+    ("mednext_s", (2,) * 9, (2,) * 9, "golden"),
+    ("mednext_b", _B, (2,) * 9, "transcribed"),
+    ("mednext_m", _B, (3, 4, 4, 4, 4, 4, 4, 4, 3), "transcribed"),
+    ("mednext_l", _L, _L, "transcribed"),
+)
+for _name, _expansion, _blocks, _proof in _SIZES:
     register_model(
         _name,
         f"{_HERE}.mednext:MedNeXt",
         defaults={"expansion": _expansion, "blocks": _blocks},
         paper=ROY_2023,
-        note=f"ConvNeXt blocks, on the way down and up too; {sum(_blocks)} of them beside those",
+        note=f"ConvNeXt blocks, {sum(_blocks)} and one for each way down and up; skips added",
         deviations=("The 2-D setting of the code; the paper's networks are 3-D.",),
         family="framework",
         reference=Reference(
-            f"{_MEDNEXT}{list(_expansion) if isinstance(_expansion, tuple) else _expansion}, 3, "
-            f"block_counts={list(_blocks)}, do_res=True, do_res_up_down=True, dim='2d')",
+            f"{_MEDNEXT}{list(_expansion)}, 3, block_counts={list(_blocks)}, do_res=True, do_res_up_down=True, dim='2d')",
             _proof,
         ),
     )

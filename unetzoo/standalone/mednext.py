@@ -16,7 +16,7 @@ BLOCKS = 2 * LEVELS - 1  # of the encoder, the bottleneck and the decoder
 
 
 class MedNeXtBlock(nn.Module):
-    """Depthwise convolution, norm, 1x1 convolution to ``expansion`` times the channels, GELU, 1x1 convolution, shortcut.
+    """Depthwise convolution, norm, 1x1 to ``expansion`` times the channels, GELU, 1x1 to c_out; and a shortcut.
 
     ``step`` is "same", "down" or "up": the depthwise convolution has stride 2 or is a transposed one, and so has the
     shortcut, a 1x1 convolution. On the way up both give 2H - 1 pixels; the first row and column are filled with zeros.

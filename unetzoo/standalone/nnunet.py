@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ class NNUNet(AnySize):
     ) -> None:
         super().__init__()
         self.multiple = 2 ** (len(channels) - 1)
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         self.encoder = nn.ModuleList(encoder)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, c, 2, stride=2) for c, below in pairs)
         self.decoder = nn.ModuleList(layers(2 * c, c, convs) for c, _ in pairs)

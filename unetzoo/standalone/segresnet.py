@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -45,11 +46,11 @@ class PreActivation(nn.Module):
 
 
 class SegResNet(AnySize):
-    """Levels of ``width * 2**i`` channels, ``blocks_down`` and ``blocks_up`` residual blocks on either side, finest first.
+    """Levels of ``width * 2**i`` channels with residual blocks down and up; skips are added.
 
-    The last of ``blocks_down`` is the coarsest level's, which has no way up. ``up``, after a 1x1 convolution, is
-    "bilinear" or "transposed"; skips are added. ``dropout`` is that of the first convolution's channels (0.2 in the
-    paper). Raises `UnetzooError` on a bad option.
+    ``blocks_down`` and ``blocks_up`` are their numbers, finest level first; the coarsest has none up. The way up is a
+    1x1 convolution and "bilinear" or "transposed". ``dropout`` is that of the first convolution's channels (0.2 in
+    the paper). Raises `UnetzooError` on a bad option.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class SegResNet(AnySize):
         )
         self.ups = nn.ModuleList(
             nn.Sequential(nn.Conv2d(below, channels, 1, bias=False), UPS[up](channels))
-            for channels, below in zip(c[:-1], c[1:], strict=True)
+            for channels, below in pairwise(c)
         )
         self.decoder = nn.ModuleList(
             nn.Sequential(*blocks(channels, count)) for channels, count in zip(c[:-1], blocks_up, strict=True)

@@ -212,7 +212,8 @@ for _name, _expansion, _blocks, _proof in _SIZES:
         deviations=("The 2-D setting of the code; the paper's networks are 3-D.",),
         family="framework",
         reference=Reference(
-            f"{_MEDNEXT}{list(_expansion)}, 3, block_counts={list(_blocks)}, do_res=True, do_res_up_down=True, dim='2d')",
+            f"{_MEDNEXT}exp_r={list(_expansion)}, kernel_size=3, block_counts={list(_blocks)}, do_res=True, "
+            "do_res_up_down=True, dim='2d')",
             _proof,
         ),
     )

@@ -220,6 +220,7 @@ for _name, _changes, _note in (
 
 from unetzoo.standalone import (  # noqa: E402
     entries_convolutional,  # noqa: F401
+    entries_frameworks,  # noqa: F401
     entries_light,  # noqa: F401
     entries_residual,  # noqa: F401
     entries_transformers,  # noqa: F401

@@ -28,6 +28,10 @@ class AnySize(nn.Module):
         """(N, C, H, W) to (N, K, H', W') with H' >= H and W' >= W, for sides that fit."""
         raise NotImplementedError
 
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """All supervised scales for sides that fit, finest first: those are the `logits`."""
+        return [self.logits(x)]
+
     def fit(self, x: Tensor) -> Tensor:
         """The image as it is, or mirrored to the next size that fits."""
         below, right = (max(-(-side // self.multiple) * self.multiple, self.least) - side for side in spatial(x))
@@ -38,7 +42,12 @@ class AnySize(nn.Module):
         return self.logits(self.fit(x))[..., :h, :w]
 
     def forward_all(self, x: Tensor) -> list[Tensor]:
-        return [self.forward(x)]
+        """Coarse scales as they are, or interpolated to the image where that was mirrored and they are cut as it is."""
+        (h, w), fitted = spatial(x), self.fit(x)
+        finest, *coarse = self.scales(fitted)
+        if spatial(fitted) != (h, w):
+            coarse = [resize(scale, fitted) for scale in coarse]
+        return [scale[..., :h, :w] for scale in (finest, *coarse)]
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:

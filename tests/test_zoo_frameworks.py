@@ -37,7 +37,8 @@ PARAMETERS = {
 
 # Entry: its options, H, W, then of the logits of the reference, filled as tests/parity/parity.py does ("exact"): mean,
 # standard deviation, and the values at the first, the middle and the last place of the flattened output. nnU-Net's is
-# its own code, MedNeXt's a transcription; MONAI's are here because its own test below needs einops beside it.
+# its own code, MedNeXt's a transcription; these and MONAI's transformers are here because the tests that run the
+# references themselves need packages that may be missing.
 FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[float, ...]]] = {
     "nnunet_resenc": ({}, 64, 128, (0.1785086345, 1.089277523, 1.621358986, -0.5668450934, -0.6573741636)),
     "mednext_b": ({}, 48, 64, (0.257651748, 11.32042478, 2.707855564, -3.860320256, -242.8676174)),
@@ -202,6 +203,43 @@ def test_same_function_as_monai(
         scales = model.forward_all(images) if len(expected) > 1 else [model(images)]
     for found, wanted in zip(scales, reversed(expected), strict=True):  # MONAI's last is the main one
         torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9 * float(wanted.std()))
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "arguments"),
+    [
+        ("nnunet_plain", "PlainConvUNet", {"n_conv_per_stage": 2, "n_conv_per_stage_decoder": 2}),
+        (
+            "nnunet_resenc",
+            "ResidualEncoderUNet",
+            {"n_blocks_per_stage": (1, 3, 4, 6, 6, 6), "n_conv_per_stage_decoder": (1,) * 5},
+        ),
+    ],
+)
+def test_same_function_as_nnunet(name: str, theirs: str, arguments: dict[str, Any]) -> None:
+    """All scales, of six stages the last of which is no wider than the one before."""
+    nets = pytest.importorskip("dynamic_network_architectures.architectures.unet")
+    kinds = {"norm_op": nn.InstanceNorm2d, "norm_op_kwargs": {"eps": 1e-5, "affine": True}, "nonlin": nn.LeakyReLU}
+    reference = getattr(nets, theirs)(
+        2,
+        6,
+        [4, 8, 16, 32, 64, 64],
+        nn.Conv2d,
+        3,
+        [1, 2, 2, 2, 2, 2],
+        num_classes=3,
+        conv_bias=True,
+        deep_supervision=True,
+        **kinds,
+        **arguments,
+    )
+    reference = fill(reference.double().eval(), "exact")
+    model = fill(narrow(name, stages=6, max_width=64).double().eval(), "exact")
+    assert count_parameters(model) == count_parameters(reference)
+    images = make_input((2, 2, 64, 96))
+    with torch.inference_mode():
+        for found, wanted in zip(model.forward_all(images), reference(images), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9 * float(wanted.std()))
 
 
 @pytest.mark.slow

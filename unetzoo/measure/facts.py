@@ -38,3 +38,33 @@ class TensorMemory(Strict):
 
     train: Breakdown
     infer: Breakdown
+
+
+class Ratio(Strict):
+    """A forward pass's time over another's, both timed in each round; median and percentiles over rounds."""
+
+    median: float
+    p10: float
+    p90: float
+    rounds: int
+    p50_ms: float
+    other_p50_ms: float
+
+
+class Box(Strict):
+    """A part of a network as it ran: its output's ``channels`` and ``level``, log2 of the image's side over its own.
+
+    ``inside`` are levels it reaches within, beyond all it takes and gives.
+    """
+
+    name: str
+    channels: int
+    level: float
+    inside: list[int] = []
+
+
+class Topology(Strict):
+    """Boxes in the order they ran, the image first and the logits last, and which feeds which, by index."""
+
+    boxes: list[Box]
+    edges: list[tuple[int, int]]

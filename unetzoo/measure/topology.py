@@ -27,7 +27,7 @@ from unetzoo.measure.facts import Box, Topology
 from unetzoo.registry import ModelConfig
 
 MOST = 60  # boxes a drawing can show
-HIDDEN = 2  # levels inside a part beyond those it takes and gives, from which it is a network of its own
+HIDDEN = 3  # levels inside a part beyond those it takes and gives, from which it is a network of its own
 
 
 def topology(config: ModelConfig) -> Topology:
@@ -79,14 +79,14 @@ class DataFlow(TorchDispatchMode):
 
 @dataclass
 class _Call:
-    """One run of a part: the calls it takes from, its output's level and channels, all levels it takes and gives.
+    """One run of a part: the calls its output comes from, its output's level and channels, all levels it takes and gives.
 
     ``given`` are those of its outputs, ``inside`` are the levels of maps within it.
     """
 
     name: str
-    sources: frozenset[int]
-    level: float = 0.0
+    sources: frozenset[int] = frozenset()
+    level: float | None = None
     channels: int = 0
     outside: set[int] = field(default_factory=set)
     given: set[int] = field(default_factory=set)
@@ -103,7 +103,7 @@ class _Run:
 
     def __init__(self, model: nn.Module, parts: dict[str, nn.Module], image: Tensor) -> None:
         self.parts, self.pixels, self.flow = parts, prod(image.shape[2:]), DataFlow()
-        self.calls = [_Call("image", frozenset(), 0.0, image.shape[1])]
+        self.calls = [_Call("image", level=0.0, channels=image.shape[1])]
         self.running: list[_Call] = []
         self.ran: set[nn.Module] = set()
         hooks = [module.register_forward_hook(self._inside) for module in model.modules()]
@@ -121,12 +121,11 @@ class _Run:
         return len(self.calls) - 2
 
     def _enter(self, name: str, _part: nn.Module, args: Any, kwargs: Any) -> None:
-        call = _Call(name, self.flow.sources((args, kwargs)))
-        call.outside |= self._levels((args, kwargs))
-        self.running.append(call)
+        self.running.append(_Call(name, outside=self._levels((args, kwargs))))
 
     def _leave(self, _part: nn.Module, _args: Any, output: Any) -> Any:
         call = self.running.pop()
+        call.sources = self.flow.sources(output)  # of what it was given, some may not count: a skip that is dropped
         call.level, call.channels = self._size(output)
         call.given |= self._levels(output)
         call.outside |= call.given
@@ -145,17 +144,18 @@ class _Run:
     def _levels(self, tree: Any) -> set[int]:
         """How often each map was halved; vectors, such as those of channel attention, have no level."""
         sizes = (self._size(tensor)[0] for tensor in _tensors(tree))
-        return {round(level) for level in sizes if level < log2(self.pixels) / 2}
+        return {round(level) for level in sizes if level is not None}
 
-    def _size(self, output: Any) -> tuple[float, int]:
+    def _size(self, output: Any) -> tuple[float | None, int]:
         """(level, channels) of the first tensor: a map (N, C, H, W) or (N, H, W, C), or tokens (N, L, C).
 
-        The image is square, so its maps are.
+        The image is square, so its maps are. The level is None where there is only one position.
         """
         shape = next((tuple(tensor.shape) for tensor in _tensors(output)), ())
         last = len(shape) == 4 and shape[1] == shape[2] != shape[3]
         channels = 1 if len(shape) < 2 else shape[1] if len(shape) == 4 and not last else shape[-1]
-        return log2(self.pixels / max(1, prod(shape) // max(1, channels))) / 2, channels
+        positions = prod(shape) // max(1, channels)
+        return log2(self.pixels / positions) / 2 if positions > 1 else None, channels
 
 
 def _finer(run: _Run) -> dict[str, nn.Module]:
@@ -181,8 +181,8 @@ def _merged(calls: list[_Call]) -> Topology:
     return _told(calls, group)
 
 
-def _place(call: _Call) -> tuple[str, int]:
-    return call.name.rpartition(".")[0] or call.name, round(2 * call.level)
+def _place(call: _Call) -> tuple[str, int | None]:
+    return call.name.rpartition(".")[0] or call.name, None if call.level is None else round(2 * call.level)
 
 
 def _told(calls: Sequence[_Call], group: Sequence[int]) -> Topology:
@@ -192,7 +192,8 @@ def _told(calls: Sequence[_Call], group: Sequence[int]) -> Topology:
         row = [call for _, call in members]
         first, last = row[0], row[-1]
         name = first.name if first is last else f"{first.name} to {last.name}"
-        boxes.append(Box(name=name, channels=last.channels, level=round(last.level, 3), inside=last.beyond))
+        level = None if last.level is None else round(last.level, 3)
+        boxes.append(Box(name=name, channels=last.channels, level=level, inside=last.beyond))
     edges = {(group[source], group[i]) for i, call in enumerate(calls) for source in call.sources}
     return Topology(boxes=boxes, edges=sorted((a, b) for a, b in edges if a != b))
 

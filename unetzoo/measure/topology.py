@@ -7,7 +7,7 @@ indices, which autograd's graph would not know of. No network needs to be told a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,8 @@ from unetzoo.measure.facts import Box, Topology
 from unetzoo.registry import ModelConfig
 
 MOST = 60  # boxes a drawing can show
-HIDDEN = 3  # levels inside a part beyond those it takes and gives, from which it is a network of its own
+HIDDEN = 3  # levels inside a part, other than those it takes and gives, from which it is a network of its own
+DEEPER = 2  # the same within a part that was opened: U-Nets that are built one level inside the other
 
 
 def topology(config: ModelConfig) -> Topology:
@@ -47,8 +48,8 @@ def _topology(config: ModelConfig, side: int, device: str) -> Topology:
     with torch.device(device):
         model = config.build().eval()
         image = torch.zeros(1, config.in_channels, side, side)
-    run = _Run(model, dict(_parts(model)), image)
-    while (parts := _finer(run)) != run.parts and len(finer := _Run(model, parts, image)) <= MOST:
+    run = _Run(model, own := dict(_parts(model)), image)
+    while (parts := _finer(run, own)) != run.parts and len(finer := _Run(model, parts, image)) <= MOST:
         run = finer
     return _merged(run.calls) if len(run) > MOST else _told(run.calls, range(len(run.calls)))
 
@@ -158,10 +159,14 @@ class _Run:
         return log2(self.pixels / positions) / 2 if positions > 1 else None, channels
 
 
-def _finer(run: _Run) -> dict[str, nn.Module]:
+def _finer(run: _Run, own: Container[str]) -> dict[str, nn.Module]:
     """Its parts, those opened that hide or give a pyramid, or whose own parts were called from outside."""
     called = {call.name for call in run.calls}
-    hiding = {call.name for call in run.calls if len(call.given) > 1 or len(call.inside - call.outside) >= HIDDEN}
+    hiding = {
+        call.name
+        for call in run.calls
+        if len(call.given) > 1 or len(call.inside - call.outside) >= (HIDDEN if call.name in own else DEEPER)
+    }
     parts: dict[str, nn.Module] = {}
     for name, part in run.parts.items():
         passed_by = name not in called and any(inner in run.ran for inner in part.modules())

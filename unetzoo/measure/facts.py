@@ -54,7 +54,7 @@ class Ratio(Strict):
 class Box(Strict):
     """A part of a network as it ran: its output's ``channels`` and ``level``, log2 of the image's side over its own.
 
-    A vector has no level. ``inside`` are levels the part reaches within, beyond all it takes and gives.
+    A vector has no level. ``inside`` are levels the part reaches within, coarser than all it takes and gives.
     """
 
     name: str

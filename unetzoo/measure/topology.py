@@ -94,9 +94,9 @@ class _Call:
     inside: set[int] = field(default_factory=set)
 
     @property
-    def beyond(self) -> list[int]:
-        """Levels inside that are finer or coarser than all it takes and gives."""
-        return sorted(self.inside - set(range(min(self.outside, default=0), max(self.outside, default=0) + 1)))
+    def deeper(self) -> list[int]:
+        """Levels inside that are coarser than all it takes and gives."""
+        return sorted(level for level in self.inside if level > max(self.outside, default=0))
 
 
 class _Run:
@@ -127,6 +127,8 @@ class _Run:
     def _leave(self, _part: nn.Module, _args: Any, output: Any) -> Any:
         call = self.running.pop()
         call.sources = self.flow.sources(output)  # of what it was given, some may not count: a skip that is dropped
+        if not call.sources:  # a position embedding, say: it does not depend on the image
+            return output
         call.level, call.channels = self._size(output)
         call.given |= self._levels(output)
         call.outside |= call.given
@@ -140,7 +142,7 @@ class _Run:
     def _inside(self, module: nn.Module, _args: Any, output: Any) -> None:
         self.ran.add(module)
         for call in self.running:
-            call.inside |= self._levels(output)
+            call.inside |= self._levels([tensor for tensor in _tensors(output) if self.flow.sources(tensor)])
 
     def _levels(self, tree: Any) -> set[int]:
         """How often each map was halved; vectors, such as those of channel attention, have no level."""
@@ -198,7 +200,7 @@ def _told(calls: Sequence[_Call], group: Sequence[int]) -> Topology:
         first, last = row[0], row[-1]
         name = first.name if first is last else f"{first.name} to {last.name}"
         level = None if last.level is None else round(last.level, 3)
-        boxes.append(Box(name=name, channels=last.channels, level=level, inside=last.beyond))
+        boxes.append(Box(name=name, channels=last.channels, level=level, inside=last.deeper))
     edges = {(group[source], group[i]) for i, call in enumerate(calls) for source in call.sources}
     return Topology(boxes=boxes, edges=sorted((a, b) for a, b in edges if a != b))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from unetzoo.errors import Strict
 
 
@@ -68,3 +70,21 @@ class Topology(Strict):
 
     boxes: list[Box]
     edges: list[tuple[int, int]]
+
+
+class EntryFacts(Strict):
+    """What `benchmarks/zoo.py` found out about a registered model; what it could not is None, and ``failed`` says why.
+
+    ``key`` stands for the model and how it was measured: with another key the facts are of something else.
+    """
+
+    name: str
+    key: str
+    side: int | None = None  # of the image in px
+    parameters: int | None = None
+    macs: int | None = None
+    memory: TensorMemory | None = None
+    topology: Topology | None = None
+    ratio: Ratio | None = None
+    environment: dict[str, Any] = {}
+    failed: str | None = None

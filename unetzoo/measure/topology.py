@@ -59,7 +59,7 @@ class DataFlow(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.known = WeakIdKeyDictionary()
+        self.known: Any = WeakIdKeyDictionary()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = self.sources((args, kwargs))
@@ -80,7 +80,7 @@ class DataFlow(TorchDispatchMode):
 
 @dataclass
 class _Call:
-    """One run of a part: the calls its output comes from, its output's level and channels, all levels it takes and gives.
+    """One run of a part: the calls its output comes from, its level and channels, and all levels it takes and gives.
 
     ``given`` are those of its outputs, ``inside`` are the levels of maps within it.
     """

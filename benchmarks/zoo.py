@@ -31,7 +31,6 @@ from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.measure.facts import EntryFacts
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import entries, model_info, resolve_model
-from unetzoo.report.zoo import read_facts, write_facts, write_zoo
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (1, 3, 256, 256)  # (N, C, H, W)
@@ -52,7 +51,7 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
 
     torch.set_num_threads(args.threads)
     config = resolve_model(name)
-    memory = {"precision": args.precision, "channels_last": True}
+    how = {"precision": args.precision, "channels_last": True}
 
     def count() -> dict[str, Any]:
         side = default_size(config)
@@ -62,20 +61,20 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
 
     def time() -> dict[str, Any]:
         torch.manual_seed(0)
-        ours, unet = (Rehearsal(c, 1, fake=False, **memory) for c in (config, resolve_model("unet")))
+        ours, unet = (Rehearsal(c, 1, fake=False, **how) for c in (config, resolve_model("unet")))
         images = ours.images(SHAPE)
         works = partial(ours.forward, images), partial(unet.forward, images)
         with Quiet().alone():
             ratio = time_ratio(*works, rounds=args.rounds, seconds=args.seconds)
-        found = environment("cpu", args.precision)
-        return {"ratio": ratio, "environment": {k: found[k] for k in STAMP} | {"layout": "channels_last"}}
+        return {"ratio": ratio}
 
     steps: dict[str, Callable[[], dict[str, Any]]] = {
         "counts": count,
         "topology": lambda: {"topology": topology(config)},
-        "memory": lambda: {"memory": tensor_memory(config, 1, SHAPE, SHAPE, **memory)},
+        "memory": lambda: {"memory": tensor_memory(config, 1, SHAPE, SHAPE, **how)},
     }
-    found: dict[str, Any] = {"name": name, "key": key}
+    now = environment("cpu", args.precision)
+    found: dict[str, Any] = {"name": name, "key": key, "environment": {k: now[k] for k in STAMP}}
     failed: dict[str, list[str]] = {}
     for step, work in (steps | ({"time": time} if args.time else {})).items():
         try:
@@ -122,6 +121,8 @@ def key_of(name: str, stamp: list[Any]) -> str:
 
 def run(names: list[str], args: argparse.Namespace) -> int:
     """Measure what is missing, keep each at once, write the page of all there is."""
+    from unetzoo.report.zoo import read_facts, write_facts, write_zoo  # pandas and matplotlib: not for `--one`
+
     folder: Path = args.out
     found, now = read_facts(folder), stamp(args)
     code = 0

@@ -11,6 +11,7 @@ from math import log2
 from markupsafe import escape
 
 from unetzoo.measure.facts import Box, Topology
+from unetzoo.report.words import short
 
 WIDTH, HEIGHT = 220, 84  # px
 MARGIN, PAD = 6.0, 8.0
@@ -99,7 +100,7 @@ def _rectangle(x: float, y: float, width: float, height: float, fill: str, more:
 
 
 def _title(box: Box) -> str:
-    return f"<title>{escape(box.name)}: {box.channels} channels</title>"
+    return f"<title>{escape(short(box.name, 80))}: {box.channels} channels</title>"
 
 
 def _colours(boxes: list[Box]) -> list[str]:

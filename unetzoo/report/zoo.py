@@ -59,11 +59,13 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
         "question": "Which U-Nets are there, what does each cost, and is it the network its name says?",
         "answer": _answer(rows, len(families)),
         "families": families,
-        "measured": sorted({_environment(found) for name, found in facts.items() if found.ratio and name in entries}),
+        "measured": sorted(
+            {fields(found.environment) or "" for name, found in facts.items() if found.environment and name in entries}
+        ),
         "proofs": PROOFS,
         "failures": [row for row in rows if row["failed"]],
         "parity": parity,
-        "absent": len(entries) - len(rows),
+        "absent": _many(len(entries) - len(rows), "registered network") if len(entries) > len(rows) else None,
         "mib": MIB,
     }
     try:
@@ -98,7 +100,7 @@ def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]
         "ratio": facts.ratio,
         "time": _time(facts.ratio),
         "drawing": Markup(drawing) if drawing else None,  # noqa: S704 (made by `draw_topology`, which escapes names)
-        "file": _file(entry.name),
+        "file": Markup(_file(entry.name)),  # noqa: S704 (letters, digits and ._- only)
         "code": reference.code if reference else None,
         "proof": reference.proof if reference else None,
         "compared": bool(reference and reference.proof in COMPARED),
@@ -125,16 +127,23 @@ def _cited(paper: Paper) -> str:
 
 
 def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
-    years = [row["year"] for row in rows if row["year"]]
-    said = [f"{len(rows)} networks in {families} families" + (f", {min(years)} to {max(years)}." if years else ".")]
-    compared, counted = (sum(bool(row[key]) for row in rows) for key in ("compared", "proof"))
-    said.append(
-        f"{compared} give the outputs of their reference code with the same parameters; of {counted - compared} more "
-        "only the parameter count was compared."
-    )
+    years = sorted({row["year"] for row in rows if row["year"]})
+    compared, known = (sum(bool(row[key]) for row in rows) for key in ("compared", "proof"))
+    when = " to ".join(str(year) for year in years[:: len(years) - 1 or 1])
+    said = [
+        f"{_many(len(rows), 'network')} in {_many(families, 'family')}, {when}.",
+        f"{compared} give the outputs of their reference code with the same parameters"
+        + (f"; of {known - compared} more only the parameter count was compared." if known > compared else "."),
+    ]
     said += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
     said += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")
     return said
+
+
+def _many(count: int, word: str) -> str:
+    return (
+        f"{count} {word}" if count == 1 else f"{count} {word.removesuffix('y')}{'ies' if word.endswith('y') else 's'}"
+    )
 
 
 def _span(rows: list[dict[str, Any]], key: str, told: Any, what: str) -> list[str]:
@@ -148,10 +157,6 @@ def _span(rows: list[dict[str, Any]], key: str, told: Any, what: str) -> list[st
 
 def _value(value: float | Ratio) -> float:
     return value.median if isinstance(value, Ratio) else value
-
-
-def _environment(facts: EntryFacts) -> str:
-    return fields(facts.environment) or "unknown"
 
 
 def _file(name: str) -> str:

@@ -120,7 +120,13 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
 
 def default_size(config: ModelConfig) -> int:
     """256, or for a valid network the smallest side it takes that gives at least 256 pixels."""
-    with torch.device("meta"):
+    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not be built on the meta device
+        return _default_size(config, "meta")
+    return _default_size(config, "cpu")
+
+
+def _default_size(config: ModelConfig, device: str) -> int:
+    with torch.device(device):
         sizes = getattr(config.build(), "sizes", None)
     return sizes.input(256) if isinstance(sizes, ValidSizes) else 256
 

@@ -55,9 +55,11 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
 
     def count() -> dict[str, Any]:
         side = default_size(config)
-        with torch.device("meta"):
-            values = count_parameters(config.build())
-        return {"side": side, "parameters": values, "macs": sum(s.macs for s in stages(config, side, side))}
+        return {
+            "side": side,
+            "parameters": count_parameters(config.build()),
+            "macs": sum(s.macs for s in stages(config, side, side)),
+        }
 
     def time() -> dict[str, Any]:
         torch.manual_seed(0)
@@ -163,13 +165,22 @@ def write_parameters() -> None:
 
 def write_parity(folder: Path) -> int:
     """The table of ``tests/parity/cases.py``; its exit code."""
-    call = [sys.executable, str(ROOT / "tests/parity/cases.py")]
-    done = subprocess.run(call, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    if done.stdout:
-        about = "Entries against golden files of their reference code: `python tests/parity/cases.py`."
-        write_atomic(folder / "parity.md", f"# Parity\n\n{about}\n\n{done.stdout}")
-    print(folder / "parity.md", "" if done.returncode == 0 else f"(exit code {done.returncode})")
-    return done.returncode
+    call = [sys.executable, "-u", str(ROOT / "tests/parity/cases.py")]
+    lines = [
+        "# Parity",
+        "",
+        "Entries against golden files of their reference code: `python tests/parity/cases.py`.",
+        "",
+    ]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    if process.returncode:
+        lines += ["", f"**Not all are OK, or the table is not whole (exit code {process.returncode}).**"]
+    write_atomic(folder / "parity.md", "\n".join(lines) + "\n")
+    print(folder / "parity.md")
+    return process.returncode
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 import unetzoo
@@ -56,7 +57,11 @@ def here(zoo: ModuleType) -> Callable[..., EntryFacts]:
 
     def found(name: str, key: str, args: Any) -> EntryFacts:
         told: list[EntryFacts] = []
-        zoo.measure(name, key, args, told.append)
+        threads = torch.get_num_threads()
+        try:
+            zoo.measure(name, key, args, told.append)
+        finally:
+            torch.set_num_threads(threads)
         return told[-1]
 
     return found

@@ -15,7 +15,7 @@ from unetzoo.report.words import short
 
 WIDTH, HEIGHT = 220, 84  # px
 MARGIN, PAD = 6.0, 8.0
-COLOURS = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#56b4e9", "#ca9161", "#949494")  # colour-blind-safe
+COLOURS = ("#1f85c7", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#56b4e9", "#ca9161", "#949494")  # colour-blind-safe
 GREY = "#8a929c"  # seen on white and on black
 ROW = 20.0  # px a level takes where there is room
 APART = 0.6  # levels between boxes of one column

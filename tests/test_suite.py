@@ -145,10 +145,13 @@ def test_a_pattern_is_every_model_that_matches() -> None:
     made = Suite(name="x", models=["unet_d?", {"name": "unet", "set": {"width": 4}}], seeds=[3], baselines=False)
     labels = [trial.model.label for trial in expand(made, made.data.open())]
     assert labels == [*unetzoo.list_models("unet_d?"), "unet(width=4)"]
+    made = Suite(name="x", models=["unet_d3", "unet_d*"], seeds=[3], baselines=False)  # the first is the reference
+    labels = [trial.model.label for trial in expand(made, made.data.open())]
+    assert labels == sorted(unetzoo.list_models("unet_d*"), key=lambda name: name != "unet_d3")
     for models, message in (
         (["unet_?x"], "no model matches 'unet_.x'"),
         ([{"name": "unet_d*", "label": "deep"}], "label = 'deep' is for one model, and 'unet_d.' is a pattern"),
-        (["unet_d2", "unet_d*"], "two models have the label 'unet_d2'"),
+        (["unet_d*", "unet_d2"], "two models have the label 'unet_d2'"),
     ):
         wrong = Suite(name="x", models=models)
         with pytest.raises(UnetzooError, match=message):

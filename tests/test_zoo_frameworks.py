@@ -362,6 +362,7 @@ def test_dropout_is_what_differs_between_two_runs(name: str, option: str) -> Non
             {"kernel_size": 5, "expansion": [1, 2, 3, 4, 5, 4, 3, 2, 1], "blocks": [1, 2, 1, 1, 1, 1, 1, 2, 1]},
         ),
         ("mednext_s", {"resample_shortcuts": False}),
+        ("mednext_s", {"grn": True}),
         ("nnunet_plain", {"convs": 1, "stages": 5, "max_width": 16}),
         ("nnunet_resenc", {"convs": 2, "blocks": [2], "stages": 3}),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,7 +32,7 @@ QUICK_SUITE = Path(__file__).with_name("quick.toml")
 class ModelRequest(Strict):
     """A model of the suite: its registered name, changed options, changes of ``[train]``, its label in the report.
 
-    A name may be a pattern such as 'unet_d*': all registered models that match.
+    A name may be a pattern such as 'unet_d*': all registered models that match and that no request before it gave.
     Models that train differently answer a question about recipes, not about networks alone; the report says so.
     """
 
@@ -289,7 +289,7 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     """
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
-    requests = [named for request in suite.models for named in _named(request)]
+    requests = _named(suite.models)
     models = [_resolve(request, suite.set, dataset) for request in requests]
     labels = [model.label for model in models]
     for label in labels:
@@ -312,15 +312,20 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     ]
 
 
-def _named(request: ModelRequest) -> list[ModelRequest]:
-    """A request for each model that the shell pattern of its name matches; a plain or registered name is one."""
-    if not set("*?[") & set(request.name) or request.name in entries():
-        return [request]
-    if request.label is not None:
-        raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")
-    if not (names := list_models(request.name)):
-        raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' names all")
-    return [request.model_copy(update={"name": name}) for name in names]
+def _named(models: Sequence[ModelRequest]) -> list[ModelRequest]:
+    """A request for each model that the shell pattern of a name matches; a plain or registered name is one."""
+    requests: list[ModelRequest] = []
+    for request in models:
+        if not set("*?[") & set(request.name) or request.name in entries():
+            requests.append(request)
+            continue
+        if request.label is not None:
+            raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")
+        if not (names := list_models(request.name)):
+            raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' names all")
+        given = {earlier.label or earlier.name for earlier in requests}
+        requests += [request.model_copy(update={"name": name}) for name in names if name not in given]
+    return requests
 
 
 def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:

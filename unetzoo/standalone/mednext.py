@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from timm.layers.grn import GlobalResponseNorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,12 +21,21 @@ class MedNeXtBlock(nn.Module):
 
     ``step`` is "same", "down" or "up": the depthwise convolution has stride 2 or is a transposed one, and so has the
     shortcut, a 1x1 convolution. On the way up both give 2H - 1 pixels; the first row and column are filled with zeros.
-    ``shortcut`` leaves it out. The norm is over each channel of an image: the code's group norm of as many groups as
+    ``shortcut`` leaves it out. ``grn`` norms the responses before the second 1x1 convolution (ConvNeXt V2,
+    arXiv 2301.00808). The norm is over each channel of an image: the code's group norm of as many groups as
     channels.
     """
 
     def __init__(
-        self, c_in: int, c_out: int, *, expansion: int, kernel_size: int, shortcut: bool, step: str = "same"
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        expansion: int,
+        kernel_size: int,
+        shortcut: bool,
+        grn: bool = False,
+        step: str = "same",
     ) -> None:
         super().__init__()
         conv = nn.ConvTranspose2d if step == "up" else nn.Conv2d
@@ -33,6 +43,7 @@ class MedNeXtBlock(nn.Module):
         self.depthwise = conv(c_in, c_in, kernel_size, stride=stride, padding=kernel_size // 2, groups=c_in)
         self.norm = InstanceNorm(c_in)
         self.expand = nn.Conv2d(c_in, expansion * c_in, 1)
+        self.respond = GlobalResponseNorm(expansion * c_in, channels_last=False) if grn else nn.Identity()
         self.compress = nn.Conv2d(expansion * c_in, c_out, 1)
         self.shortcut = None
         if shortcut:
@@ -40,7 +51,7 @@ class MedNeXtBlock(nn.Module):
         self.fill = step == "up"
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.compress(F.gelu(self.expand(self.norm(self.depthwise(x)))))
+        y = self.compress(self.respond(F.gelu(self.expand(self.norm(self.depthwise(x))))))
         if self.shortcut is not None:
             y = y + self.shortcut(x)
         return F.pad(y, (1, 0, 1, 0)) if self.fill else y
@@ -51,8 +62,8 @@ class MedNeXt(AnySize):
 
     ``blocks`` and ``expansion`` are nine numbers each, from the encoder's finest level over the bottleneck back to the
     finest; a block down has the expansion of the level it leads to, as has one up. ``shortcuts`` and
-    ``resample_shortcuts`` leave out the shortcuts of blocks of one size and of those down and up. ``forward_all`` with
-    ``deep_supervision`` gives logits of all five levels, each at its own size. Raises `UnetzooError` on a bad option.
+    ``resample_shortcuts`` leave out the shortcuts of blocks of one size and of those down and up; ``grn`` adds the
+    code's global response norm to every block. ``forward_all`` with ``deep_supervision`` gives logits of all five levels, each at its own size. Raises `UnetzooError` on a bad option.
     """
 
     multiple = 2 ** (LEVELS - 1)
@@ -68,6 +79,7 @@ class MedNeXt(AnySize):
         blocks: Sequence[int] = (2,) * BLOCKS,
         shortcuts: bool = True,
         resample_shortcuts: bool = True,
+        grn: bool = False,
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -83,7 +95,12 @@ class MedNeXt(AnySize):
             return nn.Sequential(
                 *(
                     MedNeXtBlock(
-                        channels, channels, expansion=expansions[at], kernel_size=kernel_size, shortcut=shortcuts
+                        channels,
+                        channels,
+                        expansion=expansions[at],
+                        kernel_size=kernel_size,
+                        shortcut=shortcuts,
+                        grn=grn,
                     )
                     for _ in range(blocks[at])
                 )
@@ -96,6 +113,7 @@ class MedNeXt(AnySize):
                 expansion=expansions[at],
                 kernel_size=kernel_size,
                 shortcut=resample_shortcuts,
+                grn=grn,
                 step=way,
             )
 

@@ -12,7 +12,7 @@ from typing import Any
 from unetzoo.atomic import write_atomic
 from unetzoo.bench.manifest import Manifest
 from unetzoo.errors import UnetzooError
-from unetzoo.report import page, plan
+from unetzoo.report import curves, page, plan
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.facts import class_names, current, dig
 from unetzoo.report.frame import joined, read_parts, tables
@@ -24,6 +24,11 @@ from unetzoo.report.words import DASH, listed, number, percent, signed, words
 
 CONVENTIONS = "collection_conventions.txt.j2"
 PLOT = "dice_by_data_set"
+CURVES = "learning_curves"
+CURVES_CAPTION = (
+    "Test Dice against the number of training images: means over seeds, bands are 95 % intervals of the mean over test"
+    " images and seeds (none for one seed or fewer than five images)."
+)
 CAPTION = (
     "Test Dice, mean over seeds. \u2605 the highest of its row, \u2248 indistinguishable from it, ? not enough data to"
     " judge; no mark: lower. The darker, the nearer to the row's best. On the right the best trivial predictor."
@@ -41,13 +46,16 @@ def build_collection(folder: Path, manifest: Manifest) -> Path:
     rows = [judge(label, tables(kept[label], parts[label][1]) if label in parts else None) for label in manifest.data]
     models = _models(manifest, rows)
     facts = context(manifest, rows, models, earlier)
-    plot = heat_map(rows, models)
-    plots = {PLOT: plot} if plot else {}
-    facts |= {"plots": dict.fromkeys(plots, CAPTION)}
+    learned = curves.learning_curves(rows)
+    plots = {CURVES: curves.plot(learned, models)} if learned else {}
+    if plot := heat_map(rows, models):
+        plots[PLOT] = plot
+    captions = {PLOT: CAPTION, CURVES: CURVES_CAPTION}
+    facts |= {"plots": {name: captions[name] for name in plots}}
     results = joined({label: tables(*found) for label, found in parts.items()})
     inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
     try:
-        page.write_plots(folder, [PLOT], plots)
+        page.write_plots(folder, [*captions], plots)
         write_atomic(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
         write_atomic(folder / "summary.md", page.render("collection.md.j2", facts, CONVENTIONS))
         html = page.render("collection.html.j2", facts | {"inline": inline}, CONVENTIONS)
@@ -65,14 +73,17 @@ def _models(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
 
 def context(manifest: Manifest, rows: list[Row], models: list[str], earlier: int) -> dict[str, Any]:
     """Everything the templates print."""
-    ranks, ranked = mean_ranks(rows, models)
+    learned = curves.learning_curves(rows)
+    # rows that share their test images are no sample of data sets: no mean ranks
+    ranks, ranked = ([], []) if learned else mean_ranks(rows, models)
     asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}
     records = [record for row in rows for record in row.models]
     found = {(row.label, record.id) for row in rows for record in row.models}
     return {
         "title": manifest.name,
         "question": manifest.question or "Which U-Net should I use, and does it depend on the data?",
-        "answer": answer(rows, models, ranks, ranked),
+        "answer": [line for curve in learned for line in curves.sentences(curve, models)]
+        or answer(rows, models, ranks, ranked),
         "missing": missing_trials(manifest, rows),
         "warnings": below_baselines(rows),
         "notes": _notes(rows, ranks, ranked, earlier),

@@ -63,7 +63,8 @@ class MedNeXt(AnySize):
     ``blocks`` and ``expansion`` are nine numbers each, from the encoder's finest level over the bottleneck back to the
     finest; a block down has the expansion of the level it leads to, as has one up. ``shortcuts`` and
     ``resample_shortcuts`` leave out the shortcuts of blocks of one size and of those down and up; ``grn`` adds the
-    code's global response norm to every block. ``forward_all`` with ``deep_supervision`` gives logits of all five levels, each at its own size. Raises `UnetzooError` on a bad option.
+    code's global response norm to every block. ``forward_all`` with ``deep_supervision`` gives logits of all five
+    levels, each at its own size. Raises `UnetzooError` on a bad option.
     """
 
     multiple = 2 ** (LEVELS - 1)

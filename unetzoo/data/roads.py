@@ -1,7 +1,7 @@
 """The generator of `roads`: land cover from above, in colour: open land, buildings, roads and water.
 
 - **Context.** A flat roof has the colour of a road or a paved yard, and the yard's size; a shadow on one side and a lit
-  edge on the other tell it, up to 18 px away. Water is as dark and green as some woods, which have no shore. Tracks are
+  edge on the other tell it, up to 14 px away. Water is as dark and green as some woods, which have no shore. Tracks are
   no roads.
 - **Localisation.** Lanes are 3 px wide, houses may stand 2 px apart; trees hide parts of both.
 - **Imaging.** Every image has its own light, haze and colours; clouds shade parts of it.

@@ -117,7 +117,7 @@ def test_about_half_of_the_defect_masks_are_empty_and_defects_are_small() -> Non
     masks = np.stack([dataset.read(key)[1] for split in SPLITS for key in dataset.splits[split]])
     shares = masks.mean(axis=(1, 2))
     assert 0.35 < (shares == 0).mean() < 0.65
-    assert 0.003 < shares[shares > 0].mean() < 0.05
+    assert 0.003 < shares[shares > 0].mean() < 0.1
     for split in SPLITS:
         assert any(dataset.read(key)[1].any() for key in dataset.splits[split])
 
@@ -151,7 +151,7 @@ def test_roads_have_all_their_classes_in_every_split() -> None:
     assert dataset.info.class_names == ("open land", "building", "road", "water")
     for split in SPLITS:
         share = np.bincount(np.concatenate([dataset.read(k)[1].ravel() for k in dataset.splits[split]]), minlength=4)
-        assert (share / share.sum() > 0.02).all()
+        assert (share / share.sum() > 0.04).all()  # none so rare that a network gives it up
 
 
 def test_lane_markings_lie_on_the_ground_and_narrow_with_distance() -> None:

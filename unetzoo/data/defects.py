@@ -2,7 +2,7 @@
 
 - **Rare.** About every other image has an empty mask; where there is a defect, it covers a few per cent.
 - **Context.** Lines along the brushing or the weave are sound, lines across it are scratches; which way the material
-  runs differs between images. A dried drop leaves a closed rim 20 to 50 px across and is a stain, inside too, where
+  runs differs between images. A dried drop leaves a closed rim 28 to 65 px across and is a stain, inside too, where
   a faint shade, weaker than most of the uneven light, is all that a small window sees. Wiping leaves open arcs of
   such rims, and they are sound. What is sound is weaker than the defects, at difficulty 1 by little.
 - **Localisation.** Scratches are 1 to 3 px wide, pits 2 to 5 px.
@@ -14,7 +14,7 @@ import numpy as np
 
 from unetzoo.data.drawing import Array, Drawn, box, curve, ease, generator, sensor, stroke, waves
 
-VERSION = 3
+VERSION = 4
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 SOUND = 0.5  # share of images without a defect
@@ -33,7 +33,7 @@ def draw_defects(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
     scene += _lines(rng, size, heading) + WIPE * _wipes(rng, size)
     cover, depth = np.zeros((size, size)), np.zeros((size, size))
     if rng.random() >= SOUND:
-        kind, most = ((_scratch, 3), (_pits, 1), (_stain, 2))[rng.choice(3, p=(0.4, 0.15, 0.45))]
+        kind, most = ((_scratch, 3), (_pits, 1), (_stain, 2))[rng.choice(3, p=(0.3, 0.1, 0.6))]
         for _ in range(rng.integers(most) + 1):
             kind(rng, cover, depth, heading)
         if not (cover >= 0.5).any():  # it fell outside
@@ -97,7 +97,7 @@ def _wipes(rng: np.random.Generator, size: int) -> Array:
 def _drop(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
     """px inwards from a drop's irregular outline, and the angle around it (size, size)."""
     _, u, v = box(size, rng.uniform(0.1, 0.9, 2) * size, rng.uniform(0, 2 * np.pi), (1, 1))
-    inside = rng.uniform(10, 17) - np.hypot(u, v / rng.uniform(1, 1.4)) + 1.5 * waves(rng, size, (18, 45), 10)
+    inside = rng.uniform(14, 24) - np.hypot(u, v / rng.uniform(1, 1.4)) + 1.5 * waves(rng, size, (18, 45), 10)
     return inside, np.arctan2(v, u)
 
 
@@ -129,7 +129,7 @@ def _stain(rng: np.random.Generator, cover: Array, depth: Array, heading: float)
     inside, _ = _drop(rng, len(cover))
     strength = _sign(rng)
     np.maximum(cover, np.clip(inside + 0.5, 0, 1), out=cover)
-    depth += strength * (_rim(inside) + 0.35 * np.clip(inside + 0.5, 0, 1))
+    depth += strength * (_rim(inside) + 0.2 * np.clip(inside + 0.5, 0, 1))
 
 
 def _add(cover: Array, depth: Array, shape: Array, strength: float) -> None:

@@ -2,7 +2,7 @@
 
 - **Context.** Bright streaks (sun between shadows, wet patches, guard rails, kerbs) are as bright and as wide as paint;
   a marking runs to the vanishing point along the road, with its dashes in step with the others.
-- **Localisation.** Markings narrow to a pixel with distance.
+- **Localisation.** Markings are up to 11 px wide near the car and narrow to a pixel with distance.
 - **Imaging.** Paint is worn, shadows cross it, cars hide it, light and weather differ between images.
 """
 
@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike
 
 from unetzoo.data.drawing import Array, Drawn, curve, ease, generator, sensor, stroke, waves
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 PAINT = 0.30  # brighter than asphalt
-FAR = 0.07  # of the way from horizon to bonnet: beyond, markings are not labelled
+FAR = 0.12  # of the way from horizon to bonnet: beyond, markings are not labelled
 STREAKS = 7  # mean number
 
 
@@ -105,7 +105,7 @@ def _surroundings(rng: np.random.Generator, size: int, horizon: float, ground: G
 
 def _markings(rng: np.random.Generator, ground: Ground, edges: Array) -> Array:
     """How much of each pixel (size, size) is paint: solid lines outside, dashes of one rhythm inside."""
-    period, phase, half = rng.uniform(0.9, 1.5), rng.uniform(0, 1), rng.uniform(0.016, 0.026)
+    period, phase, half = rng.uniform(0.9, 1.5), rng.uniform(0, 1), rng.uniform(0.030, 0.042)
     distance = 1 / np.maximum(ground.t, 1e-3)
     dashes = ((distance / period + phase) % 1 < rng.uniform(0.4, 0.6)) & (ground.t > FAR)
     paint = np.zeros_like(ground.t)
@@ -121,8 +121,8 @@ def _streaks(rng: np.random.Generator, size: int, horizon: float) -> Array:
     for _ in range(rng.poisson(STREAKS)):
         y, x = rng.uniform(horizon, size), rng.uniform(0, size)
         near = (y - horizon) / (size - horizon)
-        points = curve(rng, (y, x), rng.uniform(0, 2 * np.pi), (10 + 30 * near) * size / 128, 0.01)
-        stroke(canvas, points, (0.4 + 1.8 * near) * size / 128, rng.uniform(0.6, 1))
+        points = curve(rng, (y, x), rng.uniform(0, 2 * np.pi), (12 + 36 * near) * size / 128, 0.01)
+        stroke(canvas, points, (0.5 + 4.0 * near) * size / 128, rng.uniform(0.6, 1))
     return canvas
 
 

@@ -1,7 +1,8 @@
 """The generator of `roads`: land cover from above, in colour: open land, buildings, roads and water.
 
-- **Context.** A flat roof has the colour of a road or a paved yard; a shadow on one side and a lit edge on the other
-  tell it, up to 17 px away. Water is as dark and green as some woods, which have no shore. Tracks are no roads.
+- **Context.** A flat roof has the colour of a road or a paved yard, and the yard's size; a shadow on one side and a lit
+  edge on the other tell it, up to 14 px away. Water is as dark and green as some woods, which have no shore. Tracks are
+  no roads.
 - **Localisation.** Lanes are 3 px wide, houses may stand 2 px apart; trees hide parts of both.
 - **Imaging.** Every image has its own light, haze and colours; clouds shade parts of it.
 """
@@ -25,12 +26,12 @@ from unetzoo.data.drawing import (
     waves,
 )
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""
 
 CLASSES = ("open land", "building", "road", "water")
 BUILDING, ROAD, WATER = 1, 2, 3
-HOUSES, HALLS, YARDS, WOODS, TREES, TRACKS = 16, 2.5, 4, 2.5, 45, 2.5  # mean numbers
+HOUSES, HALLS, YARDS, WOODS, TREES, TRACKS = 12, 8, 5, 2.5, 30, 2.5  # mean numbers
 SOIL = np.array([(0.36, 0.46, 0.25), (0.55, 0.52, 0.32), (0.44, 0.38, 0.28), (0.30, 0.42, 0.22)])  # RGB of fields
 ASPHALT, TILES = np.array((0.52, 0.51, 0.52)), np.array((0.60, 0.36, 0.28))
 DEEP, LEAVES = np.array((0.20, 0.30, 0.27)), np.array((0.17, 0.27, 0.13))
@@ -51,7 +52,7 @@ def draw_roads(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
         points = curve(rng, rng.uniform(0, size, 2), rng.uniform(0, 7), rng.uniform(30, 90), 0.01)
         _blend(scene, _line(size, points, rng.uniform(0.7, 1.3)) * (mask != WATER), ASPHALT * rng.uniform(0.85, 1.05))
     for _ in range(rng.poisson(YARDS * scale)):
-        inside, *_ = box(size, rng.uniform(0, size, 2), rng.uniform(0, 7), (rng.uniform(5, 16), rng.uniform(5, 16)))
+        inside, *_ = box(size, rng.uniform(0, size, 2), rng.uniform(0, 7), (rng.uniform(9, 18), rng.uniform(8, 14)))
         _blend(scene, np.clip(inside, 0, 1) * (mask != WATER), _grey(rng))
     turn = rng.uniform(0, np.pi)
     roads = _roads(rng, size, turn)
@@ -137,19 +138,19 @@ def _buildings(rng: np.random.Generator, scene: Array, mask: Classes, turn: floa
     scale, sun = size * size / REFERENCE_AREA, rng.uniform(0, 2 * np.pi)
     taken: Mask = mask > 0
     for kind in [True] * rng.poisson(HALLS * scale) + [False] * rng.poisson(HOUSES * scale):
-        half = (rng.uniform(9, 17), rng.uniform(7, 13)) if kind else (rng.uniform(3, 6), rng.uniform(2.5, 4))
+        half = (rng.uniform(9, 18), rng.uniform(8, 14)) if kind else (rng.uniform(4, 7.5), rng.uniform(3, 5.5))
         centre = rng.uniform(0, size, 2)
         angle = turn + rng.choice((0, np.pi / 2)) + rng.normal(0, 0.06)
         inside, u, v = box(size, centre, angle, half)
         if (taken & (inside > -2)).any():
             continue
-        height = rng.uniform(2, 3.5)
+        height = rng.uniform(3, 5)
         shade, *_ = box(size, centre + height * np.array([np.sin(sun), np.cos(sun)]), angle, half)
-        scene *= 1 - min(0.6, 0.42 * clear) * np.clip(shade + 0.5, 0, 1) * (inside < 0)
+        scene *= 1 - min(0.7, 0.5 * clear) * np.clip(shade + 0.5, 0, 1) * (inside < 0)
         roof = _grey(rng) if kind or rng.random() < 0.4 else TILES * rng.uniform(0.75, 1.2) + rng.normal(0, 0.02, 3)
         _blend(scene, np.clip(inside + 0.5, 0, 1), roof)
-        facing = (inside > -0.5) & (inside < 0.9) & ((u * _toward(u, sun) + v * _toward(v, sun)) < 0)
-        scene += 0.11 * clear * facing
+        facing = (inside > -0.5) & (inside < 1.5) & ((u * _toward(u, sun) + v * _toward(v, sun)) < 0)
+        scene += 0.16 * clear * facing
         if not kind:
             scene += 0.06 * np.sign(v) * (inside > 0)  # the ridge: one side is in the light
         mask[inside > 0] = BUILDING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -45,20 +46,26 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
-def count_training_flops(config: ModelConfig, shape: tuple[int, int, int, int]) -> int:
+def count_training_flops(
+    config: ModelConfig, shape: tuple[int, int, int, int], prepare: Callable[[nn.Module], object] = lambda network: None
+) -> int:
     """Floating-point operations of one training step, forward and backward, on a batch (N, C, H, W).
 
-    Counted as in `count_macs`, two a multiply-accumulate; the backward pass takes about twice the forward. Nothing
+    ``prepare`` is called with the network first, to freeze parts of it. Counted as in `count_macs`, two a multiply-accumulate; the backward pass takes about twice the forward. Nothing
     is allocated where the model runs on the meta device.
     """
     with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
-        return _training_flops(config, shape, "meta")
-    return _training_flops(config, shape, "cpu")
+        return _training_flops(config, shape, prepare, "meta")
+    return _training_flops(config, shape, prepare, "cpu")
 
 
-def _training_flops(config: ModelConfig, shape: tuple[int, int, int, int], device: str) -> int:
+def _training_flops(
+    config: ModelConfig, shape: tuple[int, int, int, int], prepare: Callable[[nn.Module], object], device: str
+) -> int:
     with torch.device(device):
-        model = SameSize(config.build(), config.num_classes).train()
+        network = config.build(weights=False)
+        prepare(network)
+        model = SameSize(network, config.num_classes).train()
         images = torch.zeros(shape)
     with FlopCounterMode(display=False) as counter:
         outputs = model(images)
@@ -81,7 +88,7 @@ def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
 
 def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[Stage]:
     with torch.device(device):
-        model = config.build().eval()
+        model = config.build(weights=False).eval()
         image = torch.zeros(1, config.in_channels, height, width)
     shapes: dict[str, tuple[int, ...]] = {}
     parts = dict(_parts(model))
@@ -102,7 +109,7 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
 def default_size(config: ModelConfig) -> int:
     """256, or for a valid network the smallest side it takes that gives at least 256 pixels."""
     with torch.device("meta"):
-        sizes = getattr(config.build(), "sizes", None)
+        sizes = getattr(config.build(weights=False), "sizes", None)
     return sizes.input(256) if isinstance(sizes, ValidSizes) else 256
 
 

@@ -105,6 +105,11 @@ class MemoryTracker(TorchDispatchMode):
         )
 
 
+def adamw(network: nn.Module) -> torch.optim.Optimizer:
+    """The default optimizer: of all parameters."""
+    return torch.optim.AdamW(network.parameters())
+
+
 class Rehearsal:
     """A network with its optimizer, and what a trial does with them: forward passes and training steps.
 
@@ -123,7 +128,7 @@ class Rehearsal:
         device: str = "cpu",
         ignore_index: int | None = None,
         fake: bool = True,
-        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.AdamW,
+        optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
     ) -> None:
         self.classes, self.ignore_index, self.device, self.precision = classes, ignore_index, device, precision
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -132,12 +137,12 @@ class Rehearsal:
         self.tracker = MemoryTracker()
         with self._tracked():
             with torch.device(device):
-                network = config.build()
+                network = config.build(weights=False)
             for tensor in (*network.parameters(), *network.buffers()):
                 if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
                     tensor.data = tensor.data.contiguous(memory_format=self.layout)
             self.tracker.file(network.parameters(), "parameters")
-            self.optimizer = optimizer(network.parameters())
+            self.optimizer = optimizer(network)
         self.model = SameSize(network, classes)
         for parameter in network.parameters():
             if parameter.requires_grad:  # hooks hold the tracker, not self: a cycle would keep the tensors alive
@@ -230,7 +235,7 @@ def tensor_memory(
     device: str = "cpu",
     ignore_index: int | None = None,
     fake: bool = True,
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.AdamW,
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
 ) -> TensorMemory | None:
     """Peak bytes of a training step on ``train_shape`` and a forward pass on ``infer_shape``, both (N, C, H, W).
 

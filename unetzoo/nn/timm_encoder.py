@@ -91,12 +91,12 @@ class TimmEncoder(PlainEncoder):
         self.multiple = _multiple(name, depth)
         self.body = create(name, in_chans=in_channels, **how)
         self.channels = (*fine, *found.channels[:levels])
-        self.after = after(self.channels[-1]) if after else nn.Identity()
+        self.after = after(self.channels[-1]) if after else None
         self.keep_statistics = False
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        coarse = _maps(self.body, x)
-        return [*super().forward(x), *coarse[:-1], self.after(coarse[-1])]
+        levels = [*super().forward(x), *_maps(self.body, x)]
+        return levels if self.after is None else [*levels[:-1], self.after(levels[-1])]
 
     def train(self, mode: bool = True) -> TimmEncoder:
         super().train(mode)
@@ -120,13 +120,17 @@ def check_name(name: str) -> None:
     architecture, _, tag = name.partition(".")
     known = _names()
     if architecture not in known:
-        close = get_close_matches(architecture, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else "'unetzoo list --encoders PATTERN' names them"
-        raise UnetzooError(f"encoder = {name!r}: timm {timm.__version__} has no such model; {hint}")
+        raise UnetzooError(f"encoder = {name!r}: timm {timm.__version__} has no such model; {similar(architecture)}")
     tags = get_arch_pretrained_cfgs(architecture)
     if tag and tag not in [known.partition(".")[2] for known in tags]:
         some = ", ".join(tags) or "(none)"
         raise UnetzooError(f"encoder = {name!r}: timm has no weights {tag!r} of {architecture!r}, but {some}")
+
+
+def similar(name: str) -> str:
+    """'did you mean a or b?', or how to find one: there are too many to name."""
+    close = get_close_matches(name, names(), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else "'unetzoo list --encoders PATTERN' names them"
 
 
 @cache

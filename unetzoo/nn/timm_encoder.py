@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -88,8 +89,10 @@ class TimmEncoder(PlainEncoder):
         fine = fine_channels[: found.first]
         super().__init__(in_channels, fine, blocks=[block] * len(fine), down=down)
         how = {"out_indices": found.indices[:levels], **found.options}
-        self.multiple = _multiple(name, depth)
+        self.multiple, unused = _trial_run(name, depth)
         self.body = create(name, in_chans=in_channels, **how)
+        for key in unused:
+            self.body.get_parameter(key).requires_grad_(False)
         self.channels = (*fine, *found.channels[:levels])
         self.after = after(self.channels[-1]) if after else None
         self.keep_statistics = False
@@ -156,8 +159,9 @@ def pyramid(name: str) -> Pyramid:
     try:
         body = _on_meta(name, **options)
         if not isinstance(body, FeatureListNet | FeatureGetterNet):  # others compute all levels, wanted or not
-            options |= {"feature_cls": "getter"}
-            body = _on_meta(name, **options)
+            with suppress(TypeError, AttributeError):  # some can do no other
+                body = _on_meta(name, **options, feature_cls="getter")
+                options |= {"feature_cls": "getter"}
         info = body.feature_info.info  # type: ignore[union-attr]
     except (RuntimeError, TypeError, AttributeError, AssertionError, ValueError) as error:
         raise UnetzooError(f"encoder = {name!r}: timm cannot give its features ({plain(error)})") from None
@@ -204,8 +208,9 @@ def _params(body: nn.Module) -> int:
 
 
 @cache
-def _multiple(name: str, depth: int) -> int:
-    """What sides must be a multiple of, for each level to have exactly the size that its stride says.
+def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
+    """What sides must be a multiple of, for each level to have exactly the size that its stride says; and the names of
+    parameters that do nothing.
 
     Raises `UnetzooError` where nothing helps, as with position embeddings for one image size.
     """
@@ -217,15 +222,25 @@ def _multiple(name: str, depth: int) -> int:
         side = factor * found.strides[levels - 1]
         try:
             if all(_fits(body, found, levels, h * side, w * side) for h, w in ((1, 1), (2, 3))):
-                return side
+                break
             reason = "its levels do not have the sizes that their strides say"
         except Exception as error:  # timm's networks refuse sizes in many ways
             reason = reason or plain(error)
-    raise UnetzooError(f"encoder = {name!r} does not take images of any size ({reason})")
+    else:
+        raise UnetzooError(f"encoder = {name!r} does not take images of any size ({reason})")
+    unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
+    if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):
+        raise UnetzooError(
+            f"encoder = {name!r} computes all its levels, wanted or not, so depth = {depth} must be "
+            f"{found.first + len(found.channels)}"
+        )
+    return side, unused
 
 
 def _fits(body: nn.Module, found: Pyramid, levels: int, height: int, width: int) -> bool:
-    with torch.no_grad(), torch.device("meta"):
+    """Whether each level has its size and channels. What takes part in the computation has a gradient afterwards."""
+    with torch.device("meta"):
         maps = _maps(body, torch.empty(1, 3, height, width))
+    torch.stack([y.sum() for y in maps]).sum().backward()
     sizes = [(height // stride, width // stride) for stride in found.strides[:levels]]
     return [spatial(y) for y in maps] == sizes and [y.shape[1] for y in maps] == list(found.channels[:levels])

@@ -34,7 +34,7 @@ QUICK = (
 )  # fmt: skip
 SLOW = (
     "iformer_t", "hardcorenas_a", "hrnet_w18_small", "swiftformer_xs", "tiny_vit_5m_224", "densenet121", "dpn48b",
-    "eca_resnext26ts", "fastvit_s12", "resnest14d", "vgg11", "csatv2", "resnetv2_18", "legacy_seresnet18", "skresnet18",
+    "eca_resnext26ts", "fastvit_s12", "resnest14d", "vgg11", "resnetv2_18", "legacy_seresnet18", "skresnet18",
     "visformer_tiny", "selecsls42", "swin_tiny_patch4_window7_224",
 )  # fmt: skip
 

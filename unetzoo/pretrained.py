@@ -190,7 +190,9 @@ def read_state(path: Path) -> State:
         if path.suffix.lower() == ".safetensors":
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a newer pickle: what it holds is looked at below
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "nsupported" in str(error) or "GLOBAL" in str(error):
             raise UnetzooError(f"{path}: wants to run code when it is loaded, not only tensors; it was not") from None

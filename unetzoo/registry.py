@@ -363,7 +363,12 @@ def resolve_model(
 
 
 def create_model(
-    name: str, *, in_channels: int = 3, num_classes: int = 1, pretrained: bool | str | Path | None = None, **changes: Any
+    name: str,
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1,
+    pretrained: bool | str | Path | None = None,
+    **changes: Any,
 ) -> nn.Module:
     """Build a model by name: images (N, in_channels, H, W) to logits (N, num_classes, H, W).
 

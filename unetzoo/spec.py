@@ -230,6 +230,10 @@ def _clashes_with_timm(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
         f"bottleneck = 'spatial_attention' lies within a plain block, and the coarsest is that of {spec.encoder!r}",
     )
     yield (
+        spec.skip == "none",
+        f"skip = 'none' leaves nothing to do for the fine levels that encoder = {spec.encoder!r} lacks",
+    )
+    yield (
         spec.dropout > 0 and spec.dropout_at not in ("decoder", "layers"),
         f"dropout_at = {spec.dropout_at!r} is after blocks of encoder = 'plain'; with encoder = {spec.encoder!r} it is "
         "'decoder' or 'layers' (those of the plain blocks)",

@@ -308,7 +308,9 @@ def _timed(
     steps = recipe.steps or math.ceil(60 * (recipe.minutes or 0) / step)
     if recipe.flops is not None:
         shape = (recipe.batch_size, *row.need.train_shape[1:])
-        steps = steps_for(recipe.flops, count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe)))
+        steps = steps_for(
+            recipe.flops, count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
+        )
     trainings = [steps]
     if recipe.tune is not None:
         rates = len(recipe.tune.lr)

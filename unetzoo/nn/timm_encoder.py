@@ -15,7 +15,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import Format
+from timm.layers.format import Format
 from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
 from timm.models._features import FeatureGetterNet, FeatureListNet
 from torch import Tensor, nn
@@ -162,7 +162,7 @@ def pyramid(name: str) -> Pyramid:
             with suppress(TypeError, AttributeError):  # some can do no other
                 body = _on_meta(name, **options, feature_cls="getter")
                 options |= {"feature_cls": "getter"}
-        info = body.feature_info.info  # type: ignore[union-attr]
+        info: list[dict[str, Any]] = body.feature_info.info  # type: ignore[assignment, union-attr]
     except (RuntimeError, TypeError, AttributeError, AssertionError, ValueError) as error:
         raise UnetzooError(f"encoder = {name!r}: timm cannot give its features ({plain(error)})") from None
     strides = [level["reduction"] for level in info]
@@ -228,6 +228,7 @@ def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
             reason = reason or plain(error)
     else:
         raise UnetzooError(f"encoder = {name!r} does not take images of any size ({reason})")
+    _learn(body.train(), 2 * side, 3 * side)
     unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
     if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):
         raise UnetzooError(
@@ -238,9 +239,15 @@ def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
 
 
 def _fits(body: nn.Module, found: Pyramid, levels: int, height: int, width: int) -> bool:
-    """Whether each level has its size and channels. What takes part in the computation has a gradient afterwards."""
-    with torch.device("meta"):
+    """Whether each level has its size and channels."""
+    with torch.no_grad(), torch.device("meta"):
         maps = _maps(body, torch.empty(1, 3, height, width))
-    torch.stack([y.sum() for y in maps]).sum().backward()
     sizes = [(height // stride, width // stride) for stride in found.strides[:levels]]
     return [spatial(y) for y in maps] == sizes and [y.shape[1] for y in maps] == list(found.channels[:levels])
+
+
+def _learn(body: nn.Module, height: int, width: int) -> None:
+    """A backward pass: what takes part in the computation has a gradient afterwards."""
+    with torch.device("meta"):
+        maps = body(torch.empty(2, 3, height, width))
+        torch.stack([y.sum() for y in maps]).sum().backward()

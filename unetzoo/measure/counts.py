@@ -51,8 +51,9 @@ def count_training_flops(
 ) -> int:
     """Floating-point operations of one training step, forward and backward, on a batch (N, C, H, W).
 
-    ``prepare`` is called with the network first, to freeze parts of it. Counted as in `count_macs`, two a multiply-accumulate; the backward pass takes about twice the forward. Nothing
-    is allocated where the model runs on the meta device.
+    ``prepare`` is called with the network first, to freeze parts of it. Counted as in `count_macs`, two a
+    multiply-accumulate; the backward pass takes about twice the forward. Nothing is allocated where the model runs on
+    the meta device.
     """
     with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
         return _training_flops(config, shape, prepare, "meta")

@@ -93,7 +93,7 @@ def test_every_up_and_skip_works_or_is_refused(decoder: str, changes: dict[str, 
         "full_scale": skip != "concat" or not up.startswith(("bilinear", "bicubic", "nearest")) or "conv" in up,
     }
     if refused[decoder]:
-        with pytest.raises(UnetzooError, match="decoder = |skip = 'none' leaves nothing to do"):
+        with pytest.raises(UnetzooError, match=r"decoder = |skip = 'none' leaves nothing to do"):
             UNetSpec(**options)
         return
     model = UNetSpec(**options).build(2, 3)

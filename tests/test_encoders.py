@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import unetzoo
 from unetzoo import UnetzooError
+from unetzoo.nn import timm_encoder
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.nn.timm_encoder import TimmEncoder, names, pyramid
 from unetzoo.spec import UNetSpec
@@ -187,6 +188,21 @@ def test_weights_do_not_depend_on_who_asked_before() -> None:
     torch.manual_seed(0)
     model = unetzoo.create_model("unet", encoder="test_resnet", depth=6, width=4)
     assert float(done.stdout) == sum(p.double().abs().sum().item() for p in model.parameters())
+
+
+def test_it_is_found_out_anywhere() -> None:
+    """What is not known yet of an encoder is found out under inference mode, on fake tensors and on the meta device."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    for name, mode in (
+        ("test_resnet", torch.inference_mode()),
+        ("test_convnext", FakeTensorMode()),
+        ("test_efficientnet", torch.device("meta")),
+    ):
+        timm_encoder.pyramid.cache_clear()
+        timm_encoder._trial_run.cache_clear()
+        with mode:
+            assert build(name).eval()(torch.rand(1, 2, 33, 40)).shape == (1, 3, 33, 40)
 
 
 def test_nothing_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:

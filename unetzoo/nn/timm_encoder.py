@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import timm
 import torch
@@ -19,12 +20,14 @@ from timm.layers.format import Format
 from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
 from timm.models._features import FeatureGetterNet, FeatureListNet
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.nn.blocks import Part, spatial
 from unetzoo.nn.encoders import PlainEncoder
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 
+T = TypeVar("T")
 MULTIPLES = (1, 2, 4, 7, 8, 14)  # of the coarsest stride: what windows and grids of 7 or 8 may need
 
 
@@ -61,7 +64,10 @@ def create_body(name: str, *, in_chans: int, out_indices: Sequence[int], **optio
     """The network itself with random weights: (N, C, H, W) to a list of maps; ``options`` are timm's."""
     if name in VARIANTS:
         return MixTransformer(name, in_chans, len(out_indices))
-    return timm.create_model(name, features_only=True, in_chans=in_chans, out_indices=tuple(out_indices), **options)
+    how = {"in_chans": in_chans, "out_indices": tuple(out_indices), **options}
+    if isinstance(torch.empty(0), FakeTensor):  # timm looks at values while it builds, and fake tensors have none
+        return _apart(partial(_on_meta, name, **how)).to_empty(device=torch.get_default_device())
+    return timm.create_model(name, features_only=True, **how)
 
 
 class TimmEncoder(PlainEncoder):
@@ -146,12 +152,22 @@ def names() -> list[str]:
     return sorted(_names())
 
 
+def _apart(function: Callable[..., T], *arguments: Any) -> T:
+    """The same in a thread of its own, which knows nothing of the caller's inference mode, fake tensors or autocast."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 @cache
 def pyramid(name: str) -> Pyramid:
     """What the encoder offers, found on the meta device: nothing is allocated or downloaded.
 
     Raises `UnetzooError`, saying why, on an unknown name and on what is no pyramid whose strides double.
     """
+    return _apart(_pyramid, name)
+
+
+def _pyramid(name: str) -> Pyramid:
     check_name(name)
     if name in VARIANTS:
         return Pyramid(name, 2, VARIANTS[name][0], (0, 1, 2, 3), _params(_on_meta(name, out_indices=range(4))))
@@ -214,7 +230,11 @@ def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
 
     Raises `UnetzooError` where nothing helps, as with position embeddings for one image size.
     """
-    found = pyramid(name)
+    return _apart(_try, pyramid(name), depth)
+
+
+def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
+    name = found.name
     levels = found.levels(depth)
     body = _on_meta(name, out_indices=found.indices[:levels], **found.options).eval()
     reason = ""

@@ -128,9 +128,9 @@ def _as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """As the authors: linear layers truncated normal, convolutions He-normal over the outputs."""
+    """As the authors: linear layers normal (theirs are cut, at 100 standard deviations), convolutions He-normal."""
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Conv2d):
         fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups

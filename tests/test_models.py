@@ -76,9 +76,9 @@ def without_dead_units(model: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, nn.ReLU):
                 setattr(module, name, nn.LeakyReLU(0.1))
-    for parameter in model.parameters():
-        if parameter.ndim == 1 and not parameter.any():  # timm's residual branches start with a norm that gives 0
-            nn.init.ones_(parameter)
+    for module in model.modules():  # timm's residual branches start with a norm that gives 0
+        if isinstance(module, nn.BatchNorm2d) and not module.weight.any():
+            nn.init.ones_(module.weight)
     return model
 
 

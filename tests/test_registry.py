@@ -130,7 +130,7 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("unet3plus", {"skip": "attention"}, ["decoder = 'full_scale'", "skip = 'attention'", "do nothing"]),
         ("unet", {"head_kernel": 2}, ["head_kernel = 2", "1", "3"]),
         ("resunetpp", {"width": 0}, ["resunetpp: width = 0"]),
-        ("half_unet", {"width": 5}, ["half_unet: width = 5", "even"]),
+        ("half_unet", {"width": 0}, ["width = 0", "at least 1"]),
         ("half_unet", {"depth": 1}, ["half_unet: depth = 1"]),
         ("resunet", {"up": "carafee"}, ["resunet: up = 'carafee'", "did you mean carafe?"]),
         ("unet", {"pretrained": True}, ["'unet'", "pretrained"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import unetzoo
+from unetzoo import registry
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
 from unetzoo.errors import UnetzooError
@@ -27,7 +28,9 @@ def ids(**changes: object) -> list[str]:
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
-def test_our_own_suites_are_sound(path: Path) -> None:
+def test_our_own_suites_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = {name: entry for name, entry in registry.entries().items() if entry.family != "own"}
+    monkeypatch.setattr(registry._REGISTRY, "entries", ours)  # a pattern means what other tests registered, too
     made = read_suite(path)
     assert made.question
     assert made.name == path.stem

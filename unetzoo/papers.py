@@ -68,6 +68,7 @@ ZHOU_2018 = Paper(
     arxiv="1807.10165",
     doi="10.1007/978-3-030-00889-5_1",
     code="https://github.com/MrGiovanni/UNetPlusPlus",
+    code_licence="Arizona State University's, for non-commercial use",
 )
 HUANG_2020 = Paper(
     title="UNet 3+: A Full-Scale Connected UNet for Medical Image Segmentation",
@@ -134,6 +135,7 @@ HUANG_2016 = Paper(
     year=2016,
     arxiv="1608.06993",
     code="https://github.com/liuzhuang13/DenseNet",
+    code_licence="BSD-3-Clause",
 )
 SZEGEDY_2015 = Paper(
     title="Rethinking the Inception Architecture for Computer Vision",

@@ -73,7 +73,7 @@ register_model(
     note="mateuszbuda/brain-segmentation-pytorch: unet of half the width, upsampled map first",
     deviations=("Returns logits where the reference returns their sigmoid.",),
     family="paper",
-    reference=Reference("mateuszbuda/brain-segmentation-pytorch unet.py: UNet(3, 1, init_features=32)", "counted"),
+    reference=Reference("mateuszbuda/brain-segmentation-pytorch unet.py: UNet(3, 1, init_features=32)", "transcribed"),
 )
 register_model(
     "attention_unet",
@@ -100,7 +100,7 @@ register_model(
     note="recurrent residual blocks and attention gates, as R2AttU_Net of LeeJunHyun/Image_Segmentation with t=2",
     deviations=("A combination of that repository; neither paper has it.",),
     family="recurrent",
-    reference=Reference("LeeJunHyun/Image_Segmentation network.py: R2AttU_Net(3, 1, t=2)", "counted"),
+    reference=Reference("LeeJunHyun/Image_Segmentation network.py: R2AttU_Net(3, 1, t=2)", "transcribed"),
 )
 for _name, _deep, _note in (
     ("unetpp", False, "one head"),
@@ -145,7 +145,7 @@ for _name, _spec, _class, _note in (
         family="nested",
         reference=Reference(
             f"ZJUGiveLab/UNet-Version models/UNet_3Plus.py: {_class}(3, 1)",
-            "golden" if _name == "unet3plus" else "counted",
+            "golden" if _name == "unet3plus" else "transcribed",
         ),
     )
 register_model(
@@ -169,7 +169,7 @@ register_model(
         "Returns logits where the reference returns their sigmoid; torch's initialisation and batch norm momentum.",
     ),
     family="attention",
-    reference=Reference("clguo/SA-UNet SA_UNet.py: SA_UNet(input_size=(512, 512, 3), start_neurons=16)", "counted"),
+    reference=Reference("clguo/SA-UNet SA_UNet.py: SA_UNet(input_size=(512, 512, 3), start_neurons=16)", "transcribed"),
 )
 
 for _name, _changes, _paper, _note in (
@@ -219,4 +219,10 @@ for _name, _changes, _note in (
     )
 
 from unetzoo import recipes_pretrained  # noqa: E402, F401
-from unetzoo.standalone import entries_convolutional, entries_residual  # noqa: E402, F401
+from unetzoo.standalone import (  # noqa: E402
+    entries_convolutional,  # noqa: F401
+    entries_frameworks,  # noqa: F401
+    entries_light,  # noqa: F401
+    entries_residual,  # noqa: F401
+    entries_transformers,  # noqa: F401
+)

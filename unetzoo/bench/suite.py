@@ -16,7 +16,7 @@ from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.metrics.policy import Scoring
 from unetzoo.plugins import import_plugins
-from unetzoo.registry import ModelConfig, list_models, model_info, resolve_model
+from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
 from unetzoo.spec import UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
@@ -331,8 +331,8 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
 
 
 def _named(request: ModelRequest) -> list[ModelRequest]:
-    """A request for each model that the shell pattern of its name matches; a plain name is one."""
-    if not set("*?[") & set(request.name):
+    """A request for each model that the shell pattern of its name matches; a plain or registered name is one."""
+    if not set("*?[") & set(request.name) or request.name in entries():
         return [request]
     if request.label is not None:
         raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")

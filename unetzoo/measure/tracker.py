@@ -138,6 +138,7 @@ class Rehearsal:
         with self._tracked():
             with torch.device(device):
                 network = config.build(weights=False)
+                network.train()  # weights that are one memory before that (MALUNet's) part
             for tensor in (*network.parameters(), *network.buffers()):
                 if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
                     tensor.data = tensor.data.contiguous(memory_format=self.layout)

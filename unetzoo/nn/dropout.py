@@ -29,3 +29,20 @@ class DropBlock(nn.Module):
         seeds = torch.rand(n, c, free_h, free_w, device=x.device) < self.p * h * w / (size**2 * free_h * free_w)
         keep = 1 - F.max_pool2d(F.pad(seeds.to(x.dtype), [size - 1] * 4), size, stride=1)
         return x * keep * (keep.numel() / keep.sum(dtype=torch.float32).clamp_min(1)).to(x.dtype)
+
+
+class DropPath(nn.Module):
+    """Whole images of (N, ...) set to zero with chance ``p``, the others scaled up: a residual branch is skipped.
+
+    Stochastic depth (Huang et al. 2016, arXiv 1603.09382).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.p
+        return x * (kept.to(x.dtype) / (1 - self.p))

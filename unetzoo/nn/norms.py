@@ -14,8 +14,8 @@ from torch.nn import functional as F
 class InstanceNorm(nn.InstanceNorm2d):
     """Over H and W of each channel of each image (Ulyanov et al. 2016, arXiv 1607.08022); no running statistics."""
 
-    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__(channels, eps=eps, affine=True)
+    def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(channels, eps=eps, affine=affine)
 
     def forward(self, input: Tensor) -> Tensor:
         return torch.instance_norm(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -83,7 +84,7 @@ class ClassificationGate(nn.Module):
     def forward(self, bottleneck: Tensor) -> Tensor:
         nothing, something = self.classify(bottleneck).split(1, dim=1)
         hard = (something > nothing).to(something.dtype)
-        soft = something / (something + nothing)
+        soft = something / (something + nothing).clamp_min(torch.finfo(something.dtype).tiny)  # both may round to 0
         return hard + (soft - soft.detach())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -27,15 +28,26 @@ class AnySize(nn.Module):
         """(N, C, H, W) to (N, K, H', W') with H' >= H and W' >= W, for sides that fit."""
         raise NotImplementedError
 
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """All supervised scales for sides that fit, finest first: those are the `logits`."""
+        return [self.logits(x)]
+
+    def fit(self, x: Tensor) -> Tensor:
+        """The image as it is, or mirrored to the next size that fits."""
+        below, right = (max(-(-side // self.multiple) * self.multiple, self.least) - side for side in spatial(x))
+        return mirror_pad(x, 0, below, 0, right) if below or right else x
+
     def forward(self, x: Tensor) -> Tensor:
         h, w = spatial(x)
-        below, right = (max(-(-side // self.multiple) * self.multiple, self.least) - side for side in (h, w))
-        if below or right:
-            x = mirror_pad(x, 0, below, 0, right)
-        return self.logits(x)[..., :h, :w]
+        return self.logits(self.fit(x))[..., :h, :w]
 
     def forward_all(self, x: Tensor) -> list[Tensor]:
-        return [self.forward(x)]
+        """Coarse scales as they are, or interpolated to the image where that was mirrored and they are cut as it is."""
+        (h, w), fitted = spatial(x), self.fit(x)
+        finest, *coarse = self.scales(fitted)
+        if spatial(fitted) != (h, w):
+            coarse = [resize(scale, fitted) for scale in coarse]
+        return [scale[..., :h, :w] for scale in (finest, *coarse)]
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
@@ -61,6 +73,22 @@ def max_unpool(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
     return flat.scatter(2, indices.flatten(2), x.flatten(2)).reshape(n, c, h, w)
 
 
+def init_by_fan_out(module: nn.Module) -> None:
+    """Initial weights of UNeXt's code, and of what was made from it: convolutions by their fan-out, linear N(0, 0.02).
+
+    Biases 0, but torch's own in 1-D convolutions, whose groups do not count. The truncation at 2 of the linear
+    layers, a hundred standard deviations, cuts nothing. Use with ``model.apply``.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+    elif isinstance(module, nn.Conv1d | nn.Conv2d):
+        groups = module.groups if isinstance(module, nn.Conv2d) else 1
+        fan_out = math.prod(module.kernel_size) * module.out_channels // groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+    if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
 def at_least(least: float, **options: float) -> None:
     """Raise `UnetzooError` unless every option is a number from ``least`` up."""
     for option, value in options.items():
@@ -82,6 +110,13 @@ def wholes(count: int | None = None, **options: Iterable[int]) -> None:
         if not good or not values or (count is not None and len(values) != count):  # type: ignore[arg-type]
             many = f"{count} " if count is not None else ""
             raise UnetzooError(f"option {option} = {values!r}: must be a list of {many}whole numbers of at least 1")
+
+
+def odd(**options: int) -> None:
+    """Raise `UnetzooError` unless every option is an odd number from 1 up."""
+    for option, value in options.items():
+        if type(value) is not int or value < 1 or value % 2 == 0:
+            raise UnetzooError(f"option {option} = {value!r}: must be an odd number of at least 1")
 
 
 def fraction(**options: float) -> None:

@@ -93,7 +93,7 @@ LIU_2022 = Paper(
     year=2022,
     doi="10.1109/JBHI.2022.3188710",
     code="https://github.com/lseventeen/FR-UNet",
-    code_licence=None,
+    code_licence="MIT",
 )
 GU_2019 = Paper(
     title="CE-Net: Context Encoder Network for 2D Medical Image Segmentation",
@@ -204,7 +204,7 @@ register_model(
     note="UNeXt-S: half the width and less below",
     deviations=(_UNEXT,),
     family="light",
-    reference=Reference("jeya-maria-jose/UNeXt-pytorch archs.py: UNext_S(1, 3)", "counted"),
+    reference=Reference("jeya-maria-jose/UNeXt-pytorch archs.py: UNext_S(1, 3)", "transcribed"),
 )
 _TERNAUS = "Starts from random weights; the paper's starts from VGG's of ImageNet."
 register_model(

@@ -24,7 +24,11 @@ register_model(
     "unetzoo.standalone.resunet:ResUNetPP",
     paper=papers.JHA_2019,
     note="resunet with squeeze-and-excitation, ASPP and attention on what is upsampled, as rishikksh20/ResUnet",
-    deviations=(LOGITS, "As in that repository ASPP has no pooled branch, and ReLU before batch norm."),
+    deviations=(
+        LOGITS,
+        "As in that repository ASPP has no pooled branch, and ReLU before batch norm.",
+        "Torch's initial weights, where the code draws ASPP's He-normal.",
+    ),
     family="residual",
     reference=Reference("rishikksh20/ResUnet core/res_unet_plus.py: ResUnetPlusPlus(3)", "transcribed"),
 )

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from unetzoo.errors import UnetzooError
 from unetzoo.nn.blocks import spatial
 from unetzoo.nn.downsample import MaxPool
+from unetzoo.standalone.common import whole
 
 
 class GhostModule(nn.Module):
@@ -28,12 +29,16 @@ class GhostModule(nn.Module):
 
 
 class HalfUNet(nn.Module):
-    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W). Raises `UnetzooError` on an odd ``width``."""
+    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W).
+
+    ``width`` channels, rounded up to an even number, half of which are ghosts, at each of ``depth`` levels. Raises
+    `UnetzooError` on a bad option.
+    """
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int = 64, depth: int = 5) -> None:
         super().__init__()
-        if width < 2 or width % 2:
-            raise UnetzooError(f"half_unet: width = {width} must be even and at least 2; half of it are ghosts")
+        whole(width=width)
+        width += width % 2
         if not 2 <= depth <= 8:
             raise UnetzooError(f"half_unet: depth = {depth} must be from 2 to 8")
         inputs = (in_channels, *[width] * (depth - 1))

@@ -1,0 +1,229 @@
+"""All entries on one page, ``reports/zoo``: what each is, what it costs, how it looks, what it is known to equal.
+
+    python benchmarks/zoo.py                     # measure what is not measured yet, then write the page
+    python benchmarks/zoo.py --only unet,u2net   # measure these alone
+    python benchmarks/zoo.py --only unet --no-time --out /tmp/zoo
+    python benchmarks/zoo.py --parity            # reports/zoo/parity.md: all golden files
+    python benchmarks/zoo.py --parameters        # unetzoo/parameters.json: counts that are told without torch
+
+Each entry is measured in a process of its own, and kept at once in ``entries.jsonl``: interrupt with Ctrl-C and run
+again to go on. What fails is a row that says why, and is tried again the next time. An entry is measured again when
+its options, its source file, the machine, torch, the precision or the number of threads are others than they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unetzoo import parameters
+from unetzoo.atomic import write_atomic
+from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.measure.facts import EntryFacts
+from unetzoo.plugins import import_plugins
+from unetzoo.registry import entries, model_info, resolve_model
+
+ROOT = Path(__file__).resolve().parents[1]
+SHAPE = (1, 3, 256, 256)  # (N, C, H, W)
+STAMP = ("torch", "cpu", "device", "precision", "threads")  # of the environment: other ones, other times
+LIMIT = 1800  # seconds until an entry is given up
+
+
+def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[EntryFacts], None]) -> None:
+    """All facts of one entry, told after each step; a step that fails says so and the others go on."""
+    import torch
+
+    from unetzoo.measure.counts import count_parameters, default_size, stages
+    from unetzoo.measure.environment import environment
+    from unetzoo.measure.paired import time_ratio
+    from unetzoo.measure.quiet import Quiet
+    from unetzoo.measure.topology import topology
+    from unetzoo.measure.tracker import Rehearsal, tensor_memory
+
+    torch.set_num_threads(args.threads)
+    config = resolve_model(name)
+    how = {"precision": args.precision, "channels_last": True}
+
+    def count() -> dict[str, Any]:
+        side = default_size(config)
+        return {
+            "side": side,
+            "parameters": count_parameters(config.build()),
+            "macs": sum(s.macs for s in stages(config, side, side)),
+        }
+
+    def time() -> dict[str, Any]:
+        torch.manual_seed(0)
+        ours, unet = (Rehearsal(c, 1, fake=False, **how) for c in (config, resolve_model("unet")))
+        images = ours.images(SHAPE)
+        works = partial(ours.forward, images), partial(unet.forward, images)
+        with Quiet().alone():
+            ratio = time_ratio(*works, rounds=args.rounds, seconds=args.seconds)
+        return {"ratio": ratio}
+
+    steps: dict[str, Callable[[], dict[str, Any]]] = {
+        "counts": count,
+        "topology": lambda: {"topology": topology(config)},
+        "memory": lambda: {"memory": tensor_memory(config, 1, SHAPE, SHAPE, **how)},
+    }
+    now = environment("cpu", args.precision)
+    found: dict[str, Any] = {"name": name, "key": key, "environment": {k: now[k] for k in STAMP}}
+    failed: dict[str, list[str]] = {}
+    for step, work in (steps | ({"time": time} if args.time else {})).items():
+        try:
+            found |= work()
+        except Exception as error:  # a network may raise anything
+            failed.setdefault(plain(error), []).append(step)
+            found["failed"] = "; ".join(f"{', '.join(where)}: {why}" for why, where in failed.items())
+        tell(EntryFacts(**found))
+
+
+def apart(name: str, key: str, args: argparse.Namespace) -> EntryFacts:
+    """`measure` in a process of its own, whose death is a fact as well."""
+    call = [sys.executable, __file__, f"--one={name}", f"--key={key}", f"--precision={args.precision}"]
+    call += [f"--{k}={getattr(args, k)}" for k in ("threads", "rounds", "seconds")]
+    call += ["--time" if args.time else "--no-time", *(f"--import={module}" for module in args.imports)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(args.threads)}
+    try:
+        done = subprocess.run(call, capture_output=True, text=True, timeout=LIMIT, env=environment)  # noqa: S603
+        said, why = done.stdout, _ending(done)
+    except subprocess.TimeoutExpired as error:
+        said, why = (error.stdout or b"").decode(), f"took more than {LIMIT // 60} minutes"
+    told = [line for line in said.splitlines() if line.startswith("{")]
+    found = EntryFacts.from_json(told[-1], name) if told else EntryFacts(name=name, key=key)
+    return found.model_copy(update={"failed": why}) if why else found
+
+
+def _ending(done: subprocess.CompletedProcess[str]) -> str | None:
+    if done.returncode < 0:
+        return f"its process was ended by {signal.Signals(-done.returncode).name} (out of memory?)"
+    return (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else None
+
+
+def stamp(args: argparse.Namespace) -> list[Any]:
+    from unetzoo.measure.environment import environment
+
+    now = environment("cpu", args.precision) | {"threads": args.threads}
+    return [now[key] for key in STAMP]
+
+
+def key_of(name: str, stamp: list[Any]) -> str:
+    parts = [resolve_model(name).model_dump(), model_info(name).fingerprint(), *stamp]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def run(names: list[str], args: argparse.Namespace) -> int:
+    """Measure what is missing, keep each at once, write the page of all there is."""
+    from unetzoo.report.zoo import read_facts, write_facts, write_zoo  # pandas and matplotlib: not for `--one`
+
+    folder: Path = args.out
+    found, now = read_facts(folder), stamp(args)
+    code = 0
+    try:
+        for i, name in enumerate(names, start=1):
+            old, key = found.get(name), key_of(name, now)
+            if old and old.key == key and not old.failed and (old.ratio or not args.time):
+                continue
+            print(f"[{i}/{len(names)}] {name} ...", end=" ", flush=True)
+            found[name] = facts = apart(name, key, args)
+            write_facts(folder, found)
+            print(_line(facts), flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; run again to go on", flush=True)
+        code = 130
+    print(write_zoo(folder, entries(), found, (folder / "parity.md").exists()))
+    return code
+
+
+def _line(facts: EntryFacts) -> str:
+    if facts.failed:
+        return f"failed: {facts.failed}"
+    ratio = f", {facts.ratio.median:.2f} times unet" if facts.ratio else ""
+    return f"{(facts.parameters or 0) / 1e6:.2f} M, {(facts.macs or 0) / 1e9:.2f} GMACs{ratio}"
+
+
+def write_parameters() -> None:
+    """The counts of our own entries, on the meta device."""
+    import torch
+
+    from unetzoo.measure.counts import count_parameters
+
+    with torch.device("meta"):
+        own = {n: count_parameters(resolve_model(n).build()) for n, e in entries().items() if e.family != "own"}
+    write_atomic(parameters.FILE, json.dumps(own, indent=1) + "\n")
+    print(f"{parameters.FILE}: {len(own)} entries")
+
+
+def write_parity(folder: Path) -> int:
+    """The table of ``tests/parity/cases.py``; its exit code."""
+    call = [sys.executable, "-u", str(ROOT / "tests/parity/cases.py")]
+    lines = [
+        "# Parity",
+        "",
+        "Entries against golden files of their reference code: `python tests/parity/cases.py`.",
+        "",
+    ]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    if process.returncode:
+        lines += ["", f"**Not all are OK, or the table is not whole (exit code {process.returncode}).**"]
+    write_atomic(folder / "parity.md", "\n".join(lines) + "\n")
+    print(folder / "parity.md")
+    return process.returncode
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--out", type=Path, default=Path("reports/zoo"), help="the folder (default: %(default)s)")
+    parser.add_argument("--only", metavar="A,B", help="measure these entries alone")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of time and memory")
+    parser.add_argument("--threads", type=int, default=1, help="of the timing (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=21, help="of the timing, at most (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=60, help="of the timing, about (default: %(default)s)")
+    parser.add_argument("--time", action=argparse.BooleanOptionalAction, default=True, help="whether to time")
+    parser.add_argument("--import", dest="imports", metavar="FILE.py", action="append", default=[], help="with models")
+    parser.add_argument("--parity", action="store_true", help="only write parity.md")
+    parser.add_argument("--parameters", action="store_true", help="only write unetzoo/parameters.json")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # measure it here and print the facts: see `apart`
+    parser.add_argument("--key", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _arguments(argv)
+    try:
+        import_plugins(args.imports)
+        if args.one is not None:
+            measure(args.one, args.key, args, lambda facts: print(facts.model_dump_json(), flush=True))
+            return 0
+        if args.parameters:
+            write_parameters()
+        if args.parity:
+            return write_parity(args.out)
+        if args.parameters:
+            return 0
+        known = entries()
+        names = args.only.split(",") if args.only else list(known)
+        for name in names:
+            if name not in known:
+                raise UnetzooError(f"--only {name!r} is not a model; {nearest(name, known)}")
+        return run(names, args)
+    except UnetzooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

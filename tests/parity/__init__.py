@@ -1,0 +1,1 @@
+"""The checker, the golden files and what is held against them."""

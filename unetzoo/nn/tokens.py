@@ -1,0 +1,78 @@
+"""What networks of tokens share: attention, the MLP, positions on a grid of any size, the way up.
+
+Tokens are (N, L, C) or, on a grid, (N, H, W, C).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def fitting_heads(channels: int, most: int) -> int:
+    """The largest number of heads up to ``most`` that divides the channels."""
+    return next(heads for heads in range(min(most, channels), 0, -1) if channels % heads == 0)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, bias: Tensor | None = None) -> Tensor:
+    """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762) of (..., L, C) to (..., M, C): (..., L, C).
+
+    A head has C / heads channels in a row; ``bias`` (..., heads, L, M) is added to its scaled scores.
+    """
+    query, key, value = (x.unflatten(-1, (heads, -1)).transpose(-2, -3) for x in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(-2, -3).flatten(-2)
+
+
+class MLP(nn.Sequential):
+    """Linear layer to four times the channels, GELU, dropout, linear layer back, dropout; ViT's initial weights."""
+
+    def __init__(self, channels: int, dropout: float = 0.0) -> None:
+        first, last = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        super().__init__(first, nn.GELU(), nn.Dropout(dropout), last, nn.Dropout(dropout))
+        for linear in (first, last):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.normal_(linear.bias, std=1e-6)
+
+
+class Positions(nn.Module):
+    """A learnt vector for each token of a ``side`` x ``side`` grid, interpolated to grids of another size.
+
+    Starts at zero. ``forward(h, w)`` gives (1, h * w, C), rows in a row.
+    """
+
+    def __init__(self, side: int, channels: int) -> None:
+        super().__init__()
+        self.side = side
+        self.table = nn.Parameter(torch.zeros(1, side * side, channels))
+
+    def forward(self, h: int, w: int) -> Tensor:
+        if (h, w) == (self.side, self.side):
+            return self.table
+        grid = self.table.transpose(1, 2).unflatten(2, (self.side, self.side))
+        return F.interpolate(grid, size=(h, w), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+
+
+def offset_index(side: int) -> Tensor:
+    """(side**2, side**2): for two tokens of a square the row of their offset in a table of (2 * side - 1)**2 rows."""
+    at = torch.arange(side)
+    offset = at[:, None] - at + side - 1  # 0 to 2 * side - 2
+    index = offset[:, None, :, None] * (2 * side - 1) + offset[None, :, None, :]
+    return index.reshape(side**2, side**2)
+
+
+class Expand(nn.Module):
+    """Patch expanding (Swin-Unet, arXiv 2105.05537): (N, H, W, c_in) to (N, factor * H, factor * W, c_out).
+
+    A linear layer gives each token those of a ``factor`` x ``factor`` square; layer norm.
+    """
+
+    def __init__(self, c_in: int, c_out: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.expand = nn.Linear(c_in, factor**2 * c_out, bias=False)
+        self.norm = nn.LayerNorm(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        squares = self.expand(x).unflatten(-1, (self.factor, self.factor, -1))
+        return self.norm(squares.transpose(2, 3).flatten(1, 2).flatten(2, 3))

@@ -1,0 +1,166 @@
+"""The page of all entries: what each is, what it costs, how it looks, and what it is known to equal.
+
+Pure: same registry and facts, same bytes; no torch in here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from unetzoo.atomic import write_atomic
+from unetzoo.errors import UnetzooError
+from unetzoo.measure.facts import EntryFacts, Ratio
+from unetzoo.papers import Paper
+from unetzoo.registry import FAMILIES, PROOFS, Entry
+from unetzoo.report.page import render
+from unetzoo.report.topology import draw_topology
+from unetzoo.report.words import DASH, MIB, fields, number, words
+
+FACTS = "entries.jsonl"  # a line an entry
+COMPARED = ("golden", "live", "transcribed")  # proofs in which outputs were held against the reference's
+TIMES = "\u00d7"
+NOISY = 0.20  # (p90 - p10) / median of a time ratio, from which it is marked
+
+
+def read_facts(folder: Path) -> dict[str, EntryFacts]:
+    """What was found so far, by entry; nothing where there is no file. Raises `UnetzooError` on a broken one."""
+    path = folder / FACTS
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    found = [EntryFacts.from_json(line, f"{path}: line {i}") for i, line in enumerate(lines, 1) if line]
+    return {facts.name: facts for facts in found}
+
+
+def write_facts(folder: Path, facts: Mapping[str, EntryFacts]) -> None:
+    """Sorted by name, and written whole or not at all."""
+    lines = (facts[name].model_dump_json(exclude_defaults=True) for name in sorted(facts))
+    write_atomic(folder / FACTS, "".join(f"{line}\n" for line in lines))
+
+
+def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, EntryFacts], parity: bool) -> Path:
+    """Write ``index.html``, ``README.md`` and ``drawings/`` of those entries there are facts of; return the page.
+
+    ``parity`` says whether there is a ``parity.md`` beside it. Raises `UnetzooError` where nothing can be written.
+    """
+    drawings = {name: draw_topology(found.topology) for name, found in facts.items() if found.topology}
+    rows = [_row(entry, facts[name], drawings.get(name)) for name, entry in entries.items() if name in facts]
+    families = [
+        {"name": family, "what": what, "rows": sorted(own, key=lambda row: (row["year"] or 9999, row["name"]))}
+        for family, what in FAMILIES.items()
+        if (own := [row for row in rows if row["family"] == family])
+    ]
+    context = {
+        "title": "The zoo",
+        "question": "Which U-Nets are there, what does each cost, and is it the network its name says?",
+        "answer": _answer(rows, len(families)),
+        "families": families,
+        "measured": sorted(
+            {fields(found.environment) or "" for name, found in facts.items() if found.environment and name in entries}
+        ),
+        "proofs": PROOFS,
+        "failures": [row for row in rows if row["failed"]],
+        "parity": parity,
+        "absent": _many(len(entries) - len(rows), "registered network") if len(entries) > len(rows) else None,
+        "mib": MIB,
+    }
+    try:
+        kept = {folder / "drawings" / _file(name): drawings[name] for name in drawings if name in entries}
+        for path, drawing in kept.items():
+            write_atomic(path, drawing)
+        for path in set((folder / "drawings").glob("*.svg")) - set(kept):
+            path.unlink()
+        for name, template in (("README.md", "zoo.md.j2"), ("index.html", "zoo.html.j2")):
+            write_atomic(folder / name, render(template, context, "zoo_conventions.txt.j2"))
+    except OSError as error:
+        raise UnetzooError(f"{folder}: cannot write the page: {error.strerror or error}") from None
+    return folder / "index.html"
+
+
+def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]:
+    memory, reference = facts.memory, entry.reference
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "note": entry.note,
+        "diff": [f"{option} {words(base)} → {words(here)}" for option, (base, here) in entry.diff.items()],
+        "deviations": entry.deviations,
+        "year": entry.paper.year if entry.paper else None,
+        "cited": _cited(entry.paper) if entry.paper else DASH,
+        "paper": entry.paper,
+        "params": facts.parameters,
+        "macs": facts.macs,
+        "train": memory.train.total if memory else None,
+        "infer": memory.infer.total if memory else None,
+        "side": facts.side,
+        "ratio": facts.ratio,
+        "time": _time(facts.ratio),
+        "drawing": Markup(drawing) if drawing else None,  # noqa: S704 (made by `draw_topology`, which escapes names)
+        "file": Markup(_file(entry.name)),  # noqa: S704 (letters, digits and ._- only)
+        "code": reference.code if reference else None,
+        "proof": reference.proof if reference else None,
+        "compared": bool(reference and reference.proof in COMPARED),
+        "failed": facts.failed,
+    }
+
+
+def _time(ratio: Ratio | None) -> tuple[str, str]:
+    """Median and percentiles, with a '~' where the rounds disagree."""
+    if ratio is None:
+        return DASH, ""
+    noisy = "~" if (ratio.p90 - ratio.p10) / ratio.median > NOISY else ""
+    return f"{noisy}{_three(ratio.median)} {TIMES}", f"{_three(ratio.p10)} to {_three(ratio.p90)}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def _cited(paper: Paper) -> str:
+    """'Ronneberger et al.', from names that are written first name first."""
+    authors = paper.authors.split(", ")
+    return authors[0].split()[-1] + (" et al." if len(authors) > 1 else "")
+
+
+def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
+    years = sorted({row["year"] for row in rows if row["year"]})
+    compared, known = (sum(bool(row[key]) for row in rows) for key in ("compared", "proof"))
+    when = " to ".join(str(year) for year in years[:: len(years) - 1 or 1])
+    said = [
+        f"{_many(len(rows), 'network')} in {_many(families, 'family')}, {when}.",
+        f"{compared} give the outputs of their reference code with the same parameters"
+        + (f"; of {known - compared} more only the parameter count was compared." if known > compared else "."),
+    ]
+    said += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
+    said += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")
+    return said
+
+
+def _many(count: int, word: str) -> str:
+    return (
+        f"{count} {word}" if count == 1 else f"{count} {word.removesuffix('y')}{'ies' if word.endswith('y') else 's'}"
+    )
+
+
+def _span(rows: list[dict[str, Any]], key: str, told: Any, what: str) -> list[str]:
+    """One sentence on the least and the most, where there are several."""
+    known = [row for row in rows if row[key]]
+    if len(known) < 2:
+        return []
+    ends = [end(known, key=lambda row: _value(row[key])) for end in (min, max)]
+    return ["From {} ({}) to {} ({}) {}.".format(*(part for row in ends for part in (told(row), row["name"])), what)]
+
+
+def _value(value: float | Ratio) -> float:
+    return value.median if isinstance(value, Ratio) else value
+
+
+def _file(name: str) -> str:
+    """A file name for an entry's drawing; of names that are none, with a hash, so that no two share one."""
+    if re.fullmatch(r"[\w-][\w.-]*", name, re.ASCII):
+        return f"{name}.svg"
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.svg"

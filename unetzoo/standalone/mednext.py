@@ -1,0 +1,131 @@
+"""MedNeXt (Roy et al. 2023, arXiv 2303.09975): a U-Net of ConvNeXt blocks, on the way down and up too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo.errors import UnetzooError
+from unetzoo.nn.norms import InstanceNorm
+from unetzoo.standalone.common import AnySize, whole, wholes
+
+LEVELS = 5
+BLOCKS = 2 * LEVELS - 1  # of the encoder, the bottleneck and the decoder
+
+
+class MedNeXtBlock(nn.Module):
+    """Depthwise convolution, norm, 1x1 to ``expansion`` times the channels, GELU, 1x1 to c_out; and a shortcut.
+
+    ``step`` is "same", "down" or "up": the depthwise convolution has stride 2 or is a transposed one, and so has the
+    shortcut, a 1x1 convolution. On the way up both give 2H - 1 pixels; the first row and column are filled with zeros.
+    ``shortcut`` leaves it out. The norm is over each channel of an image: the code's group norm of as many groups as
+    channels.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, *, expansion: int, kernel_size: int, shortcut: bool, step: str = "same"
+    ) -> None:
+        super().__init__()
+        conv = nn.ConvTranspose2d if step == "up" else nn.Conv2d
+        stride = 1 if step == "same" else 2
+        self.depthwise = conv(c_in, c_in, kernel_size, stride=stride, padding=kernel_size // 2, groups=c_in)
+        self.norm = InstanceNorm(c_in)
+        self.expand = nn.Conv2d(c_in, expansion * c_in, 1)
+        self.compress = nn.Conv2d(expansion * c_in, c_out, 1)
+        self.shortcut = None
+        if shortcut:
+            self.shortcut = nn.Identity() if step == "same" else conv(c_in, c_out, 1, stride=2)
+        self.fill = step == "up"
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.compress(F.gelu(self.expand(self.norm(self.depthwise(x)))))
+        if self.shortcut is not None:
+            y = y + self.shortcut(x)
+        return F.pad(y, (1, 0, 1, 0)) if self.fill else y
+
+
+class MedNeXt(AnySize):
+    """Five levels of ``width * 2**i`` channels; skips are added.
+
+    ``blocks`` and ``expansion`` are nine numbers each, from the encoder's finest level over the bottleneck back to the
+    finest; a block down has the expansion of the level it leads to, as has one up. ``shortcuts`` and
+    ``resample_shortcuts`` leave out the shortcuts of blocks of one size and of those down and up. ``forward_all`` with
+    ``deep_supervision`` gives logits of all five levels, each at its own size. Raises `UnetzooError` on a bad option.
+    """
+
+    multiple = 2 ** (LEVELS - 1)
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        width: int = 32,
+        kernel_size: int = 3,
+        expansion: int | Sequence[int] = 2,
+        blocks: Sequence[int] = (2,) * BLOCKS,
+        shortcuts: bool = True,
+        resample_shortcuts: bool = True,
+        deep_supervision: bool = False,
+    ) -> None:
+        super().__init__()
+        whole(width=width, kernel_size=kernel_size)
+        if kernel_size % 2 == 0:
+            raise UnetzooError(f"option kernel_size = {kernel_size}: must be odd")
+        expansions = [expansion] * BLOCKS if isinstance(expansion, int) else expansion
+        wholes(BLOCKS, expansion=expansions, blocks=blocks)
+        c = [width * 2**i for i in range(LEVELS)]
+
+        def stage(at: int) -> nn.Sequential:
+            channels = c[min(at, BLOCKS - 1 - at)]
+            return nn.Sequential(
+                *(
+                    MedNeXtBlock(
+                        channels, channels, expansion=expansions[at], kernel_size=kernel_size, shortcut=shortcuts
+                    )
+                    for _ in range(blocks[at])
+                )
+            )
+
+        def step(c_in: int, c_out: int, at: int, way: str) -> MedNeXtBlock:
+            return MedNeXtBlock(
+                c_in,
+                c_out,
+                expansion=expansions[at],
+                kernel_size=kernel_size,
+                shortcut=resample_shortcuts,
+                step=way,
+            )
+
+        self.stem = nn.Conv2d(in_channels, width, 1)
+        self.encoder = nn.ModuleList(stage(i) for i in range(LEVELS - 1))
+        self.downs = nn.ModuleList(step(c[i], c[i + 1], i + 1, "down") for i in range(LEVELS - 1))
+        self.bottleneck = stage(LEVELS - 1)
+        self.ups = nn.ModuleList(step(c[i + 1], c[i], BLOCKS - 1 - i, "up") for i in range(LEVELS - 1))
+        self.decoder = nn.ModuleList(stage(BLOCKS - 1 - i) for i in range(LEVELS - 1))
+        # 1x1 like a convolution; transposed in the code, which its initial weights and their shapes follow
+        self.heads = nn.ModuleList(
+            nn.ConvTranspose2d(channels, num_classes, 1) for channels in (c if deep_supervision else c[:1])
+        )
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.heads[0](self._decoded(x)[0])
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        return [head(level) for head, level in zip(self.heads, self._decoded(x), strict=False)]
+
+    def _decoded(self, x: Tensor) -> list[Tensor]:
+        """The maps of the decoder and the bottleneck, finest first."""
+        x, pyramid = self.stem(x), []
+        for stage, down in zip(self.encoder, self.downs, strict=True):
+            x = stage(x)
+            pyramid.append(x)
+            x = down(x)
+        x = self.bottleneck(x)
+        decoded = [x]
+        for up, stage, skip in zip(reversed(self.ups), reversed(self.decoder), reversed(pyramid), strict=True):
+            x = stage(skip + up(x))
+            decoded.insert(0, x)
+        return decoded

@@ -1,0 +1,83 @@
+"""What UNeXt and U-KAN share: three convolution levels, two levels of tokens, and as many back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo.nn.blocks import Part
+from unetzoo.nn.dropout import DropPath
+from unetzoo.nn.norms import PixelLayerNorm
+from unetzoo.standalone.common import AnySize, init_by_fan_out, resize
+
+
+class TokenBlock(nn.Module):
+    """x + mix(norm(x)) on (N, C, H, W); in training an image skips ``mix`` with the chance ``drop_path``."""
+
+    def __init__(self, channels: int, mix: nn.Module, drop_path: float) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(PixelLayerNorm(channels), mix, DropPath(drop_path))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.residual(x)
+
+
+class TokenUNet(AnySize):
+    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W); skips are added.
+
+    Level i has ``channels[i]`` and stride 2**(i + 1). ``conv`` and ``back`` are layers (c_in, c_out) before a pooling
+    and before an interpolation, ``last`` the one at full size; ``mix(c)`` is what a `TokenBlock` computes.
+    """
+
+    multiple = 32
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        channels: Sequence[int],
+        *,
+        conv: Part,
+        back: Part,
+        last: nn.Module,
+        mix: Callable[[int], nn.Module],
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        c = channels
+
+        def block(level: int, drop_path: float) -> nn.Sequential:
+            return nn.Sequential(TokenBlock(c[level], mix(c[level]), drop_path), PixelLayerNorm(c[level]))
+
+        def down(level: int, drop_path: float) -> nn.Sequential:
+            """To tokens: overlapping 3x3 patches with stride 2, norm, block, norm."""
+            embed = nn.Conv2d(c[level - 1], c[level], 3, stride=2, padding=1)
+            return nn.Sequential(embed, PixelLayerNorm(c[level]), *block(level, drop_path))
+
+        self.convs = nn.ModuleList(conv(a, b) for a, b in zip((in_channels, *c[:2]), c[:3], strict=True))
+        # The chance to skip a block grows linearly over the two token levels of three steps in all, as in the code.
+        paths = (0.0, drop_path / 2)
+        self.tokens = nn.ModuleList(down(i + 3, paths[i]) for i in range(2))
+        self.back = nn.ModuleList(back(c[i + 1], c[i]) for i in range(4))
+        self.back_tokens = nn.ModuleList(block(3 - i, paths[i]) for i in range(2))
+        self.last = last
+        self.tokens.apply(init_by_fan_out)
+        self.back_tokens.apply(init_by_fan_out)
+        self.head = nn.Conv2d(c[0], num_classes, 1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        image, pyramid = x, []
+        for conv in self.convs:
+            x = F.relu(F.max_pool2d(conv(x), 2))
+            pyramid.append(x)
+        for tokens in self.tokens:
+            x = tokens(x)
+            pyramid.append(x)
+        pyramid.pop()
+        for level in reversed(range(4)):
+            x = F.relu(resize(self.back[level](x), pyramid[level])) + pyramid[level]
+            if level > 1:
+                x = self.back_tokens[3 - level](x)
+        return self.head(F.relu(resize(self.last(x), image)))

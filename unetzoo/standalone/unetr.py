@@ -1,0 +1,124 @@
+"""UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) in two dimensions: a vision transformer as encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo.errors import UnetzooError
+from unetzoo.nn.blocks import spatial
+from unetzoo.nn.norms import InstanceNorm
+from unetzoo.nn.tokens import attend, fitting_heads
+from unetzoo.standalone.common import AnySize, whole, wholes
+from unetzoo.standalone.dynunet import ResidualLayers, UpMerge
+
+PATCH = 16  # pixels to a side of a token
+LAYERS = 12
+TAPS = (4, 7, 10)  # after so many layers the tokens become the skips of the levels 1, 2, 3
+
+
+class TransformerLayer(nn.Module):
+    """Attention and a network of two layers on (N, L, C), each after a norm and with a shortcut (arXiv 2010.11929)."""
+
+    def __init__(self, channels: int, heads: int, *, qkv_bias: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.project = nn.Linear(channels, 3 * channels, bias=qkv_bias)
+        self.out = nn.Linear(channels, channels)
+        self.think = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.project(self.norm(x)).chunk(3, dim=-1)
+        x = x + self.out(attend(query, key, value, self.heads))
+        return x + self.think(x)
+
+
+class Positions(nn.Module):
+    """A learnt vector for each token of a ``grid`` (h, w), interpolated to grids of another size.
+
+    ``forward(h, w)`` gives (1, h * w, C), rows in a row.
+    """
+
+    def __init__(self, grid: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.table = nn.Parameter(torch.empty(1, grid[0] * grid[1], channels))
+        nn.init.normal_(self.table, std=0.02)  # the code's truncation at 2, a hundred of those, cuts nothing
+
+    def forward(self, h: int, w: int) -> Tensor:
+        if (h, w) == self.grid:
+            return self.table
+        table = self.table.transpose(1, 2).unflatten(2, self.grid)
+        return F.interpolate(table, size=(h, w), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
+
+
+class UNETR(AnySize):
+    """Tokens of 16x16 pixels, twelve transformer layers, a convolutional decoder of ``width * 2**i`` channels.
+
+    Tokens have 48 channels for each of the ``width``, ``heads`` heads or as many as divide them, and learnt positions
+    for images of ``img_size`` (H, W, or one number for both; multiples of 16), which are interpolated for others.
+    ``residual`` False leaves the shortcuts out of the convolution blocks. Raises `UnetzooError` on a bad option.
+    """
+
+    multiple = PATCH
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        img_size: int | Sequence[int] = (96, 96),
+        width: int = 16,
+        heads: int = 12,
+        qkv_bias: bool = False,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        whole(width=width, heads=heads)
+        sides = [img_size, img_size] if isinstance(img_size, int) else img_size
+        wholes(2, img_size=sides)
+        if any(side % PATCH for side in sides):
+            raise UnetzooError(f"option img_size = {img_size!r}: must be multiples of {PATCH}")
+        hidden = 48 * width
+        c = [width * 2**i for i in range(4)]
+        block = partial(ResidualLayers, norm=partial(InstanceNorm, affine=False), residual=residual)
+
+        def up(c_in: int, c_out: int) -> nn.Module:
+            return nn.ConvTranspose2d(c_in, c_out, 2, stride=2, bias=False)
+
+        def skip(level: int) -> nn.Sequential:
+            """Tokens to the map of that level."""
+            more = [nn.Sequential(up(c[level], c[level]), block(c[level], c[level])) for _ in range(3 - level)]
+            return nn.Sequential(up(hidden, c[level]), *more)
+
+        self.embed = nn.Conv2d(in_channels, hidden, PATCH, stride=PATCH)
+        self.positions = Positions((sides[0] // PATCH, sides[1] // PATCH), hidden)
+        fitting = fitting_heads(hidden, heads)
+        self.layers = nn.ModuleList(TransformerLayer(hidden, fitting, qkv_bias=qkv_bias) for _ in range(LAYERS))
+        self.norm = nn.LayerNorm(hidden)
+        self.skips = nn.ModuleList([block(in_channels, width), *(skip(level) for level in (1, 2, 3))])
+        self.decoder = nn.ModuleList(
+            UpMerge(below, skipped, block=block) for skipped, below in zip(c, (*c[1:], hidden), strict=True)
+        )
+        self.head = nn.Conv2d(width, num_classes, 1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        image, x = x, self.embed(x)
+        grid = spatial(x)
+        x = x.flatten(2).transpose(1, 2) + self.positions(*grid)
+        sources = [image]
+        for depth, layer in enumerate(self.layers, start=1):
+            x = layer(x)
+            if depth in TAPS:
+                sources.append(x.transpose(1, 2).unflatten(2, grid))
+        x = self.norm(x).transpose(1, 2).unflatten(2, grid)
+        for level in reversed(range(len(sources))):
+            x = self.decoder[level](x, self.skips[level](sources[level]))
+        return self.head(x)

@@ -1,0 +1,239 @@
+"""UTNet (Gao et al. 2021, arXiv 2107.00781): a residual U-Net with attention to a reduced map on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo.errors import UnetzooError
+from unetzoo.nn.blocks import spatial
+from unetzoo.nn.tokens import fitting_heads, offset_index
+from unetzoo.standalone.common import AnySize, fraction, one_of, whole, wholes
+
+DEPTH = 5
+
+
+def interpolate(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear interpolation of (N, C, h, w) to (H, W), corners aligned."""
+    return F.interpolate(x, size=list(size), mode="bilinear", align_corners=True)
+
+
+def norm_act(channels: int) -> nn.Sequential:
+    """Batch norm, ReLU."""
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+class Block(nn.Module):
+    """Two 3x3 layers, norm and ReLU first; a shortcut, by a 1x1 layer of the same kind where the channels change."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            norm_act(c_in),
+            nn.Conv2d(c_in, c_out, 3, padding=1, bias=False),
+            norm_act(c_out),
+            nn.Conv2d(c_out, c_out, 3, padding=1, bias=False),
+        )
+        self.shortcut = nn.Sequential()
+        if c_in != c_out:
+            self.shortcut = nn.Sequential(norm_act(c_in), nn.Conv2d(c_in, c_out, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.residual(x) + self.shortcut(x)
+
+
+def separable(c_in: int, c_out: int) -> nn.Sequential:
+    """Depthwise 3x3 and 1x1 convolution without bias."""
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False), nn.Conv2d(c_in, c_out, 1, bias=False)
+    )
+
+
+class Attention(nn.Module):
+    """Attention of every pixel of (N, C, H, W) to a map reduced to ``side`` x ``side`` (the paper's section 2.2).
+
+    Keys and values are from the map itself or, with ``c_below``, from the coarser one (N, c_below, h, w). A learnt
+    bias per head and offset is added: each pixel has the place on the reduced map that it falls on.
+    """
+
+    index: Tensor
+
+    def __init__(
+        self, channels: int, heads: int, side: int, reduce: str, relative: bool, dropout: float, c_below: int = 0
+    ) -> None:
+        super().__init__()
+        self.heads, self.side, self.reduce, self.dropout = heads, side, reduce, dropout
+        if c_below:
+            self.query = separable(channels, channels)
+            self.project = separable(c_below, 2 * channels)
+        else:
+            self.query = None
+            self.project = separable(channels, 3 * channels)
+        self.table = None
+        if relative:
+            self.table = nn.Parameter(0.02 * torch.randn((2 * side - 1) ** 2, heads))
+            self.register_buffer("index", offset_index(side), persistent=False)
+        self.out = nn.Sequential(separable(channels, channels), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, below: Tensor | None = None) -> Tensor:
+        h, w = spatial(x)
+        if self.query is not None and below is not None:
+            query, (key, value) = self.query(x), self.project(below).chunk(2, dim=1)
+        else:
+            query, key, value = self.project(x).chunk(3, dim=1)
+        query, key, value = (self._heads(y) for y in (query, self._reduced(key), self._reduced(value)))
+        bias = None if self.table is None else self._bias(self.table, h, w) * query.shape[-1] ** -0.5
+        dropout = self.dropout if self.training else 0.0
+        x = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+        return self.out(x.permute(0, 3, 1, 2).flatten(1, 2).unflatten(2, (h, w)))
+
+    def _reduced(self, x: Tensor) -> Tensor:
+        size = (self.side, self.side)
+        if spatial(x) == size:
+            return x
+        return interpolate(x, size) if self.reduce == "interpolate" else F.adaptive_max_pool2d(x, size)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, heads, H * W, C / heads); a head has every ``heads``-th channel."""
+        return x.flatten(2).unflatten(1, (-1, self.heads)).permute(0, 2, 3, 1)
+
+    def _bias(self, table: Tensor, h: int, w: int) -> Tensor:
+        rows, columns = (torch.arange(size, device=table.device) * self.side // size for size in (h, w))
+        grid = table[self.index].unflatten(0, (self.side, self.side))
+        return grid[rows][:, columns].flatten(0, 1).movedim(-1, 0)
+
+
+class Think(nn.Module):
+    """x plus norm, ReLU and 1x1 convolution of it: what follows attention."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(norm_act(channels), nn.Conv2d(channels, channels, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layer(x)
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention after a norm and `Think`, each with a shortcut."""
+
+    def __init__(self, channels: int, *options: object) -> None:
+        super().__init__()
+        self.attend = nn.Sequential(nn.BatchNorm2d(channels), Attention(channels, *options))  # type: ignore[arg-type]
+        self.think = Think(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.think(x + self.attend(x))
+
+
+class AttentionUp(nn.Module):
+    """The skip attends to the coarser map, which is added interpolated; the skip after it, a block."""
+
+    def __init__(self, c_below: int, channels: int, *options: object) -> None:
+        super().__init__()
+        self.norm_below = nn.BatchNorm2d(c_below)
+        self.norm_skip = nn.BatchNorm2d(channels)
+        self.project = nn.Conv2d(c_below, channels, 1)
+        self.attend = Attention(channels, *options, c_below)  # type: ignore[arg-type]
+        self.think = Think(channels)
+        self.block = Block(2 * channels, channels)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        up = interpolate(self.project(below), spatial(skip))
+        x = self.think(self.attend(self.norm_skip(skip), self.norm_below(below)) + up)
+        return self.block(torch.cat((x, skip), dim=1))
+
+
+class Up(nn.Module):
+    """Bilinear interpolation and 1x1 convolution, the skip before it, two blocks."""
+
+    def __init__(self, c_below: int, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(c_below, channels, 1)
+        self.blocks = nn.Sequential(Block(2 * channels, channels), Block(channels, channels))
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        return self.blocks(torch.cat((skip, interpolate(self.project(below), spatial(skip))), dim=1))
+
+
+class UTNet(AnySize):
+    """Five levels of blocks, pooled by 2; attention at ``levels``, by default at all but the finest (0).
+
+    Level i has ``width * 2**i`` channels; ``blocks`` are the attention blocks of levels 1 to 4 (level 0 has one),
+    ``heads`` each, or as many as divide the channels. Keys and values are reduced to ``side`` x ``side`` by
+    ``reduce``, "interpolate" or "maxpool". Ablations of the paper: ``levels``, ``side``, ``reduce``, ``relative``
+    positions, ``decoder_attention``. ``deep_supervision`` adds logits of the three coarser stages, at the image's
+    size. Raises `UnetzooError` on a bad option.
+    """
+
+    multiple = 2 ** (DEPTH - 1)
+    least = 2 * multiple  # one pixel alone leaves batch norm nothing to normalise
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        width: int = 32,
+        levels: Sequence[int] = (1, 2, 3, 4),
+        blocks: Sequence[int] = (1, 1, 1, 1),
+        heads: int = 4,
+        side: int = 8,
+        reduce: str = "interpolate",
+        relative: bool = True,
+        decoder_attention: bool = True,
+        deep_supervision: bool = False,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        whole(width=width, heads=heads, side=side)
+        wholes(4, blocks=blocks)
+        one_of(("interpolate", "maxpool"), reduce=reduce)
+        fraction(dropout=dropout)
+        if not isinstance(levels, list | tuple) or any(type(i) is not int or not 0 <= i < DEPTH for i in levels):
+            raise UnetzooError(f"option levels = {levels!r}: must be a list of whole numbers from 0 to {DEPTH - 1}")
+        channels = [width * 2**i for i in range(DEPTH)]
+
+        def options(i: int) -> tuple[object, ...]:
+            return fitting_heads(channels[i], heads), side, reduce, relative, dropout
+
+        def level(i: int) -> nn.Sequential:
+            first = Block(channels[i - 1] if i else in_channels, channels[i])
+            if i not in levels:
+                return nn.Sequential(first, Block(channels[i], channels[i]))
+            count = blocks[i - 1] if i else 1
+            return nn.Sequential(first, *(AttentionBlock(channels[i], *options(i)) for _ in range(count)))
+
+        self.encoder = nn.ModuleList(level(i) for i in range(DEPTH))
+        self.decoder = nn.ModuleList(
+            AttentionUp(channels[i + 1], channels[i], *options(i))
+            if i in levels and decoder_attention
+            else Up(channels[i + 1], channels[i])
+            for i in range(DEPTH - 1)
+        )
+        self.head = nn.Conv2d(width, num_classes, 1)
+        self.side_heads = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c in channels[1:-1] if deep_supervision)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.head(self._decoded(x)[0])
+
+    def forward_all(self, x: Tensor) -> list[Tensor]:
+        h, w = spatial(x)
+        x = self.fit(x)
+        finest, *coarser = self._decoded(x)
+        sides = [interpolate(head(y), spatial(x)) for head, y in zip(self.side_heads, coarser, strict=False)]
+        return [logits[..., :h, :w] for logits in (self.head(finest), *sides)]
+
+    def _decoded(self, x: Tensor) -> list[Tensor]:
+        """Of each stage of the decoder, finest first."""
+        pyramid: list[Tensor] = []
+        for i, level in enumerate(self.encoder):
+            x = level(F.max_pool2d(x, 2) if i else x)
+            pyramid.append(x)
+        decoded = [pyramid.pop()]
+        for stage, skip in zip(reversed(self.decoder), reversed(pyramid), strict=True):
+            decoded.insert(0, stage(decoded[0], skip))
+        return decoded[:-1]

@@ -1,0 +1,106 @@
+"""V-Net (Milletari et al. 2016, arXiv 1606.04797) in two dimensions, as MONAI has it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from unetzoo.nn.blocks import ConvNormAct, Part
+from unetzoo.standalone.common import AnySize, fraction, one_of, whole
+
+DOWN = (1, 2, 3, 2)  # layers of the levels below the finest
+UP = (1, 1, 2, 2)  # and on the way back, finest first
+ACTS: dict[str, Part] = {"elu": lambda _: nn.ELU(inplace=True), "prelu": nn.PReLU}
+
+
+def conv(c_in: int, c_out: int) -> nn.Module:
+    return nn.Conv2d(c_in, c_out, 5, padding=2, bias=False)
+
+
+class Layers(nn.Module):
+    """``count`` times 5x5 convolution, batch norm, activation; the input is added at the end, and activated again.
+
+    ``drop`` is for the layers' input, not for what is added. ``act(channels)`` is an activation.
+    """
+
+    def __init__(self, channels: int, count: int, *, act: Part, drop: nn.Module) -> None:
+        super().__init__()
+        self.drop = drop
+        layer = partial(ConvNormAct, conv=conv, norm=nn.BatchNorm2d, act=partial(act, channels))
+        self.layers = nn.Sequential(*(layer(channels, channels) for _ in range(count)))
+        self.act = act(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.layers(self.drop(x)) + x)
+
+
+class VNet(AnySize):
+    """Five levels of ``width * 2**i`` channels, 2x2 convolutions with stride 2 down and transposed ones up.
+
+    The image's channels, repeated ``width`` times over and cut to that, are added to the first layer's. ``act`` is
+    "elu", as in MONAI, or the paper's "prelu". ``dropout`` is that of channels: of the two coarsest levels of encoder
+    and decoder and, in ``skip_dropout``, of all skips; the paper has none. Raises `UnetzooError` on a bad option.
+    """
+
+    multiple = 16
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        width: int = 16,
+        act: str = "elu",
+        dropout: float = 0.5,
+        skip_dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        whole(width=width)
+        one_of(ACTS, act=act)
+        fraction(dropout=dropout, skip_dropout=skip_dropout)
+        activation = ACTS[act]
+        c = [width * 2**i for i in range(len(DOWN) + 1)]
+
+        def drop(level: int) -> nn.Module:
+            return nn.Dropout2d(dropout if level >= 3 else 0.0)
+
+        def resample(conv: nn.Module, channels: int) -> nn.Sequential:
+            return nn.Sequential(conv, nn.BatchNorm2d(channels), activation(channels))
+
+        self.first = nn.Sequential(conv(in_channels, width), nn.BatchNorm2d(width))
+        self.act = activation(width)
+        self.downs = nn.ModuleList(
+            resample(nn.Conv2d(c[i], c[i + 1], 2, stride=2, bias=False), c[i + 1]) for i in range(len(DOWN))
+        )
+        self.encoder = nn.ModuleList(
+            Layers(c[i + 1], count, act=activation, drop=drop(i + 1)) for i, count in enumerate(DOWN)
+        )
+        # A decoder level has twice its encoder level's channels: the skip's and as many from below.
+        below = [2 * channels for channels in c[1:-1]] + [c[-1]]
+        self.ups = nn.ModuleList(
+            nn.Sequential(drop(i + 1), *resample(nn.ConvTranspose2d(below[i], c[i], 2, stride=2), c[i]))
+            for i in range(len(UP))
+        )
+        self.decoder = nn.ModuleList(
+            Layers(2 * c[i], count, act=activation, drop=nn.Identity()) for i, count in enumerate(UP)
+        )
+        self.drop_skip = nn.Dropout2d(skip_dropout)
+        self.classes = ConvNormAct(
+            2 * width, num_classes, conv=conv, norm=nn.BatchNorm2d, act=partial(activation, num_classes)
+        )
+        self.head = nn.Conv2d(num_classes, num_classes, 1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        width = first.shape[1]
+        repeated = x.repeat(1, -(-width // x.shape[1]), 1, 1)[:, :width]
+        x = self.act(first + repeated)
+        pyramid: list[Tensor] = []
+        for down, level in zip(self.downs, self.encoder, strict=True):
+            pyramid.append(x)
+            x = level(down(x))
+        for up, level, skip in zip(reversed(self.ups), reversed(self.decoder), reversed(pyramid), strict=True):
+            x = level(torch.cat((up(x), self.drop_skip(skip)), dim=1))
+        return self.head(self.classes(x))

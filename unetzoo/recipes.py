@@ -218,4 +218,4 @@ for _name, _changes, _note in (
         family="ablation",
     )
 
-from unetzoo.standalone import entries_convolutional, entries_residual  # noqa: E402, F401
+from unetzoo.standalone import entries_convolutional, entries_peers, entries_residual  # noqa: E402, F401

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -31,7 +31,7 @@ ENTRY_POINTS = "unetzoo.models"
 F = TypeVar("F", bound=Callable[..., Any])
 Family = Literal[
     "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",
-    "transformer", "framework", "own",
+    "transformer", "framework", "peer", "own",
 ]  # fmt: skip
 FAMILIES: dict[Family, str] = {
     "paper": "the 2015 network, and what is called U-Net in well-known repositories",
@@ -46,6 +46,7 @@ FAMILIES: dict[Family, str] = {
     "light": "few parameters or operations",
     "transformer": "self-attention over patches",
     "framework": "what MONAI, nnU-Net and MedNeXt build",
+    "peer": "what segmentation_models_pytorch builds, to compare with",
     "own": "a user's own, or a package's",
 }
 Proof = Literal["golden", "live", "transcribed", "counted"]
@@ -73,7 +74,8 @@ class Entry:
     """A registered name: either a ``spec`` of the grid or a factory ``(in_channels, num_classes, **options)``.
 
     ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
-    options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`.
+    options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`. ``packages`` are
+    the distributions whose code the network is made of.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Entry:
     deviations: tuple[str, ...] = ()
     family: Family = "own"
     reference: Reference | None = None
+    packages: tuple[str, ...] = ()
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
@@ -112,14 +115,26 @@ class Entry:
         return diff(self.spec, UNetSpec()) if self.spec is not None else {}
 
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content ('' for a spec)."""
+        """What a hash of the options cannot see of a factory: its source file's content and the versions of its packages.
+
+        '' for a spec.
+        """
         if self.factory is None:
             return ""
         try:
             source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
             return "unknown"
+        for package in self.packages:
+            source += f"\n{package}=={_version(package)}".encode()
         return hashlib.sha256(source).hexdigest()[:16]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 class ModelConfig(Strict):
@@ -188,6 +203,7 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
 ) -> str: ...
 
 
@@ -201,12 +217,14 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
     "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
     ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
-    ``reference`` the public code it is the same function as.
+    ``reference`` the public code it is the same function as. ``packages`` are the distributions whose code it is made
+    of: a trial with another version of one is another trial.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
@@ -220,7 +238,7 @@ def register_model(
         return register_model(name.__name__)(name)
     about: dict[str, Any] = {"paper": paper, "deviations": deviations, "family": family, "reference": reference}
     if isinstance(spec, str):
-        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, **about))
+        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, packages=packages, **about))
         return spec
     if spec is not None:
         if not isinstance(spec, UNetSpec):

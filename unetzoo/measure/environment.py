@@ -13,7 +13,9 @@ import torch
 from unetzoo import __version__
 from unetzoo.train.device import cpu_name
 
-PACKAGES = ("torch", "torchvision", "torchmetrics", "lightning-fabric", "numpy")
+PACKAGES = (
+    "torch", "torchvision", "torchmetrics", "lightning-fabric", "timm", "segmentation-models-pytorch", "numpy",
+)  # fmt: skip
 
 
 def environment(device: str, precision: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from entries import narrow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -31,9 +32,9 @@ CLASSES = list(
 )
 
 
-def small(name: str, **changes: object) -> nn.Module:
+def small(name: str, width: int = 4, **changes: object) -> nn.Module:
     torch.manual_seed(0)
-    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **changes})
+    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, **narrow(name, width), **changes})
 
 
 @pytest.mark.parametrize("name", PADDED)

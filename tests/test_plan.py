@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import entries
 import pytest
 import torch
 from test_cli import run
@@ -34,8 +35,7 @@ CLASSES = list({entry.source or name: name for name, entry in ENTRIES.items() if
 
 
 def narrow(name: str, **changes: object) -> ModelConfig:
-    own = {"width": 8} if "width" in unetzoo.model_info(name).options else {}
-    return resolve_model(name, in_channels=1, num_classes=2, changes={**own, **changes})
+    return resolve_model(name, in_channels=1, num_classes=2, changes={**entries.narrow(name, width=8), **changes})
 
 
 @pytest.fixture

@@ -126,11 +126,12 @@ class Entry:
         except (OSError, TypeError):
             return "unknown"
         for package in self.packages:
-            source += f"\n{package}=={_version(package)}".encode()
+            source += f"\n{package}=={installed_version(package)}".encode()
         return hashlib.sha256(source).hexdigest()[:16]
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Of a distribution in this environment; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -129,12 +129,12 @@ def fpn(
 ) -> Peer:
     """smp.FPN. ``width`` are the channels of the maps that are merged ("add" or "cat"), half of the pyramid's.
 
-    A multiple of 32, which are the groups of its norm.
+    A multiple of 32, the groups of its norm, from 64 up: a group of one channel on one pixel has no deviation.
     """
     whole(width=width)
     one_of(("add", "cat"), merge=merge)
-    if width % 32:
-        raise UnetzooError(f"option width = {width}: must be a multiple of 32, the groups of smp's FPN's group norm")
+    if width % 32 or width < 64:
+        raise UnetzooError(f"option width = {width}: must be a multiple of 32 from 64 up (32 groups are normalised)")
     return Peer(
         "FPN",
         encoder,

@@ -52,7 +52,6 @@ def mirrored(images: Tensor, multiple: int, least: int) -> Tensor:
 
 
 def test_these_are_all_the_peers() -> None:
-    assert list(PEERS) == sorted(PEERS, key=list(PEERS).index)
     assert set(PEERS) == {name for name in unetzoo.list_models() if unetzoo.model_info(name).family == "peer"}
 
 
@@ -64,11 +63,11 @@ def test_the_same_function_as_smp(name: str) -> None:
     peer.eval()
     direct.eval()
     with torch.inference_mode():
-        for size in ((1, 64 if multiple > 1 else 64, 96), (1, 33, 47), (2, 5, 130)):
-            images = torch.rand(size[0], 2, *size[1:])
-            expected = direct(mirrored(images, multiple, least))[..., : size[1], : size[2]]
+        for n, h, w in ((1, least, least + 64), (1, 33, 47), (2, 5, 70)):
+            images = torch.rand(n, 2, h, w)
+            expected = direct(mirrored(images, multiple, least))[..., :h, :w]
             assert torch.equal(peer(images), expected)
-    images = torch.rand(2, 2, 128, 128)
+    images = torch.rand(2, 2, max(64, least), max(64, least))
     found: list[dict[str, Tensor | None]] = []
     for model in (peer, direct):
         torch.manual_seed(1)
@@ -149,9 +148,8 @@ def test_a_training_batch_of_one(name: str) -> None:
 
 def test_other_mistakes_of_the_network_are_not_hidden() -> None:
     model = unetzoo.create_model("smp_linknet", **narrow("smp_linknet"))
-    model.network.forward = int
-    with pytest.raises(TypeError):
-        model(torch.rand(1, 3, 32, 32))
+    with pytest.raises(RuntimeError, match="channels"):
+        model(torch.rand(1, 1, 32, 32))
 
 
 def test_a_record_says_which_smp_built_it(monkeypatch: pytest.MonkeyPatch) -> None:

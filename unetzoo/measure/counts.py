@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from unetzoo.errors import UnetzooError
 from unetzoo.nn.sizes import SameSize, ValidSizes
@@ -28,6 +28,25 @@ class Stage:
     macs: int
 
 
+def _flop_counter() -> FlopCounterMode:
+    """torch's, which knows every kernel of attention but the CPU's."""
+
+    def forward(query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **__: object) -> int:
+        return sdpa_flop_count(query, key, value)
+
+    def backward(grad: torch.Size, query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **__: object):
+        return sdpa_backward_flop_count(grad, query, key, value)
+
+    aten = torch.ops.aten
+    return FlopCounterMode(
+        display=False,
+        custom_mapping={
+            aten._scaled_dot_product_flash_attention_for_cpu: forward,
+            aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
+        },
+    )
+
+
 def count_parameters(model: nn.Module) -> int:
     """All learnable values."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -40,7 +59,7 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
     interpolation (that of ``dysample`` at moved places too) count nothing. Wrapped in `SameSize`, a valid network is
     charged for its mirrored border too.
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with _flop_counter() as counter, torch.no_grad():
         model(image)
     return counter.get_total_flops() // 2
 
@@ -60,7 +79,7 @@ def _training_flops(config: ModelConfig, shape: tuple[int, int, int, int], devic
     with torch.device(device):
         model = SameSize(config.build(), config.num_classes).train()
         images = torch.zeros(shape)
-    with FlopCounterMode(display=False) as counter:
+    with _flop_counter() as counter:
         outputs = model(images)
         torch.stack([logits.sum() for logits in outputs]).sum().backward()
     return counter.get_total_flops()
@@ -87,7 +106,7 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
     parts = dict(_parts(model))
     for name, part in parts.items():
         part.register_forward_hook(partial(_keep_shape, shapes, name))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with _flop_counter() as counter, torch.no_grad():
         model(image)
     by_module = counter.get_flop_counts()
     root = type(model).__name__

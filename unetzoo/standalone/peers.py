@@ -108,15 +108,11 @@ def manet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", widt
     return _u_shaped("MAnet", encoder, in_channels, num_classes, width)
 
 
-def _u_shaped(
-    architecture: str, encoder: str, in_channels: int, num_classes: int, width: int, depth: int = 5
-) -> Peer:
+def _u_shaped(architecture: str, encoder: str, in_channels: int, num_classes: int, width: int, depth: int = 5) -> Peer:
     whole(width=width)
     one_of((3, 4, 5), encoder_depth=depth)
     channels = [width * 2**level for level in reversed(range(depth))]
-    return Peer(
-        architecture, encoder, in_channels, num_classes, encoder_depth=depth, decoder_channels=channels
-    )
+    return Peer(architecture, encoder, in_channels, num_classes, encoder_depth=depth, decoder_channels=channels)
 
 
 def linknet(in_channels: int, num_classes: int, *, encoder: str = "resnet34") -> Peer:
@@ -124,9 +120,7 @@ def linknet(in_channels: int, num_classes: int, *, encoder: str = "resnet34") ->
     return Peer("Linknet", encoder, in_channels, num_classes)
 
 
-def fpn(
-    in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 128, merge: str = "add"
-) -> Peer:
+def fpn(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 128, merge: str = "add") -> Peer:
     """smp.FPN. ``width`` are the channels of the maps that are merged ("add" or "cat"), half of the pyramid's.
 
     A multiple of 32, the groups of its norm, from 64 up: a group of one channel on one pixel has no deviation.

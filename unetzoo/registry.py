@@ -115,7 +115,7 @@ class Entry:
         return diff(self.spec, UNetSpec()) if self.spec is not None else {}
 
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content and the versions of its packages.
+        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
 
         '' for a spec.
         """

@@ -172,7 +172,7 @@ _peer(
     "DPT",
     RANFTL_2021,
     "smp's DPT: four maps of a ViT-Tiny's tokens, fused coarse to fine",
-    "ViT-Tiny of 5.5 M parameters (timm's smallest with the usual 16-pixel patches); the paper's is ViT-Base or larger.",
+    "ViT-Tiny, 5.5 M parameters: timm's smallest with the usual patches of 16 pixels. The paper's are larger.",
     _UNREAD + "the ViT's last norm and classifier.",
     encoder="tu-vit_tiny_patch16_224",
 )

@@ -1,7 +1,7 @@
-"""Networks as segmentation_models_pytorch (smp) builds them: rows to compare with, in the names and sizes of this house.
+"""Networks as segmentation_models_pytorch (smp) builds them: rows to compare with, under names and sizes of this house.
 
-Nothing is rebuilt here: `Peer.network` is smp's own module, with smp's parameters under smp's names, and smp is imported
-when the first one is built. Its weights are random: where its encoder gets others is `Peer`'s one call of smp.
+Nothing is rebuilt here: `Peer.network` is smp's own module, with smp's parameters under smp's names. smp is imported
+when the first one is built; weights are random, and the one place where they could be others is `Peer`'s call of smp.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from torch.func import functional_call
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.nn.blocks import spatial
 from unetzoo.standalone.common import AnySize, one_of, whole
-
-SMP = "segmentation-models-pytorch"
 
 
 class Peer(AnySize):
@@ -48,19 +46,20 @@ class Peer(AnySize):
             known = [*names, *(f"tu-{name}" for name in timm.list_models())]
             raise UnetzooError(f"option encoder = {encoder!r}: smp has no such encoder; {nearest(encoder, known)}")
         try:
-            self.network: nn.Module = getattr(smp, architecture)(
+            network: Any = getattr(smp, architecture)(
                 encoder, encoder_weights=None, in_channels=in_channels, classes=num_classes, **options
             )
-            stride = self.network.encoder.output_stride
-            self.multiple = multiple or (stride if self.network.requires_divisible_input_shape else 1)
+            stride: int = network.encoder.output_stride
+            self.multiple = multiple or (stride if network.requires_divisible_input_shape else 1)
             self.least = max(least, stride, self.multiple)
-            unused = never_read(self.network, (1, in_channels, self.least, self.least))
+            unused = never_read(network, (2, in_channels, self.least, self.least))
         except Exception as error:  # smp and timm raise anything for an encoder that does not go with a decoder
             raise UnetzooError(
                 f"option encoder = {encoder!r}: smp's {architecture} cannot use it ({plain(error)})"
             ) from None
         for parameter in unused:
             parameter.requires_grad_(False)
+        self.network: nn.Module = network
 
     def logits(self, x: Tensor) -> Tensor:
         try:
@@ -76,18 +75,13 @@ class Peer(AnySize):
 
 
 def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]:
-    """The parameters on which the output for images of this shape does not depend; nothing is allocated.
-
-    Of a network in training mode, as it is again afterwards.
-    """
+    """The parameters on which the output for a batch of this shape does not depend; nothing is allocated."""
     parameters = dict(network.named_parameters())
-    network.eval()
     with torch.inference_mode(False), torch.enable_grad(), torch.device("meta"):
         wanted = {name: torch.empty(p.shape, dtype=p.dtype, requires_grad=True) for name, p in parameters.items()}
         buffers = {name: torch.empty(b.shape, dtype=b.dtype) for name, b in network.named_buffers()}
         output = functional_call(network, {**wanted, **buffers}, (torch.empty(shape),))
         gradients = torch.autograd.grad(output.sum(), list(wanted.values()), allow_unused=True)
-    network.train()
     return [p for p, gradient in zip(parameters.values(), gradients, strict=True) if gradient is None]
 
 

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo import UnetzooError, registry
+from unetzoo.measure.counts import stages
 from unetzoo.measure.environment import environment
 from unetzoo.nn.sizes import mirror_pad
+from unetzoo.registry import resolve_model
 
 # Entry: smp's class, and the sides it takes: a multiple of the first, from the second up.
 PEERS = {
@@ -128,6 +130,11 @@ def test_what_is_never_read_is_kept_and_not_counted() -> None:
     still = {name.rpartition(".layer")[2][0] for name, p in network.named_parameters() if not p.requires_grad}
     assert still == {"3", "4"}
     assert network.training
+
+
+def test_a_peer_is_shown_part_by_part() -> None:
+    names = [stage.name for stage in stages(resolve_model("smp_linknet", changes=narrow("smp_linknet")), 64, 64)]
+    assert names == ["network.encoder", *(f"network.decoder.blocks.{i}" for i in range(5)), "network.segmentation_head"]
 
 
 NEEDS_TWO = {"smp_pan", "smp_deeplabv3plus", "smp_upernet"}

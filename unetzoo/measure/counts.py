@@ -127,7 +127,7 @@ def default_size(config: ModelConfig) -> int:
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     found: list[tuple[str, nn.Module]] = []
-    children = list(model.named_children())
+    children = list(model.named_children())  # where there is one alone, it is a network in a wrapper
     for name, child in children:
         if isinstance(child, nn.ModuleList):
             found += [(f"{name}.{i}", part) for i, part in enumerate(child)]

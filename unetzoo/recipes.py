@@ -223,6 +223,7 @@ from unetzoo.standalone import (  # noqa: E402
     entries_convolutional,  # noqa: F401
     entries_frameworks,  # noqa: F401
     entries_light,  # noqa: F401
+    entries_peers,  # noqa: F401
     entries_residual,  # noqa: F401
     entries_transformers,  # noqa: F401
 )

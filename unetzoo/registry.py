@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -33,7 +33,7 @@ ENTRY_POINTS = "unetzoo.models"
 F = TypeVar("F", bound=Callable[..., Any])
 Family = Literal[
     "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",
-    "transformer", "pretrained", "framework", "own",
+    "transformer", "pretrained", "framework", "peer", "own",
 ]  # fmt: skip
 FAMILIES: dict[Family, str] = {
     "paper": "the 2015 network, and what is called U-Net in well-known repositories",
@@ -49,6 +49,7 @@ FAMILIES: dict[Family, str] = {
     "transformer": "self-attention over patches",
     "pretrained": "an encoder that can start from ImageNet weights",
     "framework": "what MONAI, nnU-Net and MedNeXt build",
+    "peer": "what segmentation_models_pytorch builds, to compare with",
     "own": "a user's own, or a package's",
 }
 Proof = Literal["golden", "live", "transcribed", "counted"]
@@ -77,7 +78,8 @@ class Entry:
 
     ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
     options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`. An
-    ``encoder_paper`` is that of an encoder which is not ``paper``'s.
+    ``encoder_paper`` is that of an encoder which is not ``paper``'s; ``packages`` are the distributions whose code the
+    network is made of.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Entry:
     deviations: tuple[str, ...] = ()
     family: Family = "own"
     reference: Reference | None = None
+    packages: tuple[str, ...] = ()
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
@@ -128,14 +131,27 @@ class Entry:
         return self.spec is not None and self.spec.encoder != "plain"
 
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content ('' for a spec)."""
+        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
+
+        '' for a spec.
+        """
         if self.factory is None:
             return ""
         try:
             source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
             return "unknown"
+        for package in self.packages:
+            source += f"\n{package}=={installed_version(package)}".encode()
         return hashlib.sha256(source).hexdigest()[:16]
+
+
+def installed_version(package: str) -> str | None:
+    """Of a distribution in this environment; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 class ModelConfig(Strict):
@@ -235,6 +251,7 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
 ) -> str: ...
 
 
@@ -249,12 +266,14 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
     "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
     ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
-    ``reference`` the public code it is the same function as.
+    ``reference`` the public code it is the same function as. ``packages`` are the distributions whose code it is made
+    of: a trial with another version of one is another trial.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
@@ -269,7 +288,7 @@ def register_model(
     about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
     about |= {"deviations": deviations, "family": family, "reference": reference}
     if isinstance(spec, str):
-        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, **about))
+        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, packages=packages, **about))
         return spec
     if spec is not None:
         if not isinstance(spec, UNetSpec):

@@ -141,10 +141,11 @@ def _default_size(config: ModelConfig, device: str) -> int:
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     found: list[tuple[str, nn.Module]] = []
-    for name, child in model.named_children():
+    children = list(model.named_children())  # where there is one alone, it is a network in a wrapper
+    for name, child in children:
         if isinstance(child, nn.ModuleList):
             found += [(f"{name}.{i}", part) for i, part in enumerate(child)]
-        elif any(isinstance(inner, nn.ModuleList) for inner in child.children()):
+        elif any(isinstance(inner, nn.ModuleList) or len(children) == 1 for inner in child.children()):
             found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
         else:
             found.append((name, child))

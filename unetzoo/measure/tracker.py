@@ -135,9 +135,9 @@ class Rehearsal:
         # A network of one's own may hold constants that were made before it: they stay real.
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext()
         self.tracker = MemoryTracker()
+        network = self._build(config, fake)
         with self._tracked():
             with torch.device(device):
-                network = config.build(weights=False)
                 network.train()  # weights that are one memory before that (MALUNet's) part
             for tensor in (*network.parameters(), *network.buffers()):
                 if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
@@ -154,6 +154,18 @@ class Rehearsal:
         self.has_skips = isinstance(encoder, nn.Module) and hasattr(network, "decoder")
         if isinstance(encoder, nn.Module) and not any(isinstance(part, NoSkip) for part in network.modules()):
             encoder.register_forward_hook(partial(_file_skips, self.tracker))
+
+    def _build(self, config: ModelConfig, fake: bool) -> nn.Module:
+        try:
+            with self._tracked(), torch.device(self.device):
+                return config.build(weights=False)
+        except Exception:
+            if not fake:
+                raise
+            with torch.device("meta"):  # where timm may look at the values it makes rates of stochastic depth from
+                network = config.build(weights=False)
+            with self._tracked():
+                return network.to_empty(device=self.device)
 
     def images(self, shape: Shape) -> Tensor:
         """Random pixels (N, C, H, W)."""

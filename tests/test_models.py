@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from entries import narrow
+from entries import different, narrow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -18,14 +18,15 @@ from unetzoo.measure.counts import count_parameters
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
 from unetzoo.nn.skips import crop_to_up, pad_to_skip
 
-MODELS = unetzoo.list_models()
+MODELS = different(unetzoo.list_models())
 GRID = [name for name in MODELS if unetzoo.model_info(name).spec is not None]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
-# One entry of each class, and every recipe but the ablations: the others differ in widths and counts.
+# One entry of each class, of the peers one alone, and every recipe but the ablations: the others differ in widths and
+# counts.
 CLASSES = list(
     {
-        entry.source or name: name
+        "peer" if entry.family == "peer" else entry.source or name: name
         for name, entry in ((name, unetzoo.model_info(name)) for name in MODELS)
         if entry.family != "ablation"
     }.values()
@@ -60,10 +61,9 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
     if name in VALID:
         side = ValidSizes(depth).input(1)
         out = ValidSizes(depth).output(side)
-    if entry.can_be_pretrained:
-        depth = max(depth, 3)  # the first level of some has stride 4
+    changes = {k: v for k, v in narrow(name).items() if k != "width"}
     with torch.device("meta"):
-        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth)
+        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth, **changes)
         assert model.eval()(torch.empty(1, 2, side, side)).shape == (1, 3, out, out)
     halved = depth - 2 if entry.options["halve_before_up"] else depth - 1
     own = len(model.encoder.levels)  # of another encoder the finest alone

@@ -217,7 +217,12 @@ def test_a_trial_is_its_weights_not_where_they_lie(file: Path, tmp_path: Path) -
     for change, message in (
         ({"encoder": "resnt18"}, "model 'unet': encoder = 'resnt18'.*did you mean resnet18"),
         ({"encoder": "test_resnet", "depth": 8}, "model 'unet': depth = 8"),
+        ({**encoder, "depth": 8, "pretrained": str(file)}, "model 'unet': depth = 8"),
         ({**encoder, "pretrained": "none.pth"}, "model 'unet': pretrained = 'none.pth': no such file"),
+        (
+            {"encoder": "test_convnext", "pretrained": str(file)},
+            "model 'unet': .*not the weights of encoder = 'test_convnext'",
+        ),
     ):
         with pytest.raises(UnetzooError, match=message):
             trials(set=change)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
-from unetzoo.nn.timm_encoder import check_name
+from unetzoo.nn.timm_encoder import check_name, pyramid
 
 LITE0 = "tf_efficientnet_lite0"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
@@ -42,14 +42,10 @@ def create_pretrained(
 
     Raises `UnetzooError` where they cannot be had, cannot be read, or are another network's.
     """
-    path = weights_file(name, pretrained)
-    state = read_state(path)
+    state = checked_state(name, pretrained)
     if name in VARIANTS:
-        return _mix_transformer(name, path, state, in_chans, len(out_indices))
-    if name.partition(".")[0] == LITE0 and "_conv_stem.weight" in state:
-        state = _lite0(state, path)
+        return _mix_transformer(name, state, in_chans, len(out_indices))
     overlay = {"state_dict": state}
-    _check(name, path, overlay, {k: v for k, v in options.items() if k != "feature_cls"})
     body = timm.create_model(
         name,
         pretrained=True,
@@ -64,6 +60,23 @@ def create_pretrained(
             if isinstance(settings, dict):
                 settings.pop("state_dict", None)
     return body
+
+
+def checked_state(name: str, pretrained: bool | str) -> State:
+    """The encoder's tensors in the file that ``pretrained`` names, by the encoder's names for them.
+
+    Raises `UnetzooError` where they cannot be had, cannot be read, or are another network's.
+    """
+    path = weights_file(name, pretrained)
+    state = read_state(path)
+    if name in VARIANTS:
+        state = {key: value for key, value in state.items() if not key.startswith("head.")}
+        _check_mix_transformer(name, path, state)
+        return state
+    if name.partition(".")[0] == LITE0 and "_conv_stem.weight" in state:
+        state = _lite0(state, path)
+    _check(name, path, state)
+    return state
 
 
 def statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -208,8 +221,10 @@ def read_state(path: Path) -> State:
     return clean_state_dict(dict(content))
 
 
-def _check(name: str, path: Path, overlay: dict[str, Any], options: dict[str, Any]) -> None:
+def _check(name: str, path: Path, state: State) -> None:
     """Raise `UnetzooError` unless the file has the whole encoder and nothing else but a classifier."""
+    overlay: dict[str, Any] = {"state_dict": state}
+    options = {key: value for key, value in pyramid(name).options.items() if key != "feature_cls"}
     settings = get_pretrained_cfg(name)
     classifiers = settings.classifier if settings else None
     heads = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers or ())
@@ -257,17 +272,19 @@ def _lite0(state: State, path: Path) -> State:
     return dict(zip(wanted, state.values(), strict=True))
 
 
-def _mix_transformer(name: str, path: Path, state: State, in_chans: int, stages: int) -> nn.Module:
-    """As timm's loading, for an encoder that timm has not."""
-    state = {key: value for key, value in state.items() if not key.startswith("head.")}
+def _check_mix_transformer(name: str, path: Path, state: State) -> None:
     with torch.device("meta"):
         whole = MixTransformer(name, 3).state_dict()
     shapes = [key for key in whole.keys() & state if whole[key].shape != state[key].shape]
     missing = [key for key in whole if key not in state]
     unexpected = [key for key in state if key not in whole]
     _report(name, path, {"missing": missing, "unexpected": unexpected, "of another shape": sorted(shapes)})
+
+
+def _mix_transformer(name: str, state: State, in_chans: int, stages: int) -> nn.Module:
+    """As timm's loading, for an encoder that timm has not."""
     stem = "patch_embed1.proj.weight"
-    state[stem] = adapt_input_conv(in_chans, state[stem])
+    state = {**state, stem: adapt_input_conv(in_chans, state[stem])}
     body = MixTransformer(name, in_chans, stages)
     body.load_state_dict({key: state[key] for key in body.state_dict()})
     return body

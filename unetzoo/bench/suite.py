@@ -392,17 +392,18 @@ def _resolve(request: ModelRequest, common: dict[str, Any], dataset: Segmentatio
 
 
 def _weights(config: ModelConfig) -> str:
-    """A hash of a model's pretrained weights. Raises `UnetzooError` where its encoder does not exist or fit."""
+    """A hash of a model's pretrained weights. Raises `UnetzooError` where its encoder or they do not exist or fit."""
     if config.encoder is None:
         return ""
+    from unetzoo.nn.timm_encoder import pyramid
+
     try:
+        pyramid(config.encoder).levels(config.options["depth"])
         if config.pretrained is None:
-            from unetzoo.nn.timm_encoder import pyramid
-
-            pyramid(config.encoder).levels(config.options["depth"])
             return ""
-        from unetzoo.pretrained import digest
+        from unetzoo.pretrained import checked_state, digest
 
+        checked_state(*config.pretrained)  # here, not after the trials before it
         return digest(*config.pretrained)
     except UnetzooError as error:
         raise UnetzooError(f"model {config.name!r}: {error}") from None

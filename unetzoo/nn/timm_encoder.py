@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from unetzoo.errors import UnetzooError, plain
-from unetzoo.nn.blocks import Part, spatial
+from unetzoo.nn.blocks import Part
 from unetzoo.nn.encoders import PlainEncoder
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 
@@ -236,19 +236,23 @@ def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
 def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
     name = found.name
     levels = found.levels(depth)
-    body = _on_meta(name, out_indices=found.indices[:levels], **found.options).eval()
+    body = _on_meta(name, out_indices=found.indices[:levels], **found.options)
     reason = ""
     for factor in MULTIPLES:
         side = factor * found.strides[levels - 1]
         try:
-            if all(_fits(body, found, levels, h * side, w * side) for h, w in ((1, 1), (2, 3))):
-                break
-            reason = "its levels do not have the sizes that their strides say"
+            with torch.no_grad():
+                smallest = _maps_of(body.eval(), 1, side, side)
+            maps = _maps_of(body.train(), 2, 2 * side, 3 * side)
         except Exception as error:  # timm's networks refuse sizes in many ways
             reason = reason or plain(error)
+            continue
+        if _fit(smallest, found, side, side) and _fit(maps, found, 2 * side, 3 * side):
+            break
+        reason = "its levels do not have the sizes that their strides say"
     else:
         raise UnetzooError(f"encoder = {name!r} does not take images of any size ({reason})")
-    _learn(body.train(), 2 * side, 3 * side)
+    torch.stack([y.sum() for y in maps]).sum().backward()  # what takes part in the computation has a gradient then
     unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
     if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):
         raise UnetzooError(
@@ -258,16 +262,12 @@ def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
     return side, unused
 
 
-def _fits(body: nn.Module, found: Pyramid, levels: int, height: int, width: int) -> bool:
-    """Whether each level has its size and channels."""
-    with torch.no_grad(), torch.device("meta"):
-        maps = _maps(body, torch.empty(1, 3, height, width))
-    sizes = [(height // stride, width // stride) for stride in found.strides[:levels]]
-    return [spatial(y) for y in maps] == sizes and [y.shape[1] for y in maps] == list(found.channels[:levels])
-
-
-def _learn(body: nn.Module, height: int, width: int) -> None:
-    """A backward pass: what takes part in the computation has a gradient afterwards."""
+def _maps_of(body: nn.Module, images: int, height: int, width: int) -> list[Tensor]:
     with torch.device("meta"):
-        maps = body(torch.empty(2, 3, height, width))
-        torch.stack([y.sum() for y in maps]).sum().backward()
+        return _maps(body, torch.empty(images, 3, height, width))
+
+
+def _fit(maps: Sequence[Tensor], found: Pyramid, height: int, width: int) -> bool:
+    """Whether each level has its size and channels."""
+    expected = [(c, height // s, width // s) for c, s in zip(found.channels, found.strides, strict=True)]
+    return [tuple(y.shape[1:]) for y in maps] == expected[: len(maps)]

@@ -22,11 +22,11 @@ MODELS = different(unetzoo.list_models())
 GRID = [name for name in MODELS if unetzoo.model_info(name).spec is not None]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
-# One entry of each class, of the peers one alone, and every recipe but the ablations: the others differ in widths and
-# counts.
+# One entry of each class, one peer, one with timm's encoder, and every recipe but the ablations: the others differ in
+# widths and counts.
 CLASSES = list(
     {
-        "peer" if entry.family == "peer" else entry.source or name: name
+        entry.family if entry.family in ("peer", "pretrained") else entry.source or name: name
         for name, entry in ((name, unetzoo.model_info(name)) for name in MODELS)
         if entry.family != "ablation"
     }.values()

@@ -46,7 +46,8 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "width"),
     [
-        *((name, 16) for name in GRID),
+        # With more levels more channels are rounded at once, which at a small size is more than the tolerance.
+        *((name, 64 if unetzoo.model_info(name).can_be_pretrained else 16) for name in GRID),
         *(("unet_paper", 64), ("unet_pixelshuffle", 64), ("unetpp", 64)),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from entries import different, narrow
 from torch import nn
 
 import unetzoo
@@ -13,7 +14,7 @@ from unetzoo.measure.counts import count_macs, count_parameters
 from unetzoo.nn.sizes import SameSize
 from unetzoo.registry import ModelConfig, resolve_model
 
-GRID = [name for name in unetzoo.list_models() if unetzoo.model_info(name).spec is not None]
+GRID = [name for name in different(unetzoo.list_models()) if unetzoo.model_info(name).spec is not None]
 
 
 def config(name: str, **changes: object) -> ModelConfig:
@@ -43,15 +44,21 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "width"), [*((name, 16) for name in GRID), ("unet_paper", 64), ("unet_pixelshuffle", 64), ("unetpp", 64)]
+    ("name", "width"),
+    [
+        # With more levels more channels are rounded at once, which at a small size is more than the tolerance.
+        *((name, 64 if unetzoo.model_info(name).can_be_pretrained else 16) for name in GRID),
+        *(("unet_paper", 64), ("unet_pixelshuffle", 64), ("unetpp", 64)),
+    ],
 )
 def test_every_grid_model_meets_the_reference_parameters(name: str, width: int) -> None:
+    small = {"encoder": narrow(name)["encoder"]} if unetzoo.model_info(name).can_be_pretrained else {}
     target = count(config("unet", width=width), "params")
-    matched, reached = match_width(config(name), target, "params")
+    matched, reached = match_width(config(name, **small), target, "params")
     assert abs(reached / target - 1) <= 0.02
     with torch.device("meta"):
         assert count_parameters(matched.build()) == reached
-    unchanged = {k: v for k, v in config(name).options.items() if k != "width"}
+    unchanged = {k: v for k, v in config(name, **small).options.items() if k != "width"}
     assert {k: v for k, v in matched.options.items() if k != "width"} == unchanged
 
 

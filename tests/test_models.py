@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from entries import different, narrow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -17,23 +18,24 @@ from unetzoo.measure.counts import count_parameters
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
 from unetzoo.nn.skips import crop_to_up, pad_to_skip
 
-MODELS = unetzoo.list_models()
+MODELS = different(unetzoo.list_models())
 GRID = [name for name in MODELS if unetzoo.model_info(name).spec is not None]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
-# One entry of each class, and every recipe but the ablations: the others differ in widths and counts.
+# One entry of each class, one peer, one with timm's encoder, and every recipe but the ablations: the others differ in
+# widths and counts.
 CLASSES = list(
     {
-        entry.source or name: name
+        entry.family if entry.family in ("peer", "pretrained") else entry.source or name: name
         for name, entry in ((name, unetzoo.model_info(name)) for name in MODELS)
         if entry.family != "ablation"
     }.values()
 )
 
 
-def small(name: str, **changes: object) -> nn.Module:
+def small(name: str, width: int = 4, **changes: object) -> nn.Module:
     torch.manual_seed(0)
-    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **changes})
+    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, **narrow(name, width), **changes})
 
 
 @pytest.mark.parametrize("name", PADDED)
@@ -55,14 +57,18 @@ def test_padded_networks_take_any_size_at_random(h: int, w: int, name: str) -> N
 @given(st.floats(0.01, 9), st.integers(2, 5), st.sampled_from(GRID))
 def test_a_fractional_width_fits_together_in_every_network(width: float, depth: int, name: str) -> None:
     side, out = 37, 37
+    entry = unetzoo.model_info(name)
     if name in VALID:
         side = ValidSizes(depth).input(1)
         out = ValidSizes(depth).output(side)
+    changes = {k: v for k, v in narrow(name).items() if k != "width"}
     with torch.device("meta"):
-        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth)
+        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth, **changes)
         assert model.eval()(torch.empty(1, 2, side, side)).shape == (1, 3, out, out)
-    halved = depth - 2 if unetzoo.model_info(name).options["halve_before_up"] else depth - 1
-    assert list(model.encoder.channels) == [max(1, round(width * 2 ** min(i, halved))) for i in range(depth)]
+    halved = depth - 2 if entry.options["halve_before_up"] else depth - 1
+    own = len(model.encoder.levels)  # of another encoder the finest alone
+    assert list(model.encoder.channels)[:own] == [max(1, round(width * 2 ** min(i, halved))) for i in range(own)]
+    assert own == depth or entry.can_be_pretrained
 
 
 def without_dead_units(model: nn.Module) -> nn.Module:
@@ -71,12 +77,19 @@ def without_dead_units(model: nn.Module) -> nn.Module:
     Nor does a norm that starts as zero, so that its block starts as its shortcut.
     """
     for module in model.modules():
-        if isinstance(module, nn.InstanceNorm2d) and module.weight is not None:
+        starts_as_zero = isinstance(module, nn.BatchNorm2d) and not module.weight.any()
+        if starts_as_zero or (isinstance(module, nn.InstanceNorm2d) and module.weight is not None):
             nn.init.ones_(module.weight)
         for name, child in module.named_children():
             if isinstance(child, nn.ReLU):
                 setattr(module, name, nn.LeakyReLU(0.1))
     return model
+
+
+def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """All parameters; of a peer without those that its library never reads, which tests/test_peers.py holds."""
+    entry = unetzoo.model_info(model.unetzoo_config.name)
+    return [(n, p) for n, p in model.named_parameters() if p.requires_grad or entry.family != "peer"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -87,7 +100,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     images = torch.randn(2, 2, side, side)
     scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
     torch.stack([scale.square().mean() for scale in scales]).sum().backward()
-    for parameter_name, parameter in model.named_parameters():
+    for parameter_name, parameter in trained(model):
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
         # A bias before batch norm, as some references have it, gets a gradient that is zero but for rounding.
@@ -113,7 +126,7 @@ def test_bfloat16_and_channels_last(name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
     torch.stack([scale.float().square().mean() for scale in scales]).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for _, p in trained(model))
 
 
 @pytest.mark.slow

@@ -134,6 +134,7 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("half_unet", {"depth": 1}, ["half_unet: depth = 1"]),
         ("resunet", {"up": "carafee"}, ["resunet: up = 'carafee'", "did you mean carafe?"]),
         ("unet", {"pretrained": True}, ["'unet'", "pretrained"]),
+        ("unet_resnet34", {"pretrained": "x.txt"}, ["pretrained = 'x.txt'", ".safetensors"]),
     ],
 )
 def test_one_line_names_the_culprit(name: str, changes: dict, words: list[str]) -> None:

@@ -257,10 +257,10 @@ def test_weighted_cross_entropy() -> None:
 
 def test_optimizers_are_the_recipes() -> None:
     layer = nn.Linear(2, 2)
-    sgd = make_optimizer(Recipe(recipe="paper2015", lr=0.3), layer.parameters())
+    sgd = make_optimizer(Recipe(recipe="paper2015", lr=0.3), layer)
     assert isinstance(sgd, torch.optim.SGD)
     assert (sgd.defaults["lr"], sgd.defaults["momentum"], sgd.defaults["weight_decay"]) == (0.3, 0.99, 0.0)
-    assert isinstance(make_optimizer(Recipe(), layer.parameters()), torch.optim.AdamW)
+    assert isinstance(make_optimizer(Recipe(), layer), torch.optim.AdamW)
 
 
 def test_the_papers_recipe_learns_whoever_prepares_its_crops() -> None:

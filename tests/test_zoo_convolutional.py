@@ -45,7 +45,7 @@ FUNCTIONS: dict[str, tuple[int, int, tuple[float, ...]]] = {
     "fcdensenet57": (43, 58, (1.058988416, 3.227869356, -0.2361436475, -0.932483839, -0.3508659276)),
     "fcdensenet67": (32, 64, (0.3137251147, 3.750746146, -0.881522189, 3.633306928, -1.852785244)),
     "fcdensenet103": (32, 64, (-0.3653947367, 5.496315485, -0.7031579799, -3.342523893, 4.161720232)),
-    "kiunet": (16, 24, (4.439409244, 19.53636282, -43.95849209, 18.48365352, 8.64310295)),
+    "kiunet": (16, 24, (10.60597121, 12.48110084, 0.0, 18.48365352, 8.64310295)),
     "fr_unet": (16, 24, (-3.210933724, 51.13023444, -15.51317369, 12.71371673, 8.187683328)),
     "ce_net": (192, 192, (46721.01194, 32809.976, -5335.741818, -5983.102521, 5043.223809)),
     "linknet": (32, 64, (4.086377287, 51.86041618, 48.04043356, 19.19066464, -0.1631447231)),
@@ -87,6 +87,13 @@ def test_deep_supervision_of_u2net() -> None:
     scales = narrow("u2netp").eval().forward_all(images)
     assert [scale.shape for scale in scales] == [(1, 3, 33, 20)] * 7
     assert len(narrow("u2netp", deep_supervision=False).eval().forward_all(images)) == 1
+
+
+def test_final_relu_of_kiunet() -> None:
+    images = torch.rand(1, 2, 16, 24)
+    logits = narrow("kiunet", final_relu=False).eval()(images)
+    assert logits.min() < 0
+    torch.testing.assert_close(narrow("kiunet").eval()(images), logits.relu())
 
 
 def test_enet_takes_more_channels_than_its_first_block_has() -> None:

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 def assemble(spec: UNetSpec, in_channels: int, num_classes: int) -> UNet:
     """The network, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
     part = {option: values[getattr(spec, option)] for option, values in parts(spec).items()}
-    # Where the Ups are to keep their channels, the bottleneck has those of the level above it.
-    pyramid = [*spec.channels[:-1], spec.channels[-2 if spec.halve_before_up else -1]]
     # Encoder, decoder, head: the order in which a seed's random numbers become initial weights.
-    encoder = encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"])
+    encoder = _plain_encoder(spec, part, in_channels) if spec.encoder == "plain" else _timm(spec, part, in_channels)
+    pyramid = list(encoder.channels)
     decoder = _decoder(spec, part, pyramid)
     head = partial(nn.Conv2d, kernel_size=spec.head_kernel, padding=spec.head_kernel // 2)
     network = UNet(
@@ -35,9 +34,35 @@ def assemble(spec: UNetSpec, in_channels: int, num_classes: int) -> UNet:
         sizes=ValidSizes(spec.depth) if spec.padding == "valid" else None,
     )
     if spec.init == "he_normal":
-        network.apply(blocks.he_normal)
-        network.apply(blocks.own_initial_weights)
+        body = getattr(encoder, "body", None)  # starts as timm says, or pretrained
+        own = set(network.modules()) - set(body.modules() if body is not None else ())
+        for initialise in (blocks.he_normal, blocks.own_initial_weights):
+            for module in network.modules():
+                if module in own:
+                    initialise(module)
     return network
+
+
+def _plain_encoder(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
+    # Where the Ups are to keep their channels, the bottleneck has those of the level above it.
+    pyramid = [*spec.channels[:-1], spec.channels[-2 if spec.halve_before_up else -1]]
+    return encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"])
+
+
+def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
+    from unetzoo.nn.timm_encoder import TimmEncoder
+    from unetzoo.pretrained import create_pretrained
+
+    return TimmEncoder(
+        spec.encoder,
+        in_channels,
+        spec.depth,
+        fine_channels=spec.channels,
+        block=_finished(spec, part, part["block"], drop=False),
+        down=part["down"],
+        after=part["bottleneck"],
+        **({"create": partial(create_pretrained, spec.pretrained)} if spec.pretrained else {}),
+    )
 
 
 def _encoder_blocks(spec: UNetSpec, part: dict[str, Any]) -> list[Part]:
@@ -65,6 +90,8 @@ def _decoder(spec: UNetSpec, part: dict[str, Any], pyramid: list[int]) -> Any:
         found = [partial(block, c_mid=c) for block, c in zip(found, levels, strict=True)]
     below = [*made[1:], pyramid[-1]]
     ups = below if spec.up_width == "kept" else levels
+    if spec.skip == "add" or spec.up == "unpool":  # these join the encoder's map channel by channel
+        ups = pyramid[:-1]
     if spec.keep_last_up_width:
         ups = [below[0], *ups[1:]]
     return part["decoder"](

@@ -40,6 +40,13 @@ def list_command(
         typer.Option("--parameters", metavar="MIN-MAX", help="Between these, such as 1M-10M, -500k or 30M-."),
     ] = None,
     block: Annotated[str | None, typer.Option(help=f"Of the grid, with this block: {', '.join(BLOCKS)}.")] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="With an encoder that pretrained weights can be had for.")
+    ] = False,
+    encoders: Annotated[
+        str | None,
+        typer.Option(metavar="PATTERN", help="List what encoder=... can be instead, such as 'resnet*'; imports timm."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
     imports: Imports = None,
 ) -> None:
@@ -49,7 +56,13 @@ def list_command(
 
     Examples: [bold]unetzoo list[/]   [bold]unetzoo list 'unet_d*' --json[/]
     [bold]unetzoo list --family nested --year 2018-2020 --parameters -10M[/]
+    [bold]unetzoo list --pretrained[/]   [bold]unetzoo list --encoders 'convnext*'[/]
     """
+    if encoders is not None:
+        from unetzoo.encoders_cli import print_encoders
+
+        print_encoders(encoders, as_json)
+        return
     import_plugins(imports or [])
     known = entries()
     rows = [known[name] for name in list_models(pattern)]
@@ -63,8 +76,9 @@ def list_command(
         entry
         for entry in rows
         if (family is None or entry.family == family)
+        and (not pretrained or entry.can_be_pretrained)
         and (block is None or (entry.spec is not None and entry.spec.block == block))
-        and _inside(entry.paper.year if entry.paper else None, years)
+        and _inside(entry.year, years)
         and _inside(parameters(entry.name), sizes)
     ]
     if not rows:
@@ -78,7 +92,7 @@ def list_command(
         count = parameters(entry.name)
         table.add_row(
             entry.name,
-            str(entry.paper.year) if entry.paper else "-",
+            str(entry.year or "-"),
             f"{count / 1e6:.2f} M" if count else "-",
             "=" if entry.reference and entry.reference.proof != "counted" else "",
             escape(entry.note),
@@ -94,6 +108,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "family": entry.family,
         "parameters": parameters(entry.name),
         "paper": entry.paper.model_dump() if entry.paper else None,
+        "encoder_paper": entry.encoder_paper.model_dump() if entry.encoder_paper else None,
         "reference": {"code": reference.code, "proof": reference.proof} if reference else None,
         "diff": entry.diff,
     }
@@ -155,9 +170,12 @@ def show_command(
         raise UnetzooError(f"model {name!r} with {config.options}: {plain(error)}") from None
     out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
     out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
-    if entry.paper and entry.paper.code:
-        licence = entry.paper.code_licence or "licence not stated"
-        out.print(f"code: {escape(entry.paper.code)} ({escape(licence)})", soft_wrap=True)
+    if entry.encoder_paper:
+        out.print(f"encoder: {escape(str(entry.encoder_paper))}", soft_wrap=True)
+    for paper in (entry.paper, entry.encoder_paper):
+        if paper and paper.code:
+            licence = paper.code_licence or "licence not stated"
+            out.print(f"code: {escape(paper.code)} ({escape(licence)})", soft_wrap=True)
     if entry.reference:
         out.print(f"the same function as {escape(str(entry.reference))}", soft_wrap=True)
     for deviation in entry.deviations:

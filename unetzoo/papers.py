@@ -151,6 +151,45 @@ LIU_2022 = Paper(
     code="https://github.com/facebookresearch/ConvNeXt",
     code_licence="MIT",
 )
+TAN_2019 = Paper(
+    title="EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+    authors="Mingxing Tan, Quoc V. Le",
+    year=2019,
+    arxiv="1905.11946",
+    code="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet",
+    code_licence="Apache-2.0",
+)
+HOWARD_2019 = Paper(
+    title="Searching for MobileNetV3",
+    authors="Andrew Howard, Mark Sandler, Grace Chu, Liang-Chieh Chen, Bo Chen, Mingxing Tan, Weijun Wang, Yukun Zhu, "
+    "Ruoming Pang, Vijay Vasudevan, Quoc V. Le, Hartwig Adam",
+    year=2019,
+    arxiv="1905.02244",
+)
+LIU_2021 = Paper(
+    title="Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
+    authors="Ze Liu, Yutong Lin, Yue Cao, Han Hu, Yixuan Wei, Zheng Zhang, Stephen Lin, Baining Guo",
+    year=2021,
+    arxiv="2103.14030",
+    code="https://github.com/microsoft/Swin-Transformer",
+    code_licence="MIT",
+)
+XIE_2021 = Paper(
+    title="SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers",
+    authors="Enze Xie, Wenhai Wang, Zhiding Yu, Anima Anandkumar, Jose M. Alvarez, Ping Luo",
+    year=2021,
+    arxiv="2105.15203",
+    code="https://github.com/NVlabs/SegFormer",
+    code_licence="NVIDIA Source Code License (non-commercial)",
+)
+WOO_2023 = Paper(
+    title="ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders",
+    authors="Sanghyun Woo, Shoubhik Debnath, Ronghang Hu, Xinlei Chen, Zhuang Liu, In So Kweon, Saining Xie",
+    year=2023,
+    arxiv="2301.00808",
+    code="https://github.com/facebookresearch/ConvNeXt-V2",
+    code_licence="MIT",
+)
 LU_2022 = Paper(
     title="Half-UNet: A Simplified U-Net Architecture for Medical Image Segmentation",
     authors="Haoran Lu, Yifei She, Jun Tie, Shengzhou Xu",

@@ -218,10 +218,12 @@ for _name, _changes, _note in (
         family="ablation",
     )
 
+from unetzoo import recipes_pretrained  # noqa: E402, F401
 from unetzoo.standalone import (  # noqa: E402
     entries_convolutional,  # noqa: F401
     entries_frameworks,  # noqa: F401
     entries_light,  # noqa: F401
+    entries_peers,  # noqa: F401
     entries_residual,  # noqa: F401
     entries_transformers,  # noqa: F401
 )

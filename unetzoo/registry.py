@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -27,11 +27,13 @@ from unetzoo.spec import UNetSpec, diff, replace
 if TYPE_CHECKING:
     from torch import nn
 
+    from unetzoo.data.stream import Normalization
+
 ENTRY_POINTS = "unetzoo.models"
 F = TypeVar("F", bound=Callable[..., Any])
 Family = Literal[
     "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",
-    "transformer", "framework", "own",
+    "transformer", "pretrained", "framework", "peer", "own",
 ]  # fmt: skip
 FAMILIES: dict[Family, str] = {
     "paper": "the 2015 network, and what is called U-Net in well-known repositories",
@@ -45,7 +47,9 @@ FAMILIES: dict[Family, str] = {
     "context": "several receptive fields side by side, or several networks in one",
     "light": "few parameters or operations",
     "transformer": "self-attention over patches",
+    "pretrained": "an encoder that can start from ImageNet weights",
     "framework": "what MONAI, nnU-Net and MedNeXt build",
+    "peer": "what segmentation_models_pytorch builds, to compare with",
     "own": "a user's own, or a package's",
 }
 Proof = Literal["golden", "live", "transcribed", "counted"]
@@ -73,7 +77,9 @@ class Entry:
     """A registered name: either a ``spec`` of the grid or a factory ``(in_channels, num_classes, **options)``.
 
     ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
-    options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`.
+    options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`. An
+    ``encoder_paper`` is that of an encoder which is not ``paper``'s; ``packages`` are the distributions whose code the
+    network is made of.
     """
 
     name: str
@@ -81,10 +87,12 @@ class Entry:
     source: Callable[..., Any] | str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     paper: Paper | None = None
+    encoder_paper: Paper | None = None
     note: str = ""
     deviations: tuple[str, ...] = ()
     family: Family = "own"
     reference: Reference | None = None
+    packages: tuple[str, ...] = ()
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
@@ -111,15 +119,39 @@ class Entry:
         """Option -> (value in ``unet``, value here); empty for what is not of the grid."""
         return diff(self.spec, UNetSpec()) if self.spec is not None else {}
 
+    @property
+    def year(self) -> int | None:
+        """When all of it was published."""
+        years = [paper.year for paper in (self.paper, self.encoder_paper) if paper]
+        return max(years) if years else None
+
+    @property
+    def can_be_pretrained(self) -> bool:
+        """Whether weights of its encoder can be asked for: ``pretrained=True`` or a file."""
+        return self.spec is not None and self.spec.encoder != "plain"
+
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content ('' for a spec)."""
+        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
+
+        '' for a spec.
+        """
         if self.factory is None:
             return ""
         try:
             source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
             return "unknown"
+        for package in self.packages:
+            source += f"\n{package}=={installed_version(package)}".encode()
         return hashlib.sha256(source).hexdigest()[:16]
+
+
+def installed_version(package: str) -> str | None:
+    """Of a distribution in this environment; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 class ModelConfig(Strict):
@@ -130,18 +162,46 @@ class ModelConfig(Strict):
     num_classes: int = Field(1, ge=1)
     options: dict[str, Any] = {}
 
-    def build(self) -> nn.Module:
-        """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one."""
+    @property
+    def encoder(self) -> str | None:
+        """The timm encoder of a grid model that has one."""
+        name = self.options.get("encoder", "plain") if _entry(self.name).spec is not None else "plain"
+        return None if name == "plain" else name
+
+    @property
+    def pretrained(self) -> tuple[str, bool | str] | None:
+        """Encoder and ``pretrained`` where that asks for weights."""
+        weights = self.options.get("pretrained", False)
+        return (self.encoder, weights) if self.encoder is not None and weights else None
+
+    def build(self, *, weights: bool = True) -> nn.Module:
+        """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one.
+
+        Pretrained weights bring ``model.unetzoo_normalization``. Without ``weights`` they are not loaded: for what
+        others will replace, or what is only counted.
+        """
         entry = _entry(self.name)
         if entry.spec is not None:
-            model: nn.Module = UNetSpec(**self.options).build(self.in_channels, self.num_classes)
+            spec = UNetSpec(**self.options)
+            model: nn.Module = spec.build(self.in_channels, self.num_classes, weights=weights)
         else:
             assert entry.factory is not None
             model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **self.options)
             if not hasattr(model, "forward"):
                 raise UnetzooError(f"model {self.name!r}: {entry.factory.__name__} gave {model!r}, not a nn.Module")
         object.__setattr__(model, "unetzoo_config", self)  # plain data: nn.Module need not look at it
+        if weights and (normalization := self.normalization()) is not None:
+            object.__setattr__(model, "unetzoo_normalization", normalization)
         return model
+
+    def normalization(self) -> Normalization | None:
+        """Mean and std of images in [0, 1] that the pretrained encoder expects; None without one."""
+        if self.pretrained is None:
+            return None
+        from unetzoo.data.stream import Normalization
+        from unetzoo.pretrained import statistics
+
+        return Normalization(*statistics(self.pretrained[0], self.in_channels))
 
 
 @dataclass
@@ -161,6 +221,7 @@ def register_model(
     spec: UNetSpec,
     *,
     paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
     family: Family = "own",
@@ -172,6 +233,7 @@ def register_model(
     spec: None = None,
     *,
     paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
     family: Family = "own",
@@ -184,10 +246,12 @@ def register_model(
     *,
     defaults: Mapping[str, Any] | None = None,
     paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
 ) -> str: ...
 
 
@@ -197,16 +261,19 @@ def register_model(
     *,
     defaults: Mapping[str, Any] | None = None,
     paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
     note: str = "",
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
     "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
     ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
-    ``reference`` the public code it is the same function as.
+    ``reference`` the public code it is the same function as. ``packages`` are the distributions whose code it is made
+    of: a trial with another version of one is another trial.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
@@ -218,9 +285,10 @@ def register_model(
     """
     if not isinstance(name, str):
         return register_model(name.__name__)(name)
-    about: dict[str, Any] = {"paper": paper, "deviations": deviations, "family": family, "reference": reference}
+    about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
+    about |= {"deviations": deviations, "family": family, "reference": reference}
     if isinstance(spec, str):
-        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, **about))
+        _add(Entry(name, source=spec, defaults=defaults or {}, note=note, packages=packages, **about))
         return spec
     if spec is not None:
         if not isinstance(spec, UNetSpec):
@@ -314,14 +382,22 @@ def resolve_model(
 
 
 def create_model(
-    name: str, *, in_channels: int = 3, num_classes: int = 1, pretrained: bool = False, **changes: Any
+    name: str,
+    *,
+    in_channels: int = 3,
+    num_classes: int = 1,
+    pretrained: bool | str | Path | None = None,
+    **changes: Any,
 ) -> nn.Module:
     """Build a model by name: images (N, in_channels, H, W) to logits (N, num_classes, H, W).
 
-    ``changes`` are options of the entry, for instance ``up="bilinear", width=32``. Raises `UnetzooError`
-    on an unknown name, option or value, and where pretrained weights are asked for and there are none.
+    ``changes`` are options of the entry, for instance ``up="bilinear", width=32`` or ``encoder="resnet34"``.
+    ``pretrained`` are weights for such an encoder: True for those timm knows, which it fetches if they are not at
+    hand, or a .safetensors or .pth file. Raises `UnetzooError` on an unknown name, option or value, and where weights
+    are asked for and cannot be had.
     """
-    config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, changes=changes)
-    if pretrained:
+    if pretrained and "pretrained" not in _entry(name).options:
         raise UnetzooError(f"model {name!r} has no pretrained weights; use pretrained=False")
-    return config.build()
+    if pretrained is not None and "pretrained" in _entry(name).options:
+        changes["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained
+    return resolve_model(name, in_channels=in_channels, num_classes=num_classes, changes=changes).build()

@@ -57,6 +57,15 @@ class UNetSpec(Strict):
     block: Block = Field("double", description="what each level computes")
     t: int = Field(2, ge=1, le=8, description="how often a recurrent layer sees its own output")
     attention: Literal["none", "se", "scse", "cbam"] = Field("none", description="after each block")
+    encoder: str = Field(
+        "plain",
+        min_length=1,
+        description="'plain': these blocks; or a timm model such as 'resnet34', with plain blocks at the finer levels "
+        "that it lacks; then width is the decoder's",
+    )
+    pretrained: bool | str = Field(
+        False, description="weights of the encoder: those timm knows (true), or a .safetensors or .pth file"
+    )
     down: Literal["maxpool", "strided", "avgpool", "blurpool"] = Field(
         "maxpool", description="how the encoder halves the resolution"
     )
@@ -83,7 +92,7 @@ class UNetSpec(Strict):
     ] = Field("transposed", description="how the decoder doubles the resolution; widths stay")
     up_act: bool = Field(False, description="activation after each Up")
     up_width: Literal["halved", "kept"] = Field(
-        "halved", description="an Up gives the channels of the level it reaches, or those of the level below"
+        "halved", description="an Up gives the decoder's channels of the level it reaches, or those of the level below"
     )
     keep_last_up_width: bool = Field(False, description="the last Up keeps its channels instead of halving them")
     halve_before_up: bool = Field(
@@ -123,15 +132,24 @@ class UNetSpec(Strict):
         """Channels of each level, finest first: ``round(width * 2**i)``, at least 1."""
         return [max(1, round(self.width * 2**level)) for level in range(self.depth)]
 
-    def build(self, in_channels: int, num_classes: int) -> UNet:
-        """The network this describes, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
+    def build(self, in_channels: int, num_classes: int, *, weights: bool = True) -> UNet:
+        """The network this describes, for images (N, in_channels, H, W) and logits (N, num_classes, H, W).
+
+        Without ``weights`` pretrained ones are not loaded: for what others will replace, or what is only counted.
+        """
         from unetzoo.assembly import assemble
 
-        return assemble(self, in_channels, num_classes)
+        return assemble(self if weights else replace(self, pretrained=False), in_channels, num_classes)
 
 
 def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
     """What does not go together: (whether the spec asks for it, why not)."""
+    yield (
+        spec.pretrained is not False and spec.encoder == "plain",
+        f"pretrained = {spec.pretrained!r} needs an encoder of timm; there are no weights of encoder = 'plain'",
+    )
+    if spec.encoder != "plain":
+        yield from _clashes_with_timm(spec)
     same_width = spec.up_width == "halved" and not spec.keep_last_up_width
     kept = f"up_width = {spec.up_width!r} and keep_last_up_width = {spec.keep_last_up_width}"
     yield (
@@ -196,6 +214,30 @@ def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
                 f"decoder = 'full_scale' has neither Up nor skip of its own: {option} = {getattr(spec, option)!r} "
                 "would do nothing",
             )
+
+
+def _clashes_with_timm(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
+    """Options of the plain encoder, which another one does not have."""
+    plain = {"padding": "same", "down": "maxpool", "halve_before_up": False}
+    for option, value in plain.items():
+        yield (
+            getattr(spec, option) != value,
+            f"{option} = {getattr(spec, option)!r} is of encoder = 'plain'; with encoder = {spec.encoder!r} it is "
+            f"{value!r}",
+        )
+    yield (
+        spec.bottleneck == "spatial_attention",
+        f"bottleneck = 'spatial_attention' lies within a plain block, and the coarsest is that of {spec.encoder!r}",
+    )
+    yield (
+        spec.skip == "none",
+        f"skip = 'none' leaves nothing to do for the fine levels that encoder = {spec.encoder!r} lacks",
+    )
+    yield (
+        spec.dropout > 0 and spec.dropout_at not in ("decoder", "layers"),
+        f"dropout_at = {spec.dropout_at!r} is after blocks of encoder = 'plain'; with encoder = {spec.encoder!r} it is "
+        "'decoder' or 'layers' (those of the plain blocks)",
+    )
 
 
 S = TypeVar("S", bound=Strict)

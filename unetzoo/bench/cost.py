@@ -44,9 +44,10 @@ def measure_cost(
         memory = PeakMemory(device)
         torch.manual_seed(trial.seed)
         with session.phases.during("build"):
-            network = config.build().to(fabric.device)
+            network = config.build(weights=False).to(fabric.device)
             network.to(memory_format=layout)  # type: ignore[call-overload]
-        optimizer = make_optimizer(recipe, network.parameters())
+        params = count_parameters(network)
+        optimizer = make_optimizer(recipe, network)
         model = SameSize(network, info.classes).eval()
         images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
         _forward(model, images, fabric)
@@ -91,7 +92,6 @@ def measure_cost(
             taken.append(time.monotonic() - begun)
     step_seconds = sum(taken[1:]) / TIMED_STEPS
     peak_train = memory.peak()
-    params = count_parameters(network)
     del network, model, optimizer, images, works
 
     with session.turn(session.phases.now):

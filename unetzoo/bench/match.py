@@ -46,7 +46,7 @@ def _count(config: ModelConfig, what: What, size: Size, device: str) -> int:
     from unetzoo.nn.sizes import SameSize
 
     with torch.device(device):
-        network = config.build().eval()
+        network = config.build(weights=False).eval()
     if what == "params":
         return count_parameters(network)
     height, width = (size, size) if isinstance(size, int) else size

@@ -149,7 +149,7 @@ def plan_suite(
         width = trial.model.options.get("width") if matched else None
         row = PlanRow(label=label, trials=len(suite.seeds), need=need, width=width, matched=matched)
         if timed and _fits_here(need, device):
-            row = _timed(row, trial, _Samples(data, recipe), info, device, precision, threads)
+            row = _timed(row, trial, _Samples(data, recipe, trial.model.config), info, device, precision, threads)
         rows.append(row)
     return Plan(
         suite=suite.name,
@@ -222,7 +222,7 @@ def predict(
     params = macs = None
     try:
         with torch.device("meta"):
-            network = config.build().eval()
+            network = config.build(weights=False).eval()
             image = torch.zeros(1, *infer_shape[1:])
         params = count_parameters(network)
         macs = count_macs(SameSize(network, config.num_classes).eval(), image)
@@ -282,8 +282,8 @@ def largest_batch(bytes_at: Callable[[int], int], limit: int, start: int = 1) ->
 class _Samples:
     """A data set's training crops and its first validation image, as a trial reads them."""
 
-    def __init__(self, data: Decoded, recipe: Recipe) -> None:
-        normalization = Normalization.of(data)
+    def __init__(self, data: Decoded, recipe: Recipe, config: ModelConfig) -> None:
+        normalization = config.normalization() or Normalization.of(data)
         self.batch = recipe.batch_size // recipe.devices
         self.crops = training_crops(data, normalization, recipe, seed=0, length=self.batch * (TIMED_STEPS + 1))
         self.validation = next(iter(EvaluationItems(data, data.splits["val"], normalization).values()))
@@ -308,7 +308,9 @@ def _timed(
     steps = recipe.steps or math.ceil(60 * (recipe.minutes or 0) / step)
     if recipe.flops is not None:
         shape = (recipe.batch_size, *row.need.train_shape[1:])
-        steps = steps_for(recipe.flops, count_training_flops(trial.model.config, shape))
+        steps = steps_for(
+            recipe.flops, count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
+        )
     trainings = [steps]
     if recipe.tune is not None:
         rates = len(recipe.tune.lr)

@@ -130,7 +130,8 @@ class Suite(Strict):
 class TrialModel(Strict):
     """A model resolved to its last option; ``source`` is a hash of its file, empty for a model of the grid.
 
-    ``matched`` tells how its width was found. A ``baseline`` has the name of a trivial predictor.
+    ``weights`` is a hash of the file with its pretrained ones, empty where it starts at random. ``matched`` tells how
+    its width was found. A ``baseline`` has the name of a trivial predictor.
     """
 
     label: str
@@ -139,6 +140,7 @@ class TrialModel(Strict):
     num_classes: int
     options: dict[str, Any]
     source: str = ""
+    weights: str = ""
     matched: dict[str, Any] = {}
     baseline: bool = False
 
@@ -174,8 +176,8 @@ class Trial(Strict):
         """A hash of all that decides the result, of the label, and of what is to be measured.
 
         Options at their default are left out, so that an option added later does not make old records stale; a
-        default that is changed raises `PROTOCOL`. Of the data its digest counts, not where it lies; device,
-        threads and precision count as they were asked for, and the record says what they came to.
+        default that is changed raises `PROTOCOL`. Of the data and of pretrained weights the digest counts, not where
+        they lie; device, threads and precision count as they were asked for, and the record says what they came to.
         """
         tables = ("train", "measure", "score")
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
@@ -187,7 +189,10 @@ class Trial(Strict):
         if not self.model.source:  # of the grid
             neutral = UNetSpec().model_dump(mode="json")
             options = facts["model"]["options"]
-            facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
+            where = {"pretrained"} if self.model.weights else set()
+            facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k] and k not in where}
+        if not self.model.weights:
+            del facts["model"]["weights"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -227,10 +232,18 @@ def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
     changes: dict[str, Any] = {
         "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
     }
+    changes["set"] = _located(suite.set, here)
+    changes["models"] = [r.model_copy(update={"set": _located(r.set, here)}) for r in suite.models]
     if suite.data.root is not None:
         root = str(here / Path(suite.data.root).expanduser())
         changes["data"] = suite.data.model_copy(update={"root": root})
     return suite.model_copy(update=changes)
+
+
+def _located(options: dict[str, Any], here: Path) -> dict[str, Any]:
+    """The options with a file of pretrained weights relative to ``here``."""
+    file = options.get("pretrained")
+    return {**options, "pretrained": str(here / Path(file).expanduser())} if isinstance(file, str) else options
 
 
 def adjust(
@@ -301,6 +314,11 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
         models = _matched(models, suite)
     common = {"data": data, "measure": suite.measure, "score": suite.score}
     recipes = [suite.recipe(request) for request in requests]
+    for model, recipe in zip(models, recipes, strict=True):
+        if recipe.of_the_encoder():
+            from unetzoo.train.transfer import check_transfer  # imports torch
+
+            check_transfer(recipe, model.config, model.label)
     names = baselines.BASELINES if suite.baselines else ()
     return [
         *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),
@@ -371,6 +389,26 @@ def _resolve(request: ModelRequest, common: dict[str, Any], dataset: Segmentatio
     )
     label = request.label
     if label is None:
-        changed = ", ".join(f"{k}={v}" for k, v in request.set.items())
+        named = {k: Path(v).name if k == "pretrained" and isinstance(v, str) else v for k, v in request.set.items()}
+        changed = ", ".join(f"{k}={v}" for k, v in named.items())
         label = f"{request.name}({changed})" if changed else request.name
-    return TrialModel(label=label, source=model_info(request.name).fingerprint(), **config.model_dump())
+    facts = {"source": model_info(request.name).fingerprint(), "weights": _weights(config)}
+    return TrialModel(label=label, **facts, **config.model_dump())
+
+
+def _weights(config: ModelConfig) -> str:
+    """A hash of a model's pretrained weights. Raises `UnetzooError` where its encoder or they do not exist or fit."""
+    if config.encoder is None:
+        return ""
+    from unetzoo.nn.timm_encoder import pyramid
+
+    try:
+        pyramid(config.encoder).levels(config.options["depth"])
+        if config.pretrained is None:
+            return ""
+        from unetzoo.pretrained import checked_state, digest
+
+        checked_state(*config.pretrained)  # here, not after the trials before it
+        return digest(*config.pretrained)
+    except UnetzooError as error:
+        raise UnetzooError(f"model {config.name!r}: {error}") from None

@@ -6,8 +6,9 @@ import os
 import random
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,11 @@ from unetzoo.measure.quiet import Quiet, nothing
 from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
 from unetzoo.plugins import import_plugins
-from unetzoo.registry import model_info
+from unetzoo.registry import ModelConfig, model_info
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.determinism import Determinism
 from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
-from unetzoo.train.loop import History, Session, evaluate, image_dice, train, training_crops
+from unetzoo.train.loop import History, Session, evaluate, image_dice, make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import save_model
 
@@ -78,12 +79,15 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     memory_limit = limit_memory(suite.limits, device, where.jobs, recipe.devices)
     torch.set_num_threads(recipe.threads or where.threads)
     facts = {**environment(device, precision), "jobs": where.jobs, "memory_limit": memory_limit}
+    facts |= _encoder_facts(trial.model.config) if not trial.model.baseline else {}
     link.send({"phase": "data", "environment": facts})
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
     if not trial.model.baseline and model_info(trial.model.name).fingerprint() != trial.model.source:
         raise UnetzooError(f"the source of model {trial.model.name!r} has changed since the suite was started")
+    if trial.model.weights and trial.model.weights != facts["pretrained_weights"]:
+        raise UnetzooError(f"the pretrained weights of {trial.model.name!r} have changed since the suite was started")
     if trial.model.baseline:
         return _run_baseline(trial, blank, dataset, facts, where, link)
 
@@ -97,7 +101,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     link.send({"phase": "measure"})
     session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check))
     shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
-    step_flops = count_training_flops(trial.model.config, shape)
+    step_flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
     if recipe.flops is not None:
         recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, step_flops)})
     cost = measure_cost(fabric, trial, recipe.steps, dataset.info, device, precision, session)
@@ -138,6 +142,18 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     )
 
 
+def _encoder_facts(config: ModelConfig) -> dict[str, Any]:
+    """Whose encoder it is, and what weights and normalisation it starts from."""
+    if config.encoder is None:
+        return {}
+    facts: dict[str, Any] = {"timm": version("timm")}
+    if config.pretrained is None or (normalization := config.normalization()) is None:
+        return facts
+    from unetzoo.pretrained import digest
+
+    return {**facts, "pretrained_weights": digest(*config.pretrained), "normalization": asdict(normalization)}
+
+
 def _train_and_test(
     fabric: Fabric,
     suite: Suite,
@@ -155,7 +171,7 @@ def _train_and_test(
     phases("data")
     data = ReadInOrder(dataset, link.beat if first else nothing)
     decoded = Decoded(data, cache_bytes(suite.limits, where.jobs, recipe.devices), where.folder(trial))
-    normalization = Normalization.of(decoded)
+    normalization = trial.model.config.normalization() or Normalization.of(decoded)
     length = recipe.batch_size * 10**9  # the budget ends a training, and a sweep's may be the longer one
     crops = training_crops(decoded, normalization, recipe, seed=trial.seed, length=length)
     validation = EvaluationItems(decoded, decoded.splits["val"], normalization)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -64,20 +65,27 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
-def count_training_flops(config: ModelConfig, shape: tuple[int, int, int, int]) -> int:
+def count_training_flops(
+    config: ModelConfig, shape: tuple[int, int, int, int], prepare: Callable[[nn.Module], object] = lambda network: None
+) -> int:
     """Floating-point operations of one training step, forward and backward, on a batch (N, C, H, W).
 
-    Counted as in `count_macs`, two a multiply-accumulate; the backward pass takes about twice the forward. Nothing
-    is allocated where the model runs on the meta device.
+    ``prepare`` is called with the network first, to freeze parts of it. Counted as in `count_macs`, two a
+    multiply-accumulate; the backward pass takes about twice the forward. Nothing is allocated where the model runs on
+    the meta device.
     """
     with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
-        return _training_flops(config, shape, "meta")
-    return _training_flops(config, shape, "cpu")
+        return _training_flops(config, shape, prepare, "meta")
+    return _training_flops(config, shape, prepare, "cpu")
 
 
-def _training_flops(config: ModelConfig, shape: tuple[int, int, int, int], device: str) -> int:
+def _training_flops(
+    config: ModelConfig, shape: tuple[int, int, int, int], prepare: Callable[[nn.Module], object], device: str
+) -> int:
     with torch.device(device):
-        model = SameSize(config.build(), config.num_classes).train()
+        network = config.build(weights=False)
+        prepare(network)
+        model = SameSize(network, config.num_classes).train()
         images = torch.zeros(shape)
     with _flop_counter() as counter:
         outputs = model(images)
@@ -100,7 +108,7 @@ def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
 
 def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[Stage]:
     with torch.device(device):
-        model = config.build().eval()
+        model = config.build(weights=False).eval()
         image = torch.zeros(1, config.in_channels, height, width)
     shapes: dict[str, tuple[int, ...]] = {}
     parts = dict(_parts(model))
@@ -127,16 +135,17 @@ def default_size(config: ModelConfig) -> int:
 
 def _default_size(config: ModelConfig, device: str) -> int:
     with torch.device(device):
-        sizes = getattr(config.build(), "sizes", None)
+        sizes = getattr(config.build(weights=False), "sizes", None)
     return sizes.input(256) if isinstance(sizes, ValidSizes) else 256
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     found: list[tuple[str, nn.Module]] = []
-    for name, child in model.named_children():
+    children = list(model.named_children())  # where there is one alone, it is a network in a wrapper
+    for name, child in children:
         if isinstance(child, nn.ModuleList):
             found += [(f"{name}.{i}", part) for i, part in enumerate(child)]
-        elif any(isinstance(inner, nn.ModuleList) for inner in child.children()):
+        elif any(isinstance(inner, nn.ModuleList) or len(children) == 1 for inner in child.children()):
             found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
         else:
             found.append((name, child))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unetzoo import __version__
+from unetzoo.registry import installed_version
 from unetzoo.train.device import cpu_name
 
-PACKAGES = ("torch", "torchvision", "torchmetrics", "lightning-fabric", "numpy")
+PACKAGES = (
+    "torch", "torchvision", "torchmetrics", "lightning-fabric", "timm", "segmentation-models-pytorch", "numpy",
+)  # fmt: skip
 
 
 def environment(device: str, precision: str) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "unetzoo": __version__,
         "commit": commit(),
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: installed_version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": cpu_name(),
         "device": device,
@@ -48,10 +50,3 @@ def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     return done.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

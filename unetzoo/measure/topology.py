@@ -46,7 +46,7 @@ def topology(config: ModelConfig) -> Topology:
 
 def _topology(config: ModelConfig, side: int, device: str) -> Topology:
     with torch.device(device):
-        model = config.build().eval()
+        model = config.build(weights=False).eval()
         image = torch.zeros(1, config.in_channels, side, side)
     run = _Run(model, own := dict(_parts(model)), image)
     while (parts := _finer(run, own)) != run.parts and len(finer := _Run(model, parts, image)) <= MOST:

@@ -105,6 +105,11 @@ class MemoryTracker(TorchDispatchMode):
         )
 
 
+def adamw(network: nn.Module) -> torch.optim.Optimizer:
+    """The default optimizer: of all parameters."""
+    return torch.optim.AdamW(network.parameters())
+
+
 class Rehearsal:
     """A network with its optimizer, and what a trial does with them: forward passes and training steps.
 
@@ -123,22 +128,22 @@ class Rehearsal:
         device: str = "cpu",
         ignore_index: int | None = None,
         fake: bool = True,
-        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.AdamW,
+        optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
     ) -> None:
         self.classes, self.ignore_index, self.device, self.precision = classes, ignore_index, device, precision
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         # A network of one's own may hold constants that were made before it: they stay real.
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext()
         self.tracker = MemoryTracker()
+        network = self._build(config, fake)
         with self._tracked():
             with torch.device(device):
-                network = config.build()
                 network.train()  # weights that are one memory before that (MALUNet's) part
             for tensor in (*network.parameters(), *network.buffers()):
                 if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
                     tensor.data = tensor.data.contiguous(memory_format=self.layout)
             self.tracker.file(network.parameters(), "parameters")
-            self.optimizer = optimizer(network.parameters())
+            self.optimizer = optimizer(network)
         self.model = SameSize(network, classes)
         for parameter in network.parameters():
             if parameter.requires_grad:  # hooks hold the tracker, not self: a cycle would keep the tensors alive
@@ -149,6 +154,18 @@ class Rehearsal:
         self.has_skips = isinstance(encoder, nn.Module) and hasattr(network, "decoder")
         if isinstance(encoder, nn.Module) and not any(isinstance(part, NoSkip) for part in network.modules()):
             encoder.register_forward_hook(partial(_file_skips, self.tracker))
+
+    def _build(self, config: ModelConfig, fake: bool) -> nn.Module:
+        try:
+            with self._tracked(), torch.device(self.device):
+                return config.build(weights=False)
+        except Exception:
+            if not fake:
+                raise
+            with torch.device("meta"):  # where timm may look at the values it makes rates of stochastic depth from
+                network = config.build(weights=False)
+            with self._tracked():
+                return network.to_empty(device=self.device)
 
     def images(self, shape: Shape) -> Tensor:
         """Random pixels (N, C, H, W)."""
@@ -231,7 +248,7 @@ def tensor_memory(
     device: str = "cpu",
     ignore_index: int | None = None,
     fake: bool = True,
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.AdamW,
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
 ) -> TensorMemory | None:
     """Peak bytes of a training step on ``train_shape`` and a forward pass on ``infer_shape``, both (N, C, H, W).
 

@@ -16,7 +16,7 @@ Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class DecoderStage(nn.Module):
-    """Up, align, skip, block: from level i + 1 to level i, where ``skips`` maps of ``c_skip`` channels wait."""
+    """Up, align, skip, block: from level i + 1 to level i, where maps of ``c_skip`` channels together wait."""
 
     def __init__(
         self,
@@ -29,11 +29,10 @@ class DecoderStage(nn.Module):
         skip: Part,
         block: Part,
         align: Align,
-        skips: int = 1,
     ) -> None:
         super().__init__()
         self.up = up(c_below, c_up)
-        self.skip = skip(skips * c_skip, c_up)
+        self.skip = skip(c_skip, c_up)
         self.block = block(self.skip.out_channels, c_out)
         self.align = align
 
@@ -79,7 +78,7 @@ class NestedDecoder(nn.Module):
     """UNet++'s: stages X(i, j) in every level i above the bottleneck, j from 1 (Zhou et al. 2018, arXiv 1807.10165).
 
     X(i, j) takes X(i, 0) .. X(i, j-1) as skips and X(i+1, j-1) from below. Its maps are those of the finest level,
-    the last stage's first. Arguments as of `ChainDecoder`, ``channels`` being the pyramid's own.
+    the last stage's first. Arguments as of `ChainDecoder`; X(i, j) has ``channels[i]``, X(i, 0) the pyramid's own.
     """
 
     def __init__(
@@ -96,12 +95,12 @@ class NestedDecoder(nn.Module):
         super().__init__()
         self.channels = (channels[0],) * len(channels)
         self.columns = range(1, len(pyramid))
-        levels = list(zip(pyramid[1:], up_channels, pyramid[:-1], channels, blocks, strict=True))
-        self.stages = nn.ModuleList(
-            DecoderStage(*widths, up=up, skip=skip, block=block, align=align, skips=column)
-            for column in self.columns
-            for *widths, block in levels[: len(levels) + 1 - column]
-        )
+        self.stages = nn.ModuleList()
+        for column in self.columns:
+            below = pyramid[1:] if column == 1 else channels[1:]
+            for i in range(len(channels) + 1 - column):
+                widths = (below[i], up_channels[i], pyramid[i] + (column - 1) * channels[i], channels[i])
+                self.stages.append(DecoderStage(*widths, up=up, skip=skip, block=blocks[i], align=align))
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         stages = iter(self.stages)

@@ -15,7 +15,7 @@ class PlainEncoder(nn.Module):
     def __init__(self, in_channels: int, channels: Sequence[int], *, blocks: Sequence[Part], down: Part) -> None:
         super().__init__()
         self.channels = tuple(channels)
-        inputs = (in_channels, *channels[:-1])
+        inputs = (in_channels, *channels)[: len(channels)]
         self.levels = nn.ModuleList()
         for i, (c_in, c_out, block) in enumerate(zip(inputs, channels, blocks, strict=True)):
             level = nn.Sequential()

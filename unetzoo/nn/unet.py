@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.nn.blocks import spatial
-from unetzoo.nn.sizes import ValidSizes
+from unetzoo.nn.sizes import ValidSizes, mirror_pad
 
 
 class UNet(nn.Module):
@@ -20,8 +20,9 @@ class UNet(nn.Module):
     (N, C, H', W') to a factor (N, 1, 1, 1) of all logits.
 
     Padded networks take any H and W from 1 up. Where ``sizes`` is given the convolutions are valid: H and W
-    must fit it (`UnetzooError` otherwise) and the logits are smaller. In training mode batch norm needs more
-    than one value a channel, also at the bottleneck.
+    must fit it (`UnetzooError` otherwise) and the logits are smaller. Where the encoder has a ``multiple``, images are
+    mirrored below and at the right to sides it divides, and the logits cut. In training mode batch norm needs more than
+    one value a channel, also at the bottleneck.
     """
 
     def __init__(
@@ -50,9 +51,16 @@ class UNet(nn.Module):
     def _logits(self, x: Tensor, heads: Sequence[nn.Module]) -> list[Tensor]:
         if self.sizes is not None:
             self.sizes.check(*spatial(x))
+        h, w = spatial(x)
+        multiple = getattr(self.encoder, "multiple", 1)
+        below, right = -h % multiple, -w % multiple
+        if below or right:
+            x = mirror_pad(x, 0, below, 0, right)
         pyramid = self.encoder(x)
         maps = self.decoder(pyramid)
         logits = [_resized(head(y), spatial(maps[0])) for head, y in zip(heads, maps, strict=False)]
+        if below or right:
+            logits = [y[..., :h, :w] for y in logits]
         if self.gate is None:
             return logits
         factor = self.gate(pyramid[-1])

@@ -126,8 +126,8 @@ def fraction(**options: float) -> None:
             raise UnetzooError(f"option {option} = {value!r}: must be at least 0 and below 1")
 
 
-def one_of(known: Iterable[str], **options: str) -> None:
-    """Raise `UnetzooError` unless every option is one of the known words."""
+def one_of(known: Iterable[object], **options: object) -> None:
+    """Raise `UnetzooError` unless every option is one of the known words or numbers."""
     words = list(known)
     for option, value in options.items():
         if value not in words:

@@ -269,7 +269,10 @@ register_model(
     f"{_HERE}.kiunet:KiUNet",
     paper=VALANARASU_2020,
     note="a U-Net and an overcomplete network side by side, fused at each level",
-    deviations=("No ReLU after the head, so these are logits; layers the code never uses are not built.",),
+    deviations=(
+        "Logits of at least 0: the code ends in a ReLU (final_relu=False leaves it out); layers it never uses are not "
+        "built.",
+    ),
     family="context",
     reference=Reference("jeya-maria-jose/KiU-Net-pytorch arch/ae.py: kiunet()", "transcribed"),
 )
@@ -278,7 +281,10 @@ register_model(
     f"{_HERE}.fr_unet:FRUNet",
     paper=LIU_2022,
     note="a triangular grid of blocks that keeps full resolution; five outputs averaged",
-    deviations=("Layers the code declares and never uses are not built.",),
+    deviations=(
+        "Layers the code declares and never uses are not built; torch's own initial weights, which the code keeps too: "
+        "its call of Kaiming's does nothing.",
+    ),
     family="context",
     reference=Reference(
         "lseventeen/FR-UNet models/fr_unet.py: FR_UNet(1, 1, feature_scale=2, dropout=0.2, fuse=True, out_ave=True)",

@@ -54,7 +54,7 @@ register_model(
     note="axial depthwise 7x7 convolutions, dilated ones at the bottleneck: 0.88 M parameters",
     deviations=(_ANY,),
     family="light",
-    reference=Reference("duong-db/U-Lite models/ULite.py: ULite()", "transcribed"),
+    reference=Reference("duong-db/U-Lite model/ULite.py: ULite()", "transcribed"),
 )
 for _name, _options, _arguments, _note in (
     ("cmunext", {}, "[16, 32, 128, 160, 256], [1, 1, 1, 3, 1], [3, 3, 7, 7, 7]", "3.1 M parameters"),

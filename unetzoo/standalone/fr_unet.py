@@ -86,7 +86,6 @@ class FRUNet(AnySize):
             self.nodes.append(Node(c * inputs or in_channels, c, fuse=fuse, dropout=dropout, up=r > 0, down=down))
         heads = nodes[0] - 2 if average else 1
         self.heads = nn.ModuleList(nn.Conv2d(width, num_classes, 1) for _ in range(heads))
-        self.apply(_init)
 
     def logits(self, x: Tensor) -> Tensor:
         maps: dict[tuple[int, int], Tensor] = {}
@@ -99,11 +98,3 @@ class FRUNet(AnySize):
         finest = [m for (r, _), m in maps.items() if r == 0][-len(self.heads) :]
         outputs = torch.stack([head(m) for head, m in zip(self.heads, finest, strict=True)])
         return outputs.mean(dim=0)
-
-
-def _init(module: nn.Module) -> None:
-    """He's initial weights for a slope of 0.01, as in the authors' code; bias 0."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.kaiming_normal_(module.weight, a=0.01)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

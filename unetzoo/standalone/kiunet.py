@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from unetzoo.standalone.common import AnySize, resize, whole
 
@@ -42,13 +43,13 @@ class Exchange(nn.Module):
 class KiUNet(AnySize):
     """Three levels down to 1/8 of the size ("U-Net") and three up to 8 times the size ("Ki-Net"), fused at each.
 
-    The overcomplete branch holds maps of 64 times the image's pixels: mind the memory. Raises `UnetzooError` on a
-    bad width.
+    The overcomplete branch holds maps of 64 times the image's pixels: mind the memory. ``final_relu``: as in the
+    authors' code no logit is negative. Raises `UnetzooError` on a bad width.
     """
 
     multiple = 8
 
-    def __init__(self, in_channels: int, num_classes: int, *, width: int = 16) -> None:
+    def __init__(self, in_channels: int, num_classes: int, *, width: int = 16, final_relu: bool = True) -> None:
         super().__init__()
         whole(width=width)
         down = (in_channels, width, 2 * width, 4 * width)
@@ -61,6 +62,7 @@ class KiUNet(AnySize):
         self.encoder_exchanges = nn.ModuleList(Exchange(c) for c in down[1:])
         self.decoder_exchanges = nn.ModuleList(Exchange(c) for c in up[1:-1])
         self.head = nn.Conv2d(up[-1], num_classes, 1)
+        self.final_relu = final_relu
 
     def logits(self, x: Tensor) -> Tensor:
         under = over = x
@@ -75,4 +77,5 @@ class KiUNet(AnySize):
                 under, over = self.decoder_exchanges[level](under, over)
                 skip_under, skip_over = skips.pop()
                 under, over = under + skip_under, over + skip_over
-        return self.head(under + over)
+        x = self.head(under + over)
+        return F.relu(x) if self.final_relu else x

@@ -63,8 +63,8 @@ class MedNeXt(AnySize):
     ``blocks`` and ``expansion`` are nine numbers each, from the encoder's finest level over the bottleneck back to the
     finest; a block down has the expansion of the level it leads to, as has one up. ``shortcuts`` and
     ``resample_shortcuts`` leave out the shortcuts of blocks of one size and of those down and up; ``grn`` adds the
-    code's global response norm to every block. ``forward_all`` with ``deep_supervision`` gives logits of all five
-    levels, each at its own size. Raises `UnetzooError` on a bad option.
+    code's global response norm to every block but the first down. ``forward_all`` with ``deep_supervision`` gives
+    logits of all five levels, each at its own size. Raises `UnetzooError` on a bad option.
     """
 
     multiple = 2 ** (LEVELS - 1)
@@ -114,7 +114,7 @@ class MedNeXt(AnySize):
                 expansion=expansions[at],
                 kernel_size=kernel_size,
                 shortcut=resample_shortcuts,
-                grn=grn,
+                grn=grn and at != 1,  # as in the code: the first block down is not told of it
                 step=way,
             )
 

@@ -25,6 +25,7 @@ from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
 from unetzoo.train.losses import LOSSES, cross_entropy_dice
 from unetzoo.train.recipe import Recipe
+from unetzoo.train.transfer import parameter_groups
 
 Items = Iterable[tuple[str, tuple[Tensor, Tensor]]]  # key, (image (C, H, W), mask (H, W))
 Progress = Callable[[dict[str, Any]], None]
@@ -101,10 +102,12 @@ def learning_rate(spent: float, recipe: Recipe) -> float:
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
 
 
-def make_optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """Of all that learns; what the recipe freezes is frozen (`parameter_groups`)."""
+    groups = parameter_groups(recipe, network)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def supervised_loss(
@@ -159,7 +162,7 @@ def train(
     phases, checkpoint = session.phases, session.checkpoint
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = make_optimizer(recipe, network.parameters())
+    optimizer = make_optimizer(recipe, network)
     model, optimizer = fabric.setup(SameSize(network, info.classes), optimizer)
     done, best, finished = _resume(fabric, network, optimizer, session)
 
@@ -177,7 +180,7 @@ def train(
             step = done.step = done.step + 1
             spent = done.seconds / budget if budget else (step - 0.5) / (recipe.steps or 1)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(spent, recipe)
+                group["lr"] = learning_rate(spent, recipe) * group.get("lr_scale", 1.0)
 
             images = images.contiguous(memory_format=layout)
             outputs = model(images, masks.shape[-2:])

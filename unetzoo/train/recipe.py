@@ -79,6 +79,11 @@ class Recipe(Strict):
     weight_decay: float = Field(0.01, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the budget with rising learning rate")
     clip_norm: float = Field(1.0, ge=0, description="gradients are scaled down to this norm; 0: never")
+    freeze_encoder: bool = Field(False, description="the weights of a timm encoder stay as they are")
+    encoder_lr_scale: float = Field(1.0, gt=0, description="the learning rate of a timm encoder, over that of the rest")
+    freeze_norm: bool = Field(
+        False, description="batch norms of a timm encoder keep their running means and variances, and use them"
+    )
     loss: Literal["cross_entropy_dice", "cross_entropy"] = "cross_entropy_dice"
     border: Border | None = Field(
         None,
@@ -119,11 +124,18 @@ class Recipe(Strict):
             raise ValueError(f"{' and '.join(given)} are given; a budget is one of them")
         if self.batch_size % self.devices:
             raise ValueError(f"batch_size = {self.batch_size} must be a multiple of devices = {self.devices}")
+        if self.freeze_encoder and self.encoder_lr_scale != 1:
+            raise ValueError(f"freeze_encoder leaves encoder_lr_scale = {self.encoder_lr_scale} nothing to do")
         if not given:
             object.__setattr__(self, "steps", DEFAULT_STEPS)
         if self.workers != "auto" and self.workers < 0:
             raise ValueError(f"workers = {self.workers} must be 'auto' or a number from 0 up")
         return self
+
+    def of_the_encoder(self) -> str:
+        """The options that only a timm encoder has, as they are set; empty where all are at their defaults."""
+        plain = {"freeze_encoder": False, "encoder_lr_scale": 1.0, "freeze_norm": False}
+        return ", ".join(f"{k} = {getattr(self, k)}" for k, value in plain.items() if getattr(self, k) != value)
 
     def changed(self, changes: Mapping[str, Any], where: str) -> Recipe:
         """A copy with ``changes``; another ``recipe`` brings its own defaults, another budget replaces this one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,17 @@ FILE_NAME = "model.safetensors"
 def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
     """Write a model made by `create_model` to ``path`` (a ``.safetensors`` file, or a folder to put one in).
 
-    ``extra`` (JSON values, such as the normalisation) goes into the header. All or nothing is written.
+    ``extra`` (JSON values, such as the normalisation) goes into the header; a normalisation that the model knows does
+    in any case. All or nothing is written.
     Raises `UnetzooError` on a model that does not come from the registry.
     """
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
         raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be built again")
     path = weights_file(Path(path))
+    normalization = getattr(model, "unetzoo_normalization", None)
+    if isinstance(normalization, Normalization):
+        extra.setdefault("normalization", asdict(normalization))
     header = {"unetzoo": json.dumps({"model": config.model_dump(mode="json"), **extra})}
     with atomic_path(path) as temporary:
         # Tied weights in channels_last are views that safetensors cannot flatten.
@@ -48,7 +53,7 @@ def load_model(path: Path | str) -> nn.Module:
     path = weights_file(Path(path))
     header = read_header(path)
     config = header["model"]
-    model = config.build()
+    model = config.build(weights=False)  # all of them are in the file
     saved = header.get("normalization")
     if isinstance(saved, dict) and {"mean", "std"} <= set(saved):  # what stands there is free; ours has both
         normalization = Normalization(tuple(saved["mean"]), tuple(saved["std"]))

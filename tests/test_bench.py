@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_cli import run as command
 
 import unetzoo
 from unetzoo import registry
@@ -261,21 +263,19 @@ def test_interrupted_it_keeps_what_is_done(own: Path, tmp_path: Path) -> None:
     path = make_suite(tmp_path, own, ["own_crash", "unet"], seeds=1, steps=100_000)
     out = tmp_path / "out"
     path.write_text(path.read_text().replace("validate_every = 2", "validate_every = 100000"))
-    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(path), "--out", str(out)]
-    harness = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )
     deadline = time.monotonic() + 120
-    while not list((out / "trials").glob("unet-*/log.txt")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    harness.send_signal(signal.SIGINT)
-    _, errors = harness.communicate(timeout=60)
-    assert harness.returncode == 130
-    assert errors.startswith("interrupted; 1 records are kept")
+
+    def interrupt() -> None:
+        while not list((out / "trials").glob("unet-*/log.txt")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    done = command("bench", path, "--out", out)
+    thread.join()
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted; 1 records are kept")
     assert [record.status for record in records(out).values()] == ["crashed"]
 
 

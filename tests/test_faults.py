@@ -44,7 +44,7 @@ repeats = 5
 attempts = 1
 [limits]
 checkpoint_seconds = 0
-hang_minutes = 0.1
+hang_minutes = 0.2
 """
 # How a trial ends that meets the fault, if it does not end well all the same.
 STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}
@@ -250,10 +250,15 @@ def _descendants(ancestor: int) -> list[int]:
     return found[1:]
 
 
-def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
+def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], tmp_path: Path) -> None:
+    """The first one's part is played by a process that holds its lock until the second one waits for it."""
     suite = whole[0].model_copy(update={"seeds": [0]})
-    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(suite_file), "--seeds", "1", "--out", str(tmp_path)]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    code = (
+        "import sys, time; from pathlib import Path; from unetzoo.bench.lock import only_one\n"
+        "with only_one(Path(sys.argv[1]), False):\n"
+        "    while not (Path(sys.argv[1]) / 'waits').exists(): time.sleep(0.02)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     deadline = time.monotonic() + 60
     while not (tmp_path / ".lock-owner").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -265,6 +270,7 @@ def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], suite_file: Path
 
         def wait(self, owner: str) -> None:
             self.told = owner
+            (tmp_path / "waits").touch()
 
     watcher = Waits()
     trials = run(suite, tmp_path, wait=True, watcher=watcher)

@@ -252,7 +252,7 @@ def test_the_folder_of_a_finished_collection(finished: tuple[Path, Path, pd.Data
     assert len(run(suite, out, watcher=again)) == 8
     assert (again.reused, again.ran) == (8, [])
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.suffix != ".pt"}
-    write_report(out)
+    page_of(out)
     assert {path: path.read_bytes() for path in before} == before
 
 

@@ -252,7 +252,7 @@ def test_the_folder_of_a_finished_collection(finished: tuple[Path, Path, pd.Data
     assert len(run(suite, out, watcher=again)) == 8
     assert (again.reused, again.ran) == (8, [])
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.suffix != ".pt"}
-    write_report(out)
+    page_of(out)
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -323,10 +323,10 @@ def test_a_failure_is_named_with_its_data_set_and_the_exit_code_is_1(tmp_path: P
 
 def test_plan_of_a_collection(tmp_path: Path) -> None:
     path = write(tmp_path)
-    plans = json.loads(command("plan", path, "--models", "unet", "--no-time", "--json").stdout)
+    plans = json.loads(command("plan", path, "--models", "unet_d2", "--no-time", "--json").stdout)
     assert list(plans["data"]) == ["cells", "driving"]
     assert [plan["steps"] for plan in plans["data"].values()] == [2, 3]
-    assert [row["label"] for row in plans["data"]["driving"]["rows"]] == ["unet"]
+    assert [row["label"] for row in plans["data"]["driving"]["rows"]] == ["unet_d2"]
 
 
 # --- the page -----------------------------------------------------------------------------------------------------

@@ -62,8 +62,10 @@ def test_every_grid_model_meets_the_reference_parameters(name: str, width: int) 
     assert {k: v for k, v in matched.options.items() if k != "width"} == unchanged
 
 
-@pytest.mark.parametrize("name", ["unet_bilinear", "unet_pixelshuffle", "unet_addskip", "unet_d3", "unet_paper"])
-@pytest.mark.parametrize("size", [96, (64, 160)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("unet_bilinear", 96), ("unet_pixelshuffle", (64, 160)), ("unet_addskip", 96), ("unet_paper", (64, 160))],
+)
 def test_macs_are_matched(name: str, size: int | tuple[int, int]) -> None:
     target = count(config("unet", width=16), "macs", size)
     matched, reached = match_width(config(name), target, "macs", size)

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from test_cli import run as command
 
 import unetzoo
 from unetzoo.bench.suite import DataRequest, Trial, expand, read_suite
@@ -513,7 +514,7 @@ def test_a_suite_asks_for_a_split_and_its_trials_tell(tmp_path: Path) -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "unetzoo.cli", "data", *arguments], capture_output=True, text=True)
+    return command("data", *arguments)
 
 
 def test_list_names_all_and_imports_no_torch() -> None:

@@ -29,9 +29,9 @@ from unetzoo.train.loop import supervised_loss
 from unetzoo.train.recipe import Recipe
 
 TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)
-# Two entries of each family: what is predicted depends on kinds of operators, not on names.
-ENTRIES = [unetzoo.model_info(name) for name in unetzoo.list_models()]
-FEW = sorted({*{e.family: e.name for e in ENTRIES}.values(), *{e.family: e.name for e in reversed(ENTRIES)}.values()})
+# An entry of each family: what is predicted depends on kinds of operators, not on names.
+LAST = {unetzoo.model_info(name).family: name for name in unetzoo.list_models()}
+FEW = sorted({**LAST, "context": "ladder_net", "dense": "unet_dense"}.values())  # those have fewer layers
 
 
 def narrow(name: str, **changes: object) -> ModelConfig:
@@ -59,7 +59,7 @@ class Awkward(nn.Module):
     ("name", "precision"),
     [
         *((name, "float32") for name in FEW),
-        *((name, "bfloat16") for name in ("unet", "unet_paper", "attention_unet", "unetpp_ds", "unet3plus", "resunet")),
+        *((name, "bfloat16") for name in ("unet", "unet_paper", "attention_unet")),
     ],
 )
 def test_prediction_is_what_real_tensors_take(name: str, precision: str) -> None:
@@ -91,8 +91,9 @@ def test_prediction_at_full_width(channels_last: bool) -> None:
     assert predicted.infer.total == pytest.approx(measured.infer.total, rel=0.1)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["unet", "unet_paper", "unet_d2"])
+@pytest.mark.parametrize(
+    ("name", "precision"), [("unet", "bfloat16"), ("unet_paper", "float32"), ("unet_d2", "float32")]
+)
 def test_torchs_own_tracker_sees_the_same(name: str, precision: str) -> None:
     """It is private, so it may go; it holds last step's images, so a little more than 1 % is between them."""
     module = pytest.importorskip("torch.distributed._tools.mem_tracker")
@@ -228,7 +229,7 @@ def test_largest_batch(bytes_at: Callable[[int], int], start: int) -> None:
 
 
 def test_largest_batch_of_a_model() -> None:
-    config, limit = narrow("unet"), planning.PROCESS_BASE + 64 * 2**20
+    config, limit = narrow("unet_d3"), planning.PROCESS_BASE + 64 * 2**20
     need = profile_model(config, size=64, batch=2, precision="float32", limit=limit, timed=False).need
     assert need.largest_batch is not None
     assert need.largest_batch > 2

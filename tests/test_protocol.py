@@ -26,7 +26,14 @@ def suite(**changes: Any) -> Suite:
     train = {**TRAIN, **changes.pop("train", {})}
     if "flops" in train or "minutes" in train:
         del train["steps"]
-    made = {"name": "s", "models": ["unet"], "set": {"width": 4}, "data": DATA, "train": train, "measure": MEASURE}
+    made = {
+        "name": "s",
+        "models": ["unet"],
+        "set": {"width": 4, "depth": 3},
+        "data": DATA,
+        "train": train,
+        "measure": MEASURE,
+    }
     return Suite.from_mapping({**made, "baselines": False, **changes}, "s.toml")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -23,6 +25,14 @@ def world(name: str, **options: float) -> GeneratedDataset:
     return dataset
 
 
+@cache
+def rendered(name: str) -> GeneratedDataset:
+    """The default one, each image of it drawn once for all tests; not to be changed."""
+    dataset = world(name)
+    dataset.read = cache(dataset.read)  # type: ignore[method-assign]
+    return dataset
+
+
 # --- all of them ------------------------------------------------------------------------------------------------
 
 
@@ -41,7 +51,7 @@ def test_deterministic_and_by_key(name: str) -> None:
 
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize("size", [48, 128])
-@pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("difficulty", [0.0, 1.0])
 def test_shapes_ranges_and_classes(name: str, size: int, difficulty: float) -> None:
     dataset = world(name, size=size, difficulty=difficulty, n_train=12, n_val=1, n_test=1)
     found: set[int] = set()
@@ -58,7 +68,7 @@ def test_shapes_ranges_and_classes(name: str, size: int, difficulty: float) -> N
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_splits_share_nothing(name: str) -> None:
-    dataset = world(name)
+    dataset = rendered(name)
     assert [len(dataset.splits[s]) for s in SPLITS] == ([96, 16, 60] if name == "defects" else [48, 8, 24])
     keys = [key for split in SPLITS for key in dataset.splits[split]]
     images = {dataset.read(key)[0].tobytes() for key in keys}
@@ -113,7 +123,7 @@ def test_cells_are_what_they_were_before_they_had_a_difficulty() -> None:
 
 
 def test_about_half_of_the_defect_masks_are_empty_and_defects_are_small() -> None:
-    dataset = world("defects")
+    dataset = rendered("defects")
     masks = np.stack([dataset.read(key)[1] for split in SPLITS for key in dataset.splits[split]])
     shares = masks.mean(axis=(1, 2))
     assert 0.35 < (shares == 0).mean() < 0.65
@@ -124,7 +134,7 @@ def test_about_half_of_the_defect_masks_are_empty_and_defects_are_small() -> Non
 
 def test_a_small_window_cannot_tell_a_stain_from_the_light() -> None:
     inside, light = [], []
-    dataset = world("defects")
+    dataset = rendered("defects")
     for key in dataset.splits["train"]:
         image, mask = dataset.read(key)
         deep = ndimage.distance_transform_edt(mask) > 9  # no rim within 9 px, the reach of a net of depth 2
@@ -137,7 +147,7 @@ def test_a_small_window_cannot_tell_a_stain_from_the_light() -> None:
 
 
 def test_vessels_are_thin_and_hang_together() -> None:
-    dataset = world("vessels")
+    dataset = rendered("vessels")
     for key in dataset.splits["val"]:
         mask = dataset.read(key)[1]
         half_widths = ndimage.distance_transform_edt(mask)[mask > 0]
@@ -147,7 +157,7 @@ def test_vessels_are_thin_and_hang_together() -> None:
 
 
 def test_roads_have_all_their_classes_in_every_split() -> None:
-    dataset = world("roads")
+    dataset = rendered("roads")
     assert dataset.info.class_names == ("open land", "building", "road", "water")
     for split in SPLITS:
         share = np.bincount(np.concatenate([dataset.read(k)[1].ravel() for k in dataset.splits[split]]), minlength=4)
@@ -155,7 +165,7 @@ def test_roads_have_all_their_classes_in_every_split() -> None:
 
 
 def test_lane_markings_lie_on_the_ground_and_narrow_with_distance() -> None:
-    dataset = world("lanes")
+    dataset = rendered("lanes")
     far, near = [], []
     for key in dataset.splits["test"]:
         mask = dataset.read(key)[1]
@@ -167,7 +177,7 @@ def test_lane_markings_lie_on_the_ground_and_narrow_with_distance() -> None:
 
 
 def test_text_lines_are_many_curved_and_close() -> None:
-    dataset = world("text_lines")
+    dataset = rendered("text_lines")
     gaps, bends = [], []
     for key in dataset.splits["test"]:
         labels, mask = dataset.instances(key), dataset.read(key)[1]

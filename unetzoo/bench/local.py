@@ -8,6 +8,7 @@ whatever it started dies with it. All clocks are monotonic: setting the time of 
 from __future__ import annotations
 
 import errno
+import gc
 import multiprocessing
 import os
 import signal
@@ -238,6 +239,7 @@ def _trial_process(
         _redirect_output(where.log(trial))
         from unetzoo.bench.trial import run_trial
 
+        gc.freeze()  # what the server has imported stays: no collection need walk it, nor copy its pages
         import_plugins(suite.imports)
         record = run_trial(suite, trial, blank, where, link, began)
         _keep(record, trial, where)

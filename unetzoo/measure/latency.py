@@ -16,12 +16,14 @@ import torch
 
 from unetzoo.measure.facts import Timing
 from unetzoo.measure.quiet import nothing
+from unetzoo.train.device import cpu_has_bfloat16
 
 WARM_UP = 3
 FEWEST = 5  # repetitions of a model so slow that the time floor comes first
 CALIBRATION_BOUND = 0.10  # |before - after| over the higher
 REPETITION_BOUND = 0.20  # (p90 - p10) over the median
 PRODUCT_SIDE = {"cpu": 1024, "mps": 2048, "cuda": 4096}
+EMULATED_SIDE = 256  # of bfloat16 on a CPU without it, where 1024 takes seconds
 PRODUCTS = 4
 METHOD = (
     f"forward pass in eval mode, {WARM_UP} to warm up, each synchronised; between two calibrations (a square matrix "
@@ -72,7 +74,8 @@ class Calibration:
     """A fixed square matrix product; calling it gives the FLOP/s it reaches now (median of a few)."""
 
     def __init__(self, device: str, precision: str) -> None:
-        self.side, self.device = PRODUCT_SIDE[device], device
+        emulated = device == "cpu" and precision == "bfloat16" and not cpu_has_bfloat16()
+        self.side, self.device = EMULATED_SIDE if emulated else PRODUCT_SIDE[device], device
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
         values = torch.linspace(-1, 1, self.side**2, device=device).reshape(self.side, self.side)
         self.a, self.b = values.to(dtype), values.T.contiguous().to(dtype)

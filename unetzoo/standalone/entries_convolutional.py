@@ -324,7 +324,10 @@ register_model(
     f"{_HERE}.enet:ENet",
     paper=PASZKE_2016,
     note="fast residual encoder-decoder with unpooling by indices: 0.35 M parameters",
-    deviations=("As davidtvs/PyTorch-ENet since March 2021 (issue #50): no bias in any convolution; the authors' own is in Lua.",),
+    deviations=(
+        "As davidtvs/PyTorch-ENet since March 2021 (its issue 50): convolutions without bias; the authors' own code is "
+        "in Lua.",
+    ),
     family="light",
     reference=Reference(
         "davidtvs/PyTorch-ENet models/enet.py: ENet(12, encoder_relu=False, decoder_relu=True)", "transcribed"
@@ -337,8 +340,8 @@ register_model(
     note="VGG-16 down and up, unpooling by indices, no other skips",
     deviations=(
         _IMAGENET,
-        "As say4n/pytorch-segnet: transposed convolutions in the decoder; the authors' own code is for Caffe. The VGG-16 "
-        "from which that code copies weights is not a part.",
+        "As say4n/pytorch-segnet: transposed convolutions in the decoder; the authors' own code is for Caffe. "
+        "The VGG-16 from which that code copies weights is no part of it.",
     ),
     family="residual",
     reference=Reference("say4n/pytorch-segnet src/model.py: SegNet(3, 12)", "transcribed"),

@@ -78,7 +78,7 @@ def without_dead_units(model: nn.Module) -> nn.Module:
     Nor does a norm that starts as zero, so that its block starts as its shortcut.
     """
     for module in model.modules():
-        starts_as_zero = isinstance(module, nn.BatchNorm2d) and not module.weight.any()
+        starts_as_zero = isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.any()
         if starts_as_zero or (isinstance(module, nn.InstanceNorm2d) and module.weight is not None):
             nn.init.ones_(module.weight)
         for name, child in module.named_children():

@@ -263,6 +263,7 @@ def test_optimizers_are_the_recipes() -> None:
     assert isinstance(make_optimizer(Recipe(), layer), torch.optim.AdamW)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker:UserWarning")  # on one core
 def test_the_papers_recipe_learns_whoever_prepares_its_crops() -> None:
     data = Decoded(unetzoo.create_dataset("cells", n_train=4, n_val=1, n_test=1, size=96))
     normalization = Normalization.of(data)

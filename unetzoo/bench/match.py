@@ -7,6 +7,7 @@ asks one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 from unetzoo.errors import UnetzooError, plain
@@ -27,6 +28,12 @@ def count(config: ModelConfig, what: What, size: Size = 256) -> int:
     the model runs on the meta device; one that cannot is run on the CPU. Raises `UnetzooError` where it cannot
     be built or run at all.
     """
+    return _once(config.model_dump_json(), model_info(config.name).fingerprint(), what, size)
+
+
+@lru_cache(maxsize=4096)  # a collection asks the same of every data set
+def _once(config_json: str, fingerprint: str, what: What, size: Size) -> int:
+    config = ModelConfig.model_validate_json(config_json)
     try:
         return _count(config, what, size, "meta")
     except UnetzooError:

@@ -44,6 +44,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry._REGISTRY, "entries", {})
     paper = Paper(title="A & <b>B</b>", authors="Ann Bee, Cy Dee", year=2020, arxiv="2001.00001")
     about: dict[str, Any] = {"paper": paper, "family": "block", "reference": Reference("a/b <i>c</i>", "golden")}
+    about["encoder_paper"] = Paper(title="C", authors="Eve <u>Foe</u>", year=2021, doi="10.1/c")
     unetzoo.register_model("narrow", UNetSpec(width=2, depth=2, up="bilinear"), note="a *note*", **about)
     unetzoo.register_model(HOSTILE, UNetSpec(width=2, depth=3), deviations=("<u>none</u>",))
 
@@ -88,6 +89,7 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
         assert "~1.50 \u00d7" in page  # its percentiles lie 0.4 / 1.5 apart
         assert "1.40 to 1.80" in page
         assert "https://arxiv.org/abs/2001.00001" in page
+        assert "https://doi.org/10.1/c" in page
         assert f"{facts['narrow'].macs / 1e9:.2f}" in page  # type: ignore[operator]
     assert html.count("<svg") == 2
     drawings = sorted(path.name for path in (tmp_path / "drawings").iterdir())

@@ -92,6 +92,8 @@ def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]
         "year": entry.paper.year if entry.paper else None,
         "cited": _cited(entry.paper) if entry.paper else DASH,
         "paper": entry.paper,
+        "encoder": f"{_cited(entry.encoder_paper)} {entry.encoder_paper.year}" if entry.encoder_paper else None,
+        "encoder_link": entry.encoder_paper.link if entry.encoder_paper else None,
         "params": facts.parameters,
         "macs": facts.macs,
         "train": memory.train.total if memory else None,

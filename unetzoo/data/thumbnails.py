@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,7 +28,9 @@ class Thumbnails:
         if self._seen and self._seen[-1][0] != split:
             self._stacked = np.concatenate([self._stacked, *self._waiting])
             self._waiting = []
-        views = np.stack(list(_views(image))).astype(np.float32)  # (views, cells), the first as it stands
+        found = _views(image)
+        wanted = found if len(self._stacked) else [next(found)]  # nothing to compare the first split with
+        views = np.stack(list(wanted)).astype(np.float32)  # (views, cells), the first as it stands
         if len(self._stacked):
             similarity = (self._stacked @ views.T).max(axis=1)
             self._found += [
@@ -65,6 +68,7 @@ def _thumbnail(grey: np.ndarray, margin: int, down: int, right: int) -> np.ndarr
     return cells / np.linalg.norm(cells) if cells.std() > FLAT else np.zeros_like(cells)
 
 
+@lru_cache(maxsize=64)
 def _area(size: int, start: int, stop: int) -> np.ndarray:
     """(24, size) weights that average the pixels from ``start`` to ``stop`` in equal parts, fractions included."""
     edges, pixels = np.linspace(start, stop, THUMBNAIL + 1)[:, None], np.arange(size)

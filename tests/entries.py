@@ -1,8 +1,11 @@
-"""Entries made small: the options of a registered name that keep a test of all of them fast."""
+"""Entries made small, the options of a registered name that keep a test of all of them fast; and how one is refused."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import pytest
 
 import unetzoo
 from unetzoo.spec import replace
@@ -35,3 +38,13 @@ def narrow(name: str, width: int = 4) -> dict[str, Any]:
     if entry.family == "peer":
         changes["encoder"] = SMALLEST.get(name, "tu-test_resnet")
     return changes
+
+
+def refused_in_one_line(words: Sequence[str], build: Callable[[], object]) -> None:
+    """``build`` raises `UnetzooError` with one line that has all ``words``."""
+    with pytest.raises(unetzoo.UnetzooError) as caught:
+        build()
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text

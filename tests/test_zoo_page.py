@@ -143,8 +143,27 @@ class Raises(nn.Module):
 def test_what_a_network_raises_is_a_row(zoo: ModuleType, narrow: None, tmp_path: Path) -> None:
     unetzoo.register_model("raises")(Raises)
     found = here(zoo)("raises", "key", arguments(zoo, tmp_path))
-    assert found.failed == "counts, topology: ValueError: no <b>"
+    assert found.failed is not None
+    assert found.failed.startswith("counts, topology: ValueError: no <b>; memory: UnetzooError: it does not run")
     assert "no &lt;b&gt;" in write_zoo(tmp_path, entries(), {"raises": found}, parity=False).read_text()
+
+
+def test_memory_of_what_cannot_train_on_one_image_is_of_two(zoo: ModuleType, narrow: None, tmp_path: Path) -> None:
+    @unetzoo.register_model("pooled")
+    class Pooled(nn.Module):
+        def __init__(self, in_channels: int, num_classes: int) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(in_channels, num_classes, 1)
+            self.seen = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(num_classes))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x)
+            return x * self.seen(x)
+
+    found = here(zoo)("pooled", "key", arguments(zoo, tmp_path))
+    assert (found.failed, found.train_images) == (None, 2)
+    assert "trained on 2 images" in write_zoo(tmp_path, entries(), {"pooled": found}, parity=False).read_text()
+    assert here(zoo)("narrow", "key", arguments(zoo, tmp_path)).train_images == 1
 
 
 DIES = """

@@ -53,12 +53,15 @@ def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.Pl
     from unetzoo.nn.timm_encoder import TimmEncoder
     from unetzoo.pretrained import create_pretrained
 
+    # The levels that it lacks are for skips; without any, the image in their sizes is all that a decoder wants to see.
+    seen_only: Part = lambda c_in, c_out: nn.Identity()  # noqa: E731
+    fine = _finished(spec, part, part["block"], drop=False) if spec.skip != "none" else seen_only
     return TimmEncoder(
         spec.encoder,
         in_channels,
         spec.depth,
         fine_channels=spec.channels,
-        block=_finished(spec, part, part["block"], drop=False),
+        block=fine,
         down=part["down"],
         after=part["bottleneck"],
         **({"create": partial(create_pretrained, spec.pretrained)} if spec.pretrained else {}),

@@ -59,6 +59,11 @@ def list_command(
     [bold]unetzoo list --pretrained[/]   [bold]unetzoo list --encoders 'convnext*'[/]
     """
     if encoders is not None:
+        filters = {"--family": family, "--year": year, "--parameters": size, "--block": block}
+        given = [name for name, value in {**filters, "--pretrained": pretrained, "--import": imports}.items() if value]
+        given += [repr(pattern)] * (pattern != "*")
+        if given:
+            raise UnetzooError(f"--encoders {encoders!r} lists timm's networks: leave out {', '.join(given)}, of ours")
         from unetzoo.encoders_cli import print_encoders
 
         print_encoders(encoders, as_json)

@@ -123,6 +123,12 @@ HOWARD_2017 = Paper(
     year=2017,
     arxiv="1704.04861",
 )
+SIMONYAN_2014 = Paper(
+    title="Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    authors="Karen Simonyan, Andrew Zisserman",
+    year=2014,
+    arxiv="1409.1556",
+)
 HE_2015 = Paper(
     title="Deep Residual Learning for Image Recognition",
     authors="Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun",

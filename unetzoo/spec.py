@@ -230,8 +230,8 @@ def _clashes_with_timm(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
         f"bottleneck = 'spatial_attention' lies within a plain block, and the coarsest is that of {spec.encoder!r}",
     )
     yield (
-        spec.skip == "none",
-        f"skip = 'none' leaves nothing to do for the fine levels that encoder = {spec.encoder!r} lacks",
+        spec.skip == "none" and spec.up == "unpool",
+        f"up = 'unpool' needs the fine levels that encoder = {spec.encoder!r} lacks, and skip = 'none' leaves them out",
     )
     yield (
         spec.dropout > 0 and spec.dropout_at not in ("decoder", "layers"),

@@ -84,6 +84,7 @@ class EntryFacts(Strict):
     parameters: int | None = None
     macs: int | None = None
     memory: TensorMemory | None = None
+    train_images: int = 1  # in the batch that the memory of training is of
     topology: Topology | None = None
     ratio: Ratio | None = None
     environment: dict[str, Any] = {}

@@ -5,7 +5,6 @@ Parts have the names of the authors' code, so that its weights, as segmentation-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from timm.layers.drop import DropPath
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.nn.blocks import spatial
+from unetzoo.nn.tokens import ReducedAttention, as_map
 
 # Table 6 of the paper: channels and blocks of the four stages, whose strides are 4, 8, 16 and 32.
 VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -50,7 +50,7 @@ class MixTransformer(nn.Module):
             tokens, size = self.get_submodule(f"patch_embed{i}")(x)
             for block in self.get_submodule(f"block{i}").children():
                 tokens = block(tokens, size)
-            x = _as_map(self.get_submodule(f"norm{i}")(tokens), size)
+            x = as_map(self.get_submodule(f"norm{i}")(tokens), size)
             maps.append(x)
         return maps
 
@@ -83,33 +83,6 @@ class TransformerBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x), size))
 
 
-class ReducedAttention(nn.Module):
-    """Self-attention whose keys and values are of a map ``reduction`` times smaller on each side (section 3.1)."""
-
-    def __init__(self, channels: int, heads: int, reduction: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q = nn.Linear(channels, channels)
-        self.kv = nn.Linear(channels, 2 * channels)
-        self.proj = nn.Linear(channels, channels)
-        self.sr: nn.Module | None = None
-        if reduction > 1:
-            self.sr = nn.Conv2d(channels, channels, kernel_size=reduction, stride=reduction)
-            self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        context = x
-        if self.sr is not None:
-            context = self.norm(self.sr(_as_map(x, size)).flatten(2).transpose(1, 2))
-        q, k, v = (self._split(y) for y in (self.q(x), *self.kv(context).chunk(2, dim=-1)))
-        # Not torch's fused attention: what it computes on a CPU is not counted.
-        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
-        return self.proj((weights @ v).transpose(1, 2).flatten(2))
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
 class MixFFN(nn.Module):
     """Two linear layers with a depthwise 3x3 convolution and GELU between them, which tells positions (equation 3)."""
 
@@ -120,12 +93,8 @@ class MixFFN(nn.Module):
         self.dwconv = nn.ModuleDict({"dwconv": nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)})
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        y = self.dwconv["dwconv"](_as_map(self.fc1(x), size)).flatten(2).transpose(1, 2)
+        y = self.dwconv["dwconv"](as_map(self.fc1(x), size)).flatten(2).transpose(1, 2)
         return self.fc2(F.gelu(y))
-
-
-def _as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
-    return tokens.transpose(1, 2).unflatten(2, tuple(size)).contiguous()
 
 
 def _initialise(module: nn.Module) -> None:

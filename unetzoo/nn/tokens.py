@@ -5,6 +5,8 @@ Tokens are (N, L, C) or, on a grid, (N, H, W, C).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +24,36 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, bias: Tenso
     """
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(-2, -3) for x in (query, key, value))
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(-2, -3).flatten(-2)
+
+
+class ReducedAttention(nn.Module):
+    """Self-attention of (N, H * W, C) to the map reduced by a strided convolution (SegFormer, arXiv 2105.15203, 3.1).
+
+    Parts have the names of the authors' code.
+    """
+
+    def __init__(self, channels: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.proj = nn.Linear(channels, channels)
+        self.sr: nn.Module | None = None
+        if reduction > 1:
+            self.sr = nn.Conv2d(channels, channels, reduction, stride=reduction)
+            self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        seen = x
+        if self.sr is not None:
+            seen = self.norm(self.sr(as_map(x, size)).flatten(2).transpose(1, 2))
+        key, value = self.kv(seen).chunk(2, dim=-1)
+        return self.proj(attend(self.q(x), key, value, self.heads))
+
+
+def as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, H * W, C) to (N, C, H, W)."""
+    return tokens.transpose(1, 2).unflatten(2, tuple(size)).contiguous()
 
 
 class MLP(nn.Sequential):

@@ -45,8 +45,8 @@ def build_collection(folder: Path, manifest: Manifest) -> Path:
     earlier = sum(len(records) - len(kept[label]) for label, (records, _) in parts.items())
     rows = [judge(label, tables(kept[label], parts[label][1]) if label in parts else None) for label in manifest.data]
     models = _models(manifest, rows)
-    facts = context(manifest, rows, models, earlier)
     learned = curves.learning_curves(rows)
+    facts = context(manifest, rows, models, earlier, learned)
     plots = {CURVES: curves.plot(learned, models)} if learned else {}
     if plot := heat_map(rows, models):
         plots[PLOT] = plot
@@ -71,9 +71,10 @@ def _models(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys([*asked, *sorted(name for row in rows for name in row.cells)]))
 
 
-def context(manifest: Manifest, rows: list[Row], models: list[str], earlier: int) -> dict[str, Any]:
+def context(
+    manifest: Manifest, rows: list[Row], models: list[str], earlier: int, learned: Sequence[curves.Curve]
+) -> dict[str, Any]:
     """Everything the templates print."""
-    learned = curves.learning_curves(rows)
     # rows that share their test images are no sample of data sets: no mean ranks
     ranks, ranked = ([], []) if learned else mean_ranks(rows, models)
     asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}

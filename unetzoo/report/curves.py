@@ -1,7 +1,7 @@
 """Learning curves: test Dice against the number of training images, where a collection asks one data set several times.
 
-Rows of a collection are one curve if they differ in ``n_train`` and share their test images. Their bands are 95 %
-intervals of the mean, resampled over test images and seeds as `unetzoo.report.statistics` says.
+Rows of a collection are one curve if they share all but ``n_train``, the budget and the test images too. Their bands
+are 95 % intervals of the mean, resampled over test images and seeds as `unetzoo.report.statistics` says.
 """
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
@@ -47,7 +47,8 @@ def learning_curves(rows: Sequence[Row]) -> list[Curve]:
             continue
         options = {k: v for k, v in (data.get("options") or {}).items() if k != "n_train"}
         same = {k: v for k, v in data.items() if k not in ("n_train", "digest", "options")}
-        key = json.dumps([same, options, dig(record.data, "splits", "test", "digest")], sort_keys=True)
+        budget, test = dig(record.trial, "train"), dig(record.data, "splits", "test", "digest")
+        key = json.dumps([same, options, budget, test], sort_keys=True)
         found.setdefault(key, {}).setdefault(n, row)
     return [
         Curve(str(json.loads(key)[0].get("name", "data")), dict(sorted(points.items())))
@@ -69,7 +70,7 @@ def band(grid: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
-    """Where the first model is ahead of each other one, and how many images each needs to get as far as it."""
+    """Which model is highest with how many images, what the others' verdicts are there, who needs fewer images."""
     said = []
     best = {n: row.best for n, row in curve.rows.items()}
     for model in dict.fromkeys(best.values()):
@@ -79,7 +80,7 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
     for model in models:
         marks = {n: row.cell(model).mark for n, row in curve.rows.items()}
         parts = [
-            (f"{text} with {listed(at, len(at))}")
+            f"{text} with {listed(at, len(at))}"
             for mark, text in (
                 ("worse", "shown to score lower than the highest"),
                 ("indistinguishable", "not told apart from it"),

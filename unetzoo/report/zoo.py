@@ -97,6 +97,7 @@ def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]
         "params": facts.parameters,
         "macs": facts.macs,
         "train": memory.train.total if memory else None,
+        "train_images": facts.train_images,
         "infer": memory.infer.total if memory else None,
         "side": facts.side,
         "ratio": facts.ratio,

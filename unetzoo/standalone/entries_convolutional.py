@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unetzoo.papers import Paper
+from unetzoo.papers import SIMONYAN_2014, Paper
 from unetzoo.registry import Reference, register_model
 
 _HERE = "unetzoo.standalone"
@@ -211,6 +211,7 @@ register_model(
     "ternausnet16",
     f"{_HERE}.ternausnet:TernausNet",
     paper=IGLOVIKOV_2018,
+    encoder_paper=SIMONYAN_2014,
     note="VGG16's convolutions as encoder, bilinear upsampling",
     deviations=(_TERNAUS, "The paper's network is ternausnet11; this is its larger sister in the same code."),
     family="paper",
@@ -223,6 +224,7 @@ register_model(
     f"{_HERE}.ternausnet:TernausNet",
     defaults={"encoder": "vgg11", "up": "transposed3x3"},
     paper=IGLOVIKOV_2018,
+    encoder_paper=SIMONYAN_2014,
     note="VGG11's convolutions as encoder, transposed 3x3 convolutions up",
     deviations=(_TERNAUS, "Any number of classes; the code's gives one."),
     family="paper",

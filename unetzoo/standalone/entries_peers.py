@@ -55,14 +55,6 @@ XIAO_2018 = Paper(
     code="https://github.com/CSAILVision/unifiedparsing",
     code_licence="BSD-3-Clause",
 )
-XIE_2021 = Paper(
-    title="SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers",
-    authors="Enze Xie, Wenhai Wang, Zhiding Yu, Anima Anandkumar, Jose M. Alvarez, Ping Luo",
-    year=2021,
-    arxiv="2105.15203",
-    code="https://github.com/NVlabs/SegFormer",
-    code_licence="NVIDIA Source Code License",
-)
 RANFTL_2021 = Paper(
     title="Vision Transformers for Dense Prediction",
     authors="René Ranftl, Alexey Bochkovskiy, Vladlen Koltun",
@@ -163,7 +155,7 @@ _peer(
 _peer(
     "segformer",
     "Segformer",
-    XIE_2021,
+    papers.XIE_2021,
     "smp's SegFormer: each of the encoder's maps projected, resized, joined",
     "ResNet-34, which gives a fifth map; with encoder='mit_b0' it is the paper's kind of encoder.",
 )

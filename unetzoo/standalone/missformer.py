@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.tokens import Expand, attend
+from unetzoo.nn.tokens import Expand, ReducedAttention, attend
 from unetzoo.standalone.common import AnySize, one_of, whole
 
 MULTIPLES = (1, 2, 5, 8)  # of ``width``: the channels of a level, and its heads
@@ -17,29 +17,6 @@ FFNS = ("mix_skip", "mix", "plain")
 def on_map(conv: nn.Module, x: Tensor) -> Tensor:
     """A convolution of (N, H, W, C)."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-class ReducedAttention(nn.Module):
-    """Self-attention of (N, H, W, C) to itself reduced by a strided convolution (SegFormer, arXiv 2105.15203)."""
-
-    def __init__(self, channels: int, heads: int, reduction: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(channels, channels)
-        self.project = nn.Linear(channels, 2 * channels)
-        self.out = nn.Linear(channels, channels)
-        self.reduce = self.norm = None
-        if reduction > 1:
-            self.reduce = nn.Conv2d(channels, channels, reduction, stride=reduction)
-            self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        query = self.query(x).flatten(1, 2)
-        seen = x
-        if self.reduce is not None and self.norm is not None:
-            seen = self.norm(on_map(self.reduce, x))
-        key, value = self.project(seen.flatten(1, 2)).chunk(2, dim=-1)
-        return self.out(attend(query, key, value, self.heads)).unflatten(1, x.shape[1:3])
 
 
 class MixFFN(nn.Module):
@@ -69,11 +46,12 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, heads: int, reduction: int, ffn: str) -> None:
         super().__init__()
-        self.attend = nn.Sequential(nn.LayerNorm(channels), ReducedAttention(channels, heads, reduction))
+        self.norm, self.attend = nn.LayerNorm(channels), ReducedAttention(channels, heads, reduction)
         self.think = nn.Sequential(nn.LayerNorm(channels), MixFFN(channels, ffn))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attend(x)
+        size = x.shape[1:3]
+        x = x + self.attend(self.norm(x).flatten(1, 2), size).unflatten(1, size)
         return x + self.think(x)
 
 

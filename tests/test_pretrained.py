@@ -14,10 +14,12 @@ from entries import refused_in_one_line
 from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 from torch import nn
+from typer.testing import CliRunner
 
 import unetzoo
 from unetzoo import UnetzooError, pretrained
 from unetzoo.bench.suite import Suite, expand
+from unetzoo.cli import app
 from unetzoo.measure.counts import count_parameters, count_training_flops
 from unetzoo.registry import resolve_model
 from unetzoo.train.loop import make_optimizer
@@ -104,6 +106,20 @@ def test_what_is_wrong_with_a_file(
     assert "this ran" not in capsys.readouterr().out
 
 
+def test_a_file_that_timms_own_filter_stumbles_over(file: Path) -> None:
+    words = ["not the weights of encoder = 'convnext_atto': ", "126 missing (stem.0.weight", " unexpected ("]
+    refused_in_one_line(words, lambda: unetzoo.create_model("unet", encoder="convnext_atto", depth=5, pretrained=file))
+
+
+def test_show_looks_at_the_file_it_is_given(file: Path) -> None:
+    def show(weights: Path) -> Any:
+        arguments = ["--set", "encoder=test_resnet", "--set", "depth=5", "--set", f"pretrained={weights}"]
+        return CliRunner().invoke(app, ["show", "unet", *arguments])
+
+    assert show(file).exit_code == 0
+    assert str(show(file.with_name("none.pth")).exception).endswith("no such file")
+
+
 def test_a_damaged_safetensors_file(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UnetzooError, match=r"weights\.safetensors: is damaged"):
@@ -161,8 +177,10 @@ def test_offline_one_line_says_what_is_wanted(monkeypatch: pytest.MonkeyPatch, t
         assert "\n" not in str(caught.value)
     with pytest.raises(UnetzooError, match="knows no weights of encoder = 'mobilenetv4_conv_small_035'"):
         unetzoo.create_model("unet", encoder="mobilenetv4_conv_small_035", pretrained=True)
-    with pytest.raises(UnetzooError, match="'ternausnet16' has no pretrained weights"):
+    with pytest.raises(UnetzooError, match=r"wants 'model\.safetensors'.*'timm/vgg16\.tv_in1k'"):
         unetzoo.create_model("ternausnet16", pretrained=True)
+    with pytest.raises(UnetzooError, match="'tiny_unet' has no pretrained weights"):
+        unetzoo.create_model("tiny_unet", pretrained=True)
     assert unetzoo.create_model(LITE0, pretrained=False)
 
 
@@ -176,6 +194,41 @@ def test_what_is_in_the_cache_is_read_without_the_network(
     monkeypatch.setattr(pretrained, "try_to_load_from_cache", cached)
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the network"))
     assert torch.equal(body(tiny(pretrained=True))["bn1.weight"], state["bn1.weight"])
+
+
+def test_ternausnet_starts_from_vggs_convolutions(tmp_path: Path) -> None:
+    """And is another trial then, wherever they lie; without them it is built as before."""
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in timm.create_model("vgg11").state_dict().items()}
+    state = {
+        key: torch.randn(shape) if key.startswith("features.") else torch.zeros(1).expand(shape)  # a small file
+        for key, shape in shapes.items()
+    }
+    (tmp_path / "a").mkdir()
+    paths = [tmp_path / "vgg.pth", tmp_path / "a" / "vgg.pth"]
+    for path in paths:
+        torch.save(state, path)
+    model = unetzoo.create_model("ternausnet11", in_channels=1, pretrained=paths[0])
+    loaded = [m for m in model.encoder.modules() if isinstance(m, nn.Conv2d)]
+    convolutions = [state[key] for key in shapes if key.startswith("features.") and key.endswith("weight")]
+    assert len(loaded) == len(convolutions) == 8
+    for own, wanted in zip(loaded, [adapt_input_conv(1, convolutions[0]), *convolutions[1:]], strict=True):
+        torch.testing.assert_close(own.weight, wanted, atol=0, rtol=0)
+    assert model.unetzoo_normalization.mean == pytest.approx((sum((0.485, 0.456, 0.406)) / 3,), abs=1e-5)
+    assert sum(p.numel() for p in model.unetzoo_config.build(weights=False).parameters()) == count_parameters(model)
+    ids = [
+        [t.id for t in trials(models=[{"name": "ternausnet11", "set": changes, "label": "t"}])]
+        for changes in (*({"pretrained": str(path)} for path in paths), {})
+    ]
+    assert ids[0] == ids[1] != ids[2]
+    assert trials(models=["ternausnet11"], train={"freeze_encoder": True})
+    optimizer = make_optimizer(Recipe(freeze_encoder=True), model)
+    assert not any(p.requires_grad for p in model.encoder.parameters())
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters())) - 2 * len(loaded)
+    with pytest.raises(UnetzooError, match="option width = 8: pretrained weights are of VGG's own width, 64"):
+        unetzoo.create_model("ternausnet11", width=8, pretrained=paths[0])
+    with pytest.raises(UnetzooError, match=r"not the weights of encoder = 'vgg16': .* missing"):
+        unetzoo.create_model("ternausnet16", pretrained=paths[0])
 
 
 def test_saved_weights_do_not_want_the_pretrained_ones(file: Path, tmp_path: Path) -> None:
@@ -228,8 +281,8 @@ def test_a_trial_is_its_weights_not_where_they_lie(file: Path, tmp_path: Path) -
 def test_the_ids_of_before_still_stand() -> None:
     """As they were before there were encoders."""
     assert [trial.id for trial in trials()] == ["39f862966005"]
-    made = trials(models=["unetpp_ds", "unet_paper", "ternausnet16"])
-    assert [trial.id for trial in made] == ["9818b54bed5e", "c4d19b6cc551", "47588cf5d94e"]
+    made = trials(models=["unetpp_ds", "unet_paper", "tiny_unet"])
+    assert [trial.id for trial in made] == ["9818b54bed5e", "c4d19b6cc551", "541b0bfaf366"]
 
 
 def test_frozen_parts_stay_as_they_are() -> None:
@@ -287,7 +340,7 @@ def test_options_of_an_encoder_are_refused_without_one() -> None:
     with pytest.raises(UnetzooError, match=r"freeze_encoder leaves encoder_lr_scale = 0\.1 nothing to do"):
         Recipe(freeze_encoder=True, encoder_lr_scale=0.1)
     with pytest.raises(UnetzooError, match="has not"):  # an option of that name is not timm's
-        trials(models=["ternausnet16"], train={"freeze_encoder": True})
+        trials(models=["smp_unet"], train={"freeze_encoder": True})
 
 
 def test_a_trial_starts_from_the_weights_and_their_normalisation(

@@ -166,6 +166,10 @@ def show_command(
     )
     from unetzoo.measure.counts import default_size, stages
 
+    if config.pretrained and isinstance(config.pretrained[1], str):  # which counting does without
+        from unetzoo.pretrained import checked_state
+
+        checked_state(*config.pretrained)
     try:
         side = size or default_size(config)
         rows = stages(config, side, side)

@@ -71,7 +71,8 @@ def checked_state(name: str, pretrained: bool | str) -> State:
     state = read_state(path)
     if name in VARIANTS:
         state = {key: value for key, value in state.items() if not key.startswith("head.")}
-        _check_mix_transformer(name, path, state)
+        with torch.device("meta"):
+            _compare(name, path, MixTransformer(name, 3).state_dict(), state)
         return state
     if name.partition(".")[0] == LITE0 and "_conv_stem.weight" in state:
         state = _lite0(state, path)
@@ -233,11 +234,13 @@ def _check(name: str, path: Path, state: State) -> None:
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device
             timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except RuntimeError as error:
-        found = {kind: _quoted(str(error), pattern, heads) for kind, pattern in _COMPLAINTS.items()}
-        if not any(_quoted(str(error), pattern, ()) for pattern in _COMPLAINTS.values()):  # something else
+        found = {kind: _quoted(str(error), pattern) for kind, pattern in _COMPLAINTS.items()}
+        if not any(found.values()):  # something else
             raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({plain(error)})") from None
-        _report(name, path, found)
+        _report(name, path, found, heads)
     except (KeyError, AttributeError, ValueError, TypeError) as error:  # of a filter that expects other names
+        with torch.device("meta"):
+            _compare(name, path, timm.create_model(name, **options).state_dict(), state, heads)
         raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({plain(error)})") from None
 
 
@@ -248,19 +251,29 @@ _COMPLAINTS = {  # how torch says it
 }
 
 
-def _quoted(text: str, pattern: str, heads: tuple[str, ...]) -> list[str]:
-    listed = [name.strip(' ".') for found in re.findall(pattern, text) for name in found.split(", ")]
-    return [name for name in listed if not name.startswith(tuple(f"{head}." for head in heads))]
+def _quoted(text: str, pattern: str) -> list[str]:
+    return [name.strip(' ".') for found in re.findall(pattern, text) for name in found.split(", ")]
 
 
-def _report(name: str, path: Path, found: Mapping[str, Iterable[str]]) -> None:
-    parts = []
-    for kind, keys in found.items():
-        if keys := list(keys):
+def _report(name: str, path: Path, found: Mapping[str, Iterable[str]], heads: Iterable[str] = ()) -> None:
+    """Raise `UnetzooError` unless nothing is found but tensors of ``heads``."""
+    parts, of_a_head = [], tuple(f"{head}." for head in heads)
+    for kind, listed in found.items():
+        if keys := [key for key in listed if not key.startswith(of_a_head)]:
             more = ", ..." if len(keys) > 3 else ""
             parts.append(f"{len(keys)} {kind} ({', '.join(keys[:3])}{more})")
     if parts:
-        raise UnetzooError(f"{path}: not the weights of encoder = {name!r}: {'; '.join(parts)}")
+        raise UnetzooError(f"{path}: not the weights of encoder = {name!r}: {'; '.join(parts)}") from None
+
+
+def _compare(name: str, path: Path, whole: State, state: State, heads: Iterable[str] = ()) -> None:
+    """Raise `UnetzooError` unless the file has all of ``whole`` and nothing else, but for ``heads``."""
+    found = {
+        "missing": [key for key in whole if key not in state],
+        "unexpected": [key for key in state if key not in whole],
+        "of another shape": [key for key in whole if key in state and whole[key].shape != state[key].shape],
+    }
+    _report(name, path, found, heads)
 
 
 def _lite0(state: State, path: Path) -> State:
@@ -270,15 +283,6 @@ def _lite0(state: State, path: Path) -> State:
     if [v.shape for v in wanted.values()] != [v.shape for v in state.values()]:
         raise UnetzooError(f"{path}: not the weights of encoder = {LITE0!r}: other shapes, or another order")
     return dict(zip(wanted, state.values(), strict=True))
-
-
-def _check_mix_transformer(name: str, path: Path, state: State) -> None:
-    with torch.device("meta"):
-        whole = MixTransformer(name, 3).state_dict()
-    shapes = [key for key in whole.keys() & state if whole[key].shape != state[key].shape]
-    missing = [key for key in whole if key not in state]
-    unexpected = [key for key in state if key not in whole]
-    _report(name, path, {"missing": missing, "unexpected": unexpected, "of another shape": sorted(shapes)})
 
 
 def _mix_transformer(name: str, state: State, in_chans: int, stages: int) -> nn.Module:

@@ -77,7 +77,8 @@ class Entry:
     """A registered name: either a ``spec`` of the grid or a factory ``(in_channels, num_classes, **options)``.
 
     ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
-    options in which this entry differs from the factory's own. ``family`` is a key of `FAMILIES`. An
+    options in which this entry differs from the factory's own; with ``encoder`` and ``pretrained`` among them it takes
+    weights for an encoder of timm as a spec does. ``family`` is a key of `FAMILIES`. An
     ``encoder_paper`` is that of an encoder which is not ``paper``'s; ``packages`` are the distributions whose code the
     network is made of.
     """
@@ -128,7 +129,7 @@ class Entry:
     @property
     def can_be_pretrained(self) -> bool:
         """Whether weights of its encoder can be asked for: ``pretrained=True`` or a file."""
-        return self.spec is not None and self.spec.encoder != "plain"
+        return self.spec.encoder != "plain" if self.spec is not None else "pretrained" in self.defaults
 
     def fingerprint(self) -> str:
         """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
@@ -164,8 +165,10 @@ class ModelConfig(Strict):
 
     @property
     def encoder(self) -> str | None:
-        """The timm encoder of a grid model that has one."""
-        name = self.options.get("encoder", "plain") if _entry(self.name).spec is not None else "plain"
+        """Its encoder by timm's name, where it has one that weights can be loaded into."""
+        entry = _entry(self.name)
+        known = entry.spec is not None or entry.can_be_pretrained
+        name = self.options.get("encoder", "plain") if known else "plain"
         return None if name == "plain" else name
 
     @property
@@ -186,7 +189,8 @@ class ModelConfig(Strict):
             model: nn.Module = spec.build(self.in_channels, self.num_classes, weights=weights)
         else:
             assert entry.factory is not None
-            model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **self.options)
+            options = self.options if weights or self.pretrained is None else {**self.options, "pretrained": False}
+            model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **options)
             if not hasattr(model, "forward"):
                 raise UnetzooError(f"model {self.name!r}: {entry.factory.__name__} gave {model!r}, not a nn.Module")
         object.__setattr__(model, "unetzoo_config", self)  # plain data: nn.Module need not look at it

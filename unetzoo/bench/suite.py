@@ -186,13 +186,14 @@ class Trial(Strict):
         if self.model.baseline:
             tables = ("score",)  # nothing else touches it
         facts |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
+        options = facts["model"]["options"]
+        if self.model.weights:
+            del options["pretrained"]  # says where they lie
+        else:
+            del facts["model"]["weights"]
         if not self.model.source:  # of the grid
             neutral = UNetSpec().model_dump(mode="json")
-            options = facts["model"]["options"]
-            where = {"pretrained"} if self.model.weights else set()
-            facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k] and k not in where}
-        if not self.model.weights:
-            del facts["model"]["weights"]
+            facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -403,7 +404,8 @@ def _weights(config: ModelConfig) -> str:
     from unetzoo.nn.timm_encoder import pyramid
 
     try:
-        pyramid(config.encoder).levels(config.options["depth"])
+        if "depth" in config.options:
+            pyramid(config.encoder).levels(config.options["depth"])
         if config.pretrained is None:
             return ""
         from unetzoo.pretrained import checked_state, digest

@@ -206,10 +206,11 @@ register_model(
     family="light",
     reference=Reference("jeya-maria-jose/UNeXt-pytorch archs.py: UNext_S(1, 3)", "transcribed"),
 )
-_TERNAUS = "Starts from random weights; the paper's starts from VGG's of ImageNet."
+_TERNAUS = "Starts from random weights unless pretrained is asked for; the paper's starts from VGG's of ImageNet."
 register_model(
     "ternausnet16",
     f"{_HERE}.ternausnet:TernausNet",
+    defaults={"encoder": "vgg16", "pretrained": False},
     paper=IGLOVIKOV_2018,
     encoder_paper=SIMONYAN_2014,
     note="VGG16's convolutions as encoder, bilinear upsampling",
@@ -222,7 +223,7 @@ register_model(
 register_model(
     "ternausnet11",
     f"{_HERE}.ternausnet:TernausNet",
-    defaults={"encoder": "vgg11", "up": "transposed3x3"},
+    defaults={"encoder": "vgg11", "pretrained": False, "up": "transposed3x3"},
     paper=IGLOVIKOV_2018,
     encoder_paper=SIMONYAN_2014,
     note="VGG11's convolutions as encoder, transposed 3x3 convolutions up",

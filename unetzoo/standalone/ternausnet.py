@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unetzoo.errors import UnetzooError
 from unetzoo.standalone.common import AnySize, one_of, whole
 
 # VGG 11 and 16 (arXiv 1409.1556): convolutions of each level, and their channels over ``width``.
@@ -37,11 +38,35 @@ class UpStage(nn.Sequential):
         super().__init__(conv_relu(c_in, c_middle), transposed, nn.ReLU(inplace=True))
 
 
+class VGG(nn.Module):
+    """(N, in_channels, H, W) to one map a level, the strides 1 to 16, by the convolutions of ``name`` alone."""
+
+    def __init__(self, name: str, in_channels: int, channels: list[int]) -> None:
+        super().__init__()
+        self.body = nn.ModuleList()
+        for c_in, c_out, n in zip((in_channels, *channels[:-1]), channels, CONVOLUTIONS[name], strict=True):
+            self.body.append(nn.Sequential(*(conv_relu(c_out if i else c_in, c_out) for i in range(n))))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        pyramid: list[Tensor] = []
+        for level in self.body:
+            pyramid.append(level(F.max_pool2d(pyramid[-1], 2) if pyramid else x))
+        return pyramid
+
+    def copy(self, trained: nn.Module) -> None:
+        """Take over the convolutions of timm's network of the same name."""
+        ours, theirs = ([m for m in body.modules() if isinstance(m, nn.Conv2d)] for body in (self, trained))
+        for own, other in zip(ours, theirs, strict=True):
+            own.load_state_dict(other.state_dict())
+
+
 class TernausNet(AnySize):
     """VGG's five levels of convolutions, a pooled centre, and a decoder of `UpStage`s.
 
     ``width`` are VGG's channels at the finest level, ``num_filters`` the decoder's (None: half of ``width``, as
-    published). Raises `UnetzooError` on a bad option.
+    published). ``pretrained`` are weights of the encoder, as `create_model` takes them: True for those of ImageNet
+    that timm knows, with which the paper starts, or a file. Raises `UnetzooError` on a bad option, and where weights
+    cannot be had.
     """
 
     multiple = 32
@@ -55,6 +80,7 @@ class TernausNet(AnySize):
         width: int = 64,
         num_filters: int | None = None,
         up: str = "bilinear",
+        pretrained: bool | str = False,
     ) -> None:
         super().__init__()
         whole(width=width)
@@ -63,9 +89,13 @@ class TernausNet(AnySize):
         filters = max(1, width // 2) if num_filters is None else num_filters
         whole(num_filters=filters)
         channels = [width * w for w in WIDTHS]
-        self.encoder = nn.ModuleList()
-        for c_in, c_out, n in zip((in_channels, *channels[:-1]), channels, CONVOLUTIONS[encoder], strict=True):
-            self.encoder.append(nn.Sequential(*(conv_relu(c_out if i else c_in, c_out) for i in range(n))))
+        self.encoder = VGG(encoder, in_channels, channels)
+        if pretrained:
+            if width != 64:
+                raise UnetzooError(f"option width = {width}: pretrained weights are of VGG's own width, 64")
+            from unetzoo.pretrained import create_pretrained
+
+            self.encoder.copy(create_pretrained(pretrained, encoder, in_chans=in_channels, out_indices=range(5)))
         middle, out = ([filters * w for w in widths] for widths in (MIDDLE, OUT[encoder]))
         # Stage i goes from level i + 1 to level i; the coarsest one is the centre, which has no skip.
         below = [skip + c_up for skip, c_up in zip(channels[1:], out[1:], strict=True)] + channels[-1:]
@@ -76,11 +106,8 @@ class TernausNet(AnySize):
         self.head = nn.Conv2d(filters, num_classes, 1)
 
     def logits(self, x: Tensor) -> Tensor:
-        pyramid: list[Tensor] = []
-        for level in self.encoder:
-            x = level(x)
-            pyramid.append(x)
-            x = F.max_pool2d(x, 2)
+        pyramid = self.encoder(x)
+        x = F.max_pool2d(pyramid[-1], 2)
         for stage, skip in zip(reversed(self.decoder), reversed(pyramid), strict=True):
             x = torch.cat((stage(x), skip), dim=1)
         return self.head(self.last(x))

@@ -33,7 +33,7 @@ def narrow(name: str, width: int = 4) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if "width" in entry.options:
         changes["width"] = max(width, LEAST.get(name, 1))
-    if entry.can_be_pretrained:
+    if entry.family == "pretrained":
         changes["encoder"] = "test_resnet"
     if entry.family == "peer":
         changes["encoder"] = SMALLEST.get(name, "tu-test_resnet")

@@ -16,7 +16,6 @@ from unetzoo.measure.counts import count_macs, count_parameters, stages
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn import downsample, norms, upsample
 from unetzoo.nn.dropout import DropBlock
-from unetzoo.nn.unet import ClassificationGate
 from unetzoo.parts import ACTS, NORMS, parts
 from unetzoo.registry import resolve_model
 from unetzoo.spec import UNetSpec
@@ -248,17 +247,6 @@ def test_dropout_is_where_it_says(place: str) -> None:
     stages = {"decoder": 2, "blocks": 2, "layers": 4}
     assert sum(n.startswith("encoder") for n in found) == levels[place]
     assert sum(n.startswith("decoder") for n in found) == stages.get(place, 0)
-
-
-def test_the_classification_gate_is_0_or_1_and_learns() -> None:
-    gate = ClassificationGate(4).eval()
-    x = torch.randn(64, 4, 3, 3, requires_grad=True)
-    factor = gate(x)
-    scores = gate.classify(x)
-    assert torch.equal(factor.flatten(), scores.flatten(1).argmax(dim=1).float())
-    assert 0 < factor.sum() < 64
-    factor.sum().backward()
-    assert gate.classify[1].weight.grad.abs().sum() > 0
 
 
 def test_deep_supervision_costs_nothing_but_in_training() -> None:

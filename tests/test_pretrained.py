@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 import timm
 import torch
 from entries import refused_in_one_line
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 from torch import nn
@@ -18,7 +22,7 @@ from typer.testing import CliRunner
 
 import unetzoo
 from unetzoo import UnetzooError, pretrained
-from unetzoo.bench.suite import Suite, expand
+from unetzoo.bench.suite import Suite, expand, suite_from
 from unetzoo.cli import app
 from unetzoo.measure.counts import count_parameters, count_training_flops
 from unetzoo.registry import resolve_model
@@ -91,6 +95,7 @@ class _Code:
         (lambda p, s: torch.save([1, 2], p), ["no tensors by name"]),
         (lambda p, s: torch.save({"a": 1}, p), ["no tensors by name"]),
         (lambda p, s: torch.save({}, p), ["no tensors by name"]),
+        (lambda p, s: torch.save({"a": torch.eye(2).to_sparse()}, p), ["no tensors by name"]),
         (lambda p, s: torch.save({k: v for k, v in s.items() if "layer3" not in k}, p), ["missing (layer3.0", ", ..."]),
         (lambda p, s: torch.save({**s, "extra": torch.zeros(1)}, p), ["1 unexpected (extra)"]),
         (lambda p, s: torch.save({**s, "bn1.weight": torch.zeros(3)}, p), ["1 of another shape (bn1.weight)"]),
@@ -107,17 +112,79 @@ def test_what_is_wrong_with_a_file(
 
 
 def test_a_file_that_timms_own_filter_stumbles_over(file: Path) -> None:
-    words = ["not the weights of encoder = 'convnext_atto': ", "126 missing (stem.0.weight", " unexpected ("]
+    words = ["not the weights of encoder = 'convnext_atto': ", " missing (stem.0.weight", " unexpected ("]
     refused_in_one_line(words, lambda: unetzoo.create_model("unet", encoder="convnext_atto", depth=5, pretrained=file))
 
 
-def test_show_looks_at_the_file_it_is_given(file: Path) -> None:
-    def show(weights: Path) -> Any:
-        arguments = ["--set", "encoder=test_resnet", "--set", "depth=5", "--set", f"pretrained={weights}"]
-        return CliRunner().invoke(app, ["show", "unet", *arguments])
+@pytest.mark.parametrize("name", ["dla46x_c", "convnextv2_atto.fcmae"])
+def test_a_file_must_fit_also_where_timm_would_overlook_it(name: str, file: Path, tmp_path: Path) -> None:
+    """Of some encoders timm loads what it can find; of some, weights were published without any head."""
+    words = [f"not the weights of encoder = '{name}': ", " missing ("]
+    refused_in_one_line(words, lambda: unetzoo.create_model("unet", encoder=name, depth=4, width=4, pretrained=file))
+    theirs = {key: value.contiguous() for key, value in timm.create_model(name, num_classes=0).state_dict().items()}
+    own = {key: value for key, value in theirs.items() if not key.startswith("head.")}
+    save_file(own, tmp_path / "own.safetensors")
+    model = unetzoo.create_model("unet", encoder=name, depth=4, width=4, pretrained=tmp_path / "own.safetensors")
+    loaded = {id(value): value for value in model.encoder.body.state_dict().values() if value.ndim == 4}
+    assert loaded
+    for value in loaded.values():
+        assert any(value.shape == known.shape and torch.equal(value, known) for known in own.values())
 
-    assert show(file).exit_code == 0
-    assert str(show(file.with_name("none.pth")).exception).endswith("no such file")
+
+@pytest.mark.parametrize("weights", ["", "imagenet", 1])
+def test_what_is_neither_a_file_nor_true(weights: Any) -> None:
+    refused_in_one_line(["pretrained = ", "true"], lambda: unetzoo.create_model("ternausnet11", pretrained=weights))
+    if isinstance(weights, str):
+        refused_in_one_line(["pretrained = ", "true"], lambda: tiny(pretrained=weights))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_said_to_be_damaged(data: st.DataObject, damaged: tuple[bytes, Path]) -> None:
+    """Or read, where what is other are numbers alone."""
+    whole, path = damaged
+    content = bytearray(whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole)
+    for at in data.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=4)):
+        content[at : at + 1] = bytes([data.draw(st.integers(0, 255))])
+    path.write_bytes(content)
+    with contextlib.suppress(UnetzooError):
+        pretrained.read_state(path)
+
+
+@pytest.fixture(scope="module", params=["zip", "legacy", "safetensors"])
+def damaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Path]:
+    """A file's content, and where to write it."""
+    path = tmp_path_factory.mktemp("damaged") / f"w.{'safetensors' if request.param == 'safetensors' else 'pth'}"
+    state = {"a.weight": torch.rand(2, 3), "a.bias": torch.rand(2)}
+    if request.param == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=request.param == "zip")
+    return path.read_bytes(), path
+
+
+@pytest.mark.parametrize("command", [["show"], ["profile", "--no-time"]], ids=str)
+def test_commands_look_at_the_file_they_are_given(command: list[str], file: Path) -> None:
+    def run(weights: Path) -> Any:
+        arguments = ["--set", "encoder=test_resnet", "--set", "depth=5", "--set", f"pretrained={weights}"]
+        return CliRunner().invoke(app, [*command, "unet", *arguments])
+
+    assert run(file).exit_code == 0
+    assert str(run(file.with_name("none.pth")).exception).endswith("no such file")
+
+
+def test_a_file_that_was_replaced_is_another(file: Path, state: dict[str, torch.Tensor]) -> None:
+    before = pretrained.digest("test_resnet", str(file))
+    save_file({**state, "fc.bias": state["fc.bias"] + 1}, file)
+    os.utime(file, (1, 1))  # the clock of files may not have moved on
+    assert pretrained.digest("test_resnet", str(file)) != before
+
+
+def test_an_option_of_that_name_of_ones_own_model_is_left_alone(tmp_path: Path) -> None:
+    suite = suite_from({"name": "s", "models": [{"name": "a", "set": {"pretrained": "imagenet"}}]}, "suite", tmp_path)
+    assert suite.models[0].set == {"pretrained": "imagenet"}
+    suite = suite_from({"name": "s", "models": ["a"], "set": {"pretrained": "b/c.pth"}}, "suite", tmp_path)
+    assert suite.set == {"pretrained": str(tmp_path / "b" / "c.pth")}
 
 
 def test_a_damaged_safetensors_file(file: Path) -> None:
@@ -225,8 +292,10 @@ def test_ternausnet_starts_from_vggs_convolutions(tmp_path: Path) -> None:
     optimizer = make_optimizer(Recipe(freeze_encoder=True), model)
     assert not any(p.requires_grad for p in model.encoder.parameters())
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters())) - 2 * len(loaded)
-    with pytest.raises(UnetzooError, match="option width = 8: pretrained weights are of VGG's own width, 64"):
-        unetzoo.create_model("ternausnet11", width=8, pretrained=paths[0])
+    words = ["option width = 8: pretrained weights are of VGG's own width, 64"]
+    changes = {"width": 8, "pretrained": str(paths[0])}
+    refused_in_one_line(words, lambda: unetzoo.create_model("ternausnet11", **changes))
+    refused_in_one_line(words, lambda: trials(models=[{"name": "ternausnet11", "set": changes}]))
     with pytest.raises(UnetzooError, match=r"not the weights of encoder = 'vgg16': .* missing"):
         unetzoo.create_model("ternausnet16", pretrained=paths[0])
 
@@ -335,6 +404,9 @@ def test_options_of_an_encoder_are_refused_without_one() -> None:
         with pytest.raises(UnetzooError, match=f"model 'unet': train: {next(iter(train))} = .*has not"):
             trials(train=train)
         assert trials(train=train, set={"encoder": "test_resnet"})
+        if "freeze_norm" in train:
+            with pytest.raises(UnetzooError, match=r"model 'unet': train: freeze_norm = .* 'test_convnext' has none"):
+                trials(train=train, set={"encoder": "test_convnext"})
         with pytest.raises(UnetzooError, match="UNet has none"):
             make_optimizer(Recipe(**train), unetzoo.create_model("unet", width=2))
     with pytest.raises(UnetzooError, match=r"freeze_encoder leaves encoder_lr_scale = 0\.1 nothing to do"):

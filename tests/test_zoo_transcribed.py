@@ -81,4 +81,35 @@ def test_a_gate_that_is_certain_is_shut(sign: int) -> None:
     with torch.no_grad():
         for parameter in gate.parameters():
             parameter.fill_(sign * 1e4)
-    assert not gate(torch.ones(1, 2, 3, 3)).any()
+    (shut,) = gate(torch.ones(1, 2, 3, 3), [torch.ones(1, 1, 6, 6)])
+    assert not shut.any()
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_gate_learns_where_the_network_finds_something(classes: int) -> None:
+    """And takes nothing from the gradient of what it gates."""
+    torch.manual_seed(0)
+    gate = ClassificationGate(16)
+    optimizer = torch.optim.Adam(gate.parameters(), 0.05)
+    bottleneck = torch.rand(8, 16, 3, 3, requires_grad=True)
+    logits = torch.full((8, classes, 6, 6), -1.0)
+    logits[:, 0] += classes > 1  # of background, where there is such a class
+    with torch.no_grad():
+        bottleneck[::2, :8] += 2
+        logits[::2, -1, 2, 3] = 5
+    coarse = torch.rand(8, classes, 3, 3)
+    for _ in range(100):
+        wanted = logits.clone().requires_grad_()
+        first, second = gate(bottleneck, [wanted, coarse])
+        assert torch.equal(first, logits)
+        assert second is coarse
+        optimizer.zero_grad()
+        (3 * first).sum().backward()
+        assert wanted.grad is not None
+        assert (wanted.grad == 3).all()
+        optimizer.step()
+    assert bottleneck.grad is None
+    first, second = gate.eval()(bottleneck, [logits, coarse])
+    for given, let_through in ((logits, first), (coarse, second)):
+        assert torch.equal(let_through[::2], given[::2])
+        assert not let_through[1::2].any()

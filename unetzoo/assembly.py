@@ -64,7 +64,7 @@ def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.Pl
         block=fine,
         down=part["down"],
         after=part["bottleneck"],
-        **({"create": partial(create_pretrained, spec.pretrained)} if spec.pretrained else {}),
+        **({"create": partial(create_pretrained, spec.pretrained)} if spec.pretrained is not False else {}),
     )
 
 

@@ -32,7 +32,7 @@ def nearest(word: object, known: Iterable[object]) -> str:
 def plain(error: BaseException) -> str:
     """Type and first line of any exception."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0] if lines else 'it says no more'}"
 
 
 class _PlainErrors(type(BaseModel)):

@@ -166,10 +166,8 @@ def show_command(
     )
     from unetzoo.measure.counts import default_size, stages
 
-    if config.pretrained and isinstance(config.pretrained[1], str):  # which counting does without
-        from unetzoo.pretrained import checked_state
-
-        checked_state(*config.pretrained)
+    if config.pretrained and config.pretrained[1] is not True:  # a file, which counting does without
+        config.check_weights()
     try:
         side = size or default_size(config)
         rows = stages(config, side, side)

@@ -10,16 +10,17 @@ import hashlib
 import pickle
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import timm
 import torch
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.utils import get_session
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import PretrainedCfg, adapt_input_conv, clean_state_dict, get_pretrained_cfg
@@ -28,9 +29,9 @@ from torch import Tensor, nn
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.nn.timm_encoder import check_name, pyramid
+from unetzoo.spec import WEIGHT_FILES
 
 LITE0 = "tf_efficientnet_lite0"
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 State = dict[str, Tensor]
 
@@ -95,11 +96,13 @@ def statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[fl
 
 def digest(name: str, pretrained: bool | str) -> str:
     """A hash of the file with the weights, which is fetched if it must be. Raises `UnetzooError` as loading it does."""
-    return _digest(weights_file(name, pretrained))
+    path = weights_file(name, pretrained)
+    about = path.stat()
+    return _digest(path, about.st_mtime_ns, about.st_size)
 
 
 @cache
-def _digest(path: Path) -> str:
+def _digest(path: Path, _changed: int, _size: int) -> str:
     with path.open("rb") as file:
         found = hashlib.sha256()
         while block := file.read(2**20):
@@ -112,12 +115,18 @@ def weights_file(name: str, pretrained: bool | str) -> Path:
     check_name(name)
     if isinstance(pretrained, str):
         path = Path(pretrained).expanduser()
-        if path.suffix.lower() not in SUFFIXES:
-            raise UnetzooError(f"pretrained = {pretrained!r}: must be true, false or a file ({', '.join(SUFFIXES)})")
+        if path.suffix.lower() not in WEIGHT_FILES:
+            raise UnetzooError(_must_be(pretrained))
         if not path.is_file():
             raise UnetzooError(f"pretrained = {pretrained!r}: no such file")
         return path
+    if pretrained is not True:
+        raise UnetzooError(_must_be(pretrained))
     return at_hand(name) or _fetch(name)
+
+
+def _must_be(pretrained: object) -> str:
+    return f"pretrained = {pretrained!r}: must be true, false or a file ({', '.join(WEIGHT_FILES)})"
 
 
 def at_hand(name: str) -> Path | None:
@@ -159,7 +168,10 @@ def _settings(name: str) -> PretrainedCfg | None:
 def _repository(name: str) -> tuple[str | None, str | None]:
     """Name and revision in the hub."""
     if name in VARIANTS:
-        return f"smp-hub/{name}.imagenet", None  # where segmentation-models-pytorch keeps them
+        from segmentation_models_pytorch.encoders import encoders
+
+        settings: Any = encoders[name]["pretrained_settings"]["imagenet"]
+        return settings["repo_id"], settings["revision"]
     settings = _settings(name)
     repository, _, revision = ((settings.hf_hub_id if settings else None) or "").partition("@")
     return repository or None, revision or None
@@ -211,15 +223,19 @@ def read_state(path: Path) -> State:
         if "nsupported" in str(error) or "GLOBAL" in str(error):
             raise UnetzooError(f"{path}: wants to run code when it is loaded, not only tensors; it was not") from None
         raise UnetzooError(f"{path}: is damaged, or no file of weights") from None
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # of a reader that trusts what is damaged, which has many
         raise UnetzooError(f"{path}: is damaged, or no file of weights ({plain(error)})") from None
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):  # what training scripts put around it
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, Mapping) or not content or not all(_dense(v) for v in content.values()):
         raise UnetzooError(f"{path}: holds no tensors by name")
     return clean_state_dict(dict(content))
+
+
+def _dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided
 
 
 def _check(name: str, path: Path, state: State) -> None:
@@ -227,10 +243,11 @@ def _check(name: str, path: Path, state: State) -> None:
     overlay: dict[str, Any] = {"state_dict": state}
     options = {key: value for key, value in pyramid(name).options.items() if key != "feature_cls"}
     settings = get_pretrained_cfg(name)
-    classifiers = settings.classifier if settings else None
-    heads = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers or ())
+    classifiers = (settings.classifier if settings else None) or ()
+    # With what else is in a head, such as its norm, which a pyramid has not, and a network trained without classes.
+    heads = [name.partition(".")[0] for name in ([classifiers] if isinstance(classifiers, str) else classifiers)]
     try:
-        with torch.device("meta"), warnings.catch_warnings():
+        with torch.device("meta"), warnings.catch_warnings(), _strict_loading():
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device
             timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except RuntimeError as error:
@@ -242,6 +259,18 @@ def _check(name: str, path: Path, state: State) -> None:
         with torch.device("meta"):
             _compare(name, path, timm.create_model(name, **options).state_dict(), state, heads)
         raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({plain(error)})") from None
+
+
+@contextmanager
+def _strict_loading() -> Iterator[None]:
+    """Missing and unexpected tensors are errors, also for a network whose builder tells timm to overlook them."""
+    load = nn.Module.load_state_dict
+
+    def strictly(self: nn.Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        return load(self, state_dict, assign=assign)
+
+    with patch.object(nn.Module, "load_state_dict", strictly):
+        yield
 
 
 _COMPLAINTS = {  # how torch says it

@@ -175,7 +175,15 @@ class ModelConfig(Strict):
     def pretrained(self) -> tuple[str, bool | str] | None:
         """Encoder and ``pretrained`` where that asks for weights."""
         weights = self.options.get("pretrained", False)
-        return (self.encoder, weights) if self.encoder is not None and weights else None
+        return (self.encoder, weights) if self.encoder is not None and weights not in (None, False) else None
+
+    def check_weights(self) -> None:
+        """Raise `UnetzooError` where pretrained weights are asked for that cannot be had, or do not fit the network."""
+        import torch
+
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nothing is copied to the meta device
+            self.build()
 
     def build(self, *, weights: bool = True) -> nn.Module:
         """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one.
@@ -400,7 +408,7 @@ def create_model(
     hand, or a .safetensors or .pth file. Raises `UnetzooError` on an unknown name, option or value, and where weights
     are asked for and cannot be had.
     """
-    if pretrained and "pretrained" not in _entry(name).options:
+    if pretrained not in (None, False) and "pretrained" not in _entry(name).options:
         raise UnetzooError(f"model {name!r} has no pretrained weights; use pretrained=False")
     if pretrained is not None and "pretrained" in _entry(name).options:
         changes["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained

@@ -25,6 +25,7 @@ def _whole(number: float) -> float:
 # The serializer keeps the int an int in JSON, where a float field would be written as 16.0.
 Width = Annotated[float, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)]
 
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 Block = Literal["double", "residual", "dense", "inception", "recurrent", "convnext", "separable"]
 BLOCKS: tuple[Block, ...] = get_args(Block)
 
@@ -64,7 +65,7 @@ class UNetSpec(Strict):
         "that it lacks; then width is the decoder's",
     )
     pretrained: bool | str = Field(
-        False, description="weights of the encoder: those timm knows (true), or a .safetensors or .pth file"
+        False, description=f"weights of the encoder: those timm knows (true), or a file ({', '.join(WEIGHT_FILES)})"
     )
     down: Literal["maxpool", "strided", "avgpool", "blurpool"] = Field(
         "maxpool", description="how the encoder halves the resolution"
@@ -114,7 +115,8 @@ class UNetSpec(Strict):
         False, description="a head for every map of the decoder: each level's, in 'nested' every one of the finest"
     )
     class_guided: bool = Field(
-        False, description="logits times 0 or 1, as the bottleneck is told to show nothing or something (UNet 3+)"
+        False,
+        description="logits times 0 or 1, as the bottleneck is told to show nothing or something (UNet 3+)",
     )
     init: Literal["torch", "he_normal"] = Field(
         "torch", description="initial weights: torch's own, or N(0, sqrt(2 / fan-in)) as in 2015"

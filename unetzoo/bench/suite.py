@@ -17,7 +17,7 @@ from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.metrics.policy import Scoring
 from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
-from unetzoo.spec import UNetSpec
+from unetzoo.spec import WEIGHT_FILES, UNetSpec
 from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
@@ -244,7 +244,9 @@ def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
 def _located(options: dict[str, Any], here: Path) -> dict[str, Any]:
     """The options with a file of pretrained weights relative to ``here``."""
     file = options.get("pretrained")
-    return {**options, "pretrained": str(here / Path(file).expanduser())} if isinstance(file, str) else options
+    if not isinstance(file, str) or Path(file).suffix.lower() not in WEIGHT_FILES:
+        return options
+    return {**options, "pretrained": str(here / Path(file).expanduser())}
 
 
 def adjust(
@@ -408,9 +410,9 @@ def _weights(config: ModelConfig) -> str:
             pyramid(config.encoder).levels(config.options["depth"])
         if config.pretrained is None:
             return ""
-        from unetzoo.pretrained import checked_state, digest
+        from unetzoo.pretrained import digest
 
-        checked_state(*config.pretrained)  # here, not after the trials before it
+        config.check_weights()  # here, not after the trials before it
         return digest(*config.pretrained)
     except UnetzooError as error:
         raise UnetzooError(f"model {config.name!r}: {error}") from None

@@ -35,7 +35,8 @@ MULTIPLES = (1, 2, 4, 7, 8, 14)  # of the coarsest stride: what windows and grid
 class Pyramid:
     """Levels of an encoder whose strides double: level i has stride ``2 ** (first + i)`` and ``channels[i]``.
 
-    ``indices`` and ``options`` are how timm is asked for them; ``params`` are those of all levels.
+    ``indices`` and ``options`` are how timm is asked for them; ``params`` are those of all levels, some of which
+    may be of a batch norm.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Pyramid:
     channels: tuple[int, ...]
     indices: tuple[int, ...]
     params: int
+    batch_norm: bool
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,7 @@ class TimmEncoder(PlainEncoder):
         fine = fine_channels[: found.first]
         super().__init__(in_channels, fine, blocks=[block] * len(fine), down=down)
         how = {"out_indices": found.indices[:levels], **found.options}
-        self.multiple, unused = _trial_run(name, depth)
+        self.multiple, unused = _trial_run(name, depth, in_channels)
         self.body = create(name, in_chans=in_channels, **how)
         for key in unused:
             self.body.get_parameter(key).requires_grad_(False)
@@ -126,12 +128,12 @@ def _maps(body: nn.Module, x: Tensor) -> list[Tensor]:
 
 def check_name(name: str) -> None:
     """Raise `UnetzooError` unless timm, or the Mix Transformers, have it ('model' or 'model.tag')."""
-    architecture, _, tag = name.partition(".")
+    architecture, dot, tag = name.partition(".")
     known = _names()
     if architecture not in known:
         raise UnetzooError(f"encoder = {name!r}: timm {timm.__version__} has no such model; {similar(architecture)}")
     tags = get_arch_pretrained_cfgs(architecture)
-    if tag and tag not in [known.partition(".")[2] for known in tags]:
+    if dot and tag not in [known.partition(".")[2] for known in tags]:
         some = ", ".join(tags) or "(none)"
         raise UnetzooError(f"encoder = {name!r}: timm has no weights {tag!r} of {architecture!r}, but {some}")
 
@@ -170,17 +172,17 @@ def pyramid(name: str) -> Pyramid:
 def _pyramid(name: str) -> Pyramid:
     check_name(name)
     if name in VARIANTS:
-        return Pyramid(name, 2, VARIANTS[name][0], (0, 1, 2, 3), _params(_on_meta(name, out_indices=range(4))))
-    options = _image_options(name)
+        return _found(name, 2, VARIANTS[name][0], (0, 1, 2, 3), _on_meta(name, out_indices=range(4)), {})
     try:
+        options = _image_options(name)
         body = _on_meta(name, **options)
         if not isinstance(body, FeatureListNet | FeatureGetterNet):  # others compute all levels, wanted or not
             with suppress(TypeError, AttributeError):  # some can do no other
                 body = _on_meta(name, **options, feature_cls="getter")
                 options |= {"feature_cls": "getter"}
         info: list[dict[str, Any]] = body.feature_info.info  # type: ignore[assignment, union-attr]
-    except (RuntimeError, TypeError, AttributeError, AssertionError, ValueError) as error:
-        raise UnetzooError(f"encoder = {name!r}: timm cannot give its features ({plain(error)})") from None
+    except Exception as error:  # timm's networks refuse in many ways
+        raise _without_features(name, error) from None
     strides = [level["reduction"] for level in info]
     last = {stride: (i, level["num_chs"]) for i, (stride, level) in enumerate(zip(strides, info, strict=True))}
     if len(last) == 1:
@@ -192,8 +194,21 @@ def _pyramid(name: str) -> Pyramid:
         listed = ", ".join(map(str, sorted(last)))
         raise UnetzooError(f"encoder = {name!r} has levels of strides {listed}, which do not double one by one")
     indices, channels = zip(*(last[2**e] for e in exponents), strict=True)
-    whole = _on_meta(name, out_indices=indices, **options)
-    return Pyramid(name, exponents[0], channels, indices, _params(whole), options)
+    try:
+        whole = _on_meta(name, out_indices=indices, **options)
+    except Exception as error:
+        raise _without_features(name, error) from None
+    return _found(name, exponents[0], channels, indices, whole, options)
+
+
+def _found(name: str, first: int, channels: Any, indices: Any, body: nn.Module, options: dict[str, Any]) -> Pyramid:
+    params = sum(p.numel() for p in body.parameters())
+    batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in body.modules())
+    return Pyramid(name, first, channels, indices, params, batch_norm, options)
+
+
+def _without_features(name: str, error: Exception) -> UnetzooError:
+    return UnetzooError(f"encoder = {name!r}: timm cannot give its features ({plain(error)})")
 
 
 def _image_options(name: str) -> dict[str, Any]:
@@ -215,35 +230,36 @@ def _on_meta(name: str, **options: Any) -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in VARIANTS:
-            return create_body(name, in_chans=3, **options)
+            return create_body(name, **{"in_chans": 3, **options})
         return timm.create_model(name, features_only=True, **options)
 
 
-def _params(body: nn.Module) -> int:
-    return sum(p.numel() for p in body.parameters())
-
-
 @cache
-def _trial_run(name: str, depth: int) -> tuple[int, tuple[str, ...]]:
+def _trial_run(name: str, depth: int, in_channels: int) -> tuple[int, tuple[str, ...]]:
     """What sides must be a multiple of, for each level to have exactly the size that its stride says; and the names of
     parameters that do nothing.
 
     Raises `UnetzooError` where nothing helps, as with position embeddings for one image size.
     """
-    return _apart(_try, pyramid(name), depth)
+    return _apart(_try, pyramid(name), depth, in_channels)
 
 
-def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
+def _try(found: Pyramid, depth: int, in_channels: int) -> tuple[int, tuple[str, ...]]:
     name = found.name
     levels = found.levels(depth)
-    body = _on_meta(name, out_indices=found.indices[:levels], **found.options)
+    try:
+        body = _on_meta(name, in_chans=in_channels, out_indices=found.indices[:levels], **found.options)
+    except Exception as error:
+        raise UnetzooError(
+            f"encoder = {name!r} does not take images of {in_channels} channels ({plain(error)})"
+        ) from None
     reason = ""
     for factor in MULTIPLES:
         side = factor * found.strides[levels - 1]
         try:
             with torch.no_grad():
-                smallest = _maps_of(body.eval(), 1, side, side)
-            maps = _maps_of(body.train(), 2, 2 * side, 3 * side)
+                smallest = _maps_of(body.eval(), 1, in_channels, side, side)
+            maps = _maps_of(body.train(), 2, in_channels, 2 * side, 3 * side)
         except Exception as error:  # timm's networks refuse sizes in many ways
             reason = reason or plain(error)
             continue
@@ -251,7 +267,8 @@ def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
             break
         reason = "its levels do not have the sizes that their strides say"
     else:
-        raise UnetzooError(f"encoder = {name!r} does not take images of any size ({reason})")
+        channels = "" if in_channels == 3 else f"{in_channels} channels and "
+        raise UnetzooError(f"encoder = {name!r} does not take images of {channels}any size ({reason})")
     torch.stack([y.sum() for y in maps]).sum().backward()  # what takes part in the computation has a gradient then
     unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
     if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):
@@ -262,9 +279,9 @@ def _try(found: Pyramid, depth: int) -> tuple[int, tuple[str, ...]]:
     return side, unused
 
 
-def _maps_of(body: nn.Module, images: int, height: int, width: int) -> list[Tensor]:
+def _maps_of(body: nn.Module, *shape: int) -> list[Tensor]:
     with torch.device("meta"):
-        return _maps(body, torch.empty(images, 3, height, width))
+        return _maps(body, torch.empty(shape))
 
 
 def _fit(maps: Sequence[Tensor], found: Pyramid, height: int, width: int) -> bool:

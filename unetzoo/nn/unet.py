@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ class UNet(nn.Module):
     """``forward`` gives logits (N, K, H, W); ``forward_all`` every supervised map's, finest first.
 
     ``head`` reads the decoder's first map and ``aux_heads`` the others, if they are supervised (Lee et al. 2014,
-    arXiv 1409.5185); logits of coarser ones are interpolated to the finest's size. ``gate`` maps the bottleneck
-    (N, C, H', W') to a factor (N, 1, 1, 1) of all logits.
+    arXiv 1409.5185); logits of coarser ones are interpolated to the finest's size. ``gate`` takes the
+    bottleneck (N, C, H', W') and all logits, and gives those it lets through.
 
     Padded networks take any H and W from 1 up. Where ``sizes`` is given the convolutions are valid: H and W
     must fit it (`UnetzooError` otherwise) and the logits are smaller. Where the encoder has a ``multiple``, images are
@@ -63,29 +64,45 @@ class UNet(nn.Module):
             logits = [y[..., :h, :w] for y in logits]
         if self.gate is None:
             return logits
-        factor = self.gate(pyramid[-1])
-        return [factor * y for y in logits]
+        return self.gate(pyramid[-1], logits)
 
 
 class ClassificationGate(nn.Module):
     """1 where an image shows something, 0 where not: UNet 3+'s "classification-guided module" (arXiv 2004.08790).
 
-    Dropout, 1x1 convolution to two channels (nothing, something), their maxima over the image, the larger one. An
-    argmax has no gradient, and the paper trains this branch by a loss of its own; here the gradient is that of the
-    probability of "something" (a straight-through estimate, arXiv 1308.3432): any loss of the logits trains it.
+    Dropout, 1x1 convolution to two channels (nothing, something), their maxima over the image, the larger one. The
+    paper trains this branch on labels of images. Here whatever loss trains the network is left as it is: while
+    training the factor is 1, and the branch learns to say in which images the network's own first map has foreground
+    (any class but the first, or a positive logit where there is one class), by cross-entropy.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.classify = nn.Sequential(
-            nn.Dropout(0.5), nn.Conv2d(channels, 2, kernel_size=1), nn.AdaptiveMaxPool2d(1), nn.Sigmoid()
-        )
+        self.classify = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(channels, 2, kernel_size=1), nn.AdaptiveMaxPool2d(1))
 
-    def forward(self, bottleneck: Tensor) -> Tensor:
-        nothing, something = self.classify(bottleneck).split(1, dim=1)
-        hard = (something > nothing).to(something.dtype)
-        soft = something / (something + nothing).clamp_min(torch.finfo(something.dtype).tiny)  # both may round to 0
-        return hard + (soft - soft.detach())
+    def forward(self, bottleneck: Tensor, logits: list[Tensor]) -> list[Tensor]:
+        """The logits, times the factor of each image."""
+        scores = self.classify(bottleneck.detach() if self.training else bottleneck)
+        if not self.training:
+            nothing, something = scores.sigmoid().split(1, dim=1)  # which may round to the same: then it is shut
+            return [y * (something > nothing) for y in logits]
+        first = logits[0].detach()
+        found = first > 0 if first.shape[1] == 1 else first.argmax(1, keepdim=True) != 0
+        loss = F.cross_entropy(scores.flatten(1).float(), found.flatten(1).any(1).long())
+        return [_WithLoss.apply(logits[0], loss), *logits[1:]]
+
+
+class _WithLoss(torch.autograd.Function):
+    """The first argument; the gradient of the second, a loss, is added to that of whatever is computed from it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, loss: Tensor) -> Tensor:
+        ctx.of_loss = torch.ones_like(loss)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        return grad_outputs[0], ctx.of_loss
 
 
 def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -90,7 +90,7 @@ class TernausNet(AnySize):
         whole(num_filters=filters)
         channels = [width * w for w in WIDTHS]
         self.encoder = VGG(encoder, in_channels, channels)
-        if pretrained:
+        if pretrained is not False:
             if width != 64:
                 raise UnetzooError(f"option width = {width}: pretrained weights are of VGG's own width, 64")
             from unetzoo.pretrained import create_pretrained

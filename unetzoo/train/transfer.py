@@ -19,6 +19,14 @@ def check_transfer(recipe: Recipe, config: ModelConfig, label: str) -> None:
             f"model {label!r}: train: {asked} is of an encoder such as encoder = 'resnet34', which this model has not; "
             "set it for other models alone"
         )
+    if recipe.freeze_norm and config.encoder is not None:
+        from unetzoo.nn.timm_encoder import pyramid
+
+        if not pyramid(config.encoder).batch_norm:
+            raise UnetzooError(
+                f"model {label!r}: train: freeze_norm = True keeps the statistics of batch norms, and encoder = "
+                f"{config.encoder!r} has none; set it for other models alone"
+            )
 
 
 def parameter_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 from test_report import folder_of, load, record
 from test_report_new_fields import ORDER, baseline, breakdown, facts_of, full, said
 
@@ -14,7 +16,7 @@ from unetzoo.report import write_report
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.costs import core_share
 from unetzoo.report.plan import budget, matched, matched_to, order_of_reading
-from unetzoo.report.plots import PARETO
+from unetzoo.report.plots import PARETO, dice_against, pareto_front
 from unetzoo.report.statistics import summarise
 from unetzoo.report.style import looks
 from unetzoo.report.words import compute
@@ -175,3 +177,29 @@ def test_scoring_in_words():
         "Miss: 0 for overlaps.",
     ]
     assert facts_of(record())["policies"] == []
+
+
+@pytest.mark.parametrize("count", [12, 80])
+def test_in_a_crowd_no_name_covers_another(count: int) -> None:
+    """Those on the front are named first, and of few all."""
+    rng = np.random.default_rng(0)
+    names = [f"variant_{k}" for k in range(count)]
+    summary = pd.DataFrame({"model": names, "dice": rng.normal(0.8, 0.02, count), "dice_sd": np.nan, "noisy": False})
+    for end in ("", "_low", "_high"):
+        summary["cost" + end] = np.linspace(1, 1.5, count)
+    figure = dice_against("cost", "cost")(summary, looks(names, None), None)
+    assert figure is not None
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    drawn = {text.get_text(): Text.get_window_extent(text) for text in ax.texts}  # without its line
+    front = {names[k] for k in pareto_front(summary["cost"].tolist(), summary["dice"].tolist())}
+    if count == 12:
+        assert set(drawn) == set(names)
+        assert "named" not in ax.get_xlabel()
+        return
+    assert front < set(drawn) < set(names)
+    assert "named where there is room" in ax.get_xlabel()
+    others = [name for name in drawn if name not in front]
+    assert others
+    for name in others:
+        assert not any(drawn[name].overlaps(drawn[other]) for other in drawn if other != name)

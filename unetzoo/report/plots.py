@@ -28,6 +28,7 @@ VERDICT_COLOURS = {
     "not enough data": "#b5b5b5",
 }
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
+CROWDED = 30  # of more points than this only those are named beside which there is room
 Baseline = tuple[str, float]  # label and test Dice of the one to beat
 
 
@@ -87,8 +88,10 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
         ax.set_xlim(ends)
         ax.set(xlabel=title, ylabel="test Dice (mean ± SD over seeds)")
         _draw_baseline(ax, baseline, "y")
+        if len(names) > CROWDED:
+            ax.set_xlabel(f"{ax.get_xlabel()}\nnamed where there is room, those on the dashed line first")
         bars = np.column_stack([low, high, y - np.nan_to_num(dy), y + np.nan_to_num(dy)])
-        _label_points(figure, ax, [short(n) for n in names], x, y, bars)
+        _label_points(figure, ax, [short(n) for n in names], x, y, bars, front)
         return figure
 
     return plot
@@ -108,10 +111,13 @@ def _draw_baseline(ax: Axes, baseline: Baseline | None, axis: str) -> None:
     ax.set_xlabel(f"{ax.get_xlabel()}\nbest baseline ({where}): {short(label)}, Dice {dice:.3f}")
 
 
-def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray, bars: np.ndarray) -> None:
-    """Write names beside their points: of a ring of places, the one that covers the least.
+def _label_points(
+    figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray, bars: np.ndarray, first: list[int]
+) -> None:
+    """Write names beside their points, ``first`` ones first: of a ring of places, the one that covers the least.
 
-    ``bars`` (points, 4) has the ends of the error bars in data units: left, right, low, high.
+    ``bars`` (points, 4) has the ends of the error bars in data units: left, right, low, high. Where there is a crowd,
+    a name that would cover anything is left out.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # keep the places just computed
@@ -123,7 +129,9 @@ def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: 
     stops = ax.transData.transform(bars[:, [1, 3]]) * scale
     for (px, py), (left, low), (right, high) in zip(points, starts, stops, strict=True):
         taken += [(left, py - 2, right, py + 2), (px - 2, low, px + 2, high)]
-    for name, xi, yi, (px, py) in zip(names, x, y, points, strict=True):
+    crowded = len(names) > CROWDED
+    for k in [*first, *(k for k in range(len(names)) if k not in first)]:
+        name, (px, py) = names[k], points[k]
         width, height = 5.6 * len(name) + 4, 11.0
         places = []
         for radius in (9, 18, 30, 44):
@@ -133,11 +141,13 @@ def _label_points(figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: 
                 places.append((left, low, left + width, low + height))
         costs = [sum(_overlap(p, t) for t in taken) + 5 * _outside(p, frame) for p in places]
         best = int(np.argmin(np.asarray(costs) + 1e-3 * np.arange(len(costs))))
+        if crowded and k not in first and costs[best] > 0:
+            continue
         left, low = places[best][:2]
         taken.append(places[best])
         ax.annotate(
             name,
-            (xi, yi),
+            (x[k], y[k]),
             (left - px, low + height / 2 - py),
             textcoords="offset points",
             fontsize=9,

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import unetzoo
 from unetzoo import UnetzooError, pretrained
+from unetzoo.bench.run import _model_facts
 from unetzoo.bench.suite import Suite, expand, suite_from
 from unetzoo.cli import app
 from unetzoo.measure.counts import count_parameters, count_training_flops
@@ -447,6 +448,13 @@ def test_a_trial_starts_from_the_weights_and_their_normalisation(
     assert list(model.unetzoo_normalization.mean) == facts["normalization"]["mean"]
     stem = adapt_input_conv(1, state["conv1.0.weight"])
     torch.testing.assert_close(body(model)["conv1.0.weight"], stem)
+
+
+def test_a_record_cites_network_and_encoder() -> None:
+    (trial,) = (t for t in trials(models=["unet_resnet18"]) if not t.model.baseline)
+    facts = _model_facts(trial)
+    assert facts.paper["title"] == unetzoo.model_info("unet").paper.title
+    assert facts.encoder_paper["title"] == "Deep Residual Learning for Image Recognition"
 
 
 def timm_mean() -> tuple[float, ...]:

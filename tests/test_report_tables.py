@@ -179,6 +179,15 @@ def test_scoring_in_words():
     assert facts_of(record())["policies"] == []
 
 
+def test_an_encoder_is_cited_beside_the_network(tmp_path: Path) -> None:
+    made = full("unet", 0, 0.8)
+    made["model"]["encoder_paper"] = {"title": "Deep <b>residuals</b>", "year": 2016, "arxiv": "1512.03385"}
+    page = write_report(folder_of(tmp_path, made, full("unet_b", 0, 0.7)))
+    assert page.read_text().count("encoder: Deep &lt;b&gt;residuals&lt;/b&gt;<br>2016<br>") == 1
+    row = "; encoder: Deep &lt;b&gt;residuals&lt;/b&gt;; 2016; arxiv: 1512.03385 |"
+    assert row in page.with_name("summary.md").read_text()
+
+
 @pytest.mark.parametrize("count", [12, 80])
 def test_in_a_crowd_no_name_covers_another(count: int) -> None:
     """Those on the front are named first, and of few all."""

@@ -87,6 +87,7 @@ class ModelFacts(Strict):
 
     paper: dict[str, Any]  # title, authors, year, ...
     diff: dict[str, tuple[Any, Any]]  # option -> (the value in ``unet``, the value here)
+    encoder_paper: dict[str, Any] = {}  # as paper, of an encoder that has one of its own
     matched: dict[str, Any] = {}  # what (params or macs), reference, target, reached, ratio
 
 

@@ -278,7 +278,7 @@ def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list
 
 
 def _model_facts(trial: Trial) -> ModelFacts:
-    """Its paper, its difference from ``unet`` where it is of the grid, and how its width was matched."""
+    """Its papers, its difference from ``unet`` where it is of the grid, and how its width was matched."""
     if trial.model.baseline:
         return ModelFacts(paper={}, diff={})
     entry = model_info(trial.model.name)
@@ -286,8 +286,8 @@ def _model_facts(trial: Trial) -> ModelFacts:
     if entry.spec is not None:
         base = model_info("unet").options
         diff = {k: (base[k], v) for k, v in trial.model.options.items() if v != base[k]}
-    paper = entry.paper.model_dump() if entry.paper else {}
-    return ModelFacts(paper=paper, diff=diff, matched=trial.model.matched)
+    paper, of_encoder = (p.model_dump() if p else {} for p in (entry.paper, entry.encoder_paper))
+    return ModelFacts(paper=paper, diff=diff, encoder_paper=of_encoder, matched=trial.model.matched)
 
 
 def _check_writable(folder: Path) -> None:

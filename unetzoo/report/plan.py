@@ -21,22 +21,28 @@ def first_of_each(records: list[Record]) -> dict[str, Record]:
 
 
 def variants(records: list[Record]) -> list[dict[str, Any]]:
-    """Each label's difference from ``unet``, what it was matched to, and its citation."""
+    """Each label's difference from ``unet``, what it was matched to, and its citations."""
     return [
         {
             "model": label,
             "diff": [{"option": k, "base": words(old), "here": words(new)} for k, (old, new) in r.model.diff.items()],
             "matched": _matched_to(r),
-            "title": words(r.model.paper.get("title") or "no paper named"),
-            "by": ", ".join(words(r.model.paper[k]) for k in ("authors", "year") if r.model.paper.get(k)),
-            "more": {
-                k: words(v)
-                for k, v in r.model.paper.items()
-                if k not in ("title", "authors", "year") and v not in (None, "", [], {})
-            },
+            "papers": [
+                _cited(r.model.paper),
+                *([_cited(r.model.encoder_paper, "encoder: ")] if r.model.encoder_paper else []),
+            ],
         }
         for label, r in first_of_each(records).items()
     ]
+
+
+def _cited(paper: dict[str, Any], of: str = "") -> dict[str, Any]:
+    known = {k: words(v) for k, v in paper.items() if v not in (None, "", [], {})}
+    return {
+        "title": of + known.pop("title", "no paper named"),
+        "by": ", ".join(known.pop(k) for k in ("authors", "year") if k in known),
+        "more": known,
+    }
 
 
 def _ratio(record: Record) -> float | None:

@@ -170,7 +170,7 @@ def test_mix_transformers_are_those_of_segmentation_models_pytorch(name: str) ->
         ({"encoder": "visformer_tiny"}, ["does not take images of any size"]),
         ({"skip": "none", "up": "unpool"}, ["up = 'unpool'", "fine levels"]),
         ({"encoder": "pit_ti_224"}, ["does not take images of any size"]),
-        ({"encoder": "csatv2", "in_channels": 1}, ["'csatv2' does not take images of 1 channels and any size"]),
+        ({"encoder": "csatv2", "in_channels": 1}, ["'csatv2' does not take 1-channel images of any size"]),
         ({"encoder": "botnet26t_256"}, ["'botnet26t_256' does not take images of any size"]),
         ({"encoder": "tresnet_m"}, ["timm cannot give its features"]),
         ({"encoder": "hardcorenas_a", "depth": 5}, ["computes all its levels", "depth = 5 must be 6"]),

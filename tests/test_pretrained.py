@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,8 @@ class _Code:
         (lambda p, s: torch.save({"a": 1}, p), ["no tensors by name"]),
         (lambda p, s: torch.save({}, p), ["no tensors by name"]),
         (lambda p, s: torch.save({"a": torch.eye(2).to_sparse()}, p), ["no tensors by name"]),
+        (lambda p, s: torch.save({"a": torch.eye(2, device="meta")}, p), ["no tensors by name"]),
+        (lambda p, s: torch.save({0: torch.eye(2)}, p), ["no tensors by name"]),
         (lambda p, s: torch.save({k: v for k, v in s.items() if "layer3" not in k}, p), ["missing (layer3.0", ", ..."]),
         (lambda p, s: torch.save({**s, "extra": torch.zeros(1)}, p), ["1 unexpected (extra)"]),
         (lambda p, s: torch.save({**s, "bn1.weight": torch.zeros(3)}, p), ["1 of another shape (bn1.weight)"]),
@@ -130,6 +133,31 @@ def test_a_file_must_fit_also_where_timm_would_overlook_it(name: str, file: Path
     assert loaded
     for value in loaded.values():
         assert any(value.shape == known.shape and torch.equal(value, known) for known in own.values())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:timm.layers.interpolate")
+def test_what_timms_filter_makes_of_a_file(tmp_path: Path) -> None:
+    """Swin's position tables of another window are resized; tables that are none are reported."""
+    name = "swin_tiny_patch4_window7_224"
+    state = timm.create_model(name, img_size=384, window_size=12).state_dict()
+    torch.save(state, tmp_path / "larger.pth")
+    config = resolve_model("unet", changes={"encoder": name, "depth": 6, "width": 4})
+    changed = config.model_copy(update={"options": {**config.options, "pretrained": str(tmp_path / "larger.pth")}})
+    changed.check_weights()
+    loaded = body(changed.build())["layers_0.blocks.0.attn.qkv.weight"]
+    assert torch.equal(loaded, state["layers.0.blocks.0.attn.qkv.weight"])
+    flat = {key: value.flatten() if "bias_table" in key else value for key, value in state.items()}
+    torch.save(flat, tmp_path / "larger.pth")
+    refused_in_one_line(["not the weights of encoder", "of another shape"], changed.check_weights)
+
+
+def test_checks_in_several_threads_leave_torch_as_it_is(file: Path) -> None:
+    load = nn.Module.load_state_dict
+    with ThreadPoolExecutor(4) as pool:
+        checks = [pool.submit(pretrained.checked_state, "test_resnet", str(file)) for _ in range(12)]
+        nn.Linear(2, 2).load_state_dict({}, strict=False)
+        assert all(check.result() for check in checks)
+    assert nn.Module.load_state_dict is load
 
 
 @pytest.mark.parametrize("weights", ["", "imagenet", 1])
@@ -297,6 +325,8 @@ def test_ternausnet_starts_from_vggs_convolutions(tmp_path: Path) -> None:
     changes = {"width": 8, "pretrained": str(paths[0])}
     refused_in_one_line(words, lambda: unetzoo.create_model("ternausnet11", **changes))
     refused_in_one_line(words, lambda: trials(models=[{"name": "ternausnet11", "set": changes}]))
+    torch.save({key: value for key, value in state.items() if key.startswith("features.")}, paths[1])
+    unetzoo.create_model("ternausnet11", pretrained=paths[1])
     with pytest.raises(UnetzooError, match=r"not the weights of encoder = 'vgg16': .* missing"):
         unetzoo.create_model("ternausnet16", pretrained=paths[0])
 

@@ -218,8 +218,7 @@ def profile_command(
     from unetzoo.bench.plan import profile_model
     from unetzoo.bench.plan_tables import print_profile
 
-    if config.pretrained and config.pretrained[1] is not True:  # a file, which measuring does without
-        config.check_weights()
+    config.check_weights(fetch=False)
     found = profile_model(config, size=size, batch=batch, precision=precision, limit=limit, timed=time)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))

@@ -166,8 +166,7 @@ def show_command(
     )
     from unetzoo.measure.counts import default_size, stages
 
-    if config.pretrained and config.pretrained[1] is not True:  # a file, which counting does without
-        config.check_weights()
+    config.check_weights(fetch=False)
     try:
         side = size or default_size(config)
         rows = stages(config, side, side)

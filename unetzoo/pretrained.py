@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock, get_ident
 from typing import Any
 from unittest.mock import patch
 
@@ -34,6 +35,7 @@ from unetzoo.spec import WEIGHT_FILES
 LITE0 = "tf_efficientnet_lite0"
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 State = dict[str, Tensor]
+_STRICT = Lock()
 
 
 def create_pretrained(
@@ -46,7 +48,8 @@ def create_pretrained(
     state = checked_state(name, pretrained)
     if name in VARIANTS:
         return _mix_transformer(name, state, in_chans, len(out_indices))
-    overlay = {"state_dict": state}
+    device = torch.get_default_device()  # where timm's filters compute with what the network has
+    overlay = {"state_dict": {key: value.to(device) for key, value in state.items()}}
     body = timm.create_model(
         name,
         pretrained=True,
@@ -229,23 +232,26 @@ def read_state(path: Path) -> State:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
-    if not isinstance(content, Mapping) or not content or not all(_dense(v) for v in content.values()):
+    if not isinstance(content, Mapping) or not content or not all(map(_named, content, content.values())):
         raise UnetzooError(f"{path}: holds no tensors by name")
     return clean_state_dict(dict(content))
 
 
-def _dense(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided
+def _named(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not isinstance(value, Tensor):
+        return False
+    return value.layout == torch.strided and not value.is_meta and not value.is_quantized
 
 
 def _check(name: str, path: Path, state: State) -> None:
     """Raise `UnetzooError` unless the file has the whole encoder and nothing else but a classifier."""
-    overlay: dict[str, Any] = {"state_dict": state}
+    overlay: dict[str, Any] = {"state_dict": {key: value.to("meta") for key, value in state.items()}}
     options = {key: value for key, value in pyramid(name).options.items() if key != "feature_cls"}
     settings = get_pretrained_cfg(name)
     classifiers = (settings.classifier if settings else None) or ()
-    # With what else is in a head, such as its norm, which a pyramid has not, and a network trained without classes.
-    heads = [name.partition(".")[0] for name in ([classifiers] if isinstance(classifiers, str) else classifiers)]
+    # With what else is in a head, such as its norm, which a pyramid has not, nor a network trained without classes.
+    heads = ["pre_logits"]
+    heads += [name.partition(".")[0] for name in ([classifiers] if isinstance(classifiers, str) else classifiers)]
     try:
         with torch.device("meta"), warnings.catch_warnings(), _strict_loading():
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device
@@ -255,7 +261,7 @@ def _check(name: str, path: Path, state: State) -> None:
         if not any(found.values()):  # something else
             raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({plain(error)})") from None
         _report(name, path, found, heads)
-    except (KeyError, AttributeError, ValueError, TypeError) as error:  # of a filter that expects other names
+    except Exception as error:  # of a filter that expects other names or shapes
         with torch.device("meta"):
             _compare(name, path, timm.create_model(name, **options).state_dict(), state, heads)
         raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({plain(error)})") from None
@@ -263,14 +269,15 @@ def _check(name: str, path: Path, state: State) -> None:
 
 @contextmanager
 def _strict_loading() -> Iterator[None]:
-    """Missing and unexpected tensors are errors, also for a network whose builder tells timm to overlook them."""
-    load = nn.Module.load_state_dict
+    """In this thread missing and unexpected tensors are errors, also where a builder tells timm to overlook them."""
+    with _STRICT:
+        load, here = nn.Module.load_state_dict, get_ident()
 
-    def strictly(self: nn.Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        return load(self, state_dict, assign=assign)
+        def strictly(self: nn.Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+            return load(self, state_dict, strict or get_ident() == here, assign)
 
-    with patch.object(nn.Module, "load_state_dict", strictly):
-        yield
+        with patch.object(nn.Module, "load_state_dict", strictly):
+            yield
 
 
 _COMPLAINTS = {  # how torch says it

@@ -137,7 +137,10 @@ for _name, _spec, _class, _note in (
             "Convolutions start He-normal with bias 0; the reference keeps torch's biases and draws norm weights from "
             "N(1, 0.02).",
             *(
-                ("The classification branch learns where the network itself finds foreground; the paper has labels.",)
+                (
+                    "The classification branch learns where the network itself finds foreground, and lets all through "
+                    "meanwhile; the paper has labels.",
+                )
                 if _spec.class_guided
                 else ()
             ),

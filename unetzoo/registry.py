@@ -177,8 +177,13 @@ class ModelConfig(Strict):
         weights = self.options.get("pretrained", False)
         return (self.encoder, weights) if self.encoder is not None and weights not in (None, False) else None
 
-    def check_weights(self) -> None:
-        """Raise `UnetzooError` where pretrained weights are asked for that cannot be had, or do not fit the network."""
+    def check_weights(self, *, fetch: bool = True) -> None:
+        """Raise `UnetzooError` where pretrained weights are asked for that cannot be had, or do not fit the network.
+
+        Without ``fetch`` only a file that is named is looked at: for what does without any weights.
+        """
+        if self.pretrained is None or (self.pretrained[1] is True and not fetch):
+            return
         import torch
 
         with torch.device("meta"), warnings.catch_warnings():

@@ -250,9 +250,7 @@ def _try(found: Pyramid, depth: int, in_channels: int) -> tuple[int, tuple[str, 
     try:
         body = _on_meta(name, in_chans=in_channels, out_indices=found.indices[:levels], **found.options)
     except Exception as error:
-        raise UnetzooError(
-            f"encoder = {name!r} does not take images of {in_channels} channels ({plain(error)})"
-        ) from None
+        raise _without_features(name, error) from None
     reason = ""
     for factor in MULTIPLES:
         side = factor * found.strides[levels - 1]
@@ -267,8 +265,8 @@ def _try(found: Pyramid, depth: int, in_channels: int) -> tuple[int, tuple[str, 
             break
         reason = "its levels do not have the sizes that their strides say"
     else:
-        channels = "" if in_channels == 3 else f"{in_channels} channels and "
-        raise UnetzooError(f"encoder = {name!r} does not take images of {channels}any size ({reason})")
+        images = "images" if in_channels == 3 else f"{in_channels}-channel images"
+        raise UnetzooError(f"encoder = {name!r} does not take {images} of any size ({reason})")
     torch.stack([y.sum() for y in maps]).sum().backward()  # what takes part in the computation has a gradient then
     unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
     if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):

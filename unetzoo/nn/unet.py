@@ -70,10 +70,12 @@ class UNet(nn.Module):
 class ClassificationGate(nn.Module):
     """1 where an image shows something, 0 where not: UNet 3+'s "classification-guided module" (arXiv 2004.08790).
 
-    Dropout, 1x1 convolution to two channels (nothing, something), their maxima over the image, the larger one. The
-    paper trains this branch on labels of images. Here whatever loss trains the network is left as it is: while
-    training the factor is 1, and the branch learns to say in which images the network's own first map has foreground
-    (any class but the first, or a positive logit where there is one class), by cross-entropy.
+    Dropout, 1x1 convolution to two channels (nothing, something), their maxima over the image, the larger one (the
+    reference compares their sigmoids, which round to the same number where both are large). The paper trains this
+    branch on labels of images. Here any loss of the logits does, and is left as it is: while training the factor is 1,
+    and the branch learns to say in which images the network's own first map has foreground (any class but the first,
+    or a positive logit where there is one class), by cross-entropy. Its gradient is added in the backward pass, so it
+    follows no scaling of the loss.
     """
 
     def __init__(self, channels: int) -> None:
@@ -84,7 +86,7 @@ class ClassificationGate(nn.Module):
         """The logits, times the factor of each image."""
         scores = self.classify(bottleneck.detach() if self.training else bottleneck)
         if not self.training:
-            nothing, something = scores.sigmoid().split(1, dim=1)  # which may round to the same: then it is shut
+            nothing, something = scores.split(1, dim=1)
             return [y * (something > nothing) for y in logits]
         first = logits[0].detach()
         found = first > 0 if first.shape[1] == 1 else first.argmax(1, keepdim=True) != 0
@@ -93,12 +95,15 @@ class ClassificationGate(nn.Module):
 
 
 class _WithLoss(torch.autograd.Function):
-    """The first argument; the gradient of the second, a loss, is added to that of whatever is computed from it."""
+    """The first argument; the second, a loss, has its gradient whatever is computed from the first.
+
+    At a hundredth, so that it is next to nothing in a norm of all gradients, by which they may be clipped.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, loss: Tensor) -> Tensor:
-        ctx.of_loss = torch.ones_like(loss)
-        return x.view_as(x)
+        ctx.of_loss = torch.full_like(loss, 0.01)
+        return x.clone()
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:

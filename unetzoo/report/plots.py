@@ -117,7 +117,7 @@ def _label_points(
     """Write names beside their points, ``first`` ones first: of a ring of places, the one that covers the least.
 
     ``bars`` (points, 4) has the ends of the error bars in data units: left, right, low, high. Where there is a crowd,
-    a name that would cover anything is left out.
+    a name that would cover another is left out, and one that is not of the ``first`` where it would cover anything.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # keep the places just computed
@@ -129,10 +129,10 @@ def _label_points(
     stops = ax.transData.transform(bars[:, [1, 3]]) * scale
     for (px, py), (left, low), (right, high) in zip(points, starts, stops, strict=True):
         taken += [(left, py - 2, right, py + 2), (px - 2, low, px + 2, high)]
-    crowded = len(names) > CROWDED
-    for k in [*first, *(k for k in range(len(names)) if k not in first)]:
+    crowded, written = len(names) > CROWDED, []
+    for k in sorted(range(len(names)), key=lambda k: crowded and k not in first):
         name, (px, py) = names[k], points[k]
-        width, height = 5.6 * len(name) + 4, 11.0
+        width, height = _width(ax, name) * scale + 4, 11.0
         places = []
         for radius in (9, 18, 30, 44):
             for ox, oy in ((1, 0.6), (1, -0.6), (-1, 0.6), (-1, -0.6), (0, 1), (0, -1)):
@@ -141,8 +141,9 @@ def _label_points(
                 places.append((left, low, left + width, low + height))
         costs = [sum(_overlap(p, t) for t in taken) + 5 * _outside(p, frame) for p in places]
         best = int(np.argmin(np.asarray(costs) + 1e-3 * np.arange(len(costs))))
-        if crowded and k not in first and costs[best] > 0:
+        if crowded and (any(_overlap(places[best], t) for t in written) or (k not in first and costs[best] > 0)):
             continue
+        written.append(places[best])
         left, low = places[best][:2]
         taken.append(places[best])
         ax.annotate(
@@ -155,6 +156,14 @@ def _label_points(
             arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.7} if best >= 6 else None,
             zorder=4,
         )
+
+
+def _width(ax: Axes, name: str) -> float:
+    """In pixels."""
+    text = ax.text(0, 0, name, fontsize=9)
+    width = text.get_window_extent().width
+    text.remove()
+    return width
 
 
 def _overlap(a: Sequence[float], b: Sequence[float] | np.ndarray) -> float:

@@ -39,7 +39,7 @@ class UpStage(nn.Sequential):
 
 
 class VGG(nn.Module):
-    """(N, in_channels, H, W) to one map a level, the strides 1 to 16, by the convolutions of ``name`` alone."""
+    """(N, in_channels, H, W) to a map of each stride from 1 to 16, by ``name`` without its classifier; and the last, pooled."""
 
     def __init__(self, name: str, in_channels: int, channels: list[int]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class VGG(nn.Module):
         pyramid: list[Tensor] = []
         for level in self.body:
             pyramid.append(level(F.max_pool2d(pyramid[-1], 2) if pyramid else x))
-        return pyramid
+        return [*pyramid, F.max_pool2d(pyramid[-1], 2)]
 
     def copy(self, trained: nn.Module) -> None:
         """Take over the convolutions of timm's network of the same name."""
@@ -106,8 +106,7 @@ class TernausNet(AnySize):
         self.head = nn.Conv2d(filters, num_classes, 1)
 
     def logits(self, x: Tensor) -> Tensor:
-        pyramid = self.encoder(x)
-        x = F.max_pool2d(pyramid[-1], 2)
+        *pyramid, x = self.encoder(x)
         for stage, skip in zip(reversed(self.decoder), reversed(pyramid), strict=True):
             x = torch.cat((stage(x), skip), dim=1)
         return self.head(self.last(x))

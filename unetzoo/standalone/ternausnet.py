@@ -39,7 +39,7 @@ class UpStage(nn.Sequential):
 
 
 class VGG(nn.Module):
-    """(N, in_channels, H, W) to maps of the strides 1 to 16, by the convolutions of ``name``, and the last one pooled."""
+    """(N, in_channels, H, W) to maps of the strides 1 to 16, by the convolutions of ``name``, and the last, pooled."""
 
     def __init__(self, name: str, in_channels: int, channels: list[int]) -> None:
         super().__init__()

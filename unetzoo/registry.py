@@ -206,6 +206,9 @@ class ModelConfig(Strict):
             model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **options)
             if not hasattr(model, "forward"):
                 raise UnetzooError(f"model {self.name!r}: {entry.factory.__name__} gave {model!r}, not a nn.Module")
+        from unetzoo.nn.dilated import mend_dilated
+
+        mend_dilated(model)
         object.__setattr__(model, "unetzoo_config", self)  # plain data: nn.Module need not look at it
         if weights and (normalization := self.normalization()) is not None:
             object.__setattr__(model, "unetzoo_normalization", normalization)

@@ -1,0 +1,44 @@
+"""Dilated depthwise convolutions: the gradients of torch in float64, in every precision and layout."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import unetzoo
+from unetzoo.nn.dilated import DilatedDepthwise, mend_dilated
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("how", ["float32", "autocast", "bfloat16", "float64"])
+@pytest.mark.parametrize(("channels", "dilation"), [(6, 7), (8, 5), (24, 2), (16, (1, 3))])
+def test_gradients_are_those_of_float64(
+    channels: int, dilation: int | tuple[int, int], how: str, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(channels, channels, 3, padding="same", dilation=dilation, groups=channels))
+    exact = copy.deepcopy(network).double()
+    mend_dilated(network)
+    assert type(network[0]) is DilatedDepthwise
+    images = torch.randn(4, channels, 32, 32)
+    network.to(memory_format=layout)
+    given = images.to(memory_format=layout)
+    if how in ("bfloat16", "float64"):
+        network.to(getattr(torch, how))
+        given = given.to(getattr(torch, how))
+    with torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
+        out = network(given)
+    assert out.dtype == {"autocast": torch.bfloat16}.get(how, given.dtype)
+    out.double().square().mean().backward()
+    exact(images.double()).square().mean().backward()
+    found, wanted = network[0].weight.grad.double(), exact[0].weight.grad
+    assert (found - wanted).abs().max() < 0.02 * wanted.abs().max()
+
+
+def test_these_networks_have_some() -> None:
+    for name in ("egeunet", "malunet", "ulite", "smp_deeplabv3plus"):
+        assert any(isinstance(m, DilatedDepthwise) for m in unetzoo.create_model(name).modules()), name
+    assert not any(isinstance(m, DilatedDepthwise) for m in unetzoo.create_model("unet", width=2).modules())

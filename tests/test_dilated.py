@@ -1,4 +1,4 @@
-"""Dilated depthwise convolutions: the gradients of torch in float64, in every precision and layout."""
+"""Dilated convolutions in groups: the gradients of torch in float64, in every precision and layout."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import torch
 from torch import nn
 
 import unetzoo
-from unetzoo.nn.dilated import DilatedDepthwise, mend_dilated
+from unetzoo.nn.dilated import DilatedGrouped, mend_dilated
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("how", ["float32", "autocast", "bfloat16", "float64"])
-@pytest.mark.parametrize(("channels", "dilation"), [(6, 7), (8, 5), (24, 2), (16, (1, 3))])
+@pytest.mark.parametrize(
+    ("channels", "groups", "dilation"), [(6, 6, 7), (8, 8, 5), (24, 24, 2), (16, 16, (1, 3)), (16, 4, 7)]
+)
 def test_gradients_are_those_of_float64(
-    channels: int, dilation: int | tuple[int, int], how: str, layout: torch.memory_format
+    channels: int, groups: int, dilation: int | tuple[int, int], how: str, layout: torch.memory_format
 ) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(channels, channels, 3, padding="same", dilation=dilation, groups=channels))
+    network = nn.Sequential(nn.Conv2d(channels, channels, 3, padding="same", dilation=dilation, groups=groups))
     exact = copy.deepcopy(network).double()
     mend_dilated(network)
-    assert type(network[0]) is DilatedDepthwise
+    assert type(network[0]) is DilatedGrouped
     images = torch.randn(4, channels, 32, 32)
     network.to(memory_format=layout)
     given = images.to(memory_format=layout)
@@ -40,5 +42,5 @@ def test_gradients_are_those_of_float64(
 
 def test_these_networks_have_some() -> None:
     for name in ("egeunet", "malunet", "ulite", "smp_deeplabv3plus"):
-        assert any(isinstance(m, DilatedDepthwise) for m in unetzoo.create_model(name).modules()), name
-    assert not any(isinstance(m, DilatedDepthwise) for m in unetzoo.create_model("unet", width=2).modules())
+        assert any(isinstance(m, DilatedGrouped) for m in unetzoo.create_model(name).modules()), name
+    assert not any(isinstance(m, DilatedGrouped) for m in unetzoo.create_model("unet", width=2).modules())

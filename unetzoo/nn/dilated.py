@@ -1,4 +1,4 @@
-"""Dilated depthwise convolutions, whose gradients in bfloat16 PyTorch's CPU kernel gets wrong."""
+"""Dilated convolutions in groups, whose gradients in bfloat16 PyTorch's CPU kernel gets wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class DilatedDepthwise(nn.Conv2d):
+class DilatedGrouped(nn.Conv2d):
     """`nn.Conv2d` which on the CPU computes in float32, whatever autocast says; (N, C, H, W), in and out of one dtype.
 
     In bfloat16 and channels_last the gradient of its weights is wrong there, or the process dies (torch 2.14.1 on a CPU
@@ -26,7 +26,7 @@ class DilatedDepthwise(nn.Conv2d):
 
 
 def mend_dilated(network: nn.Module) -> None:
-    """Make each dilated depthwise convolution of the network a `DilatedDepthwise`, in place."""
+    """Make each dilated convolution in groups (depthwise, say) of the network a `DilatedGrouped`, in place."""
     for module in network.modules():
-        if type(module) is nn.Conv2d and 1 < module.groups == module.in_channels and max(module.dilation) > 1:
-            cast(nn.Module, module).__class__ = DilatedDepthwise
+        if type(module) is nn.Conv2d and module.groups > 1 and max(module.dilation) > 1:
+            cast(nn.Module, module).__class__ = DilatedGrouped

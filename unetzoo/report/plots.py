@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
@@ -161,7 +162,9 @@ def _label_points(
 def _width(ax: Axes, name: str) -> float:
     """In pixels."""
     text = ax.text(0, 0, name, fontsize=9)
-    width = text.get_window_extent().width
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a letter that the font has not
+        width = text.get_window_extent().width
     text.remove()
     return width
 

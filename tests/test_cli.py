@@ -107,7 +107,12 @@ def test_show() -> None:
         "he_normal",
     ):
         assert word in done.stdout
-    assert "bilinear" in run("show", "unet", "--set", "up=bilinear", "--set", "width=4").stdout
+    shown = run("show", "unet", "--set", "up=bilinear", "--set", "width=4").stdout
+    assert "bilinear" in shown
+    assert "with its own width, up the same function as" in shown
+    shown = run("show", "unetr_2d").stdout
+    assert "\nthe same function as" in shown
+    assert "(96, 96)" not in shown  # its own img_size is no change
 
 
 WRONG = {
@@ -160,6 +165,7 @@ def test_the_readmes_own_models(tmp_path: Path) -> None:
     listed = run("list", "*_*", "--import", "my_models.py", cwd=tmp_path).stdout
     assert "my_unet" in listed
     assert "unet_narrow_bilinear" in listed
+    assert "Base class" not in listed  # nn.Module's description is not the model's
     shown = run("show", "my_unet", "--import", "my_models.py", "--set", "width=5", "--size", 16, cwd=tmp_path)
     assert "1x16x16" in shown.stdout, shown.stderr
 

@@ -44,3 +44,18 @@ def test_these_networks_have_some() -> None:
     for name in ("egeunet", "malunet", "ulite", "smp_deeplabv3plus"):
         assert any(isinstance(m, DilatedGrouped) for m in unetzoo.create_model(name).modules()), name
     assert not any(isinstance(m, DilatedGrouped) for m in unetzoo.create_model("unet", width=2).modules())
+
+
+@pytest.mark.parametrize("name", ["egeunet", "malunet", "ulite"])
+def test_they_train_on_maps_that_are_large(name: str) -> None:
+    """A step of bfloat16 in channels_last at 64x64, where the kernels' gradients were not finite, or no step at all."""
+    torch.manual_seed(0)
+    model = unetzoo.create_model(name, in_channels=1, num_classes=2).train().to(memory_format=torch.channels_last)
+    images = torch.randn(4, 1, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
+    torch.stack([scale.float().square().mean() for scale in scales]).sum().backward()
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.abs().max() < 1e4, key

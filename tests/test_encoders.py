@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import unetzoo
 from unetzoo import UnetzooError, assembly
+from unetzoo.cli import app
 from unetzoo.nn import timm_encoder
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.nn.timm_encoder import TimmEncoder, names, pyramid
@@ -238,7 +239,6 @@ def test_nothing_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _app() -> Any:
-    from unetzoo.cli import app
 
     return app
 
@@ -275,3 +275,15 @@ def test_list_encoders() -> None:
         refused = run("--encoders", pattern)
         assert refused.exit_code != 0
         assert words in str(refused.exception or refused.output)
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "volo_d1_224"])
+def test_list_says_of_an_encoder_what_building_it_would(name: str) -> None:
+    (row,) = json.loads(CliRunner().invoke(app, ["list", "--encoders", name, "--json"]).stdout)
+    assert "does not take images of any size" in row["reason"]
+
+
+def test_list_of_tags() -> None:
+    rows = json.loads(CliRunner().invoke(app, ["list", "--encoders", "resnet18.a*_in1k", "--json"]).stdout)
+    assert {"resnet18.a1_in1k", "resnet18.a2_in1k"} <= {row["name"] for row in rows}
+    assert len({row["parameters"] for row in rows}) == 1

@@ -12,7 +12,7 @@ from entries import narrow, refused_in_one_line
 from torch import Tensor, nn
 
 import unetzoo
-from unetzoo import UnetzooError, registry
+from unetzoo import UnetzooError
 from unetzoo.measure.counts import stages
 from unetzoo.measure.environment import environment
 from unetzoo.nn.sizes import mirror_pad
@@ -164,7 +164,7 @@ def test_a_record_says_which_smp_built_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert facts["timm"]
     entry, own = unetzoo.model_info("smp_unet"), unetzoo.model_info("linknet")
     before = entry.fingerprint(), own.fingerprint()
-    monkeypatch.setattr(registry, "installed_version", lambda package: "9.9")
+    monkeypatch.setattr(entry, "installed_version", lambda package: "9.9")
     assert entry.fingerprint() != before[0]
     assert own.fingerprint() == before[1]
 

@@ -92,6 +92,11 @@ class _Code:
         (lambda p, s: p, ["none.pth", "no such file"]),
         (lambda p, s: p.with_suffix(".txt"), ["none.txt", ".safetensors"]),
         (lambda p, s: p.write_bytes(b"hello"), ["damaged, or no file of weights"]),
+        (lambda p, s: p.write_bytes(b"<html>404</html>"), ["damaged, or no file of weights"]),
+        (
+            lambda p, s: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
+            ["damaged, or no file of weights"],
+        ),
         (lambda p, s: p.write_bytes(pickle.dumps(_Code(), protocol=4)), ["wants to run code"]),
         (lambda p, s: torch.save({"a": _Code()}, p), ["wants to run code"]),
         (lambda p, s: torch.save([1, 2], p), ["no tensors by name"]),
@@ -143,12 +148,12 @@ def test_what_timms_filter_makes_of_a_file(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "larger.pth")
     config = resolve_model("unet", changes={"encoder": name, "depth": 6, "width": 4})
     changed = config.model_copy(update={"options": {**config.options, "pretrained": str(tmp_path / "larger.pth")}})
-    changed.check_weights()
+    changed.check()
     loaded = body(changed.build())["layers_0.blocks.0.attn.qkv.weight"]
     assert torch.equal(loaded, state["layers.0.blocks.0.attn.qkv.weight"])
     flat = {key: value.flatten() if "bias_table" in key else value for key, value in state.items()}
     torch.save(flat, tmp_path / "larger.pth")
-    refused_in_one_line(["not the weights of encoder", "of another shape"], changed.check_weights)
+    refused_in_one_line(["not the weights of encoder", "of another shape"], changed.check)
 
 
 def test_checks_in_several_threads_leave_torch_as_it_is(file: Path) -> None:
@@ -200,6 +205,14 @@ def test_commands_look_at_the_file_they_are_given(command: list[str], file: Path
 
     assert run(file).exit_code == 0
     assert str(run(file.with_name("none.pth")).exception).endswith("no such file")
+
+
+@pytest.mark.parametrize("command", [["show"], ["profile", "--no-time"]], ids=str)
+def test_commands_say_that_weights_are_not_looked_at(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "at_hand", lambda name: None)
+    done = CliRunner().invoke(app, [*command, "unet_resnet18", "--set", "pretrained=true"])
+    assert done.exit_code == 0
+    assert "weights of resnet18: not on this machine" in done.stderr
 
 
 def test_a_file_that_was_replaced_is_another(file: Path, state: dict[str, torch.Tensor]) -> None:

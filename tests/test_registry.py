@@ -127,6 +127,7 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("unet_bilinear_halved", {"up_width": "kept"}, ["halve_before_up", "up_width = 'kept'"]),
         ("unet_bilinear_halved", {"decoder": "nested"}, ["halve_before_up", "'nested'"]),
         ("unetpp", {"skip": "add", "up_width": "halved"}, ["decoder = 'nested'", "skip = 'add'"]),
+        ("unet_upconv", {"up_act": True}, ["up_act = True", "'nearest_conv3x3' ends in the activation already"]),
         ("unet3plus", {"up": "carafe"}, ["decoder = 'full_scale'", "bilinear, bilinear_aligned", "'carafe'"]),
         ("unet3plus", {"skip": "attention"}, ["decoder = 'full_scale'", "skip = 'attention'", "do nothing"]),
         ("unet", {"head_kernel": 2}, ["head_kernel = 2", "1", "3"]),

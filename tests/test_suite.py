@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from entries import refused_in_one_line
 
 import unetzoo
 from unetzoo import registry
@@ -217,3 +218,30 @@ def test_a_wrong_change_of_a_models_recipe_is_one_line(train: dict[str, object],
     with pytest.raises(UnetzooError, match=message) as error:
         suite(models=[{"name": "unet", "train": train}])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("unet", {"encoder": "volo_d1_224"}, ["'volo_d1_224' does not take", "images of any size"]),
+        ("unet", {"encoder": "resnet34", "depth": 8}, ["depth = 8"]),
+        ("smp_unet", {"encoder": "resnet3o4"}, ["smp has no such encoder"]),
+        ("u2net", {"width": 0}, ["option width = 0"]),
+        ("ternausnet16", {"up": "transposed"}, ["option up = 'transposed'", "did you mean transposed_"]),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused_before_any_trial(
+    name: str, options: dict[str, object], words: list[str]
+) -> None:
+    made = suite(models=["unet", {"name": name, "set": options}])
+    refused_in_one_line([f"model {name!r}: ", *words], lambda: expand(made, made.data.open()))
+
+
+def test_a_class_of_ones_own_is_first_built_in_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
+
+    @unetzoo.register_model("own")
+    def own(in_channels: int, num_classes: int) -> None:
+        pytest.fail("was called")
+
+    assert ids(models=["own"])

@@ -103,7 +103,7 @@ def test_enet_takes_more_channels_than_its_first_block_has() -> None:
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("ternausnet16", {"up": "transposed4x4", "num_filters": 3}),
+        ("ternausnet16", {"up": "transposed_4x4", "num_filters": 3}),
         ("fr_unet", {"fuse": False, "average": False, "depth": 3}),
         ("ce_net", {"dac": False, "rmp": False}),
         ("ce_net", {"atrous": False}),

@@ -13,7 +13,7 @@ from rich.markup import escape
 from unetzoo.console import err, out
 from unetzoo.data_cli import data_app
 from unetzoo.errors import UnetzooError
-from unetzoo.models_cli import Imports, Settings, list_command, show_command
+from unetzoo.models_cli import Imports, Settings, list_command, say_weights, show_command
 from unetzoo.plugins import import_plugins
 from unetzoo.predict_cli import predict_command
 from unetzoo.registry import resolve_model
@@ -218,7 +218,7 @@ def profile_command(
     from unetzoo.bench.plan import profile_model
     from unetzoo.bench.plan_tables import print_profile
 
-    config.check_weights(fetch=False)
+    say_weights(config)
     found = profile_model(config, size=size, batch=batch, precision=precision, limit=limit, timed=time)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))

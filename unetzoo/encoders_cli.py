@@ -23,7 +23,7 @@ def print_encoders(pattern: str, as_json: bool) -> None:
     """
     from unetzoo.nn.timm_encoder import names, similar
 
-    found = [name for name in names() if fnmatchcase(name, pattern)]
+    found = [name for name in names(tagged="." in pattern) if fnmatchcase(name, pattern)]
     if not found:
         raise UnetzooError(f"--encoders {pattern!r}: timm has no such model; {similar(pattern.strip('*?'))}")
     if len(found) > MOST_TRIED:
@@ -49,12 +49,12 @@ def print_encoders(pattern: str, as_json: bool) -> None:
 
 
 def _facts(found: list[str]) -> Iterator[dict[str, Any]]:
-    from unetzoo.nn.timm_encoder import pyramid
+    from unetzoo.nn.timm_encoder import usable
     from unetzoo.pretrained import at_hand, has_weights
 
     for name in found:
         try:
-            offered = pyramid(name)
+            offered = usable(name)
         except UnetzooError as error:
             yield {"name": name, "reason": str(error)}
             continue

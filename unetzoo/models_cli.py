@@ -10,11 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from unetzoo.console import out
+from unetzoo.console import err, out
+from unetzoo.entry import FAMILIES, Entry
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.parameters import parameters
 from unetzoo.plugins import import_plugins
-from unetzoo.registry import FAMILIES, Entry, entries, list_models, model_info, resolve_model
+from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
 from unetzoo.spec import BLOCKS
 from unetzoo.toml import parse_settings
 
@@ -146,6 +147,17 @@ def _inside(value: float | None, limits: tuple[float, float] | None) -> bool:
     return limits is None or (value is not None and limits[0] <= value <= limits[1])
 
 
+def say_weights(config: ModelConfig) -> None:
+    """That pretrained weights which are asked for by True are not looked at, and where they are."""
+    if config.pretrained is None or config.pretrained[1] is not True:
+        return
+    from unetzoo.pretrained import at_hand
+
+    file = at_hand(config.pretrained[0])
+    where = str(file) if file else "not on this machine, to be fetched when the network is built"
+    err.print(f"weights of {config.pretrained[0]}: {where}; not needed here", highlight=False, markup=False)
+
+
 def show_command(
     name: Annotated[str, typer.Argument(help="A registered model.")],
     size: Annotated[int | None, typer.Option(min=1, help="Side of the input image in px.")] = None,
@@ -166,7 +178,7 @@ def show_command(
     )
     from unetzoo.measure.counts import default_size, stages
 
-    config.check_weights(fetch=False)
+    config.check(fetch=False)
     try:
         side = size or default_size(config)
         rows = stages(config, side, side)
@@ -182,12 +194,16 @@ def show_command(
         if paper and paper.code:
             licence = paper.code_licence or "licence not stated"
             out.print(f"code: {escape(paper.code)} ({escape(licence)})", soft_wrap=True)
+    own = {option: list(v) if isinstance(v, tuple) else v for option, v in entry.options.items()}  # as config has them
+    changed = [option for option, value in config.options.items() if own.get(option) != value]
     if entry.reference:
-        out.print(f"the same function as {escape(str(entry.reference))}", soft_wrap=True)
+        where = f"with its own {', '.join(changed)} " if changed else ""
+        out.print(f"{where}the same function as {escape(str(entry.reference))}", soft_wrap=True)
     for deviation in entry.deviations:
         out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
 
-    base = model_info("unet").options if entry.spec is not None else entry.options
+    say_weights(config)
+    base = model_info("unet").options if entry.spec is not None else own
     options = Table("option", "value", "in unet" if entry.spec else "default", box=None, header_style="bold")
     for option, value in config.options.items():
         differs = base.get(option) != value
@@ -199,11 +215,15 @@ def show_command(
         )
     out.print(options)
 
-    table = Table("stage", "output (C, H, W)", "parameters", "MACs", box=None, header_style="bold")
+    table = Table("stage", "output", "parameters", "MACs", box=None, header_style="bold")
     for column in table.columns[1:]:
         column.justify = "right"
     for row in rows:
         table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.params:,}", f"{row.macs:,}")
     table.add_row("total", "", f"{sum(r.params for r in rows):,}", f"{sum(r.macs for r in rows):,}", style="bold")
-    out.print(f"at {in_channels}x{side}x{side}; MACs of convolutions and matrix products, one image")
+    out.print(
+        f"at {in_channels}x{side}x{side}; output: CxHxW, of an encoder's maps the coarsest, or tokens x channels; "
+        "MACs of convolutions and matrix products, one image",
+        soft_wrap=True,
+    )
     out.print(table)

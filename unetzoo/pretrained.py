@@ -223,7 +223,7 @@ def read_state(path: Path) -> State:
                 warnings.simplefilter("ignore")  # of a newer pickle: what it holds is looked at below
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "nsupported" in str(error) or "GLOBAL" in str(error):
+        if "GLOBAL" in str(error) or ("nsupported" in str(error) and _is_pickle(path)):
             raise UnetzooError(f"{path}: wants to run code when it is loaded, not only tensors; it was not") from None
         raise UnetzooError(f"{path}: is damaged, or no file of weights") from None
     except Exception as error:  # of a reader that trusts what is damaged, which has many
@@ -235,6 +235,13 @@ def read_state(path: Path) -> State:
     if not isinstance(content, Mapping) or not content or not all(map(_named, content, content.values())):
         raise UnetzooError(f"{path}: holds no tensors by name")
     return clean_state_dict(dict(content))
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether it begins as pickles from protocol 2 on do; torch refuses what is newer than it writes by its codes."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    return start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
 def _named(name: object, value: object) -> bool:

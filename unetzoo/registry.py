@@ -6,23 +6,21 @@ importing the module calls `register_model`. Nothing in here imports torch until
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pydantic import Field
 
+from unetzoo.entry import FAMILIES, Entry, Family, Reference
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.papers import Paper
-from unetzoo.spec import UNetSpec, diff, replace
+from unetzoo.spec import UNetSpec, replace
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,128 +29,6 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "unetzoo.models"
 F = TypeVar("F", bound=Callable[..., Any])
-Family = Literal[
-    "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",
-    "transformer", "pretrained", "framework", "peer", "own",
-]  # fmt: skip
-FAMILIES: dict[Family, str] = {
-    "paper": "the 2015 network, and what is called U-Net in well-known repositories",
-    "ablation": "unet with one option changed",
-    "block": "unet with a published block in each level",
-    "attention": "attention gates, channel or spatial attention",
-    "recurrent": "recurrent layers",
-    "nested": "dense, full-scale or nested skips",
-    "residual": "residual blocks in a network of their own",
-    "dense": "dense blocks",
-    "context": "several receptive fields side by side, or several networks in one",
-    "light": "few parameters or operations",
-    "transformer": "self-attention over patches",
-    "pretrained": "an encoder that can start from ImageNet weights",
-    "framework": "what MONAI, nnU-Net and MedNeXt build",
-    "peer": "what segmentation_models_pytorch builds, to compare with",
-    "own": "a user's own, or a package's",
-}
-Proof = Literal["golden", "live", "transcribed", "counted"]
-PROOFS: dict[Proof, str] = {
-    "golden": "outputs equal those the reference gave with the same parameters (golden file)",
-    "live": "outputs equal those of the reference, installed beside it, with the same parameters",
-    "transcribed": "outputs equal those of an own transcription of the reference's code",
-    "counted": "its parameter count is the reference's; outputs were not compared",
-}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The public code an entry is the same function as, and how that is known: a key of `PROOFS`."""
-
-    code: str
-    proof: Proof
-
-    def __str__(self) -> str:
-        return f"{self.code}: {PROOFS[self.proof]}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered name: either a ``spec`` of the grid or a factory ``(in_channels, num_classes, **options)``.
-
-    ``source`` is the factory, or "module:name" of one that is not imported before it is needed; ``defaults`` are
-    options in which this entry differs from the factory's own; with ``encoder`` and ``pretrained`` among them it takes
-    weights for an encoder of timm as a spec does. ``family`` is a key of `FAMILIES`. An
-    ``encoder_paper`` is that of an encoder which is not ``paper``'s; ``packages`` are the distributions whose code the
-    network is made of.
-    """
-
-    name: str
-    spec: UNetSpec | None = None
-    source: Callable[..., Any] | str | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    paper: Paper | None = None
-    encoder_paper: Paper | None = None
-    note: str = ""
-    deviations: tuple[str, ...] = ()
-    family: Family = "own"
-    reference: Reference | None = None
-    packages: tuple[str, ...] = ()
-
-    @cached_property
-    def factory(self) -> Callable[..., Any] | None:
-        """None for a spec of the grid."""
-        if not isinstance(self.source, str):
-            return self.source
-        module, _, name = self.source.partition(":")
-        return getattr(import_module(module), name)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Option -> default. Of a factory: its parameters but ``in_channels`` and ``num_classes``."""
-        if self.spec is not None:
-            return self.spec.model_dump()
-        parameters = inspect.signature(self.factory or Entry).parameters.values()
-        return {
-            p.name: self.defaults.get(p.name, p.default)
-            for p in parameters
-            if p.name not in ("in_channels", "num_classes") and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        }
-
-    @property
-    def diff(self) -> dict[str, tuple[Any, Any]]:
-        """Option -> (value in ``unet``, value here); empty for what is not of the grid."""
-        return diff(self.spec, UNetSpec()) if self.spec is not None else {}
-
-    @property
-    def year(self) -> int | None:
-        """When all of it was published."""
-        years = [paper.year for paper in (self.paper, self.encoder_paper) if paper]
-        return max(years) if years else None
-
-    @property
-    def can_be_pretrained(self) -> bool:
-        """Whether weights of its encoder can be asked for: ``pretrained=True`` or a file."""
-        return self.spec.encoder != "plain" if self.spec is not None else "pretrained" in self.defaults
-
-    def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
-
-        '' for a spec.
-        """
-        if self.factory is None:
-            return ""
-        try:
-            source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
-        except (OSError, TypeError):
-            return "unknown"
-        for package in self.packages:
-            source += f"\n{package}=={installed_version(package)}".encode()
-        return hashlib.sha256(source).hexdigest()[:16]
-
-
-def installed_version(package: str) -> str | None:
-    """Of a distribution in this environment; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 class ModelConfig(Strict):
@@ -177,18 +53,19 @@ class ModelConfig(Strict):
         weights = self.options.get("pretrained", False)
         return (self.encoder, weights) if self.encoder is not None and weights not in (None, False) else None
 
-    def check_weights(self, *, fetch: bool = True) -> None:
-        """Raise `UnetzooError` where pretrained weights are asked for that cannot be had, or do not fit the network.
+    def check(self, *, fetch: bool = True) -> None:
+        """Raise `UnetzooError` where the network cannot be built, or pretrained weights cannot be had or do not fit it.
 
-        Without ``fetch`` only a file that is named is looked at: for what does without any weights.
+        Nothing is allocated, and a class or function of a user's own is not called: what it may do is for its trial.
+        Without ``fetch`` only a file of weights that is named is looked at.
         """
-        if self.pretrained is None or (self.pretrained[1] is True and not fetch):
+        if callable(_entry(self.name).source):
             return
         import torch
 
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device
-            self.build()
+            self.build(weights=fetch or self.pretrained is None or self.pretrained[1] is not True)
 
     def build(self, *, weights: bool = True) -> nn.Module:
         """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one.
@@ -324,7 +201,7 @@ def register_model(
         for needed in ("in_channels", "num_classes"):
             if needed not in parameters and not takes_any:
                 raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
-        doc = note or (inspect.getdoc(factory) or "").partition("\n")[0]
+        doc = note or inspect.cleandoc(factory.__doc__ or "").partition("\n")[0]  # not a base class's
         _add(Entry(name, source=factory, note=doc, **about))
         return factory
 
@@ -363,7 +240,7 @@ def entries() -> Mapping[str, Entry]:
 def _entry(name: str) -> Entry:
     known = entries()
     if name not in known:
-        raise UnetzooError(f"unknown model {name!r}; {nearest(name, known)}")
+        raise UnetzooError(f"unknown model {name!r}; {nearest(name, known)} (or --import the file that registers it)")
     return known[name]
 
 

@@ -115,8 +115,7 @@ class UNetSpec(Strict):
         False, description="a head for every map of the decoder: each level's, in 'nested' every one of the finest"
     )
     class_guided: bool = Field(
-        False,
-        description="logits times 0 or 1, as the bottleneck is told to show nothing or something (UNet 3+)",
+        False, description="logits times 0 or 1, as the bottleneck is told to show nothing or something (UNet 3+)"
     )
     init: Literal["torch", "he_normal"] = Field(
         "torch", description="initial weights: torch's own, or N(0, sqrt(2 / fan-in)) as in 2015"
@@ -161,6 +160,10 @@ def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
     yield (
         spec.up == "unpool" and not same_width,
         f"up = 'unpool' needs an Up that gives the encoder's channels; {kept} keep those of the level below",
+    )
+    yield (
+        spec.up_act and spec.up == "nearest_conv3x3",
+        "up_act = True: the layer of up = 'nearest_conv3x3' ends in the activation already",
     )
     yield (
         spec.up == "unpool" and spec.down != "maxpool",

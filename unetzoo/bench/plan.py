@@ -177,8 +177,10 @@ def profile_model(
 ) -> Profile:
     """What one model needs for training and inference on ``batch`` square images, and how long a forward pass takes.
 
-    Without ``timed`` nothing is allocated. What the network raises while it is timed is raised as `UnetzooError`.
+    Without ``timed`` nothing is allocated. Raises `UnetzooError` where `ModelConfig.check` does, and with what the
+    network raises while it is timed.
     """
+    config.check(fetch=False)
     recipe = Recipe.from_mapping({"precision": precision}, "")  # checks the value
     device = resolve_device(recipe.device)
     precision = resolve_precision(recipe.precision, device)

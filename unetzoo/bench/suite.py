@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -315,6 +316,9 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
     if suite.match is not None:
         models = _matched(models, suite)
+    for model in models:  # here, not after the trials before it
+        with _naming(model.name):
+            model.config.check()
     common = {"data": data, "measure": suite.measure, "score": suite.score}
     recipes = [suite.recipe(request) for request in requests]
     for model, recipe in zip(models, recipes, strict=True):
@@ -400,19 +404,18 @@ def _resolve(request: ModelRequest, common: dict[str, Any], dataset: Segmentatio
 
 
 def _weights(config: ModelConfig) -> str:
-    """A hash of a model's pretrained weights. Raises `UnetzooError` where its encoder or they do not exist or fit."""
-    if config.encoder is None:
+    """A hash of a model's pretrained weights, '' without. Raises `UnetzooError` where they cannot be had."""
+    if config.pretrained is None:
         return ""
-    from unetzoo.nn.timm_encoder import pyramid
+    from unetzoo.pretrained import digest
 
-    try:
-        if "depth" in config.options:
-            pyramid(config.encoder).levels(config.options["depth"])
-        if config.pretrained is None:
-            return ""
-        from unetzoo.pretrained import digest
-
-        config.check_weights()  # here, not after the trials before it
+    with _naming(config.name):
         return digest(*config.pretrained)
+
+
+@contextmanager
+def _naming(model: str) -> Iterator[None]:
+    try:
+        yield
     except UnetzooError as error:
-        raise UnetzooError(f"model {config.name!r}: {error}") from None
+        raise UnetzooError(f"model {model!r}: {error}") from None

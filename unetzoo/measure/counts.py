@@ -18,8 +18,9 @@ from unetzoo.registry import ModelConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network: ``shape`` is its output's (C, H, W), ``macs`` of one image.
+    """A part of a network: ``shape`` is its output's (C, H, W), or (tokens, C), ``macs`` of one image.
 
+    Of several maps it is the first's, of an encoder's the coarsest's.
     What works in training alone has neither: shape () and no MACs.
     """
 
@@ -157,9 +158,13 @@ def _prefixed(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _keep_shape(
-    shapes: dict[str, tuple[int, ...]], name: str, _module: object, _inputs: object, output: object
+    shapes: dict[str, tuple[int, ...]], name: str, module: nn.Module, _inputs: object, output: object
 ) -> None:
-    shapes[name] = _shape(output)
+    if isinstance(output, list | tuple) and "encoder" in name.split(".") and isinstance(output[-1], Tensor):
+        output = output[-1]  # the coarsest
+    shape = _shape(output)
+    by_timm = getattr(module, "output_fmt", None)
+    shapes[name] = (*shape[-1:], *shape[:-1]) if by_timm == "NHWC" else shape
 
 
 def _shape(output: object) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from unetzoo import __version__
-from unetzoo.registry import installed_version
+from unetzoo.entry import installed_version
 from unetzoo.train.device import cpu_name
 
 PACKAGES = (

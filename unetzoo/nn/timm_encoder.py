@@ -149,8 +149,10 @@ def _names() -> dict[str, None]:
     return dict.fromkeys([*timm.list_models(), *VARIANTS])
 
 
-def names() -> list[str]:
-    """All architectures, without their tags; not each of them is a pyramid."""
+def names(tagged: bool = False) -> list[str]:
+    """All architectures, or as ``tagged`` 'model.tag' all weights that timm knows; not each of them is a pyramid."""
+    if tagged:
+        return sorted(known for name in _names() for known in get_arch_pretrained_cfgs(name))
     return sorted(_names())
 
 
@@ -232,6 +234,13 @@ def _on_meta(name: str, **options: Any) -> nn.Module:
         if name in VARIANTS:
             return create_body(name, **{"in_chans": 3, **options})
         return timm.create_model(name, features_only=True, **options)
+
+
+def usable(name: str) -> Pyramid:
+    """What the encoder offers. Raises `UnetzooError`, saying why, where no network of all its levels can be built."""
+    found = pyramid(name)
+    _trial_run(name, found.first + len(found.channels), 3)
+    return found
 
 
 @cache

@@ -14,10 +14,10 @@ from typing import Any
 from markupsafe import Markup
 
 from unetzoo.atomic import write_atomic
+from unetzoo.entry import FAMILIES, PROOFS, Entry
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.facts import EntryFacts, Ratio
 from unetzoo.papers import Paper
-from unetzoo.registry import FAMILIES, PROOFS, Entry
 from unetzoo.report.page import render
 from unetzoo.report.topology import draw_topology
 from unetzoo.report.words import DASH, MIB, fields, number, words

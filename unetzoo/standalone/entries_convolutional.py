@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from unetzoo.entry import Reference
 from unetzoo.papers import SIMONYAN_2014, Paper
-from unetzoo.registry import Reference, register_model
+from unetzoo.registry import register_model
 
 _HERE = "unetzoo.standalone"
 
@@ -223,7 +224,7 @@ register_model(
 register_model(
     "ternausnet11",
     f"{_HERE}.ternausnet:TernausNet",
-    defaults={"encoder": "vgg11", "pretrained": False, "up": "transposed3x3"},
+    defaults={"encoder": "vgg11", "pretrained": False, "up": "transposed_3x3"},
     paper=IGLOVIKOV_2018,
     encoder_paper=SIMONYAN_2014,
     note="VGG11's convolutions as encoder, transposed 3x3 convolutions up",

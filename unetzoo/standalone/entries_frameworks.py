@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from unetzoo.entry import Proof, Reference
 from unetzoo.papers import ZHOU_2018, Paper
-from unetzoo.registry import Proof, Reference, register_model
+from unetzoo.registry import register_model
 
 _HERE = "unetzoo.standalone"
 _MONAI = "MONAI 1.6.1 monai/networks/nets/"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from unetzoo import papers
+from unetzoo.entry import Reference
 from unetzoo.papers import Paper
-from unetzoo.registry import Reference, register_model
+from unetzoo.registry import register_model
 from unetzoo.standalone.entries_convolutional import CHAURASIA_2017
 
 FAN_2020 = Paper(

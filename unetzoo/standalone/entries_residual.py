@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unetzoo import papers
-from unetzoo.registry import Reference, register_model
+from unetzoo.entry import Reference
+from unetzoo.registry import register_model
 
 LOGITS = "Returns logits where the reference returns their sigmoid."
 

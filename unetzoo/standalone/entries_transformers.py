@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from unetzoo.entry import Reference
 from unetzoo.papers import Paper
-from unetzoo.registry import Reference, register_model
+from unetzoo.registry import register_model
 
 _HERE = "unetzoo.standalone"
 

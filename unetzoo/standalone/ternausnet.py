@@ -25,7 +25,7 @@ def conv_relu(c_in: int, c_out: int) -> nn.Sequential:
 class UpStage(nn.Sequential):
     """(N, c_in, H, W) to (N, c_out, 2H, 2W): bilinear before two convolutions, or one and a transposed one.
 
-    ``up`` is "bilinear", "transposed3x3" (11 layers' decoder) or "transposed4x4" (16 layers' with is_deconv).
+    ``up`` is "bilinear", "transposed_3x3" (11 layers' decoder) or "transposed_4x4" (16 layers' with is_deconv).
     """
 
     def __init__(self, c_in: int, c_middle: int, c_out: int, up: str) -> None:
@@ -33,7 +33,7 @@ class UpStage(nn.Sequential):
             double = nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=False)
             super().__init__(double, conv_relu(c_in, c_middle), conv_relu(c_middle, c_out))
             return
-        kernel, output_padding = (3, 1) if up == "transposed3x3" else (4, 0)
+        kernel, output_padding = (3, 1) if up == "transposed_3x3" else (4, 0)
         transposed = nn.ConvTranspose2d(c_middle, c_out, kernel, stride=2, padding=1, output_padding=output_padding)
         super().__init__(conv_relu(c_in, c_middle), transposed, nn.ReLU(inplace=True))
 
@@ -85,7 +85,7 @@ class TernausNet(AnySize):
         super().__init__()
         whole(width=width)
         one_of(CONVOLUTIONS, encoder=encoder)
-        one_of(("bilinear", "transposed3x3", "transposed4x4"), up=up)
+        one_of(("bilinear", "transposed_3x3", "transposed_4x4"), up=up)
         filters = max(1, width // 2) if num_filters is None else num_filters
         whole(num_filters=filters)
         channels = [width * w for w in WIDTHS]

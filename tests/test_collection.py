@@ -256,6 +256,20 @@ def test_the_folder_of_a_finished_collection(finished: tuple[Path, Path, pd.Data
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_brief_report_keeps_the_page_over_all_and_tables(
+    finished: tuple[Path, Path, pd.DataFrame, Heard], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished[1], out)
+    assert write_report(out, brief=True) == out / "index.html"
+    assert 'href="cells/summary.md"' in (out / "index.html").read_text()
+    assert [path.suffix for path in (out / "plots").iterdir()] == [".png"]
+    for part in ("cells", "driving"):
+        assert not (out / part / "index.html").exists()
+        assert not list((out / part / "plots").glob("*"))
+        assert "](" not in (out / part / "summary.md").read_text().replace("](https://", "")
+
+
 def test_some_of_the_data_sets_alone_and_the_page_keeps_the_others(
     finished: tuple[Path, Path, pd.DataFrame, Heard], tmp_path: Path
 ) -> None:
@@ -359,7 +373,7 @@ def scores(**means: float) -> list[dict[str, Any]]:
 
 def page_of(folder: Path) -> str:
     """The summary over the data sets; their own pages are not drawn, they have tests of their own."""
-    with patch("unetzoo.report.page.build"):
+    with patch("unetzoo.report.page.build", return_value=folder / "index.html"):
         write_report(folder)
     return (folder / "summary.md").read_text()
 

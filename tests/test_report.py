@@ -23,7 +23,7 @@ from unetzoo.report import write_report
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.facts import label_of
 from unetzoo.report.frame import safe_columns, tables
-from unetzoo.report.plots import NAMES, pareto_front
+from unetzoo.report.plots import NAMES, PARETO, pareto_front
 from unetzoo.report.predictions import paint
 from unetzoo.report.sections import answer, context
 from unetzoo.report.statistics import (
@@ -192,6 +192,25 @@ def test_a_full_report(reported: Path, tmp_path: Path):
     write_report(tmp_path / "b")
     write_report(folder)
     assert outputs(folder) == outputs(tmp_path / "b") == made
+
+
+def links(text: str) -> list[str]:
+    """Of Markdown or HTML, to files."""
+    found = re.findall(r'\]\(([^)]+)\)|(?:src|href)="([^"]+)"', text)
+    return [link for pair in found for link in pair if link and not link.startswith(("data:", "https://"))]
+
+
+def test_a_brief_report_links_only_to_what_it_keeps(reported: Path, tmp_path: Path):
+    folder = tmp_path / "a"
+    shutil.copytree(reported, folder)
+    assert write_report(folder, brief=True) == folder / "summary.md"
+    made = outputs(folder)
+    assert set(made) == {"summary.md", "results.csv", *(f"plots/{name}.png" for name in PARETO)}
+    assert sorted(links(made["summary.md"].decode())) == sorted(f"plots/{name}.png" for name in PARETO)
+    assert "unetzoo report" in made["summary.md"].decode()
+    assert "Not drawn" not in made["summary.md"].decode()
+    write_report(folder)
+    assert outputs(folder) == outputs(reported)
 
 
 def test_results_csv(reported: Path):

@@ -235,14 +235,18 @@ def _gib(memory: float | None) -> int | None:
 @app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/, or a collection's.")],
+    brief: Annotated[
+        bool,
+        typer.Option("--brief", help="To keep with code: tables, and plots of costs or a collection's page."),
+    ] = False,
 ) -> None:
     """Write the report again from the records of a folder.
 
-    Example: [bold]unetzoo report runs/quick[/]
+    Examples: [bold]unetzoo report runs/quick[/]   [bold]unetzoo report reports/mine --brief[/]
     """
     from unetzoo.report import write_report
 
-    out.print(f"report: {write_report(folder)}", soft_wrap=True, highlight=False)
+    out.print(f"report: {write_report(folder, brief=brief)}", soft_wrap=True, highlight=False)
 
 
 app.command("predict")(predict_command)

@@ -35,18 +35,17 @@ CAPTION = (
 )
 
 
-def build_collection(folder: Path, manifest: Manifest) -> Path:
+def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -> Path:
     """The reports of the data sets, then the page over them; see `unetzoo.report.write_report`."""
     parts = read_parts(folder, manifest)
-    for label in parts:
-        page.build(folder / label)
+    made = {label: page.build(folder / label, keep=() if brief else None).name for label in parts}
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
     kept = {label: current(records, asked[label]) for label, (records, _) in parts.items()}
     earlier = sum(len(records) - len(kept[label]) for label, (records, _) in parts.items())
     rows = [judge(label, tables(kept[label], parts[label][1]) if label in parts else None) for label in manifest.data]
     models = _models(manifest, rows)
     learned = curves.learning_curves(rows)
-    facts = context(manifest, rows, models, earlier, learned)
+    facts = context(manifest, rows, models, earlier, learned) | {"part": made}
     plots = {CURVES: curves.plot(learned, models)} if learned else {}
     if plot := heat_map(rows, models):
         plots[PLOT] = plot
@@ -55,7 +54,7 @@ def build_collection(folder: Path, manifest: Manifest) -> Path:
     results = joined({label: tables(*found) for label, found in parts.items()})
     inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
     try:
-        page.write_plots(folder, [*captions], plots)
+        page.write_plots(folder, [*captions], plots, page.BRIEF if brief else page.SUFFIXES)
         write_atomic(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
         write_atomic(folder / "summary.md", page.render("collection.md.j2", facts, CONVENTIONS))
         html = page.render("collection.html.j2", facts | {"inline": inline}, CONVENTIONS)
@@ -207,7 +206,6 @@ def _line(row: Row, models: Sequence[str]) -> dict[str, Any]:
     t = row.tables
     return {
         "label": row.label,
-        "page": f"{row.label}/index.html" if t else None,
         "cells": [_cell(row, m) for m in models],
         "baseline": row.baseline,
         "failed": len(failures(t)) if t else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,14 @@ CAPTIONS = {
     " its crops), validation and test.",
     "predictions": "Test images, the truth, and the prediction of each variant's lowest seed.",
 }
+SUFFIXES = ("png", "svg")
+BRIEF = SUFFIXES[:1]
+COSTS = tuple(PARETO)
 HOLLOW = " Hollow: the timing was noisy in at least one seed."
 
 
-def build(folder: Path) -> Path:
-    """Read, compute, draw, then write; see `unetzoo.report.write_report`."""
+def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
+    """Read, compute, draw, then write; see `unetzoo.report.write_report`. With ``keep`` those plots, and no page."""
     t = load(folder)
     summary, reference = summarise(t), pick_reference(t.done, matched_to(t.models))
     grids = score_grids(t.images)
@@ -49,37 +52,48 @@ def build(folder: Path) -> Path:
     plots = draw(t, summary, comparisons, reference, best_baseline(t))
     if (predictions := draw_predictions(t.models, folder, order)) is not None:
         plots["predictions"] = predictions
+    skipped = [name for name in NAMES if name not in plots]
+    if keep is not None:
+        plots = {name: plots[name] for name in keep if name in plots}
     facts = context(t, summary, comparisons, first_chances(grids), reference) | {
         "plots": {name: _caption(name, summary["noisy"].any()) for name in NAMES if name in plots},
-        "skipped": [name for name in NAMES if name not in plots],
+        "skipped": skipped,
+        "brief": keep is not None,
         "main_plot": next((name for name in PARETO if name in plots), None),
         "pareto": [name for name in PARETO if name in plots],
     }
     try:
-        _write(folder, t, facts, plots)
+        return _write(folder, t, facts, plots)
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot write the report: {error.strerror or error}") from None
-    return folder / "index.html"
 
 
 def _caption(name: str, noisy: bool) -> str:
     return CAPTIONS[name] + (HOLLOW if noisy and name == "dice_vs_latency" else "")
 
 
-def _write(folder: Path, t: Tables, facts: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> None:
-    write_plots(folder, NAMES, plots)
+def _write(folder: Path, t: Tables, facts: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> Path:
+    """All files; the path of the page, or of the summary where that is all."""
+    summary, page = folder / "summary.md", folder / "index.html"
+    write_plots(folder, NAMES, plots, BRIEF if facts["brief"] else SUFFIXES)
     write_atomic(folder / "results.csv", t.trials.to_csv(index=False, lineterminator="\n"))
-    write_atomic(folder / "summary.md", render("summary.md.j2", facts))
+    write_atomic(summary, render("summary.md.j2", facts))
+    if facts["brief"]:
+        page.unlink(missing_ok=True)
+        return summary
     inline = {name: data_uri(name, *both) for name, both in plots.items()}
-    write_atomic(folder / "index.html", render("index.html.j2", facts | {"inline": inline}))
+    write_atomic(page, render("index.html.j2", facts | {"inline": inline}))
+    return page
 
 
-def write_plots(folder: Path, names: Iterable[str], plots: dict[str, tuple[bytes, bytes]]) -> None:
-    """Write those of ``names`` that were drawn; remove the others, which are an earlier report's."""
+def write_plots(
+    folder: Path, names: Iterable[str], plots: dict[str, tuple[bytes, bytes]], suffixes: Sequence[str] = SUFFIXES
+) -> None:
+    """Write those of ``names`` that were drawn, as ``suffixes``; remove the others, which are an earlier report's."""
     for name in names:
-        for suffix, content in zip(("png", "svg"), plots.get(name, (None, None)), strict=True):
+        for suffix, content in zip(SUFFIXES, plots.get(name, (None, None)), strict=True):
             path = folder / "plots" / f"{name}.{suffix}"
-            if content is None:
+            if content is None or suffix not in suffixes:
                 path.unlink(missing_ok=True)
             else:
                 write_atomic(path, content)

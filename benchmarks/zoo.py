@@ -42,7 +42,7 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
     """All facts of one entry, told after each step; a step that fails says so and the others go on."""
     import torch
 
-    from unetzoo.measure.counts import count_parameters, default_size, stages
+    from unetzoo.measure.counts import count_parameters, side_read, stages
     from unetzoo.measure.environment import environment
     from unetzoo.measure.paired import time_ratio
     from unetzoo.measure.quiet import Quiet
@@ -54,7 +54,7 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
     how = {"precision": args.precision, "channels_last": True}
 
     def count() -> dict[str, Any]:
-        side = default_size(config)
+        side = side_read(config, SHAPE[-1])
         return {
             "side": side,
             "parameters": count_parameters(config.build()),

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import unetzoo
 from unetzoo import UnetzooError, assembly
 from unetzoo.cli import app
+from unetzoo.measure.counts import count_parameters
 from unetzoo.nn import timm_encoder
 from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.nn.timm_encoder import TimmEncoder, names, pyramid
@@ -277,10 +278,18 @@ def test_list_encoders() -> None:
         assert words in str(refused.exception or refused.output)
 
 
-@pytest.mark.parametrize("name", ["inception_v3", "volo_d1_224"])
-def test_list_says_of_an_encoder_what_building_it_would(name: str) -> None:
-    (row,) = json.loads(CliRunner().invoke(app, ["list", "--encoders", name, "--json"]).stdout)
+def test_list_says_of_an_encoder_what_building_it_would() -> None:
+    (row,) = json.loads(CliRunner().invoke(app, ["list", "--encoders", "inception_v3", "--json"]).stdout)
     assert "does not take images of any size" in row["reason"]
+
+
+def test_list_leaves_out_levels_that_no_network_can_have() -> None:
+    (row,) = json.loads(CliRunner().invoke(app, ["list", "--encoders", "volo_d1_224", "--json"]).stdout)
+    assert row["strides"] == [8]
+    model = unetzoo.create_model("unet", encoder="volo_d1_224", depth=4, width=4)
+    assert row["parameters"] == count_parameters(model.encoder.body)
+    assert model(torch.rand(2, 3, 37, 61)).shape == (2, 1, 37, 61)
+    refused_in_one_line(["at depth = 5"], lambda: unetzoo.create_model("unet", encoder="volo_d1_224", depth=5, width=4))
 
 
 def test_list_of_tags() -> None:

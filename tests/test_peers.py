@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo import UnetzooError
-from unetzoo.measure.counts import stages
+from unetzoo.measure.counts import count_parameters, stages
 from unetzoo.measure.environment import environment
 from unetzoo.nn.sizes import mirror_pad
 from unetzoo.registry import resolve_model
@@ -120,6 +120,16 @@ def test_encoders_of_other_kinds_take_any_size(encoder: str) -> None:
     with torch.inference_mode():
         for size in ((1, 1), (33, 47), (40, 95)):
             assert model(torch.rand(1, 1, *size)).shape == (1, 2, *size)
+
+
+@pytest.mark.parametrize("name", ["smp_unet", "smp_segformer"])
+def test_the_encoder_of_segformer_is_built_on_no_memory_too(name: str) -> None:
+    config = resolve_model(name, num_classes=2, changes={"encoder": "mit_b0"})
+    config.check()
+    with torch.device("meta"):
+        network = config.build()
+    assert {p.device.type for p in network.parameters()} == {"meta"}
+    assert count_parameters(network) == count_parameters(config.build())
 
 
 def test_what_is_never_read_is_kept_and_not_counted() -> None:

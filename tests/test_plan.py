@@ -20,7 +20,7 @@ from unetzoo.bench.plan import largest_batch, plan_suite, profile_model
 from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
 from unetzoo.measure import machine
-from unetzoo.measure.counts import count_parameters
+from unetzoo.measure.counts import count_parameters, stages
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
 from unetzoo.nn.sizes import SameSize
@@ -362,6 +362,23 @@ def test_profile() -> None:
     assert 0 < profile.latency_p50_ms <= (profile.latency_p90_ms or 0)
     with pytest.raises(UnetzooError, match="precision = 'float8' is not a choice"):
         profile_model(config, precision="float8", timed=False)
+
+
+def test_profile_tells_what_a_valid_network_reads() -> None:
+    config = narrow("unet_paper")
+    profile = profile_model(config, size=64, precision="float32", timed=False)
+    assert profile.need.train_shape[-1] == 64
+    assert profile.reads == 252
+    assert profile.need.macs == sum(stage.macs for stage in stages(config, 252, 252))
+
+
+def test_profile_of_what_cannot_be_built(own_models: Callable[..., object]) -> None:
+    @own_models("raises")
+    def raises(in_channels: int, num_classes: int) -> nn.Module:
+        raise KeyError("no such thing")
+
+    with pytest.raises(UnetzooError, match="model 'raises': KeyError: 'no such thing'"):
+        profile_model(resolve_model("raises"), timed=False)
 
 
 @pytest.mark.slow

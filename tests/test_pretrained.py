@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,18 @@ class _Code:
         return (print, ("this ran",))
 
 
+def code(protocol: int, path: Path, _: dict[str, torch.Tensor]) -> None:
+    path.write_bytes(pickle.dumps({"a": _Code()}, protocol=protocol))
+
+
+def flipped(path: Path, state: dict[str, torch.Tensor]) -> None:
+    """A bit of a weight is another one."""
+    torch.save(state, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(state["conv1.0.weight"].numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -97,7 +111,11 @@ class _Code:
             lambda p, s: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
             ["damaged, or no file of weights"],
         ),
-        (lambda p, s: p.write_bytes(pickle.dumps(_Code(), protocol=4)), ["wants to run code"]),
+        (lambda p, s: p.write_bytes(b"\x80\x02\x99\x98 hello"), ["damaged, or no file of weights"]),
+        *((partial(code, protocol), ["wants to run code"]) for protocol in range(6)),
+        (lambda p, s: torch.save(torch.nn.Conv2d(1, 1, 1), p), ["wants to run code", "Conv2d", "state_dict()"]),
+        (lambda p, s: flipped(p, s), ["is damaged", "checksum"]),
+        (lambda p, s: torch.save({**s, "bn1.bias": torch.full((64,), math.nan)}, p), ["bn1.bias", "not finite"]),
         (lambda p, s: torch.save({"a": _Code()}, p), ["wants to run code"]),
         (lambda p, s: torch.save([1, 2], p), ["no tensors by name"]),
         (lambda p, s: torch.save({"a": 1}, p), ["no tensors by name"]),

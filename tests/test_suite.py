@@ -237,11 +237,24 @@ def test_a_network_that_cannot_be_built_is_refused_before_any_trial(
     refused_in_one_line([f"model {name!r}: ", *words], lambda: expand(made, made.data.open()))
 
 
-def test_a_class_of_ones_own_is_first_built_in_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+def not_called(in_channels: int, num_classes: int) -> None:
+    pytest.fail("was called")
+
+
+def test_what_is_ones_own_is_first_built_in_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
+    unetzoo.register_model("own")(not_called)
+    unetzoo.register_model("by_name", f"{__name__}:not_called")
+    assert len(ids(models=["own", "by_name"])) == 2 * len(ids(models=["own"]))
 
-    @unetzoo.register_model("own")
-    def own(in_channels: int, num_classes: int) -> None:
-        pytest.fail("was called")
 
-    assert ids(models=["own"])
+@pytest.mark.parametrize("source", ["no_such_module:Net", "unetzoo:NoSuchNet"])
+def test_what_cannot_be_imported_is_said_in_one_line(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
+    unetzoo.register_model("own", source)
+    refused_in_one_line(["model 'own': ", source, "cannot be imported"], lambda: ids(models=["own"]))
+
+
+def test_what_cannot_be_matched_is_named() -> None:
+    made = suite(models=["unet", {"name": "unet_resnet18", "set": {"encoder": "resnet34", "depth": 9}}], match="params")
+    refused_in_one_line(["model 'unet_resnet18': depth = 9"], lambda: expand(made, made.data.open()))

@@ -190,7 +190,7 @@ def plan_command(
 @app.command("profile")
 def profile_command(
     name: Annotated[str, typer.Argument(help="A registered model.")],
-    size: Annotated[int, typer.Option(min=1, help="Side of the images in px.")] = 256,
+    size: Annotated[int, typer.Option(min=1, help="Side of the images in px; valid convolutions read more.")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
     precision: Annotated[
         str, typer.Option(metavar="auto|float32|bfloat16", help="auto: bfloat16 where the hardware has it.")

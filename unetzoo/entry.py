@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.papers import Paper
 from unetzoo.spec import UNetSpec, diff
 
@@ -81,11 +82,14 @@ class Entry:
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
-        """None for a spec of the grid."""
+        """None for a spec of the grid. Raises `UnetzooError` where it cannot be imported."""
         if not isinstance(self.source, str):
             return self.source
         module, _, name = self.source.partition(":")
-        return getattr(import_module(module), name)
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise UnetzooError(f"model {self.name!r}: {self.source!r} cannot be imported ({plain(error)})") from None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -98,6 +102,24 @@ class Entry:
             for p in parameters
             if p.name not in ("in_channels", "num_classes") and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         }
+
+    def check(self, option: str, value: object) -> None:
+        """Raise `UnetzooError` where a factory has no such option, or it is a switch and the value no bool.
+
+        What else its options may be, the factory says itself.
+        """
+        known = self.options
+        if option not in known:
+            raise UnetzooError(f"model {self.name!r}: unknown option {option!r}; {nearest(option, known)}")
+        switch = inspect.signature(self.factory or Entry).parameters[option].annotation in (bool, "bool")
+        if switch and not isinstance(value, bool):
+            raise UnetzooError(f"model {self.name!r}: option {option} = {value!r}: must be true or false")
+
+    @property
+    def own(self) -> bool:
+        """Whether the network is a user's own code, or a package's."""
+        inside = isinstance(self.source, str) and self.source.startswith("unetzoo.")
+        return self.spec is None and not inside
 
     @property
     def diff(self) -> dict[str, tuple[Any, Any]]:

@@ -70,11 +70,15 @@ def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "")
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"]) or "value"
     at = f"{where}: " if where else ""
-    others = error.error_count() - 1
+    members = _union(first, error)
+    others = error.error_count() - max(1, len(members))
     more = f" (and {others} more such mistake{'s' if others > 1 else ''})" if others else ""
     if first["type"] == "json_invalid":
         raise UnetzooError(f"{at}{first['msg'][0].lower()}{first['msg'][1:]}") from None
     kind, got, context = first["type"], first["input"], first.get("ctx", {})
+    if len(members) > 1:
+        key = ".".join(str(part) for part in first["loc"][:-1])
+        raise UnetzooError(f"{at}{key} = {got!r}: input should be a valid {' or '.join(members)}{more}") from None
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         fields = _fields_at(model, first["loc"][:-1])
         text = f"unknown option {key!r}; {nearest(first['loc'][-1], fields)}"
@@ -89,6 +93,17 @@ def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "")
         reason = first["msg"][0].lower() + first["msg"][1:]
         text = f"{key} = {got!r}: {reason}"
     raise UnetzooError(f"{at}{text}{more}") from None
+
+
+def _union(first: Mapping[str, Any], error: ValidationError) -> list[str]:
+    """The kinds of value that a field may have, of which pydantic tells one by one that it is none."""
+    if first["loc"][-1:] not in [(kind,) for kind in _KINDS]:
+        return []
+    tags = [e["loc"][-1] for e in error.errors() if e["loc"][:-1] == first["loc"][:-1] and e["loc"][-1] in _KINDS]
+    return [_KINDS[tag] for tag in tags if isinstance(tag, str)]
+
+
+_KINDS = {"bool": "boolean", "int": "integer", "float": "number", "str": "string"}
 
 
 def _choices(got: object, allowed: list[str]) -> str:

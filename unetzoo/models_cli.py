@@ -155,7 +155,8 @@ def say_weights(config: ModelConfig) -> None:
 
     file = at_hand(config.pretrained[0])
     where = str(file) if file else "not on this machine, to be fetched when the network is built"
-    err.print(f"weights of {config.pretrained[0]}: {where}; not needed here", highlight=False, markup=False)
+    said = f"weights of {config.pretrained[0]}: {where}; not needed here"
+    err.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_command(
@@ -176,11 +177,11 @@ def show_command(
     config = resolve_model(
         name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
     )
-    from unetzoo.measure.counts import default_size, stages
+    from unetzoo.measure.counts import side_read, stages
 
     config.check(fetch=False)
     try:
-        side = size or default_size(config)
+        side = size or side_read(config, 256)
         rows = stages(config, side, side)
     except UnetzooError:
         raise
@@ -222,7 +223,7 @@ def show_command(
         table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.params:,}", f"{row.macs:,}")
     table.add_row("total", "", f"{sum(r.params for r in rows):,}", f"{sum(r.macs for r in rows):,}", style="bold")
     out.print(
-        f"at {in_channels}x{side}x{side}; output: CxHxW, of an encoder's maps the coarsest, or tokens x channels; "
+        f"at {in_channels}x{side}x{side}; output: CxHxW, of an encoder's maps the coarsest, of tokens channels last; "
         "MACs of convolutions and matrix products, one image",
         soft_wrap=True,
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pydantic import Field
 
 from unetzoo.entry import FAMILIES, Entry, Family, Reference
-from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.errors import Strict, UnetzooError, nearest, plain
 from unetzoo.papers import Paper
 from unetzoo.spec import UNetSpec, replace
 
@@ -56,16 +56,23 @@ class ModelConfig(Strict):
     def check(self, *, fetch: bool = True) -> None:
         """Raise `UnetzooError` where the network cannot be built, or pretrained weights cannot be had or do not fit it.
 
-        Nothing is allocated, and a class or function of a user's own is not called: what it may do is for its trial.
+        No network is allocated, and a class or function of a user's own is not called: what it may do is for its trial.
         Without ``fetch`` only a file of weights that is named is looked at.
         """
-        if callable(_entry(self.name).source):
+        if _entry(self.name).own:
             return
         import torch
 
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device
-            self.build(weights=fetch or self.pretrained is None or self.pretrained[1] is not True)
+            try:
+                self.build(weights=fetch or self.pretrained is None or self.pretrained[1] is not True)
+            except UnetzooError:
+                raise
+            except Exception as error:  # an option's value that nobody thought of
+                raise UnetzooError(
+                    f"model {self.name!r} with {self.options} cannot be built ({plain(error)})"
+                ) from None
 
     def build(self, *, weights: bool = True) -> nn.Module:
         """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one.
@@ -266,15 +273,14 @@ def resolve_model(
             raise UnetzooError(f"model {name!r}: {error}") from None
     else:
         known = entry.options
-        for option in changes:
-            if option not in known:
-                raise UnetzooError(f"model {name!r}: unknown option {option!r}; {nearest(option, known)}")
+        for option, value in changes.items():
+            entry.check(option, value)
         missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in changes]
         if missing:
             raise UnetzooError(f"model {name!r}: option {missing[0]!r} has no default and must be given")
-        plain = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str | list | tuple)}
+        simple = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str | list | tuple)}
         # JSON knows no tuples, and a saved config must equal the one that was built.
-        options = {k: list(v) if isinstance(v, tuple) else v for k, v in {**plain, **changes}.items()}
+        options = {k: list(v) if isinstance(v, tuple) else v for k, v in {**simple, **changes}.items()}
     return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=options)
 
 

@@ -25,7 +25,7 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import Strict, UnetzooError, plain
-from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops
+from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, side_read
 from unetzoo.measure.facts import TensorMemory
 from unetzoo.measure.latency import Latency, measure_latency, synchronize
 from unetzoo.measure.machine import memory_limit
@@ -106,6 +106,7 @@ class Profile(Strict):
     limit_bytes: int | None
     limit_source: str
     need: Need
+    reads: int  # side in px that the images of ``need`` are mirrored to: for valid convolutions more than they have
     latency_p50_ms: float | None = None
     latency_p90_ms: float | None = None
     latency_repeats: int | None = None
@@ -177,8 +178,8 @@ def profile_model(
 ) -> Profile:
     """What one model needs for training and inference on ``batch`` square images, and how long a forward pass takes.
 
-    Without ``timed`` nothing is allocated. Raises `UnetzooError` where `ModelConfig.check` does, and with what the
-    network raises while it is timed.
+    Without ``timed`` nothing is allocated, but for a model of one's own that needs memory to be built. Raises
+    `UnetzooError` where it cannot be built, and with what the network raises while it is timed.
     """
     config.check(fetch=False)
     recipe = Recipe.from_mapping({"precision": precision}, "")  # checks the value
@@ -187,6 +188,10 @@ def profile_model(
     limit, source = _limit(limit, device)
     shape = (batch, config.in_channels, size, size)
     need = predict(config, shape, shape, None, recipe, device, precision, limit)
+    try:
+        reads = side_read(config, size)
+    except Exception as error:  # of a model of one's own, which `check` does not build
+        raise UnetzooError(f"model {config.name!r}: {_reason(error)}") from None
     latency: Latency | None = None
     if timed and _fits_here(need, device):
         try:
@@ -203,6 +208,7 @@ def profile_model(
         limit_bytes=limit,
         limit_source=source,
         need=need,
+        reads=reads,
         latency_p50_ms=latency.p50_ms if latency else None,
         latency_p90_ms=latency.p90_ms if latency else None,
         latency_repeats=latency.repeats if latency else None,

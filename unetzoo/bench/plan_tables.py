@@ -86,8 +86,10 @@ def print_total(plans: list[Plan], out: Console) -> None:
 def print_profile(profile: Profile, out: Console) -> None:
     """One model: facts, then the split of the memory."""
     need = profile.need
+    mirrored = f", mirrored to {profile.reads}x{profile.reads}" if profile.reads != need.train_shape[-1] else ""
     out.print(
-        f"[bold]{escape(profile.name)}[/] at {_shape(need.train_shape)}: {profile.device}, {profile.precision}",
+        f"[bold]{escape(profile.name)}[/] at {_shape(need.train_shape)}{mirrored}: "
+        f"{profile.device}, {profile.precision}",
         highlight=False,
         soft_wrap=True,
     )

@@ -380,7 +380,8 @@ def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
     for model in models:
         config, reached = model.config, target
         if model.label != label:
-            config, reached = match_width(model.config, target, suite.match, size)
+            with _naming(model.name):
+                config, reached = match_width(model.config, target, suite.match, size)
         facts = {"what": suite.match, "reference": label, "target": target, "reached": reached}
         facts["ratio"] = round(reached / target, 4)
         found.append(model.model_copy(update={"options": config.options, "matched": facts}))
@@ -418,4 +419,5 @@ def _naming(model: str) -> Iterator[None]:
     try:
         yield
     except UnetzooError as error:
-        raise UnetzooError(f"model {model!r}: {error}") from None
+        already = str(error).startswith(f"model {model!r}")
+        raise UnetzooError(f"{error}" if already else f"model {model!r}: {error}") from None

@@ -18,9 +18,10 @@ from unetzoo.registry import ModelConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network: ``shape`` is its output's (C, H, W), or (tokens, C), ``macs`` of one image.
+    """A part of a network: ``shape`` is its output's (C, H, W), ``macs`` of one image.
 
-    Of several maps it is the first's, of an encoder's the coarsest's.
+    Of several maps it is the first's, of an encoder's the coarsest's; of tokens as the network has them, (tokens, C)
+    or (H, W, C).
     What works in training alone has neither: shape () and no MACs.
     """
 
@@ -127,17 +128,17 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
     return rows + [Stage(f"{name} (training)", (), params, 0) for name, params in unused.items() if params]
 
 
-def default_size(config: ModelConfig) -> int:
-    """256, or for a valid network the smallest side it takes that gives at least 256 pixels."""
+def side_read(config: ModelConfig, side: int) -> int:
+    """``side``, or for a valid network the smallest it takes that gives at least as many pixels."""
     with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not be built on the meta device
-        return _default_size(config, "meta")
-    return _default_size(config, "cpu")
+        return _side_read(config, side, "meta")
+    return _side_read(config, side, "cpu")
 
 
-def _default_size(config: ModelConfig, device: str) -> int:
+def _side_read(config: ModelConfig, side: int, device: str) -> int:
     with torch.device(device):
         sizes = getattr(config.build(weights=False), "sizes", None)
-    return sizes.input(256) if isinstance(sizes, ValidSizes) else 256
+    return sizes.input(side) if isinstance(sizes, ValidSizes) else side
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
-from unetzoo.measure.counts import _parts, default_size
+from unetzoo.measure.counts import _parts, side_read
 from unetzoo.measure.facts import Box, Topology
 from unetzoo.registry import ModelConfig
 
@@ -32,13 +32,13 @@ DEEPER = 2  # the same within a part that was opened: U-Nets that are built one 
 
 
 def topology(config: ModelConfig) -> Topology:
-    """The data flow between a network's parts at `default_size`, in eval mode.
+    """The data flow between a network's parts on an image of 256 px or what `side_read` says, in eval mode.
 
     Parts are those of `unetzoo.measure.counts.stages`; one with a pyramid of its own is opened while there
     are at most `MOST`, and where there are more to begin with, those in a row at one level are merged. A part that runs
     twice is two boxes. Nothing is allocated where the model runs on the meta device; one that cannot is run on the CPU.
     """
-    side = default_size(config)
+    side = side_read(config, 256)
     with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
         return _topology(config, side, "meta")
     return _topology(config, side, "cpu")

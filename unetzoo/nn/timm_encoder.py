@@ -237,10 +237,27 @@ def _on_meta(name: str, **options: Any) -> nn.Module:
 
 
 def usable(name: str) -> Pyramid:
-    """What the encoder offers. Raises `UnetzooError`, saying why, where no network of all its levels can be built."""
+    """What the encoder offers, without coarse levels that no network can be built with.
+
+    Raises `UnetzooError`, saying why for all its levels, where none can be built.
+    """
     found = pyramid(name)
-    _trial_run(name, found.first + len(found.channels), 3)
+    deepest = found.first + len(found.channels)
+    try:
+        _trial_run(name, deepest, 3)
+    except UnetzooError:
+        for depth in range(deepest - 1, max(2, found.first + 1) - 1, -1):
+            with suppress(UnetzooError):
+                _trial_run(name, depth, 3)
+                return _finer(found, found.levels(depth))
+        raise
     return found
+
+
+def _finer(found: Pyramid, levels: int) -> Pyramid:
+    indices = found.indices[:levels]
+    body = _apart(partial(_on_meta, found.name, out_indices=indices, **found.options))
+    return _found(found.name, found.first, found.channels[:levels], indices, body, found.options)
 
 
 @cache
@@ -275,7 +292,7 @@ def _try(found: Pyramid, depth: int, in_channels: int) -> tuple[int, tuple[str, 
         reason = "its levels do not have the sizes that their strides say"
     else:
         images = "images" if in_channels == 3 else f"{in_channels}-channel images"
-        raise UnetzooError(f"encoder = {name!r} does not take {images} of any size ({reason})")
+        raise UnetzooError(f"encoder = {name!r} does not take {images} of any size at depth = {depth} ({reason})")
     torch.stack([y.sum() for y in maps]).sum().backward()  # what takes part in the computation has a gradient then
     unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
     if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):

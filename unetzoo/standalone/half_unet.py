@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.errors import UnetzooError
 from unetzoo.nn.blocks import spatial
 from unetzoo.nn.downsample import MaxPool
-from unetzoo.standalone.common import whole
+from unetzoo.standalone.common import one_of, whole
 
 
 class GhostModule(nn.Module):
@@ -39,8 +38,7 @@ class HalfUNet(nn.Module):
         super().__init__()
         whole(width=width)
         width += width % 2
-        if not 2 <= depth <= 8:
-            raise UnetzooError(f"half_unet: depth = {depth} must be from 2 to 8")
+        one_of(range(2, 9), depth=depth)
         inputs = (in_channels, *[width] * (depth - 1))
         self.levels = nn.ModuleList(nn.Sequential(GhostModule(c, width), GhostModule(width, width)) for c in inputs)
         self.down = MaxPool(width)

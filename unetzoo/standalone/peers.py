@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.nn.blocks import spatial
@@ -46,9 +47,10 @@ class Peer(AnySize):
             known = [*names, *(f"tu-{name}" for name in timm.list_models())]
             raise UnetzooError(f"option encoder = {encoder!r}: smp has no such encoder; {nearest(encoder, known)}")
         try:
-            network: Any = getattr(smp, architecture)(
-                encoder, encoder_weights=None, in_channels=in_channels, classes=num_classes, **options
-            )
+            with _ReadNumbers():
+                network: Any = getattr(smp, architecture)(
+                    encoder, encoder_weights=None, in_channels=in_channels, classes=num_classes, **options
+                )
             stride: int = network.encoder.output_stride
             self.multiple = multiple or (stride if network.requires_divisible_input_shape else 1)
             self.least = max(least, stride, self.multiple)
@@ -72,6 +74,15 @@ class Peer(AnySize):
                 f"smp's {type(self.network).__name__} has batch norm on maps of one pixel: "
                 f"it trains on batches of at least 2 images, got 1 of {h}x{w}"
             ) from None
+
+
+class _ReadNumbers(TorchFunctionMode):
+    """Rates of stochastic depth, which smp's Mix Transformer reads from a ``linspace``, have values on any device."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.linspace:
+            kwargs = {"device": "cpu", **(kwargs or {})}
+        return func(*args, **(kwargs or {}))
 
 
 def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.errors import UnetzooError
 from unetzoo.nn.decoders import ChainDecoder
 from unetzoo.nn.encoders import PlainEncoder
 from unetzoo.nn.skips import ConcatSkip, pad_to_skip
 from unetzoo.nn.unet import UNet
 from unetzoo.parts import parts
 from unetzoo.spec import UNetSpec
+from unetzoo.standalone.common import whole
 
 Conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)
 
@@ -140,8 +140,7 @@ class ResUNetPP(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int = 32) -> None:
         super().__init__()
-        if width < 1:
-            raise UnetzooError(f"resunetpp: width = {width} must be at least 1")
+        whole(width=width)
         a, b, c, d, e = (width * 2**i for i in range(5))
         self.stem = Stem(in_channels, a)
         self.encoder = nn.ModuleList(

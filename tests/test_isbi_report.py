@@ -144,6 +144,7 @@ def test_without_such_records_the_report_is_as_before():
         "main_plot": None,
         "pareto": [],
         "inline": {},
+        "brief": False,
     }
     assert facts["isbi"] == {}
     assert not any("ISBI" in render(template, facts) for template in ("index.html.j2", "summary.md.j2"))

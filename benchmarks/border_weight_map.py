@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import unetzoo
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 from unetzoo.data.weight_map import border_weight_map
 from unetzoo.report.style import RC, canvas, save
 

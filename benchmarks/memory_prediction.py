@@ -108,7 +108,7 @@ def _short_of(row: dict[str, Any], factor: float) -> float:
 def page(rows: list[dict[str, Any]]) -> str:
     import torch
 
-    from unetzoo.train.device import cpu_name
+    from unetzoo.machine.device import cpu_name
 
     lines = [
         "# Predicted memory against measured",

@@ -17,7 +17,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 import unetzoo
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 from unetzoo.data.transforms import ElasticDeformation, paper_augmentation
 from unetzoo.report.style import RC, canvas, save
 

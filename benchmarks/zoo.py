@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo import parameters
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
+from unetzoo._util.plugins import import_plugins
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.measure.facts import EntryFacts
-from unetzoo.plugins import import_plugins
 from unetzoo.registry import entries, model_info, resolve_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,10 +42,10 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
     """All facts of one entry, told after each step; a step that fails says so and the others go on."""
     import torch
 
+    from unetzoo.machine.environment import environment
+    from unetzoo.machine.quiet import Quiet
     from unetzoo.measure.counts import count_parameters, side_read, stages
-    from unetzoo.measure.environment import environment
     from unetzoo.measure.paired import time_ratio
-    from unetzoo.measure.quiet import Quiet
     from unetzoo.measure.topology import topology
     from unetzoo.measure.tracker import Rehearsal, tensor_memory
 
@@ -116,7 +116,7 @@ def _ending(done: subprocess.CompletedProcess[str]) -> str | None:
 
 
 def stamp(args: argparse.Namespace) -> list[Any]:
-    from unetzoo.measure.environment import environment
+    from unetzoo.machine.environment import environment
 
     now = environment("cpu", args.precision) | {"threads": args.threads}
     return [now[key] for key in STAMP]

@@ -19,7 +19,7 @@ from test_cli import run as command
 
 import unetzoo
 from unetzoo import registry
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.local import classify
 from unetzoo.bench.record import Record, read_record
 from unetzoo.bench.run import Watcher, run

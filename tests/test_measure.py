@@ -16,12 +16,12 @@ from entries import different, narrow
 
 import unetzoo
 from unetzoo import registry
+from unetzoo.machine.environment import environment
+from unetzoo.machine.quiet import Quiet
 from unetzoo.measure import latency
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, stages
-from unetzoo.measure.environment import environment
 from unetzoo.measure.latency import Calibration, measure_latency, time_calmly
 from unetzoo.measure.memory import PeakMemory
-from unetzoo.measure.quiet import Quiet
 from unetzoo.registry import resolve_model
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo import UnetzooError
+from unetzoo.machine.environment import environment
 from unetzoo.measure.counts import count_parameters, stages
-from unetzoo.measure.environment import environment
 from unetzoo.nn.sizes import mirror_pad
 from unetzoo.registry import resolve_model
 
@@ -174,7 +174,7 @@ def test_a_record_says_which_smp_built_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert facts["timm"]
     entry, own = unetzoo.model_info("smp_unet"), unetzoo.model_info("linknet")
     before = entry.fingerprint(), own.fingerprint()
-    monkeypatch.setattr("unetzoo.entry.installed_version", lambda package: "9.9")
+    monkeypatch.setattr("unetzoo._util.versions.installed_version", lambda package: "9.9")
     assert entry.fingerprint() != before[0]
     assert own.fingerprint() == before[1]
 

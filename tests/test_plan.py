@@ -19,13 +19,13 @@ from unetzoo.bench import plan as planning
 from unetzoo.bench.plan import largest_batch, plan_suite, profile_model
 from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
-from unetzoo.measure import machine
+from unetzoo.machine import memory as machine
 from unetzoo.measure.counts import count_parameters, stages
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.registry import ModelConfig, resolve_model
-from unetzoo.train.loop import supervised_loss
+from unetzoo.train.losses import supervised_loss
 from unetzoo.train.recipe import Recipe
 
 TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)

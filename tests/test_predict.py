@@ -353,7 +353,7 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - exact).max() < 0.1
     for fast, expected in ((True, rounded), (False, exact)):
-        monkeypatch.setattr("unetzoo.train.device.cpu_has_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr("unetzoo.machine.device.cpu_has_bfloat16", lambda fast=fast: fast)
         assert np.array_equal(unetzoo.predict(seen, image, precision="auto"), expected)
     with torch.autocast("cpu", torch.bfloat16):  # what is around us changes nothing
         assert np.array_equal(unetzoo.predict(seen, image), exact)

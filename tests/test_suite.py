@@ -9,11 +9,11 @@ from entries import refused_in_one_line
 
 import unetzoo
 from unetzoo import registry
+from unetzoo._util.plugins import import_plugins
+from unetzoo._util.toml import parse_settings
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
 from unetzoo.errors import UnetzooError
-from unetzoo.plugins import import_plugins
-from unetzoo.toml import parse_settings
 
 SUITES = [QUICK_SUITE, *sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml"))]
 

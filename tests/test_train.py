@@ -17,20 +17,12 @@ from torchmetrics.functional.segmentation import dice_score
 import unetzoo
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
-from unetzoo.measure.phases import Phases
+from unetzoo.machine import device
+from unetzoo.machine.device import resolve_device, resolve_precision
+from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion, dice, iou
-from unetzoo.train import device
-from unetzoo.train.device import resolve_device, resolve_precision
-from unetzoo.train.loop import (
-    NonFiniteLossError,
-    Session,
-    evaluate,
-    learning_rate,
-    mean_foreground,
-    supervised_loss,
-    train,
-)
-from unetzoo.train.losses import cross_entropy_dice, soft_dice_loss
+from unetzoo.train.loop import NonFiniteLossError, Session, evaluate, learning_rate, mean_foreground, train
+from unetzoo.train.losses import cross_entropy_dice, soft_dice_loss, supervised_loss
 from unetzoo.train.recipe import Recipe
 
 INFO = DatasetInfo(name="x", channels=1, class_names=("a", "b", "c"), foreground=(1, 2), ignore_index=255)

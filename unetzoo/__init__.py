@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unetzoo._util.versions import __version__ as __version__
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.run import run
     from unetzoo.bench.suite import Suite
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from unetzoo.spec import UNetSpec
     from unetzoo.train.weights import load_model, save_model
 
-__version__ = "0.1.0"
 
 _HOME = {
+    "__version__": "unetzoo._util.versions",
     "Suite": "unetzoo.bench.suite",
     "Collection": "unetzoo.bench.collection",
     "run": "unetzoo.bench.run",

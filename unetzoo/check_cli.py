@@ -76,7 +76,7 @@ def check_command(
 
 def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
     """The files written, and why others were not."""
-    from unetzoo.atomic import write_atomic
+    from unetzoo._util.atomic import write_atomic
     from unetzoo.data.reading_file import NAME, to_toml
     from unetzoo.data.sheet import NAME as SHEET
     from unetzoo.data.sheet import contact_sheet

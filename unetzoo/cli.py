@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from unetzoo._util.plugins import import_plugins
+from unetzoo._util.toml import parse_settings
 from unetzoo.console import err, out
 from unetzoo.data_cli import data_app
 from unetzoo.errors import UnetzooError
 from unetzoo.models_cli import Imports, Settings, list_command, say_weights, show_command
-from unetzoo.plugins import import_plugins
 from unetzoo.predict_cli import predict_command
 from unetzoo.registry import resolve_model
-from unetzoo.toml import parse_settings
 
 if TYPE_CHECKING:
     from unetzoo.bench.collection import Collection

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from unetzoo._util.versions import installed_version
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.papers import Paper
 from unetzoo.spec import UNetSpec, diff
@@ -151,11 +151,3 @@ class Entry:
         for package in self.packages:
             source += f"\n{package}=={installed_version(package)}".encode()
         return hashlib.sha256(source).hexdigest()[:16]
-
-
-def installed_version(package: str) -> str | None:
-    """Of a distribution in this environment; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -10,14 +10,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from unetzoo._util.plugins import import_plugins
+from unetzoo._util.toml import parse_settings
 from unetzoo.console import err, out
 from unetzoo.entry import FAMILIES, Entry
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.parameters import parameters
-from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
 from unetzoo.spec import BLOCKS
-from unetzoo.toml import parse_settings
 
 Settings = Annotated[
     list[str] | None,

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from unetzoo._util.plugins import import_plugins
 from unetzoo.console import err, out
 from unetzoo.data.base import SPLITS, create_dataset, list_datasets
 from unetzoo.data.entry import NamedSet
 from unetzoo.errors import UnetzooError, nearest
-from unetzoo.plugins import import_plugins
 
 NOT_KNOWN = "no published checksum is known; the address could not be tried from where this was written"
 Name = Annotated[str, typer.Argument(help="A data set; 'unetzoo data list' names them.")]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unetzoo._util.plugins import import_plugins
 from unetzoo.console import err, out
-from unetzoo.plugins import import_plugins
 
 Imports = Annotated[
     list[str] | None,

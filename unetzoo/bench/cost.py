@@ -17,7 +17,8 @@ from unetzoo.measure.latency import METHOD, synchronize, time_calmly
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.sizes import SameSize
-from unetzoo.train.loop import Session, make_optimizer, supervised_loss
+from unetzoo.train.loop import Session, make_optimizer
+from unetzoo.train.losses import supervised_loss
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
 

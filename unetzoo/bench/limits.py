@@ -28,7 +28,7 @@ class Limits(Strict):
 
 def cache_bytes(limits: Limits, jobs: int, devices: int = 1) -> int | None:
     """What each of a trial's ``devices`` processes may hold of decoded images; None where memory is not known."""
-    from unetzoo.measure.machine import memory_limit
+    from unetzoo.machine.memory import memory_limit
 
     if limits.cache_gib is not None:
         return int(limits.cache_gib * GIB) // devices
@@ -51,7 +51,7 @@ def limit_memory(limits: Limits, device: str, jobs: int, devices: int = 1) -> st
     try:
         import resource
 
-        from unetzoo.measure.machine import memory_limit
+        from unetzoo.machine.memory import memory_limit
 
         everything = memory_limit("cpu")
         wanted = int(limits.memory_gib * GIB) if limits.memory_gib else everything[0] // jobs if everything else None

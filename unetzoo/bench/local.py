@@ -24,13 +24,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
+from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.record import Record, Status
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.errors import UnetzooError, plain
-from unetzoo.plugins import import_plugins
 
 LOG_TAIL_LINES = 60
 IMPORTED = 78  # exit code of a trial's process in which the user's script calls `run` while it is imported

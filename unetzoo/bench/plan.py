@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import GIB
 from unetzoo.bench.suite import Measurement, Suite, Trial, expand
@@ -25,15 +26,14 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import Strict, UnetzooError, plain
+from unetzoo.machine.device import check_devices, resolve_device, resolve_precision
+from unetzoo.machine.memory import memory_limit
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, side_read
 from unetzoo.measure.facts import TensorMemory
 from unetzoo.measure.latency import Latency, measure_latency, synchronize
-from unetzoo.measure.machine import memory_limit
 from unetzoo.measure.tracker import Rehearsal, Shape
 from unetzoo.nn.sizes import SameSize
-from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig
-from unetzoo.train.device import check_devices, resolve_device, resolve_precision
 from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice
 from unetzoo.train.recipe import Recipe, steps_for
@@ -128,7 +128,7 @@ def plan_suite(
     dataset = suite.data.open()
     info, common = dataset.info, suite.train
     device = resolve_device(common.device)
-    check_devices(common, device)
+    check_devices(common.devices, device)
     precision = resolve_precision(common.precision, device)
     threads = common.threads or Where(Path()).threads
     own = suite.limits.memory_gib

@@ -8,7 +8,7 @@ import numpy as np
 
 from unetzoo.bench.record import Event
 from unetzoo.data.base import SPLITS, SegmentationDataset
-from unetzoo.measure.quiet import nothing
+from unetzoo.machine.quiet import nothing
 
 
 class ReadInOrder(SegmentationDataset):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
+from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.layout import Where
 from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs, tail
@@ -24,7 +25,6 @@ from unetzoo.bench.record import Flag, ModelFacts, Record, Status, read_record
 from unetzoo.bench.suite import Suite, Trial, expand, read_suite
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
-from unetzoo.plugins import import_plugins
 from unetzoo.registry import model_info
 
 if TYPE_CHECKING:

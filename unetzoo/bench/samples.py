@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.record import Sample
 from unetzoo.data.base import DatasetInfo
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from unetzoo._util.plugins import import_plugins
+from unetzoo._util.toml import parse_toml
 from unetzoo.bench import baselines
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.metrics.policy import Scoring
-from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
 from unetzoo.spec import WEIGHT_FILES, UNetSpec
-from unetzoo.toml import parse_toml
 from unetzoo.train.recipe import Recipe
 
 if TYPE_CHECKING:

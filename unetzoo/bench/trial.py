@@ -16,7 +16,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from unetzoo import __version__
+from unetzoo._util.plugins import import_plugins
+from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.layout import Where
@@ -29,17 +30,16 @@ from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.errors import UnetzooError, plain
+from unetzoo.machine.determinism import Determinism
+from unetzoo.machine.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
+from unetzoo.machine.environment import environment
+from unetzoo.machine.phases import Phases
+from unetzoo.machine.quiet import Quiet, nothing
 from unetzoo.measure.counts import count_training_flops
-from unetzoo.measure.environment import environment
-from unetzoo.measure.phases import Phases
-from unetzoo.measure.quiet import Quiet, nothing
 from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
-from unetzoo.plugins import import_plugins
 from unetzoo.registry import ModelConfig, model_info
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.determinism import Determinism
-from unetzoo.train.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
 from unetzoo.train.loop import History, Session, evaluate, image_dice, make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import save_model
@@ -72,7 +72,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     phases("data")
     recipe = trial.train
     device = resolve_device(recipe.device)
-    check_devices(recipe, device)
+    check_devices(recipe.devices, device)
     precision = resolve_precision(recipe.precision, device)
     if recipe.deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # before cuBLAS is first used

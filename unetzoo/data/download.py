@@ -18,8 +18,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from unetzoo import __version__
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
+from unetzoo._util.versions import __version__
 from unetzoo.errors import Strict, UnetzooError, plain
 
 TIMEOUT = 30.0  # seconds without an answer or a byte

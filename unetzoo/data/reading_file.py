@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unetzoo._util.toml import parse_toml
 from unetzoo.data.reading import Reading, Value
 from unetzoo.errors import UnetzooError
-from unetzoo.toml import parse_toml
 
 NAME = "dataset.toml"
 

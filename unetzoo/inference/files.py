@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unetzoo.atomic import atomic_path
+from unetzoo._util.atomic import atomic_path
 from unetzoo.data.base import DatasetInfo
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.inference.images import Item, Scaled, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
 from unetzoo.inference.predict import check_options, predict
 from unetzoo.inference.table import Table
-from unetzoo.train.device import resolve_device, resolve_precision
+from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.train.weights import load_model, read_header, weights_file
 
 

@@ -17,8 +17,8 @@ from unetzoo.errors import UnetzooError, nearest
 from unetzoo.inference.source import Source
 from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Restore, Window, versions
+from unetzoo.machine.device import resolve_precision
 from unetzoo.nn.sizes import SameSize, ValidSizes
-from unetzoo.train.device import resolve_precision
 
 Output: TypeAlias = Literal["probabilities", "logits", "classes"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from unetzoo.machine.device import cpu_has_bfloat16
+from unetzoo.machine.quiet import nothing
 from unetzoo.measure.facts import Timing
-from unetzoo.measure.quiet import nothing
-from unetzoo.train.device import cpu_has_bfloat16
 
 WARM_UP = 3
 FEWEST = 5  # repetitions of a model so slow that the time floor comes first

@@ -27,7 +27,7 @@ from unetzoo.measure.facts import Breakdown, TensorMemory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.nn.skips import NoSkip
 from unetzoo.registry import ModelConfig
-from unetzoo.train.loop import supervised_loss
+from unetzoo.train.losses import supervised_loss
 
 Shape = tuple[int, int, int, int]
 Purpose = Literal["parameters", "gradients", "optimizer", "activations", "skips", "other"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.frame import Tables, load

@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 from unetzoo.entry import FAMILIES, PROOFS, Entry
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.facts import EntryFacts, Ratio

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unetzoo.atomic import write_atomic
+from unetzoo._util.atomic import write_atomic
 
 SHARE = 0.02  # at most this share of the time goes into saving
 

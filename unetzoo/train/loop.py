@@ -13,17 +13,16 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
-from unetzoo.measure.phases import Phases
-from unetzoo.measure.quiet import Quiet, nothing
+from unetzoo.machine.phases import Phases
+from unetzoo.machine.quiet import Quiet, nothing
 from unetzoo.metrics.overlap import confusion, dice, settle
 from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
-from unetzoo.train.losses import LOSSES, cross_entropy_dice
+from unetzoo.train.losses import LOSSES, cross_entropy_dice, supervised_loss
 from unetzoo.train.recipe import Recipe
 from unetzoo.train.transfer import parameter_groups
 
@@ -108,22 +107,6 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
-
-
-def supervised_loss(
-    outputs: list[Tensor],
-    target: Tensor,
-    ignore_index: int | None,
-    loss: Callable[..., Tensor] = cross_entropy_dice,
-    weights: Tensor | None = None,
-) -> Tensor:
-    """Mean loss over all supervised scales; coarser logits are interpolated to the target's size."""
-    losses = []
-    for logits in outputs:
-        if logits.shape[-2:] != target.shape[-2:]:
-            logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
-        losses.append(loss(logits, target, ignore_index, weights))
-    return torch.stack(losses).mean()
 
 
 def training_crops(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -47,3 +49,19 @@ def cross_entropy_dice(
 
 
 LOSSES = {"cross_entropy_dice": cross_entropy_dice, "cross_entropy": cross_entropy}
+
+
+def supervised_loss(
+    outputs: list[Tensor],
+    target: Tensor,
+    ignore_index: int | None,
+    loss: Callable[..., Tensor] = cross_entropy_dice,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Mean loss over all supervised scales; coarser logits are interpolated to the target's size."""
+    losses = []
+    for logits in outputs:
+        if logits.shape[-2:] != target.shape[-2:]:
+            logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
+        losses.append(loss(logits, target, ignore_index, weights))
+    return torch.stack(losses).mean()

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from unetzoo.atomic import atomic_path
+from unetzoo._util.atomic import atomic_path
 from unetzoo.data.stream import Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.registry import ModelConfig

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from unetzoo import __version__
-from unetzoo.entry import installed_version
-from unetzoo.train.device import cpu_name
+from unetzoo._util.versions import __version__, installed_version
+from unetzoo.machine.device import cpu_name
 
 PACKAGES = (
     "torch", "torchvision", "torchmetrics", "lightning-fabric", "timm", "segmentation-models-pytorch", "numpy",

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from unetzoo.errors import UnetzooError
-from unetzoo.train.recipe import Recipe
 
 FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -57,8 +56,8 @@ def _cpuinfo() -> list[str]:
         return []
 
 
-def check_devices(recipe: Recipe, device: str) -> None:
-    """Raise `UnetzooError` where the recipe wants more GPUs than there are."""
+def check_devices(count: int, device: str) -> None:
+    """Raise `UnetzooError` if this machine has fewer than ``count`` GPUs of the kind ``device``."""
     present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device)
-    if present is not None and recipe.devices > present:
-        raise UnetzooError(f"devices = {recipe.devices}, but this machine has {present} of kind {device}")
+    if present is not None and count > present:
+        raise UnetzooError(f"devices = {count}, but this machine has {present} of kind {device}")

@@ -29,7 +29,7 @@ from unetzoo import parameters
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.errors import UnetzooError, nearest, plain
-from unetzoo.measure.facts import EntryFacts
+from unetzoo.records.measured import EntryFacts
 from unetzoo.registry import entries, model_info, resolve_model
 
 ROOT = Path(__file__).resolve().parents[1]

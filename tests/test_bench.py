@@ -21,10 +21,10 @@ import unetzoo
 from unetzoo import registry
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.local import classify
-from unetzoo.bench.record import Record, read_record
 from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import Suite, read_suite
 from unetzoo.errors import UnetzooError
+from unetzoo.records.record import Record, read_record
 from unetzoo.train.loop import NonFiniteLossError
 
 TINY = """

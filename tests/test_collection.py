@@ -24,10 +24,10 @@ from test_report_new_fields import baseline
 import unetzoo
 from unetzoo.bench.collection import Collection, adjust_collection
 from unetzoo.bench.lock import LOCK
-from unetzoo.bench.manifest import MANIFEST, folder_name, read_manifest
 from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import read_suite
 from unetzoo.errors import UnetzooError
+from unetzoo.records.manifest import MANIFEST, folder_name, read_manifest
 from unetzoo.report import write_report
 from unetzoo.report.matrix import Cell, Row, mean_ranks
 

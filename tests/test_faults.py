@@ -19,9 +19,9 @@ import pytest
 
 import unetzoo
 from unetzoo import registry
-from unetzoo.bench.record import read_record
 from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import Suite, read_suite
+from unetzoo.records.record import read_record
 
 SUITE = """
 models = ["own_faulty"]

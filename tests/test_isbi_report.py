@@ -14,12 +14,12 @@ from test_metrics_score import logits_of
 from test_report import folder_of, load, record
 from test_report_new_fields import facts_of
 
-from unetzoo.bench.record import Result
 from unetzoo.bench.suite import Suite, expand
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.isbi import IsbiScores, image_scores
 from unetzoo.metrics.policy import ISBI, ISBI_BEST, Scoring
 from unetzoo.metrics.score import Scores
+from unetzoo.records.record import Result
 from unetzoo.report import write_report
 from unetzoo.report.page import render
 from unetzoo.report.words import DASH

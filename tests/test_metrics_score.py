@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from unetzoo.bench.record import Result
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import OVERLAP, SURFACE, Scoring
 from unetzoo.metrics.score import Scores
+from unetzoo.records.record import Result
 
 VOID = 255
 NAMES = ("background", "cell", "edge")

@@ -19,7 +19,7 @@ from unetzoo.bench import plan as planning
 from unetzoo.bench.plan import largest_batch, plan_suite, profile_model
 from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
-from unetzoo.machine import memory as machine
+from unetzoo.machine import memory
 from unetzoo.measure.counts import count_parameters, stages
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
@@ -333,11 +333,11 @@ def test_nothing_is_run_without_time(suite: Suite, monkeypatch: pytest.MonkeyPat
 def test_memory_limits_of_control_groups(
     files: dict[str, str], limits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = {str(machine.CGROUP / name): text for name, text in files.items()}
-    monkeypatch.setattr(machine, "_text", lambda path: known.get(str(path), ""))
-    assert machine._cgroup_limits() == limits
+    known = {str(memory.CGROUP / name): text for name, text in files.items()}
+    monkeypatch.setattr(memory, "_text", lambda path: known.get(str(path), ""))
+    assert memory._cgroup_limits() == limits
     if limits:
-        assert machine.memory_limit("cpu") == (limits[0], "limit of the control group")
+        assert memory.memory_limit("cpu") == (limits[0], "limit of the control group")
 
 
 def test_the_assumed_process_covers_every_measured_one() -> None:

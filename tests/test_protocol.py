@@ -11,11 +11,11 @@ import pytest
 
 import unetzoo
 from unetzoo.bench.reading import ReadInOrder
-from unetzoo.bench.record import Event, Record, read_record
 from unetzoo.bench.suite import Suite, expand
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_training_flops
+from unetzoo.records.record import Event, Record, read_record
 
 DATA = {"name": "cells", "options": {"n_train": 4, "n_val": 3, "n_test": 3, "size": 48}}
 TRAIN = {"steps": 6, "batch_size": 2, "crop": 48, "validate_every": 2, "threads": 1}

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unetzoo.bench.record import Record
 from unetzoo.errors import UnetzooError
+from unetzoo.records.facts import label_of
+from unetzoo.records.frame import safe_columns, tables
+from unetzoo.records.record import Record
 from unetzoo.report import write_report
 from unetzoo.report.alarms import red_lines
-from unetzoo.report.facts import label_of
-from unetzoo.report.frame import safe_columns, tables
 from unetzoo.report.plots import NAMES, PARETO, pareto_front
 from unetzoo.report.predictions import paint
 from unetzoo.report.sections import answer, context

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from test_report import NASTY, folder_of, hash_of, load, noisy, outputs, record
 
+from unetzoo.records.frame import METRICS, read_records
 from unetzoo.report import write_report
 from unetzoo.report.alarms import MOST_FLAGS, best_baseline, red_lines
-from unetzoo.report.frame import METRICS, read_records
 from unetzoo.report.plots import NAMES, PARETO, dice_distribution
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import compare, score_grids, summarise

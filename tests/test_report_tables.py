@@ -15,8 +15,8 @@ from test_report_new_fields import ORDER, baseline, breakdown, facts_of, full, s
 from unetzoo.report import write_report
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.costs import core_share
-from unetzoo.report.plan import budget, matched, matched_to, order_of_reading
 from unetzoo.report.plots import PARETO, dice_against, pareto_front
+from unetzoo.report.protocol import budget, matched, matched_to, order_of_reading
 from unetzoo.report.statistics import summarise
 from unetzoo.report.style import looks
 from unetzoo.report.words import compute

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo import registry
-from unetzoo.measure.facts import Box, Topology
 from unetzoo.measure.topology import MOST, topology
+from unetzoo.records.measured import Box, Topology
 from unetzoo.registry import resolve_model
 from unetzoo.report.topology import APART, HEIGHT, WIDTH, _columns, _levels, draw_topology
 

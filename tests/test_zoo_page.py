@@ -17,8 +17,8 @@ import unetzoo
 from unetzoo import registry
 from unetzoo.entry import Reference
 from unetzoo.measure import paired
-from unetzoo.measure.facts import EntryFacts, Ratio
 from unetzoo.papers import Paper
+from unetzoo.records.measured import EntryFacts, Ratio
 from unetzoo.registry import entries
 from unetzoo.report.zoo import read_facts, write_facts, write_zoo
 from unetzoo.spec import UNetSpec

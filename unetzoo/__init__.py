@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from unetzoo.errors import UnetzooError
     from unetzoo.inference.predict import predict
     from unetzoo.papers import Paper
+    from unetzoo.records.frame import read_records
     from unetzoo.registry import create_model, list_models, model_info, register_model
-    from unetzoo.report.frame import read_records
     from unetzoo.spec import UNetSpec
     from unetzoo.train.weights import load_model, save_model
 
@@ -33,7 +33,7 @@ _HOME = {
     "Suite": "unetzoo.bench.suite",
     "Collection": "unetzoo.bench.collection",
     "run": "unetzoo.bench.run",
-    "read_records": "unetzoo.report.frame",
+    "read_records": "unetzoo.records.frame",
     "create_model": "unetzoo.registry",
     "list_models": "unetzoo.registry",
     "model_info": "unetzoo.registry",

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from unetzoo.bench.manifest import folder_name
 from unetzoo.bench.suite import DataRequest, Suite, adjust, suite_from
 from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.records.manifest import folder_name
 
 
 class DataEntry(DataRequest):

@@ -9,7 +9,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from unetzoo.bench.record import Cost
 from unetzoo.bench.suite import Trial
 from unetzoo.data.base import DatasetInfo
 from unetzoo.measure.counts import count_macs, count_parameters
@@ -17,6 +16,7 @@ from unetzoo.measure.latency import METHOD, synchronize, time_calmly
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.sizes import SameSize
+from unetzoo.records.record import Cost
 from unetzoo.train.loop import Session, make_optimizer
 from unetzoo.train.losses import supervised_loss
 

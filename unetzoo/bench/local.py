@@ -28,9 +28,9 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import Limits, oom_kills
-from unetzoo.bench.record import Record, Status
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.errors import UnetzooError, plain
+from unetzoo.records.record import Record, Status
 
 LOG_TAIL_LINES = 60
 IMPORTED = 78  # exit code of a trial's process in which the user's script calls `run` while it is imported

@@ -29,10 +29,10 @@ from unetzoo.errors import Strict, UnetzooError, plain
 from unetzoo.machine.device import check_devices, resolve_device, resolve_precision
 from unetzoo.machine.memory import memory_limit
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, side_read
-from unetzoo.measure.facts import TensorMemory
 from unetzoo.measure.latency import Latency, measure_latency, synchronize
 from unetzoo.measure.tracker import Rehearsal, Shape
 from unetzoo.nn.sizes import SameSize
+from unetzoo.records.measured import TensorMemory
 from unetzoo.registry import ModelConfig
 from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice

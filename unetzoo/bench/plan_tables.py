@@ -8,7 +8,7 @@ from rich.table import Table
 
 from unetzoo.bench.plan import PROCESS_BASE, PROCESS_FACTOR, Need, Plan, Profile
 from unetzoo.bench.progress import _duration
-from unetzoo.measure.facts import Breakdown
+from unetzoo.records.measured import Breakdown
 
 MOMENT = "Each split is that of the peak's moment; gradients not held then are 0."
 SPLIT = ("total", "parameters", "gradients", "optimizer", "activations", "of these\nskips", "other")

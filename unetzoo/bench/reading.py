@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unetzoo.bench.record import Event
 from unetzoo.data.base import SPLITS, SegmentationDataset
 from unetzoo.machine.quiet import nothing
+from unetzoo.records.record import Event
 
 
 class ReadInOrder(SegmentationDataset):

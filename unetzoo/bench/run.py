@@ -20,11 +20,11 @@ from unetzoo.bench.collection import Collection
 from unetzoo.bench.layout import Where
 from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs, tail
 from unetzoo.bench.lock import only_one
-from unetzoo.bench.manifest import MANIFEST, Expected, Manifest, read_manifest
-from unetzoo.bench.record import Flag, ModelFacts, Record, Status, read_record
 from unetzoo.bench.suite import Suite, Trial, expand, read_suite
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
+from unetzoo.records.manifest import MANIFEST, Expected, Manifest, read_manifest
+from unetzoo.records.record import Flag, ModelFacts, Record, Status, read_record
 from unetzoo.registry import model_info
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def run(
         _run(parts, jobs, retry_failed, watcher, wish)
     if wish.stop:
         raise KeyboardInterrupt
-    from unetzoo.report.frame import read_records
+    from unetzoo.records.frame import read_records
 
     frame, asked = read_records(out), {(part.data, trial.id) for part in parts for trial in part.trials}
     labels = frame["data"] if isinstance(suite, Collection) else [None] * len(frame)

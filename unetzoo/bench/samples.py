@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from unetzoo._util.atomic import write_atomic
-from unetzoo.bench.record import Sample
 from unetzoo.data.base import DatasetInfo
+from unetzoo.records.record import Sample
 
 LARGEST = 256  # px a side; the centre of a larger image is shown
 FOLDER = "images"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unetzoo.bench.record import Flag
 from unetzoo.data.base import SPLITS, SegmentationDataset
 from unetzoo.data.thumbnails import Similar, Thumbnails
+from unetzoo.records.record import Flag
 
 if TYPE_CHECKING:
     from torch import Tensor

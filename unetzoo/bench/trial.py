@@ -24,7 +24,6 @@ from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import cache_bytes, limit_memory
 from unetzoo.bench.link import Link
 from unetzoo.bench.reading import ReadInOrder
-from unetzoo.bench.record import Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.bench.suite import Suite, Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
@@ -38,6 +37,7 @@ from unetzoo.machine.quiet import Quiet, nothing
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.metrics.score import Scores
 from unetzoo.nn.sizes import SameSize
+from unetzoo.records.record import Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.registry import ModelConfig, model_info
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.loop import History, Session, evaluate, image_dice, make_optimizer, train, training_crops

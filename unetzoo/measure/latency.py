@@ -16,7 +16,7 @@ import torch
 
 from unetzoo.machine.device import cpu_has_bfloat16
 from unetzoo.machine.quiet import nothing
-from unetzoo.measure.facts import Timing
+from unetzoo.records.measured import Timing
 
 WARM_UP = 3
 FEWEST = 5  # repetitions of a model so slow that the time floor comes first

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from unetzoo.measure.counts import _parts, side_read
-from unetzoo.measure.facts import Box, Topology
+from unetzoo.records.measured import Box, Topology
 from unetzoo.registry import ModelConfig
 
 MOST = 60  # boxes a drawing can show

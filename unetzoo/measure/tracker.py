@@ -23,9 +23,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from unetzoo.measure.facts import Breakdown, TensorMemory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.nn.skips import NoSkip
+from unetzoo.records.measured import Breakdown, TensorMemory
 from unetzoo.registry import ModelConfig
 from unetzoo.train.losses import supervised_loss
 

@@ -91,7 +91,7 @@ class Scores:
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
-        """The fields of `unetzoo.bench.record.Result` that are scores. Raises `UnetzooError` before the first image.
+        """The fields of `unetzoo.records.record.Result` that are scores. Raises `UnetzooError` before the first image.
 
         ``undefined``, ``missed`` (true, no pixel of it hit) and ``false_alarms`` (predicted, not true) count images for
         every class; ``penalised`` (one side empty, so that the distances are the policy's penalty) for the foreground.

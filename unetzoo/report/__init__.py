@@ -21,7 +21,7 @@ def write_report(folder: Path, *, brief: bool = False) -> Path:
     Raises `UnetzooError` where the folder or its records are missing or the folder cannot be written; a record that
     cannot be read becomes a row of the report.
     """
-    from unetzoo.bench.manifest import read_manifest
+    from unetzoo.records.manifest import read_manifest
 
     folder = Path(folder)
     if (manifest := read_manifest(folder)) is None:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from unetzoo.bench.record import Record
-from unetzoo.report.facts import data_of, distinct, label_of, named, seed_of
-from unetzoo.report.frame import Tables
+from unetzoo.records.facts import data_of, label_of, seed_of
+from unetzoo.records.frame import Tables
+from unetzoo.records.record import Record
+from unetzoo.report.naming import distinct, named
 from unetzoo.report.words import listed, words
 
 MOST_FLAGS = 8  # lines; the rest is in results.csv

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from unetzoo.bench.record import Record
-from unetzoo.measure.facts import Breakdown
+from unetzoo.records.facts import label_of
+from unetzoo.records.frame import Tables
+from unetzoo.records.measured import Breakdown
+from unetzoo.records.record import Record
 from unetzoo.report.costs import core_share, is_core
-from unetzoo.report.facts import label_of
-from unetzoo.report.frame import Tables
 from unetzoo.report.style import canvas
 from unetzoo.report.words import MIB, number, short, span
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
-from unetzoo.bench.manifest import Manifest
 from unetzoo.errors import UnetzooError
-from unetzoo.report import curves, page, plan
+from unetzoo.records.facts import class_names, current, dig
+from unetzoo.records.frame import joined, read_parts, tables
+from unetzoo.records.manifest import Manifest
+from unetzoo.report import curves, page, protocol
 from unetzoo.report.alarms import red_lines
-from unetzoo.report.facts import class_names, current, dig
-from unetzoo.report.frame import joined, read_parts, tables
 from unetzoo.report.heat_map import heat_map
 from unetzoo.report.matrix import MARKS, MIN_DATA_SETS, Mark, Rank, Row, judge, mean_ranks
 from unetzoo.report.sections import failures
@@ -91,7 +91,7 @@ def context(
         "rows": [_line(row, models) for row in rows],
         "ranks": {rank.model: _rank(rank) for rank in ranks},
         "data_sets": [_data_set(row) for row in rows if row.tables],
-        "variants": plan.variants(records),
+        "variants": protocol.variants(records),
         "finished": sum(len(row.tables.done) for row in rows if row.tables),
         "trials": len(asked | found),
         "resamples": RESAMPLES,
@@ -242,6 +242,6 @@ def _data_set(row: Row) -> dict[str, str]:
         "images": " / ".join(DASH if n is None else words(n) for n in sizes),
         "channels": words(first.data.get("channels") or DASH),
         "classes": ", ".join(names[i] for i in counted if i < len(names)) if isinstance(counted, list) else DASH,
-        "budget": plan.budget(first) or DASH,
+        "budget": protocol.budget(first) or DASH,
         "crops": DASH if batch is None or crop is None else f"{words(batch)} of {words(crop)} px",
     }

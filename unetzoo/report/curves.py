@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from unetzoo.report.facts import dig
+from unetzoo.records.facts import dig
 from unetzoo.report.matrix import Row
 from unetzoo.report.statistics import ALPHA, MIN_IMAGES, resample, score_grids, widening
 from unetzoo.report.style import RC, Look, canvas, looks, save

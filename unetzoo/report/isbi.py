@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from unetzoo.report.frame import Tables
+from unetzoo.records.frame import Tables
 from unetzoo.report.words import missing, number
 
 UP, DOWN = "\u00a0↑", "\u00a0↓"

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from unetzoo.bench.record import Record
+from unetzoo.records.frame import Tables
+from unetzoo.records.record import Record
 from unetzoo.report.alarms import best_baseline
-from unetzoo.report.frame import Tables
 from unetzoo.report.statistics import ALPHA, compare, draws, score_grids, summarise
 
 Mark = Literal["best", "indistinguishable", "worse", "not enough data"]

@@ -11,11 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
+from unetzoo.records.frame import Tables, load
 from unetzoo.report.alarms import best_baseline
-from unetzoo.report.frame import Tables, load
-from unetzoo.report.plan import matched_to
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions
+from unetzoo.report.protocol import matched_to
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import compare, first_chances, pick_reference, score_grids, summarise
 from unetzoo.report.words import escape_markdown, link, number, signed, span

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from unetzoo.records.frame import Tables
 from unetzoo.report.bars import memory_split, phases
-from unetzoo.report.frame import Tables
 from unetzoo.report.statistics import Comparison
 from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
 from unetzoo.report.words import MIB, short, signed

@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
 
-from unetzoo.bench.record import Record, Sample
-from unetzoo.report.facts import class_names, foreground, image_score, label_of, seed_of
+from unetzoo.records.facts import class_names, foreground, image_score, label_of, seed_of
+from unetzoo.records.record import Record, Sample
 from unetzoo.report.style import RC, canvas, save
 from unetzoo.report.words import short
 

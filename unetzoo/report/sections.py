@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from unetzoo.bench.record import Record
-from unetzoo.report import costs, plan
+from unetzoo.records.frame import COUNTS, METRICS, Tables
+from unetzoo.records.record import Record
+from unetzoo.report import costs, protocol
 from unetzoo.report.alarms import red_lines
-from unetzoo.report.facts import distinct
-from unetzoo.report.frame import COUNTS, METRICS, Tables
 from unetzoo.report.isbi import isbi
+from unetzoo.report.naming import distinct
 from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES, Comparison, summarise
 from unetzoo.report.words import DASH, MIB, listed, missing, number, signed
 
@@ -62,9 +62,9 @@ def context(
         "baselines": baselines,
         "notes": [
             *filter(None, [costs.noise(rows)]),
-            *plan.recipes(models),
-            *plan.matched(models),
-            *plan.data_wait(models),
+            *protocol.recipes(models),
+            *protocol.matched(models),
+            *protocol.data_wait(models),
         ],
         "trials": len(models) + len(t.unreadable),
         "finished": len(t.done),
@@ -75,12 +75,12 @@ def context(
         "memory": costs.memory(rows),
         "training": costs.training(rows, models),
         "sweep": costs.sweep(models),
-        "variants": plan.variants(models),
+        "variants": protocol.variants(models),
         "per_class": per_class(t),
         "counts": [what for what in COUNTS if t.per_class[what].notna().any()],
-        "order": plan.order_of_reading(models),
-        "policies": plan.policies(models),
-        "protocol": plan.protocol(models),
+        "order": protocol.order_of_reading(models),
+        "policies": protocol.policies(models),
+        "protocol": protocol.protocol(models),
         "resamples": RESAMPLES,
         "min_images": MIN_IMAGES,
         "mib": MIB,

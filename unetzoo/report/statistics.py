@@ -40,7 +40,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm, t
 
-from unetzoo.report.frame import COSTS, COUNTS, METRICS, Tables
+from unetzoo.records.frame import COSTS, COUNTS, METRICS, Tables
 
 RESAMPLES = 10_000
 ALPHA = 0.05

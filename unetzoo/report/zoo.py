@@ -16,8 +16,8 @@ from markupsafe import Markup
 from unetzoo._util.atomic import write_atomic
 from unetzoo.entry import FAMILIES, PROOFS, Entry
 from unetzoo.errors import UnetzooError
-from unetzoo.measure.facts import EntryFacts, Ratio
 from unetzoo.papers import Paper
+from unetzoo.records.measured import EntryFacts, Ratio
 from unetzoo.report.page import render
 from unetzoo.report.topology import draw_topology
 from unetzoo.report.words import DASH, MIB, fields, number, words

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from unetzoo.bench.record import Record
-from unetzoo.measure.facts import Timing
-from unetzoo.report.words import listed, words
+from unetzoo.records.measured import Timing
+from unetzoo.records.record import Record
 
 
 def dig(tree: Any, *keys: str) -> Any:
@@ -109,21 +108,3 @@ def chosen_rate(record: Record) -> float | None:
     """The learning rate that was trained with: the sweep's choice, else the recipe's."""
     rates = [t.lr for t in record.tuning if t.chosen] or [dig(record.trial, "train", "lr")]
     return rates[0] if isinstance(rates[0], (int, float)) else None
-
-
-def distinct(records: Iterable[Record], get: Callable[[Record], Any]) -> list[str]:
-    """The different values over all records, in words, in order of appearance."""
-    return list(dict.fromkeys(words(v) for r in records if (v := get(r)) not in (None, "", [], {})))
-
-
-def named(records: Iterable[Record], detail: Callable[[Record], str] = lambda r: str(seed_of(r))) -> str:
-    """Trials for people: 'unet (seeds 0 and 1) and unet_b (seed 0)', at most six variants by name."""
-    seeds: dict[str, list[str]] = {}
-    baselines = []
-    for record in records:
-        if record.baseline:
-            baselines.append(label_of(record))
-        else:
-            seeds.setdefault(label_of(record), []).append(detail(record))
-    said = [f"{label} (seed{'s' if len(some) > 1 else ''} {listed(some)})" for label, some in seeds.items()]
-    return listed([*said, *dict.fromkeys(baselines)])

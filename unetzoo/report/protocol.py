@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from unetzoo.bench.record import Record
+from unetzoo.records.facts import class_names, dig, label_of, seed_of
+from unetzoo.records.record import Record
 from unetzoo.report.alarms import in_order
-from unetzoo.report.facts import class_names, dig, distinct, label_of, named, seed_of
+from unetzoo.report.naming import distinct, named
 from unetzoo.report.words import compute, fields, listed, number, percent, words
 
 QUANTITIES = {"params": "parameters", "macs": "MACs"}

@@ -13,11 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from unetzoo.bench.manifest import Manifest, read_manifest
-from unetzoo.bench.record import Cost, Record, Result, read_record
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
-from unetzoo.report.facts import (
+from unetzoo.records.facts import (
     chosen_rate,
     class_names,
     data_of,
@@ -29,6 +27,8 @@ from unetzoo.report.facts import (
     seed_of,
     tell_apart,
 )
+from unetzoo.records.manifest import Manifest, read_manifest
+from unetzoo.records.record import Cost, Record, Result, read_record
 
 METRICS = ["dice", "iou", "precision", "recall", "specificity", "nsd", "hd95", "assd", "boundary_iou", "brier", "ece"]
 COUNTS = ["undefined", "missed", "false_alarms", "penalised"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unetzoo.errors import Strict, UnetzooError
-from unetzoo.measure.facts import TensorMemory, Timing
+from unetzoo.records.measured import TensorMemory, Timing
 
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 

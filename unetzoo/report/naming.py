@@ -1,0 +1,28 @@
+"""Names of trials and values as a sentence lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from unetzoo.records.facts import label_of, seed_of
+from unetzoo.records.record import Record
+from unetzoo.report.words import listed, words
+
+
+def distinct(records: Iterable[Record], get: Callable[[Record], Any]) -> list[str]:
+    """The different values over all records, in words, in order of appearance."""
+    return list(dict.fromkeys(words(v) for r in records if (v := get(r)) not in (None, "", [], {})))
+
+
+def named(records: Iterable[Record], detail: Callable[[Record], str] = lambda r: str(seed_of(r))) -> str:
+    """Trials for people: 'unet (seeds 0 and 1) and unet_b (seed 0)', at most six variants by name."""
+    seeds: dict[str, list[str]] = {}
+    baselines = []
+    for record in records:
+        if record.baseline:
+            baselines.append(label_of(record))
+        else:
+            seeds.setdefault(label_of(record), []).append(detail(record))
+    said = [f"{label} (seed{'s' if len(some) > 1 else ''} {listed(some)})" for label, some in seeds.items()]
+    return listed([*said, *dict.fromkeys(baselines)])

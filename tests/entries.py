@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import unetzoo
-from unetzoo.spec import replace
+from unetzoo.grid.spec import replace
 
 # The smallest encoders of timm, with a few thousand parameters: they are there for tests.
 SMALLEST = {"smp_dpt": "tu-test_vit"}

@@ -15,13 +15,14 @@ from torch import nn
 from typer.testing import CliRunner
 
 import unetzoo
-from unetzoo import UnetzooError, assembly
+from unetzoo import UnetzooError
 from unetzoo.cli import app
+from unetzoo.encoders import timm_encoder
+from unetzoo.encoders.mix_transformer import VARIANTS, MixTransformer
+from unetzoo.encoders.timm_encoder import TimmEncoder, names, pyramid
+from unetzoo.grid import assembly
+from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure.counts import count_parameters
-from unetzoo.nn import timm_encoder
-from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
-from unetzoo.nn.timm_encoder import TimmEncoder, names, pyramid
-from unetzoo.spec import UNetSpec
 
 DECODERS: tuple[dict[str, Any], ...] = (
     {},
@@ -42,7 +43,7 @@ ENCODERS = (
 
 def build(encoder: str, **changes: Any) -> nn.Module:
     torch.manual_seed(0)
-    return UNetSpec(**{"encoder": encoder, "width": 4, "depth": deepest(encoder), **changes}).build(2, 3)
+    return assembly.build(UNetSpec(**{"encoder": encoder, "width": 4, "depth": deepest(encoder), **changes}), 2, 3)
 
 
 def deepest(encoder: str) -> int:
@@ -121,7 +122,7 @@ def test_every_up_and_skip_works_or_is_refused(decoder: str, changes: dict[str, 
         with pytest.raises(UnetzooError, match="decoder = "):
             UNetSpec(**options)
         return
-    model = UNetSpec(**options).build(2, 3)
+    model = assembly.build(UNetSpec(**options), 2, 3)
     logits = model(torch.rand(2, 2, 33, 47))
     assert logits.shape == (2, 3, 33, 47)
     logits.mean().backward()
@@ -134,7 +135,7 @@ def test_an_encoder_is_timms_own() -> None:
 
     for name, first in (("test_resnet", 1), ("swin_tiny_patch4_window7_224", 2)):
         torch.manual_seed(0)
-        model = UNetSpec(encoder=name, width=4, depth=6).build(3, 2).eval()
+        model = assembly.build(UNetSpec(encoder=name, width=4, depth=6), 3, 2).eval()
         image = torch.rand(1, 3, 224, 224)
         theirs = timm.create_model(name, features_only=True).eval()
         own = {key.removeprefix("model."): value for key, value in model.encoder.body.state_dict().items()}
@@ -262,7 +263,7 @@ def test_list_encoders() -> None:
     facts = {row["name"]: row for row in json.loads(shown.stdout)}
     assert facts["test_resnet"]["strides"] == [2, 4, 8, 16, 32]
     body = build("test_resnet", width=4).encoder.body
-    bare = UNetSpec(encoder="test_resnet", depth=6).build(3, 1).encoder.body
+    bare = assembly.build(UNetSpec(encoder="test_resnet", depth=6), 3, 1).encoder.body
     assert facts["test_resnet"]["parameters"] == sum(p.numel() for p in bare.parameters())
     assert sum(p.numel() for p in body.parameters()) < facts["test_resnet"]["parameters"]  # two channels, not three
     assert "one stride, 16" in run("--encoders", "test_vit").stdout

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import unetzoo
+from unetzoo.grid.assembly import build as assemble
+from unetzoo.grid.parts import ACTS, NORMS, parts
+from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure.counts import count_macs, count_parameters, stages
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn import downsample, norms, upsample
 from unetzoo.nn.dropout import DropBlock
-from unetzoo.parts import ACTS, NORMS, parts
 from unetzoo.registry import resolve_model
-from unetzoo.spec import UNetSpec
 
 UPS = list(parts(UNetSpec())["up"])
 DOWNS = list(parts(UNetSpec())["down"])
@@ -52,7 +53,7 @@ CHANGES = list(_changes())
 
 def build(**changes: Any) -> nn.Module:
     torch.manual_seed(0)
-    return UNetSpec(**{"width": 4, "depth": 3, **changes}).build(2, 3)
+    return assemble(UNetSpec(**{"width": 4, "depth": 3, **changes}), 2, 3)
 
 
 @pytest.mark.parametrize("changes", CHANGES, ids=str)

@@ -24,10 +24,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 import unetzoo
-from unetzoo import UnetzooError, pretrained
+from unetzoo import UnetzooError
 from unetzoo.bench.run import _model_facts
 from unetzoo.bench.suite import Suite, expand, suite_from
 from unetzoo.cli import app
+from unetzoo.encoders import pretrained
 from unetzoo.measure.counts import count_parameters, count_training_flops
 from unetzoo.registry import resolve_model
 from unetzoo.train.loop import make_optimizer
@@ -254,7 +255,7 @@ def test_a_damaged_safetensors_file(file: Path) -> None:
 
 
 def test_the_mix_transformers_weights(tmp_path: Path) -> None:
-    from unetzoo.nn.mix_transformer import MixTransformer
+    from unetzoo.encoders.mix_transformer import MixTransformer
 
     theirs = MixTransformer("mit_b0", 3).state_dict()
     save_file({**theirs, "head.weight": torch.zeros(1)}, tmp_path / "mit.safetensors")

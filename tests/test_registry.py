@@ -14,11 +14,11 @@ from torch import nn
 
 import unetzoo
 from unetzoo import UnetzooError, registry
+from unetzoo.grid.parts import parts
+from unetzoo.grid.spec import UNetSpec, diff, replace
 from unetzoo.measure.counts import count_parameters
 from unetzoo.papers import Paper
 from unetzoo.parameters import parameters
-from unetzoo.parts import parts
-from unetzoo.spec import UNetSpec, diff, replace
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 import unetzoo
 from unetzoo import registry
 from unetzoo.entry import Reference
+from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure import paired
 from unetzoo.papers import Paper
 from unetzoo.records.measured import EntryFacts, Ratio
 from unetzoo.registry import entries
 from unetzoo.report.zoo import read_facts, write_facts, write_zoo
-from unetzoo.spec import UNetSpec
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "<script>alert(1)</script>|`x`\n../y"

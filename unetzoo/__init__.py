@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from unetzoo.bench.suite import Suite
     from unetzoo.data.base import create_dataset, list_datasets, register_dataset
     from unetzoo.errors import UnetzooError
+    from unetzoo.grid.spec import UNetSpec
     from unetzoo.inference.predict import predict
     from unetzoo.papers import Paper
     from unetzoo.records.frame import read_records
     from unetzoo.registry import create_model, list_models, model_info, register_model
-    from unetzoo.spec import UNetSpec
     from unetzoo.train.weights import load_model, save_model
 
 
@@ -44,7 +44,7 @@ _HOME = {
     "predict": "unetzoo.inference.predict",
     "load_model": "unetzoo.train.weights",
     "save_model": "unetzoo.train.weights",
-    "UNetSpec": "unetzoo.spec",
+    "UNetSpec": "unetzoo.grid.spec",
     "Paper": "unetzoo.papers",
     "UnetzooError": "unetzoo.errors",
 }

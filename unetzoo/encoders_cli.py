@@ -21,7 +21,7 @@ def print_encoders(pattern: str, as_json: bool) -> None:
 
     Raises `UnetzooError` where none matches, or so many that it would take minutes.
     """
-    from unetzoo.nn.timm_encoder import names, similar
+    from unetzoo.encoders.timm_encoder import names, similar
 
     found = [name for name in names(tagged="." in pattern) if fnmatchcase(name, pattern)]
     if not found:
@@ -49,8 +49,8 @@ def print_encoders(pattern: str, as_json: bool) -> None:
 
 
 def _facts(found: list[str]) -> Iterator[dict[str, Any]]:
-    from unetzoo.nn.timm_encoder import usable
-    from unetzoo.pretrained import at_hand, has_weights
+    from unetzoo.encoders.files import at_hand, has_weights
+    from unetzoo.encoders.timm_encoder import usable
 
     for name in found:
         try:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from unetzoo._util.versions import installed_version
 from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.grid.spec import UNetSpec, diff
 from unetzoo.papers import Paper
-from unetzoo.spec import UNetSpec, diff
 
 Family = Literal[
     "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",

@@ -15,9 +15,9 @@ from unetzoo._util.toml import parse_settings
 from unetzoo.console import err, out
 from unetzoo.entry import FAMILIES, Entry
 from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.grid.spec import BLOCKS
 from unetzoo.parameters import parameters
 from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
-from unetzoo.spec import BLOCKS
 
 Settings = Annotated[
     list[str] | None,
@@ -151,7 +151,7 @@ def say_weights(config: ModelConfig) -> None:
     """That pretrained weights which are asked for by True are not looked at, and where they are."""
     if config.pretrained is None or config.pretrained[1] is not True:
         return
-    from unetzoo.pretrained import at_hand
+    from unetzoo.encoders.files import at_hand
 
     file = at_hand(config.pretrained[0])
     where = str(file) if file else "not on this machine, to be fetched when the network is built"

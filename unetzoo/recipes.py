@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from unetzoo import papers
 from unetzoo.entry import Reference
+from unetzoo.grid.spec import UNetSpec, replace
 from unetzoo.registry import register_model
-from unetzoo.spec import UNetSpec, replace
 
 BASE = UNetSpec()
 PAPER = replace(BASE, padding="valid", norm="none", dropout=0.5, init="he_normal", skip="concat_up_first")

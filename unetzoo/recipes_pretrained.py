@@ -7,9 +7,9 @@ segmentation-models-pytorch.
 from __future__ import annotations
 
 from unetzoo import papers
+from unetzoo.grid.spec import replace
 from unetzoo.recipes import ATTENTION, BASE, UNET3PLUS, UNETPP
 from unetzoo.registry import register_model
-from unetzoo.spec import replace
 
 for _decoder, _base, _paper, _encoders in (
     (

@@ -19,8 +19,8 @@ from pydantic import Field
 
 from unetzoo.entry import FAMILIES, Entry, Family, Reference
 from unetzoo.errors import Strict, UnetzooError, nearest, plain
+from unetzoo.grid.spec import UNetSpec, replace
 from unetzoo.papers import Paper
-from unetzoo.spec import UNetSpec, replace
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,8 +82,10 @@ class ModelConfig(Strict):
         """
         entry = _entry(self.name)
         if entry.spec is not None:
+            from unetzoo.grid.assembly import build
+
             spec = UNetSpec(**self.options)
-            model: nn.Module = spec.build(self.in_channels, self.num_classes, weights=weights)
+            model: nn.Module = build(spec, self.in_channels, self.num_classes, weights=weights)
         else:
             assert entry.factory is not None
             options = self.options if weights or self.pretrained is None else {**self.options, "pretrained": False}
@@ -103,7 +105,7 @@ class ModelConfig(Strict):
         if self.pretrained is None:
             return None
         from unetzoo.data.stream import Normalization
-        from unetzoo.pretrained import statistics
+        from unetzoo.encoders.files import statistics
 
         return Normalization(*statistics(self.pretrained[0], self.in_channels))
 

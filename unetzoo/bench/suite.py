@@ -16,10 +16,11 @@ from unetzoo._util.toml import parse_toml
 from unetzoo.bench import baselines
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset, create_dataset, list_datasets
+from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.grid.spec import UNetSpec
 from unetzoo.metrics.policy import Scoring
 from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
-from unetzoo.spec import WEIGHT_FILES, UNetSpec
 from unetzoo.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -408,7 +409,7 @@ def _weights(config: ModelConfig) -> str:
     """A hash of a model's pretrained weights, '' without. Raises `UnetzooError` where they cannot be had."""
     if config.pretrained is None:
         return ""
-    from unetzoo.pretrained import digest
+    from unetzoo.encoders.files import digest
 
     with _naming(config.name):
         return digest(*config.pretrained)

@@ -149,7 +149,7 @@ def _encoder_facts(config: ModelConfig) -> dict[str, Any]:
     facts: dict[str, Any] = {"timm": version("timm")}
     if config.pretrained is None or (normalization := config.normalization()) is None:
         return facts
-    from unetzoo.pretrained import digest
+    from unetzoo.encoders.files import digest
 
     return {**facts, "pretrained_weights": digest(*config.pretrained), "normalization": asdict(normalization)}
 

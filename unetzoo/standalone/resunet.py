@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unetzoo.grid.parts import parts
+from unetzoo.grid.spec import UNetSpec
 from unetzoo.nn.decoders import ChainDecoder
 from unetzoo.nn.encoders import PlainEncoder
 from unetzoo.nn.skips import ConcatSkip, pad_to_skip
 from unetzoo.nn.unet import UNet
-from unetzoo.parts import parts
-from unetzoo.spec import UNetSpec
 from unetzoo.standalone.common import whole
 
 Conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)

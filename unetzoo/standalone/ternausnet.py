@@ -93,7 +93,7 @@ class TernausNet(AnySize):
         if pretrained is not False:
             if width != 64:
                 raise UnetzooError(f"option width = {width}: pretrained weights are of VGG's own width, 64")
-            from unetzoo.pretrained import create_pretrained
+            from unetzoo.encoders.pretrained import create_pretrained
 
             self.encoder.copy(create_pretrained(pretrained, encoder, in_chans=in_channels, out_indices=range(5)))
         middle, out = ([filters * w for w in widths] for widths in (MIDDLE, OUT[encoder]))

@@ -20,7 +20,7 @@ def check_transfer(recipe: Recipe, config: ModelConfig, label: str) -> None:
             "set it for other models alone"
         )
     if recipe.freeze_norm and config.encoder is not None:
-        from unetzoo.nn.timm_encoder import pyramid
+        from unetzoo.encoders.timm_encoder import pyramid
 
         if not pyramid(config.encoder).batch_norm:
             raise UnetzooError(

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
+from unetzoo.grid.parts import layer, parts
+from unetzoo.grid.spec import UNetSpec, replace
 from unetzoo.nn import blocks, encoders, skips
 from unetzoo.nn.blocks import Part
 from unetzoo.nn.sizes import ValidSizes
 from unetzoo.nn.unet import ClassificationGate, UNet
-from unetzoo.parts import layer, parts
-
-if TYPE_CHECKING:
-    from unetzoo.spec import UNetSpec
 
 
-def assemble(spec: UNetSpec, in_channels: int, num_classes: int) -> UNet:
-    """The network, for images (N, in_channels, H, W) and logits (N, num_classes, H, W)."""
+def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool = True) -> UNet:
+    """Build the network that ``spec`` describes.
+
+    Args:
+        spec: All options of the network.
+        in_channels: Channels of the images (N, in_channels, H, W).
+        num_classes: Channels of the logits (N, num_classes, H, W).
+        weights: Load pretrained weights where the spec asks for them; False for a network whose weights will be
+            replaced or which is only counted.
+
+    Raises:
+        UnetzooError: If the encoder does not fit the spec, or its weights cannot be had.
+    """
+    if not weights:
+        spec = replace(spec, pretrained=False)
     part = {option: values[getattr(spec, option)] for option, values in parts(spec).items()}
     # Encoder, decoder, head: the order in which a seed's random numbers become initial weights.
     encoder = _plain_encoder(spec, part, in_channels) if spec.encoder == "plain" else _timm(spec, part, in_channels)
@@ -50,8 +61,8 @@ def _plain_encoder(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> en
 
 
 def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
-    from unetzoo.nn.timm_encoder import TimmEncoder
-    from unetzoo.pretrained import create_pretrained
+    from unetzoo.encoders.pretrained import create_pretrained
+    from unetzoo.encoders.timm_encoder import TimmEncoder
 
     # The levels that it lacks are for skips; without any, the image in their sizes is all that a decoder wants to see.
     seen_only: Part = lambda c_in, c_out: nn.Identity()  # noqa: E731

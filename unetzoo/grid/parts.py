@@ -17,8 +17,8 @@ from unetzoo.nn.blocks import ConvNormAct, DenseBlock, DoubleConv, InceptionLaye
 from unetzoo.nn.dropout import DropBlock
 
 if TYPE_CHECKING:
+    from unetzoo.grid.spec import UNetSpec
     from unetzoo.nn.blocks import Part
-    from unetzoo.spec import UNetSpec
 
 NORMS: dict[str, Part] = {
     "batch": nn.BatchNorm2d,

@@ -22,10 +22,10 @@ from timm.models._features import FeatureGetterNet, FeatureListNet
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
+from unetzoo.encoders.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.nn.blocks import Part
 from unetzoo.nn.encoders import PlainEncoder
-from unetzoo.nn.mix_transformer import VARIANTS, MixTransformer
 
 T = TypeVar("T")
 MULTIPLES = (1, 2, 4, 7, 8, 14)  # of the coarsest stride: what windows and grids of 7 or 8 may need

@@ -1,20 +1,18 @@
 """UNetSpec: a U-Net as data: its options, and which of them do not go together.
 
-A new part costs a class in `unetzoo.nn`, a value in a ``Literal`` here, and a line in `unetzoo.parts`, the only place
-where a string becomes a class.
+A new part costs a class in `unetzoo.nn`, a value in a ``Literal`` here, and a line in `unetzoo.grid.parts`, the only
+place where a string becomes a class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
+from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.errors import Strict
-
-if TYPE_CHECKING:
-    from unetzoo.nn.unet import UNet
 
 
 def _whole(number: float) -> float:
@@ -25,7 +23,6 @@ def _whole(number: float) -> float:
 # The serializer keeps the int an int in JSON, where a float field would be written as 16.0.
 Width = Annotated[float, AfterValidator(_whole), PlainSerializer(_whole, return_type=Any)]
 
-WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 Block = Literal["double", "residual", "dense", "inception", "recurrent", "convnext", "separable"]
 BLOCKS: tuple[Block, ...] = get_args(Block)
 
@@ -132,15 +129,6 @@ class UNetSpec(Strict):
     def channels(self) -> list[int]:
         """Channels of each level, finest first: ``round(width * 2**i)``, at least 1."""
         return [max(1, round(self.width * 2**level)) for level in range(self.depth)]
-
-    def build(self, in_channels: int, num_classes: int, *, weights: bool = True) -> UNet:
-        """The network this describes, for images (N, in_channels, H, W) and logits (N, num_classes, H, W).
-
-        Without ``weights`` pretrained ones are not loaded: for what others will replace, or what is only counted.
-        """
-        from unetzoo.assembly import assemble
-
-        return assemble(self if weights else replace(self, pretrained=False), in_channels, num_classes)
 
 
 def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:

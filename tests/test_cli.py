@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 import unetzoo
-from unetzoo import registry
 from unetzoo.cli import main
+from unetzoo.models import registry
 
 Done = subprocess.CompletedProcess[str]
 

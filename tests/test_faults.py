@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 import unetzoo
-from unetzoo import registry
 from unetzoo.bench.run import Watcher, run
 from unetzoo.bench.suite import Suite, read_suite
+from unetzoo.models import registry
 from unetzoo.records.record import read_record
 
 SUITE = """

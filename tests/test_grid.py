@@ -17,9 +17,9 @@ from unetzoo.grid.parts import ACTS, NORMS, parts
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure.counts import count_macs, count_parameters, stages
 from unetzoo.measure.tracker import tensor_memory
+from unetzoo.models.factory import resolve_model
 from unetzoo.nn import downsample, norms, upsample
 from unetzoo.nn.dropout import DropBlock
-from unetzoo.registry import resolve_model
 
 UPS = list(parts(UNetSpec())["up"])
 DOWNS = list(parts(UNetSpec())["down"])

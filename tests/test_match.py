@@ -8,13 +8,15 @@ from entries import different, narrow
 from torch import nn
 
 import unetzoo
-from unetzoo import UnetzooError, registry
+from unetzoo import UnetzooError
 from unetzoo.bench.match import count, match_width
 from unetzoo.measure.counts import count_macs, count_parameters
+from unetzoo.models import registry
+from unetzoo.models.entry import GridEntry
+from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.nn.sizes import SameSize
-from unetzoo.registry import ModelConfig, resolve_model
 
-GRID = [name for name in different(unetzoo.list_models()) if unetzoo.model_info(name).spec is not None]
+GRID = [name for name in different(unetzoo.list_models()) if isinstance(unetzoo.model_info(name), GridEntry)]
 
 
 def config(name: str, **changes: object) -> ModelConfig:

@@ -15,14 +15,14 @@ import torch
 from entries import different, narrow
 
 import unetzoo
-from unetzoo import registry
 from unetzoo.machine.environment import environment
 from unetzoo.machine.quiet import Quiet
 from unetzoo.measure import latency
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, stages
 from unetzoo.measure.latency import Calibration, measure_latency, time_calmly
 from unetzoo.measure.memory import PeakMemory
-from unetzoo.registry import resolve_model
+from unetzoo.models import registry
+from unetzoo.models.factory import resolve_model
 
 
 def test_macs_of_a_small_network_by_hand() -> None:

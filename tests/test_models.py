@@ -15,11 +15,12 @@ from torch import nn
 import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.measure.counts import count_parameters
+from unetzoo.models.entry import GridEntry
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
 from unetzoo.nn.skips import crop_to_up, pad_to_skip
 
 MODELS = different(unetzoo.list_models())
-GRID = [name for name in MODELS if unetzoo.model_info(name).spec is not None]
+GRID = [name for name in MODELS if isinstance(unetzoo.model_info(name), GridEntry)]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
 # One entry of each class, one peer, one with timm's encoder, and every recipe but the ablations: the others differ in
@@ -282,7 +283,7 @@ def test_saved_and_loaded_it_is_the_same_function(name: str, tmp_path: Path) -> 
 
 
 def test_tied_weights_are_saved_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unetzoo import registry
+    from unetzoo.models import registry
 
     class Tied(nn.Module):
         def __init__(self, in_channels: int, num_classes: int) -> None:

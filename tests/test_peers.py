@@ -15,8 +15,8 @@ import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.machine.environment import environment
 from unetzoo.measure.counts import count_parameters, stages
+from unetzoo.models.factory import resolve_model
 from unetzoo.nn.sizes import mirror_pad
-from unetzoo.registry import resolve_model
 
 # Entry: smp's class, and the sides it takes: a multiple of the first, from the second up.
 PEERS = {

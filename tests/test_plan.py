@@ -14,7 +14,6 @@ from test_cli import run
 from torch import nn
 
 import unetzoo
-from unetzoo import registry
 from unetzoo.bench import plan as planning
 from unetzoo.bench.plan import largest_batch, plan_suite, profile_model
 from unetzoo.bench.suite import Suite
@@ -23,8 +22,9 @@ from unetzoo.machine import memory
 from unetzoo.measure.counts import count_parameters, stages
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
+from unetzoo.models import registry
+from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.nn.sizes import SameSize
-from unetzoo.registry import ModelConfig, resolve_model
 from unetzoo.train.losses import supervised_loss
 from unetzoo.train.recipe import Recipe
 

@@ -30,7 +30,7 @@ from unetzoo.bench.suite import Suite, expand, suite_from
 from unetzoo.cli import app
 from unetzoo.encoders import pretrained
 from unetzoo.measure.counts import count_parameters, count_training_flops
-from unetzoo.registry import resolve_model
+from unetzoo.models.factory import resolve_model
 from unetzoo.train.loop import make_optimizer
 from unetzoo.train.recipe import Recipe
 

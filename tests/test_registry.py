@@ -13,12 +13,14 @@ from entries import refused_in_one_line
 from torch import nn
 
 import unetzoo
-from unetzoo import UnetzooError, registry
+from unetzoo import UnetzooError
 from unetzoo.grid.parts import parts
 from unetzoo.grid.spec import UNetSpec, diff, replace
 from unetzoo.measure.counts import count_parameters
-from unetzoo.papers import Paper
-from unetzoo.parameters import parameters
+from unetzoo.models import registry
+from unetzoo.models.entry import GridEntry
+from unetzoo.models.papers import Paper
+from unetzoo.models.parameters import parameters
 
 
 @pytest.fixture
@@ -63,17 +65,18 @@ def test_a_family_that_is_none_is_refused(clean_registry: dict) -> None:
     assert "x" not in unetzoo.list_models()
 
 
-@pytest.mark.parametrize("name", [n for n in unetzoo.list_models() if unetzoo.model_info(n).spec])
+@pytest.mark.parametrize("name", [n for n in unetzoo.list_models() if isinstance(unetzoo.model_info(n), GridEntry)])
 def test_spec_survives_json_and_diff_rebuilds_it(name: str) -> None:
-    spec = unetzoo.model_info(name).spec
-    assert spec is not None
+    entry = unetzoo.model_info(name)
+    assert isinstance(entry, GridEntry)
+    spec = entry.spec
     assert UNetSpec.from_json(spec.model_dump_json(), name) == spec
     changes = {option: ours for option, (_, ours) in unetzoo.model_info(name).diff.items()}
     assert replace(UNetSpec(), **changes) == spec
 
 
 def test_unet_is_the_default_spec() -> None:
-    assert unetzoo.model_info("unet").spec == UNetSpec()
+    assert unetzoo.model_info("unet").options == UNetSpec().model_dump()
     assert diff(UNetSpec(up="nearest"), UNetSpec()) == {"up": ("transposed", "nearest")}
 
 
@@ -174,7 +177,7 @@ def test_own_class_and_own_function(clean_registry: dict) -> None:
 
 
 def test_duplicate_name_and_wrong_signature_are_refused(clean_registry: dict) -> None:
-    with pytest.raises(UnetzooError, match="'unet' is registered already"):
+    with pytest.raises(UnetzooError, match=r"'unet'.*registers a name that unetzoo itself has registered"):
         unetzoo.register_model("unet", UNetSpec())
     with pytest.raises(UnetzooError, match=r"'classless'.*'num_classes'"):
 

@@ -8,12 +8,12 @@ import pytest
 from entries import refused_in_one_line
 
 import unetzoo
-from unetzoo import registry
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.toml import parse_settings
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
 from unetzoo.errors import UnetzooError
+from unetzoo.models import registry
 
 SUITES = [QUICK_SUITE, *sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml"))]
 
@@ -63,7 +63,7 @@ def test_the_same_trial_has_the_same_id_and_any_change_another() -> None:
 
 
 def test_a_changed_own_model_is_a_new_trial(tmp_path: Path) -> None:
-    from unetzoo import registry
+    from unetzoo.models import registry
 
     source = tmp_path / "mine.py"
     text = "import unetzoo\n@unetzoo.register_model\ndef {0}(in_channels, num_classes): ...\n"

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 import unetzoo
-from unetzoo import registry
-from unetzoo.entry import Reference
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure import paired
-from unetzoo.papers import Paper
+from unetzoo.models import registry
+from unetzoo.models.entry import Reference
+from unetzoo.models.papers import Paper
+from unetzoo.models.registry import entries
 from unetzoo.records.measured import EntryFacts, Ratio
-from unetzoo.registry import entries
 from unetzoo.report.zoo import read_facts, write_facts, write_zoo
 
 ROOT = Path(__file__).parents[1]

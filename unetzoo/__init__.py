@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from unetzoo.errors import UnetzooError
     from unetzoo.grid.spec import UNetSpec
     from unetzoo.inference.predict import predict
-    from unetzoo.papers import Paper
+    from unetzoo.models.factory import create_model
+    from unetzoo.models.papers import Paper
+    from unetzoo.models.registry import list_models, model_info, register_model
     from unetzoo.records.frame import read_records
-    from unetzoo.registry import create_model, list_models, model_info, register_model
     from unetzoo.train.weights import load_model, save_model
 
 
@@ -34,10 +35,10 @@ _HOME = {
     "Collection": "unetzoo.bench.collection",
     "run": "unetzoo.bench.run",
     "read_records": "unetzoo.records.frame",
-    "create_model": "unetzoo.registry",
-    "list_models": "unetzoo.registry",
-    "model_info": "unetzoo.registry",
-    "register_model": "unetzoo.registry",
+    "create_model": "unetzoo.models.factory",
+    "list_models": "unetzoo.models.registry",
+    "model_info": "unetzoo.models.registry",
+    "register_model": "unetzoo.models.registry",
     "create_dataset": "unetzoo.data.base",
     "list_datasets": "unetzoo.data.base",
     "register_dataset": "unetzoo.data.base",
@@ -45,7 +46,7 @@ _HOME = {
     "load_model": "unetzoo.train.weights",
     "save_model": "unetzoo.train.weights",
     "UNetSpec": "unetzoo.grid.spec",
-    "Paper": "unetzoo.papers",
+    "Paper": "unetzoo.models.papers",
     "UnetzooError": "unetzoo.errors",
 }
 __all__ = [

@@ -15,9 +15,9 @@ from unetzoo._util.toml import parse_settings
 from unetzoo.console import err, out
 from unetzoo.data_cli import data_app
 from unetzoo.errors import UnetzooError
+from unetzoo.models.factory import resolve_model
 from unetzoo.models_cli import Imports, Settings, list_command, say_weights, show_command
 from unetzoo.predict_cli import predict_command
-from unetzoo.registry import resolve_model
 
 if TYPE_CHECKING:
     from unetzoo.bench.collection import Collection

@@ -13,11 +13,12 @@ from rich.table import Table
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.toml import parse_settings
 from unetzoo.console import err, out
-from unetzoo.entry import FAMILIES, Entry
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.grid.spec import BLOCKS
-from unetzoo.parameters import parameters
-from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
+from unetzoo.models.entry import FAMILIES, Entry
+from unetzoo.models.factory import ModelConfig, resolve_model
+from unetzoo.models.parameters import parameters
+from unetzoo.models.registry import entries, list_models, model_info
 
 Settings = Annotated[
     list[str] | None,
@@ -83,7 +84,7 @@ def list_command(
         for entry in rows
         if (family is None or entry.family == family)
         and (not pretrained or entry.can_be_pretrained)
-        and (block is None or (entry.spec is not None and entry.spec.block == block))
+        and (block is None or entry.block == block)
         and _inside(entry.year, years)
         and _inside(parameters(entry.name), sizes)
     ]
@@ -204,8 +205,8 @@ def show_command(
         out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
 
     say_weights(config)
-    base = model_info("unet").options if entry.spec is not None else own
-    options = Table("option", "value", "in unet" if entry.spec else "default", box=None, header_style="bold")
+    heading, base = entry.compared_with
+    options = Table("option", "value", heading, box=None, header_style="bold")
     for option, value in config.options.items():
         differs = base.get(option) != value
         options.add_row(

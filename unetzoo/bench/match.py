@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Literal
 
 from unetzoo.errors import UnetzooError, plain
-from unetzoo.registry import ModelConfig, model_info
+from unetzoo.models.factory import ModelConfig
+from unetzoo.models.registry import model_info
 
 What = Literal["params", "macs"]
 Size = int | tuple[int, int]
@@ -75,7 +76,7 @@ def match_width(
     way_out = "leave it out of the match or choose another reference"
     if isinstance(width, bool) or not isinstance(width, int | float):
         raise UnetzooError(f"model {name!r} has no numeric option 'width' to match {WORDS[what]} with; {way_out}")
-    fractional = model_info(name).spec is not None or isinstance(width, float)
+    fractional = model_info(name).fractional_width or isinstance(width, float)
     decimals = DECIMALS if fractional else 0
     seen: dict[float, int] = {}
 

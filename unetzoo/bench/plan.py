@@ -31,9 +31,9 @@ from unetzoo.machine.memory import memory_limit
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, side_read
 from unetzoo.measure.latency import Latency, measure_latency, synchronize
 from unetzoo.measure.tracker import Rehearsal, Shape
+from unetzoo.models.factory import ModelConfig
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.measured import TensorMemory
-from unetzoo.registry import ModelConfig
 from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice
 from unetzoo.train.recipe import Recipe, steps_for

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
@@ -23,9 +23,9 @@ from unetzoo.bench.lock import only_one
 from unetzoo.bench.suite import Suite, Trial, expand, read_suite
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
+from unetzoo.models.registry import model_info
 from unetzoo.records.manifest import MANIFEST, Expected, Manifest, read_manifest
 from unetzoo.records.record import Flag, ModelFacts, Record, Status, read_record
-from unetzoo.registry import model_info
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -282,10 +282,7 @@ def _model_facts(trial: Trial) -> ModelFacts:
     if trial.model.baseline:
         return ModelFacts(paper={}, diff={})
     entry = model_info(trial.model.name)
-    diff: dict[str, tuple[Any, Any]] = {}
-    if entry.spec is not None:
-        base = model_info("unet").options
-        diff = {k: (base[k], v) for k, v in trial.model.options.items() if v != base[k]}
+    diff = entry.diff_of(trial.model.options)
     paper, of_encoder = (p.model_dump() if p else {} for p in (entry.paper, entry.encoder_paper))
     return ModelFacts(paper=paper, diff=diff, encoder_paper=of_encoder, matched=trial.model.matched)
 

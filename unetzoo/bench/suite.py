@@ -20,7 +20,8 @@ from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.metrics.policy import Scoring
-from unetzoo.registry import ModelConfig, entries, list_models, model_info, resolve_model
+from unetzoo.models.factory import ModelConfig, resolve_model
+from unetzoo.models.registry import entries, list_models, model_info
 from unetzoo.train.recipe import Recipe
 
 if TYPE_CHECKING:

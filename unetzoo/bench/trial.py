@@ -36,9 +36,10 @@ from unetzoo.machine.phases import Phases
 from unetzoo.machine.quiet import Quiet, nothing
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.metrics.score import Scores
+from unetzoo.models.factory import ModelConfig
+from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import Curves, Event, Flag, Record, Result, Sample, Try
-from unetzoo.registry import ModelConfig, model_info
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.loop import History, Session, evaluate, image_dice, make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from unetzoo.errors import UnetzooError
+from unetzoo.models.factory import ModelConfig
 from unetzoo.nn.sizes import SameSize, ValidSizes
-from unetzoo.registry import ModelConfig
 
 
 @dataclass(frozen=True)

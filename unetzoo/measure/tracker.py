@@ -23,10 +23,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from unetzoo.models.factory import ModelConfig
 from unetzoo.nn.sizes import SameSize
 from unetzoo.nn.skips import NoSkip
 from unetzoo.records.measured import Breakdown, TensorMemory
-from unetzoo.registry import ModelConfig
 from unetzoo.train.losses import supervised_loss
 
 Shape = tuple[int, int, int, int]

@@ -14,9 +14,9 @@ from typing import Any
 from markupsafe import Markup
 
 from unetzoo._util.atomic import write_atomic
-from unetzoo.entry import FAMILIES, PROOFS, Entry
 from unetzoo.errors import UnetzooError
-from unetzoo.papers import Paper
+from unetzoo.models.entry import FAMILIES, PROOFS, Entry
+from unetzoo.models.papers import Paper
 from unetzoo.records.measured import EntryFacts, Ratio
 from unetzoo.report.page import render
 from unetzoo.report.topology import draw_topology

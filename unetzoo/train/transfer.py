@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from unetzoo.errors import UnetzooError
-from unetzoo.registry import ModelConfig
+from unetzoo.models.factory import ModelConfig
 from unetzoo.train.recipe import Recipe
 
 

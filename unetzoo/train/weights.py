@@ -15,7 +15,7 @@ from torch import nn
 from unetzoo._util.atomic import atomic_path
 from unetzoo.data.stream import Normalization
 from unetzoo.errors import UnetzooError
-from unetzoo.registry import ModelConfig
+from unetzoo.models.factory import ModelConfig
 
 FILE_NAME = "model.safetensors"
 

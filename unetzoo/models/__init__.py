@@ -1,0 +1,1 @@
+"""Models by name: what is known of each, the registry, and building them."""

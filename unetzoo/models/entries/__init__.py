@@ -1,0 +1,26 @@
+"""The built-in models, as data: one tuple of entries a file, all of them in `ENTRIES`."""
+
+from __future__ import annotations
+
+from unetzoo.models.entries import (
+    convolutional,
+    frameworks,
+    grid,
+    light,
+    peers,
+    pretrained,
+    residual,
+    transformers,
+)
+from unetzoo.models.entry import Entry
+
+ENTRIES: tuple[Entry, ...] = (
+    *grid.ENTRIES,
+    *pretrained.ENTRIES,
+    *convolutional.ENTRIES,
+    *residual.ENTRIES,
+    *light.ENTRIES,
+    *transformers.ENTRIES,
+    *frameworks.ENTRIES,
+    *peers.ENTRIES,
+)

@@ -1,0 +1,93 @@
+"""Entries: networks of few parameters, and U-KAN, which has the shape of one."""
+
+from __future__ import annotations
+
+from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.papers import DINH_2023, LI_2024, RUAN_2022, RUAN_2023, TANG_2023
+
+_HERE = "unetzoo.standalone"
+
+_ANY = "Any number of channels in and classes out; the code's takes 3 and gives 1."
+_LOGITS = "Logits; the code ends in a sigmoid."
+
+
+ENTRIES: tuple[Entry, ...] = (
+    FactoryEntry(
+        "ulite",
+        f"{_HERE}.ulite:ULite",
+        paper=DINH_2023,
+        note="axial depthwise 7x7 convolutions, dilated ones at the bottleneck: 0.88 M parameters",
+        deviations=(_ANY,),
+        family="light",
+        reference=Reference("duong-db/U-Lite model/ULite.py: ULite()", "transcribed"),
+    ),
+    *(
+        FactoryEntry(
+            name,
+            f"{_HERE}.cmunext:CMUNeXt",
+            defaults=options,
+            paper=TANG_2023,
+            note=f"large depthwise kernels, inverted bottlenecks and fused skips; {note}",
+            family="light",
+            reference=Reference(f"FengheTan9/CMUNeXt network/CMUNeXt.py: CMUNeXt(3, 1, {arguments})", "transcribed"),
+        )
+        for name, options, arguments, note in (
+            ("cmunext", {}, "[16, 32, 128, 160, 256], [1, 1, 1, 3, 1], [3, 3, 7, 7, 7]", "3.1 M parameters"),
+            (
+                "cmunext_s",
+                {"width": 8, "multiples": (1, 2, 4, 8, 16), "depths": (1, 1, 1, 1, 1), "kernels": (3, 3, 7, 7, 9)},
+                "[8, 16, 32, 64, 128], [1, 1, 1, 1, 1], [3, 3, 7, 7, 9]",
+                "the small one, 0.42 M parameters",
+            ),
+            (
+                "cmunext_l",
+                {"width": 32, "multiples": (1, 2, 4, 8, 16), "depths": (1, 1, 1, 6, 3)},
+                "[32, 64, 128, 256, 512], [1, 1, 1, 6, 3], [3, 3, 7, 7, 7]",
+                "the large one, 8.3 M parameters",
+            ),
+        )
+    ),
+    FactoryEntry(
+        "malunet",
+        f"{_HERE}.malunet:MALUNet",
+        paper=RUAN_2022,
+        note="dilated gated and external attention, skips bridged over all levels: 0.18 M parameters",
+        deviations=(
+            _LOGITS,
+            "Keys and values of the external attention, one memory in the code until the network is moved to a GPU, "
+            "part "
+            "when it is trained, on any device.",
+        ),
+        family="light",
+        reference=Reference(
+            "JCruan519/MALUNet models/malunet.py: MALUNet(1, 3, [8, 16, 24, 32, 48, 64], 'fc', bridge=True)",
+            "transcribed",
+        ),
+    ),
+    FactoryEntry(
+        "egeunet",
+        f"{_HERE}.egeunet:EGEUNet",
+        paper=RUAN_2023,
+        note="products with learned maps along the axes, skips that see the decoder's masks: 0.05 M parameters",
+        deviations=(_LOGITS, "Masks have as many channels as there are classes; the code's have one."),
+        family="light",
+        reference=Reference(
+            "JCruan519/EGE-UNet models/egeunet.py: EGEUNet(1, 3, [8, 16, 24, 32, 48, 64], bridge=True, gt_ds=True)",
+            "transcribed",
+        ),
+    ),
+    FactoryEntry(
+        "ukan",
+        f"{_HERE}.ukan:UKAN",
+        paper=LI_2024,
+        note="convolutions above, Kolmogorov-Arnold layers on tokens below; skips added",
+        deviations=(
+            "The first convolution takes any number of channels; the code's always takes 3.",
+            "The dropout that the code declares and never uses is not built.",
+        ),
+        family="block",
+        reference=Reference(
+            "CUHK-AIM-Group/U-KAN Seg_UKAN/archs.py: UKAN(1, embed_dims=[256, 320, 512])", "transcribed"
+        ),
+    ),
+)

@@ -1,0 +1,89 @@
+"""Networks with attention over tokens in encoder, decoder or skips: which file, which options, whose paper."""
+
+from __future__ import annotations
+
+from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
+
+_HERE = "unetzoo.standalone"
+
+
+_ANY_SIZE = "Any image size: {}; the code takes only the size it is made for."
+_POSITIONS = _ANY_SIZE.format("position embeddings are interpolated to the image's grid")
+
+
+ENTRIES: tuple[Entry, ...] = (
+    FactoryEntry(
+        "transunet",
+        f"{_HERE}.transunet:TransUNet",
+        paper=CHEN_2021,
+        note="ResNet-50 without its last stage, ViT-Base on its map, a convolutional decoder with three skips",
+        deviations=(
+            "Starts from random weights; the authors' encoder starts from ImageNet-21k's.",
+            _POSITIONS,
+            "Images of one channel are taken as they are; the code makes three equal channels of one.",
+        ),
+        family="transformer",
+        reference=Reference(
+            "Beckschen/TransUNet networks/vit_seg_modeling.py: VisionTransformer(R50-ViT-B_16, num_classes=9)",
+            "golden",
+        ),
+    ),
+    FactoryEntry(
+        "swin_unet",
+        f"{_HERE}.swin_unet:SwinUNet",
+        paper=CAO_2021,
+        note="shifted-window transformer (Swin-T) down and up, no other convolution than patches and head",
+        deviations=(
+            "Starts from random weights; the authors' encoder and decoder start from ImageNet's.",
+            _ANY_SIZE.format("windows are filled up with tokens that no token of the image sees"),
+            "up = bilinear and transposed, and fewer skips, are by the paper; the code has neither.",
+        ),
+        family="transformer",
+        reference=Reference(
+            "HuCaoFighting/Swin-Unet swin_transformer_unet_skip_expand_decoder_sys.py: "
+            "SwinTransformerSys(num_classes=9)",
+            "golden",
+        ),
+    ),
+    FactoryEntry(
+        "utnet",
+        f"{_HERE}.utnet:UTNet",
+        paper=GAO_2021,
+        note="residual U-Net; pixels attend to an 8x8 reduction of the map, skips to the coarser one",
+        deviations=(
+            "Any image size: a pixel has the position bias of the place on the 8x8 map that it falls on; the code "
+            "takes "
+            "maps whose sides are a multiple of 8.",
+        ),
+        family="transformer",
+        reference=Reference(
+            "yhygao/UTNet model/utnet.py: UTNet(1, 32, 4, rel_pos=True, aux_loss=False, maxpool=True)", "golden"
+        ),
+    ),
+    FactoryEntry(
+        "uctransnet",
+        f"{_HERE}.uctransnet:UCTransNet",
+        paper=WANG_2021,
+        note="the four skips of a U-Net fused by attention among channels, then gated",
+        deviations=("Logits; the code ends in a sigmoid where there is one class.", _POSITIONS),
+        family="transformer",
+        reference=Reference(
+            "McGregorWwww/UCTransNet nets/UCTransNet.py: UCTransNet(get_CTranS_config(), 3, 1, img_size=224)",
+            "transcribed",
+        ),
+    ),
+    FactoryEntry(
+        "missformer",
+        f"{_HERE}.missformer:MISSFormer",
+        paper=HUANG_2021,
+        note="transformer blocks with depthwise convolutions, and a transformer that bridges all skips",
+        deviations=(
+            _ANY_SIZE.format("the bridge's tokens are counted from the image's"),
+            "Layers the code declares and never uses, 7.0 M parameters, are not built.",
+            "Images of one channel are taken as they are; the code makes three equal channels of one.",
+        ),
+        family="transformer",
+        reference=Reference("ZhifangDeng/MISSFormer networks/MISSFormer.py: MISSFormer(9)", "transcribed"),
+    ),
+)

@@ -1,0 +1,194 @@
+"""One dict: name -> Entry. Ours, a user's own, and those of packages with an entry point.
+
+A package registers its models by an entry point of the group ``unetzoo.models`` that names a module;
+importing the module calls `register_model`. Nothing in here imports torch until a model is built.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from unetzoo.errors import UnetzooError, nearest
+from unetzoo.grid.spec import UNetSpec
+from unetzoo.models.entries import ENTRIES
+from unetzoo.models.entry import FAMILIES, Entry, FactoryEntry, Family, GridEntry, Reference
+from unetzoo.models.papers import Paper
+
+if TYPE_CHECKING:
+    pass
+
+ENTRY_POINTS = "unetzoo.models"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class _Registry:
+    entries: dict[str, Entry] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)  # name -> the file that registered it; not of built-in ones
+    loaded: bool = False
+
+
+_REGISTRY = _Registry()
+
+
+@overload
+def register_model(name: F) -> F: ...
+@overload
+def register_model(
+    name: str,
+    spec: UNetSpec,
+    *,
+    paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
+) -> UNetSpec: ...
+@overload
+def register_model(
+    name: str,
+    spec: None = None,
+    *,
+    paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
+) -> Callable[[F], F]: ...
+@overload
+def register_model(
+    name: str,
+    spec: str,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
+) -> str: ...
+
+
+def register_model(
+    name: Any,
+    spec: UNetSpec | str | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    paper: Paper | None = None,
+    encoder_paper: Paper | None = None,
+    note: str = "",
+    deviations: tuple[str, ...] = (),
+    family: Family = "own",
+    reference: Reference | None = None,
+    packages: tuple[str, ...] = (),
+) -> Any:
+    """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
+
+    "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
+    ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
+    ``reference`` the public code it is the same function as. ``packages`` are the distributions whose code it is made
+    of: a trial with another version of one is another trial.
+
+    The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
+    the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
+
+    >>> @register_model("my_unet")
+    ... def my_unet(in_channels, num_classes, width=16): ...
+
+    Raises `UnetzooError` where the name is taken, the family unknown or the callable lacks one of the two parameters.
+    """
+    if not isinstance(name, str):
+        return register_model(name.__name__)(name)
+    about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
+    about |= {"deviations": deviations, "family": family, "reference": reference}
+    if isinstance(spec, str):
+        _add(FactoryEntry(name, spec, defaults=defaults or {}, note=note, packages=packages, **about))
+        return spec
+    if spec is not None:
+        if not isinstance(spec, UNetSpec):
+            raise UnetzooError(
+                f"register_model({name!r}, ...) takes a UNetSpec; use it as a decorator for a class or function"
+            )
+        _add(GridEntry(name, spec, note=note, **about))
+        return spec
+
+    def decorate(factory: F) -> F:
+        parameters = inspect.signature(factory).parameters
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        for needed in ("in_channels", "num_classes"):
+            if needed not in parameters and not takes_any:
+                raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
+        doc = note or inspect.cleandoc(factory.__doc__ or "").partition("\n")[0]  # not a base class's
+        _add(FactoryEntry(name, factory, note=doc, **about))
+        return factory
+
+    return decorate
+
+
+def _add(entry: Entry) -> None:
+    _load()  # built-in models first, so that a clash is reported here, whatever was imported first
+    here = _caller()
+    if entry.name in _REGISTRY.entries:
+        there = _REGISTRY.origins.get(entry.name, "unetzoo itself")
+        raise UnetzooError(
+            f"model {entry.name!r}: {here} registers a name that {there} has registered; choose another name"
+        )
+    if entry.family not in FAMILIES:
+        raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
+    _REGISTRY.entries[entry.name] = entry
+    _REGISTRY.origins[entry.name] = here
+
+
+def _caller() -> str:
+    """Return the file whose code called this module."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return frame.f_code.co_filename if frame is not None else "unknown code"
+
+
+def _load() -> None:
+    """Register the built-in models, then those of every installed package, once."""
+    if _REGISTRY.loaded:
+        return
+    _REGISTRY.loaded = True
+    _REGISTRY.entries.update({entry.name: entry for entry in ENTRIES})
+
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:  # a broken plug-in must not take the other models with it
+            warnings.warn(f"models of entry point {point.name!r} ({point.value}) not loaded: {error}", stacklevel=2)
+
+
+def entries() -> Mapping[str, Entry]:
+    """All registered models by name, sorted."""
+    _load()
+    return dict(sorted(_REGISTRY.entries.items()))
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that match a shell pattern such as ``"*attention*"``, sorted."""
+    return [name for name in entries() if fnmatchcase(name, pattern)]
+
+
+def model_info(name: str) -> Entry:
+    """Return everything known of a name: paper, options, note, deviations, and ``diff`` from ``unet``.
+
+    Raises:
+        UnetzooError: If the name is unknown; the message names the nearest ones.
+    """
+    known = entries()
+    if name not in known:
+        raise UnetzooError(f"unknown model {name!r}; {nearest(name, known)} (or --import the file that registers it)")
+    return known[name]

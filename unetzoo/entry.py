@@ -37,6 +37,7 @@ FAMILIES: dict[Family, str] = {
     "peer": "what segmentation_models_pytorch builds, to compare with",
     "own": "a user's own, or a package's",
 }
+GRID = "grid v"  # begins the fingerprint of a spec of another version than 1
 Proof = Literal["golden", "live", "transcribed", "counted"]
 PROOFS: dict[Proof, str] = {
     "golden": "outputs equal those the reference gave with the same parameters (golden file)",
@@ -65,7 +66,8 @@ class Entry:
     options in which this entry differs from the factory's own; with ``encoder`` and ``pretrained`` among them it takes
     weights for an encoder of timm as a spec does. ``family`` is a key of `FAMILIES`. An
     ``encoder_paper`` is that of an encoder which is not ``paper``'s; ``packages`` are the distributions whose code the
-    network is made of.
+    network is made of. ``version`` is raised when the network's function, its initial weights or its training changes:
+    trials of another version are other trials.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Entry:
     family: Family = "own"
     reference: Reference | None = None
     packages: tuple[str, ...] = ()
+    version: int = 1
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
@@ -138,19 +141,28 @@ class Entry:
         return self.spec.encoder != "plain" if self.spec is not None else "pretrained" in self.defaults
 
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
+        """Return the identity of the network's code, which the options do not show.
 
-        '' for a spec.
+        Ours is known by ``version`` and its packages' versions: 'v1', or 'v1 timm==1.0.31'. A spec of the grid gives ''
+        at version 1, else `GRID` and the version. A user's own class or function gives a hash of its source file and
+        its packages' versions, after the version where that is not 1.
+
+        Raises:
+            UnetzooError: If a user's own factory cannot be imported.
         """
-        if self.factory is None:
-            return ""
+        packages = [f"{package}=={installed_version(package)}" for package in self.packages]
+        if self.spec is not None:
+            return "" if self.version == 1 else f"{GRID}{self.version}"
+        if not self.own:
+            return " ".join([f"v{self.version}", *packages])
         try:
-            source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
+            source = Path(inspect.getsourcefile(self.factory or Entry) or "").read_bytes()
         except (OSError, TypeError):
             return "unknown"
-        for package in self.packages:
-            source += f"\n{package}=={installed_version(package)}".encode()
-        return hashlib.sha256(source).hexdigest()[:16]
+        for package in packages:
+            source += f"\n{package}".encode()
+        digest = hashlib.sha256(source).hexdigest()[:16]
+        return digest if self.version == 1 else f"v{self.version} {digest}"
 
 
 def installed_version(package: str) -> str | None:

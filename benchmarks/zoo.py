@@ -8,7 +8,7 @@
 
 Each entry is measured in a process of its own, and kept at once in ``entries.jsonl``: interrupt with Ctrl-C and run
 again to go on. What fails is a row that says why, and is tried again the next time. An entry is measured again when
-its options, its source file, the machine, torch, the precision or the number of threads are others than they were.
+its options, its version, the machine, torch, the precision or the number of threads are others than they were.
 """
 
 from __future__ import annotations

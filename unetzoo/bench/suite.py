@@ -20,6 +20,7 @@ from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.metrics.policy import Scoring
+from unetzoo.models.entry import GRID
 from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.models.registry import entries, list_models, model_info
 from unetzoo.train.recipe import Recipe
@@ -131,7 +132,7 @@ class Suite(Strict):
 
 
 class TrialModel(Strict):
-    """A model resolved to its last option; ``source`` is a hash of its file, empty for a model of the grid.
+    """A model resolved to its last option; ``source`` is its entry's `Entry.fingerprint`.
 
     ``weights`` is a hash of the file with its pretrained ones, empty where it starts at random. ``matched`` tells how
     its width was found. A ``baseline`` has the name of a trivial predictor.
@@ -150,6 +151,11 @@ class TrialModel(Strict):
     @property
     def config(self) -> ModelConfig:
         return ModelConfig(**self.model_dump(include=set(ModelConfig.model_fields)))
+
+    @property
+    def of_grid(self) -> bool:
+        """True for a spec of the grid, of whichever version."""
+        return not self.source or self.source.startswith(GRID)
 
 
 class TrialData(Strict):
@@ -194,7 +200,7 @@ class Trial(Strict):
             del options["pretrained"]  # says where they lie
         else:
             del facts["model"]["weights"]
-        if not self.model.source:  # of the grid
+        if self.model.of_grid:
             neutral = UNetSpec().model_dump(mode="json")
             facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

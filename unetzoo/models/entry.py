@@ -45,6 +45,7 @@ FAMILIES: dict[Family, str] = {
     "peer": "what segmentation_models_pytorch builds, to compare with",
     "own": "a user's own, or a package's",
 }
+GRID = "grid v"  # begins the fingerprint of a spec of another version than 1
 Proof = Literal["golden", "live", "transcribed", "counted"]
 PROOFS: dict[Proof, str] = {
     "golden": "outputs equal those the reference gave with the same parameters (golden file)",
@@ -77,6 +78,8 @@ class Entry(ABC):
         deviations: Differences from the paper or from the reference's code, a sentence each.
         family: A key of `FAMILIES`.
         reference: The public code that computes the same function.
+        version: Raised when the network's function, its initial weights or its training changes: trials of another
+            version are other trials.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Entry(ABC):
     deviations: tuple[str, ...] = ()
     family: Family = "own"
     reference: Reference | None = None
+    version: int = 1
 
     @property
     def year(self) -> int | None:
@@ -163,7 +167,12 @@ class Entry(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return what the options of a trial cannot show of the network; '' for a spec of the grid."""
+        """Return the identity of the network's code, which the options do not show.
+
+        A spec of the grid gives '' at version 1, else `GRID` and the version. A factory of ours gives its version and
+        those of its packages: 'v1', or 'v1 timm==1.0.31'. A user's own gives a hash of its source file and its
+        packages' versions, after the version where that is not 1.
+        """
 
 
 @dataclass(frozen=True)
@@ -216,7 +225,7 @@ class GridEntry(Entry):
         return assembly.build(UNetSpec(**options), in_channels, num_classes, weights=weights)
 
     def fingerprint(self) -> str:
-        return ""
+        return "" if self.version == 1 else f"{GRID}{self.version}"
 
 
 @dataclass(frozen=True)
@@ -310,13 +319,15 @@ class FactoryEntry(Entry):
         return model
 
     def fingerprint(self) -> str:
+        packages = [f"{package}=={installed_version(package)}" for package in self.packages]
+        if not self.own:
+            return " ".join([f"v{self.version}", *packages])
         try:
             source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
             return "unknown"
-        for package in self.packages:
-            source += f"\n{package}=={installed_version(package)}".encode()
-        return hashlib.sha256(source).hexdigest()[:16]
+        digest = hashlib.sha256("\n".join([source.decode("latin-1"), *packages]).encode("latin-1")).hexdigest()[:16]
+        return digest if self.version == 1 else f"v{self.version} {digest}"
 
 
 def _listed(value: Any) -> Any:

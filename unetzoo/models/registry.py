@@ -12,16 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models.entries import ENTRIES
 from unetzoo.models.entry import FAMILIES, Entry, FactoryEntry, Family, GridEntry, Reference
 from unetzoo.models.papers import Paper
-
-if TYPE_CHECKING:
-    pass
 
 ENTRY_POINTS = "unetzoo.models"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,6 +47,7 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    version: int = 1,
 ) -> UNetSpec: ...
 @overload
 def register_model(
@@ -62,6 +60,7 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    version: int = 1,
 ) -> Callable[[F], F]: ...
 @overload
 def register_model(
@@ -76,6 +75,7 @@ def register_model(
     family: Family = "own",
     reference: Reference | None = None,
     packages: tuple[str, ...] = (),
+    version: int = 1,
 ) -> str: ...
 
 
@@ -91,13 +91,15 @@ def register_model(
     family: Family = "own",
     reference: Reference | None = None,
     packages: tuple[str, ...] = (),
+    version: int = 1,
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
     "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
     ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
     ``reference`` the public code it is the same function as. ``packages`` are the distributions whose code it is made
-    of: a trial with another version of one is another trial.
+    of: a trial with another version of one is another trial. So is a trial of another ``version``; for a class or
+    function outside of unetzoo a hash of its source file counts as well.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
@@ -105,12 +107,13 @@ def register_model(
     >>> @register_model("my_unet")
     ... def my_unet(in_channels, num_classes, width=16): ...
 
-    Raises `UnetzooError` where the name is taken, the family unknown or the callable lacks one of the two parameters.
+    Raises `UnetzooError` where the name is taken, the family unknown, the version not a whole number from 1, or the
+    callable lacks one of the two parameters.
     """
     if not isinstance(name, str):
         return register_model(name.__name__)(name)
     about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
-    about |= {"deviations": deviations, "family": family, "reference": reference}
+    about |= {"deviations": deviations, "family": family, "reference": reference, "version": version}
     if isinstance(spec, str):
         _add(FactoryEntry(name, spec, defaults=defaults or {}, note=note, packages=packages, **about))
         return spec
@@ -145,6 +148,8 @@ def _add(entry: Entry) -> None:
         )
     if entry.family not in FAMILIES:
         raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
+    if type(entry.version) is not int or entry.version < 1:
+        raise UnetzooError(f"model {entry.name!r}: version = {entry.version!r}: must be a whole number from 1")
     _REGISTRY.entries[entry.name] = entry
     _REGISTRY.origins[entry.name] = here
 

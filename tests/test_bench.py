@@ -20,8 +20,10 @@ from test_cli import run as command
 import unetzoo
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.local import classify
-from unetzoo.bench.run import Watcher, run
-from unetzoo.bench.suite import Suite, read_suite
+from unetzoo.bench.run import run
+from unetzoo.bench.suite import Suite
+from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError
 from unetzoo.models import registry
 from unetzoo.records.record import Record, read_record

@@ -22,10 +22,11 @@ from test_report import NASTY, folder_of, noisy, record
 from test_report_new_fields import baseline
 
 import unetzoo
-from unetzoo.bench.collection import Collection, adjust_collection
+from unetzoo.bench.collection import Collection
 from unetzoo.bench.lock import LOCK
-from unetzoo.bench.run import Watcher, run
-from unetzoo.bench.suite import read_suite
+from unetzoo.bench.run import run
+from unetzoo.bench.suite_file import adjust_collection, read_suite
+from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError
 from unetzoo.records.manifest import MANIFEST, folder_name, read_manifest
 from unetzoo.report import write_report

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 import unetzoo
-from unetzoo.bench.run import Watcher, run
-from unetzoo.bench.suite import Suite, read_suite
+from unetzoo.bench.run import run
+from unetzoo.bench.suite import Suite
+from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.watcher import Watcher
 from unetzoo.models import registry
 from unetzoo.records.record import read_record
 

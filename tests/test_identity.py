@@ -12,7 +12,7 @@ import pytest
 import unetzoo
 from unetzoo._util.versions import installed_version
 from unetzoo.bench import baselines
-from unetzoo.bench.suite import Trial, TrialModel
+from unetzoo.bench.trials import Trial, TrialModel
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models.entry import Entry, FactoryEntry, GridEntry
 

@@ -14,7 +14,8 @@ from test_metrics_score import logits_of
 from test_report import folder_of, load, record
 from test_report_new_fields import facts_of
 
-from unetzoo.bench.suite import Suite, expand
+from unetzoo.bench.expand import expand
+from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.isbi import IsbiScores, image_scores
 from unetzoo.metrics.policy import ISBI, ISBI_BEST, Scoring

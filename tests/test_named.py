@@ -20,7 +20,10 @@ from PIL import Image
 from test_cli import run as command
 
 import unetzoo
-from unetzoo.bench.suite import DataRequest, Trial, expand, read_suite
+from unetzoo.bench.expand import expand
+from unetzoo.bench.suite import DataRequest
+from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.trials import Trial
 from unetzoo.data import named
 from unetzoo.data.base import SPLITS, create_dataset
 from unetzoo.data.catalogue import CATALOGUE

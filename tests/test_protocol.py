@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import unetzoo
-from unetzoo.bench.reading import ReadInOrder
-from unetzoo.bench.suite import Suite, expand
+from unetzoo.bench.expand import expand
+from unetzoo.bench.read_order import ReadInOrder
+from unetzoo.bench.suite import Suite
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_training_flops

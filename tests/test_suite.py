@@ -11,7 +11,9 @@ import unetzoo
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.toml import parse_settings
 from unetzoo.bench.collection import Collection
-from unetzoo.bench.suite import QUICK_SUITE, Suite, adjust, expand, read_suite
+from unetzoo.bench.expand import expand
+from unetzoo.bench.suite import QUICK_SUITE, Suite
+from unetzoo.bench.suite_file import adjust, read_suite
 from unetzoo.errors import UnetzooError
 from unetzoo.models import registry
 

@@ -67,8 +67,8 @@ def _suite(
     imports: list[str] | None,
 ) -> Suite | Collection:
     """The suite that `bench` runs and `plan` plans: a file's or the quick one, with the command line's changes."""
-    from unetzoo.bench.collection import Collection, adjust_collection
-    from unetzoo.bench.suite import adjust, read_suite
+    from unetzoo.bench.collection import Collection
+    from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 
     changes: dict[str, Any] = {
         "data": data,

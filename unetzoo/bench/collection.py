@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from unetzoo.bench.suite import DataRequest, Suite, adjust, suite_from
-from unetzoo.errors import Strict, UnetzooError, nearest
+from unetzoo.bench.suite import DataRequest, Suite, suite_from
+from unetzoo.errors import Strict, nearest
 from unetzoo.records.manifest import folder_name
 
 
@@ -81,32 +81,3 @@ def collection_from(data: Mapping[str, Any], where: str, here: Path) -> Collecti
             {**common, **changed, "name": name, "data": request}, f"{where}: data.{k}", here
         )
     return Collection(name=shared.name, question=shared.question, suites=suites)
-
-
-def adjust_collection(
-    collection: Collection,
-    *,
-    data: str | None = None,
-    models: list[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    seeds: int | None = None,
-    steps: int | None = None,
-    imports: Iterable[str] = (),
-) -> Collection:
-    """The collection with the changes of a command line in every suite; ``data`` chooses among them, 'a,b' by label.
-
-    Raises `UnetzooError` on a label that is none of the collection's.
-    """
-    only = () if data is None else tuple(label.strip() for label in data.split(","))
-    for label in only:
-        if label not in collection.suites:
-            raise UnetzooError(
-                f"--data {label!r} is no label of the collection {collection.name!r}, of whose data sets it chooses; "
-                f"{nearest(label, collection.suites)}"
-            )
-    imports = list(imports)
-    suites = {
-        label: adjust(suite, models=models, settings=settings, seeds=seeds, steps=steps, imports=imports)
-        for label, suite in collection.suites.items()
-    }
-    return collection.model_copy(update={"suites": suites, "only": only})

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from unetzoo.bench.suite import Trial
+from unetzoo.bench.trials import Trial
 from unetzoo.data.base import DatasetInfo
 from unetzoo.measure.counts import count_macs, count_parameters
 from unetzoo.measure.latency import METHOD, synchronize, time_calmly

@@ -26,9 +26,10 @@ from typing import Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
-from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import Limits, oom_kills
-from unetzoo.bench.suite import Suite, Trial
+from unetzoo.bench.output import Where
+from unetzoo.bench.suite import Suite
+from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.records.record import Record, Status
 
@@ -183,7 +184,7 @@ def _context() -> Any:
     if sys.platform != "linux":  # Windows cannot fork, and macOS not safely once such libraries are loaded
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["unetzoo.bench.trial"])
+    context.set_forkserver_preload(["unetzoo.bench.run_trial"])
     in_main = threading.current_thread() is threading.main_thread()
     # Ctrl-C is not for the server, nor is a SIGTERM that goes to all processes (timeout, a batch system, a service
     # manager): without its server a trial's end is not known.
@@ -237,7 +238,7 @@ def _trial_process(
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
         _redirect_output(where.log(trial))
-        from unetzoo.bench.trial import run_trial
+        from unetzoo.bench.run_trial import run_trial
 
         gc.freeze()  # what the server has imported stays: no collection need walk it, nor copy its pages
         import_plugins(suite.imports)

@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from unetzoo._util.plugins import import_plugins
-from unetzoo.bench.layout import Where
+from unetzoo.bench.expand import expand
 from unetzoo.bench.limits import GIB
-from unetzoo.bench.suite import Measurement, Suite, Trial, expand
+from unetzoo.bench.output import Where
+from unetzoo.bench.suite import Measurement, Suite
+from unetzoo.bench.trials import Trial
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization

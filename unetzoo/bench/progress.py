@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from unetzoo.bench.local import Job
-from unetzoo.bench.run import Watcher
-from unetzoo.bench.suite import Trial
+from unetzoo.bench.trials import Trial
+from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.folder import Folder
 

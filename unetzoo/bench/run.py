@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.collection import Collection
-from unetzoo.bench.layout import Where
+from unetzoo.bench.expand import expand
 from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs, tail
 from unetzoo.bench.lock import only_one
-from unetzoo.bench.suite import Suite, Trial, expand, read_suite
+from unetzoo.bench.output import Where
+from unetzoo.bench.suite import Suite
+from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.trials import Trial
+from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
 from unetzoo.models.registry import model_info
@@ -29,31 +33,6 @@ from unetzoo.records.record import Flag, ModelFacts, Record, Status, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Watcher:
-    """What a run tells while it goes on; the command line draws it."""
-
-    def wait(self, owner: str) -> None:
-        """The folder is in use by ``owner``, and the run waits for it."""
-
-    def stopping(self) -> None:
-        """The user asked for an end; the trials under way save themselves."""
-
-    def data(self, dataset: SegmentationDataset) -> None:
-        """The data set is open."""
-
-    def check(self, data: str) -> None:
-        """The data set of this label, one of a collection's, is opened and read through."""
-
-    def start(self, todo: list[Trial], reused: int) -> None:
-        """Before the first trial."""
-
-    def change(self, job: Job) -> None:
-        """A trial has started or said something."""
-
-    def end(self, job: Job) -> None:
-        """A trial has ended and its record is written."""
 
 
 @dataclass(frozen=True)

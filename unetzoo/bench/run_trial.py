@@ -20,11 +20,12 @@ from unetzoo._util.plugins import import_plugins
 from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.cost import measure_cost
-from unetzoo.bench.layout import Where
 from unetzoo.bench.limits import cache_bytes, limit_memory
 from unetzoo.bench.link import Link
-from unetzoo.bench.reading import ReadInOrder
-from unetzoo.bench.suite import Suite, Trial
+from unetzoo.bench.output import Where
+from unetzoo.bench.read_order import ReadInOrder
+from unetzoo.bench.suite import Suite
+from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops

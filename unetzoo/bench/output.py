@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.bench.suite import Trial
+from unetzoo.bench.trials import Trial
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""From a suite and its data to trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unetzoo.bench import baselines
+from unetzoo.bench.suite import ModelRequest, Suite
+from unetzoo.bench.trials import Trial, TrialData, TrialModel
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.errors import UnetzooError, nearest
+from unetzoo.models.factory import ModelConfig, resolve_model
+from unetzoo.models.registry import entries, list_models, model_info
+
+
+def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
+    """All trials: the baselines, then the models, seeds outermost.
+
+    So an interrupted suite has every model before a second seed of one.
+
+    Raises `UnetzooError` on an unknown model, option or value, on two models with one label, and where ``score.isbi``
+    names no class of the data set.
+    """
+    suite.score.separator(dataset.info.class_names)
+    data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
+    requests = _named(suite.models)
+    models = [_resolve(request, suite.set, dataset) for request in requests]
+    labels = [model.label for model in models]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UnetzooError(f"two models have the label {label!r}; give one a label of its own")
+        if suite.baselines and label in [baseline.label for baseline in baselines.BASELINES.values()]:
+            raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
+    if suite.match is not None:
+        models = _matched(models, suite)
+    for model in models:  # here, not after the trials before it
+        with _naming(model.name):
+            model.config.check()
+    common = {"data": data, "measure": suite.measure, "score": suite.score}
+    recipes = [suite.recipe(request) for request in requests]
+    for model, recipe in zip(models, recipes, strict=True):
+        if recipe.of_the_encoder():
+            from unetzoo.train.transfer import check_transfer  # imports torch
+
+            check_transfer(recipe, model.config, model.label)
+    names = baselines.BASELINES if suite.baselines else ()
+    return [
+        *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),
+        *(
+            Trial(model=model, train=recipe, seed=seed, **common)
+            for seed in suite.seeds
+            for model, recipe in zip(models, recipes, strict=True)
+        ),
+    ]
+
+
+def _named(models: Sequence[ModelRequest]) -> list[ModelRequest]:
+    """A request for each model that the shell pattern of a name matches; a plain or registered name is one."""
+    requests: list[ModelRequest] = []
+    for request in models:
+        if not set("*?[") & set(request.name) or request.name in entries():
+            requests.append(request)
+            continue
+        if request.label is not None:
+            raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")
+        if not (names := list_models(request.name)):
+            raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' names all")
+        given = {earlier.label or earlier.name for earlier in requests}
+        requests += [request.model_copy(update={"name": name}) for name in names if name not in given]
+    return requests
+
+
+def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:
+    return TrialModel(
+        label=baselines.BASELINES[name].label,
+        name=name,
+        in_channels=dataset.info.channels,
+        num_classes=dataset.info.classes,
+        options={},
+        source=f"baseline v{baselines.VERSION}",
+        baseline=True,
+    )
+
+
+def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
+    """Every model at the width that meets the reference's parameters or MACs."""
+    from unetzoo.bench.match import count, match_width  # builds models, so it needs torch
+
+    assert suite.match is not None
+    by_label = {model.label: model for model in models}
+    label = suite.reference or models[0].label
+    if label not in by_label:
+        raise UnetzooError(f"reference = {label!r} is no model of the suite; {nearest(label, by_label)}")
+    size = suite.measure.size
+    target = count(by_label[label].config, suite.match, size)
+    found = []
+    for model in models:
+        config, reached = model.config, target
+        if model.label != label:
+            with _naming(model.name):
+                config, reached = match_width(model.config, target, suite.match, size)
+        facts = {"what": suite.match, "reference": label, "target": target, "reached": reached}
+        facts["ratio"] = round(reached / target, 4)
+        found.append(model.model_copy(update={"options": config.options, "matched": facts}))
+    return found
+
+
+def _resolve(request: ModelRequest, common: dict[str, Any], dataset: SegmentationDataset) -> TrialModel:
+    config = resolve_model(
+        request.name,
+        in_channels=dataset.info.channels,
+        num_classes=dataset.info.classes,
+        changes={**common, **request.set},
+    )
+    label = request.label
+    if label is None:
+        named = {k: Path(v).name if k == "pretrained" and isinstance(v, str) else v for k, v in request.set.items()}
+        changed = ", ".join(f"{k}={v}" for k, v in named.items())
+        label = f"{request.name}({changed})" if changed else request.name
+    facts = {"source": model_info(request.name).fingerprint(), "weights": _weights(config)}
+    return TrialModel(label=label, **facts, **config.model_dump())
+
+
+def _weights(config: ModelConfig) -> str:
+    """A hash of a model's pretrained weights, '' without. Raises `UnetzooError` where they cannot be had."""
+    if config.pretrained is None:
+        return ""
+    from unetzoo.encoders.files import digest
+
+    with _naming(config.name):
+        return digest(*config.pretrained)
+
+
+@contextmanager
+def _naming(model: str) -> Iterator[None]:
+    try:
+        yield
+    except UnetzooError as error:
+        already = str(error).startswith(f"model {model!r}")
+        raise UnetzooError(f"{error}" if already else f"model {model!r}: {error}") from None

@@ -1,0 +1,110 @@
+"""Reading a suite file, and changing a suite as a command line asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from unetzoo._util.plugins import import_plugins
+from unetzoo._util.toml import parse_toml
+from unetzoo.bench.collection import Collection, collection_from
+from unetzoo.bench.suite import QUICK_SUITE, Suite, suite_from
+from unetzoo.data.base import list_datasets
+from unetzoo.errors import UnetzooError, nearest
+
+
+def read_suite(path: Path) -> Suite | Collection:
+    """Read and check a suite file; one with several ``[[data]]`` is a `Collection`.
+
+    Raises `UnetzooError` naming file, table, key, value and what is allowed.
+    """
+    data = _read(path)
+    if isinstance(data.get("data"), list):
+        return collection_from(data, str(path), path.parent)
+    return suite_from(data, str(path), path.parent)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tables of a suite file, named after it where they give no name."""
+    try:
+        return {"name": path.stem, **parse_toml(path.read_text(encoding="utf-8"), str(path))}
+    except OSError as error:
+        raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UnetzooError(f"{path}: is not UTF-8 text") from None
+
+
+def adjust(
+    suite: Suite | None,
+    *,
+    data: str | None = None,
+    models: list[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    imports: Iterable[str] = (),
+) -> Suite:
+    """A suite with the changes of a command line; without one, the quick suite.
+
+    Models or data of one's own without a suite get the quick suite's training, and models as registered:
+    its narrow width is not carried over. ``settings`` are for every model that does not set the option itself.
+    """
+    own = data is not None or models is not None
+    base = suite or suite_from(_read(QUICK_SUITE), str(QUICK_SUITE), QUICK_SUITE.parent)
+    changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
+    import_plugins(changes["imports"])  # they may register the data set that is asked for
+    if suite is None and own:
+        path = Path(data or "cells").expanduser().resolve()
+        name = path.parent.name if path.name == "dataset.toml" else path.name
+        changes |= {"name": name or "data", "question": "", "set": {}}
+    if data is not None:
+        known = data in list_datasets()
+        if not known and not _is_data(Path(data).expanduser()):
+            raise UnetzooError(
+                f"--data {data!r} is neither a folder, a CSV of pairs, a dataset.toml nor a data set; "
+                f"{nearest(data, list_datasets())}"
+            )
+        changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
+    if models is not None:
+        changes["models"] = [name.strip() for name in models if name.strip()]
+    if settings:
+        changes["set"] = {**changes.get("set", base.set), **settings}
+    if seeds is not None:
+        changes["seeds"] = seeds
+    if steps is not None:
+        changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None, "flops": None}
+    return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_dir() or (path.suffix.lower() in (".csv", ".toml") and path.is_file())
+
+
+def adjust_collection(
+    collection: Collection,
+    *,
+    data: str | None = None,
+    models: list[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    imports: Iterable[str] = (),
+) -> Collection:
+    """The collection with the changes of a command line in every suite; ``data`` chooses among them, 'a,b' by label.
+
+    Raises `UnetzooError` on a label that is none of the collection's.
+    """
+    only = () if data is None else tuple(label.strip() for label in data.split(","))
+    for label in only:
+        if label not in collection.suites:
+            raise UnetzooError(
+                f"--data {label!r} is no label of the collection {collection.name!r}, of whose data sets it chooses; "
+                f"{nearest(label, collection.suites)}"
+            )
+    imports = list(imports)
+    suites = {
+        label: adjust(suite, models=models, settings=settings, seeds=seeds, steps=steps, imports=imports)
+        for label, suite in collection.suites.items()
+    }
+    return collection.model_copy(update={"suites": suites, "only": only})

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from unetzoo.cli import app
-from unetzoo.data.check import Check, check, find_source
+from unetzoo.data.folders.check import Check, check, find_source
 
 SHAPE = (40, 50)
 COUNT = 8

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 import unetzoo
-from unetzoo.data.base import create_dataset
+from unetzoo.data.registry import create_dataset
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.train import checkpoint
 from unetzoo.train.checkpoint import Checkpoint

@@ -26,8 +26,8 @@ from PIL import Image
 
 import unetzoo
 from unetzoo import UnetzooError
-from unetzoo.data.check import Check, find_source
-from unetzoo.data.reading_file import read_reading
+from unetzoo.data.folders.check import Check, find_source
+from unetzoo.data.folders.reading_file import read_reading
 
 DATA = os.environ.get("UNETZOO_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="UNETZOO_DATA is not set: the real data sets are not at hand")

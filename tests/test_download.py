@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from unetzoo.data import download
-from unetzoo.data.download import Remote, fetch
-from unetzoo.data.unpack import unpack
+from unetzoo.data.named import download
+from unetzoo.data.named.download import Remote, fetch
+from unetzoo.data.named.unpack import unpack
 from unetzoo.errors import UnetzooError
 
 BODY = bytes(range(256)) * 4000  # about 1 MB: several chunks

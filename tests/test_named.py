@@ -24,11 +24,12 @@ from unetzoo.bench.expand import expand
 from unetzoo.bench.suite import DataRequest
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.bench.trials import Trial
-from unetzoo.data import named
-from unetzoo.data.base import SPLITS, create_dataset
-from unetzoo.data.catalogue import CATALOGUE
-from unetzoo.data.download import Remote
-from unetzoo.data.named import entry, get, locate
+from unetzoo.data.base import SPLITS
+from unetzoo.data.named import named
+from unetzoo.data.named.catalogue import CATALOGUE
+from unetzoo.data.named.download import Remote
+from unetzoo.data.named.named import entry, get, locate
+from unetzoo.data.registry import create_dataset
 from unetzoo.errors import UnetzooError
 
 SHARED = Path(os.environ.get("UNETZOO_DATA", "missing"))

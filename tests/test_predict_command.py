@@ -21,7 +21,7 @@ from torch import nn
 import unetzoo
 from unetzoo import UnetzooError, cli
 from unetzoo.data.base import DatasetInfo
-from unetzoo.data.files import read_stored
+from unetzoo.data.folders.files import read_stored
 from unetzoo.inference import files
 from unetzoo.inference.images import Item, Mapped, find_images, open_image
 from unetzoo.inference.masks import COLOURS, Encoding, _colours

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unetzoo import UnetzooError
-from unetzoo.data.file_dataset import FileDataset
-from unetzoo.data.files import count_pages, read_stored
-from unetzoo.data.reading import ClassReading, Pair, Reading, Value, interval, read_instances, read_pair
-from unetzoo.data.reading_file import read_reading, to_toml
+from unetzoo.data.folders.file_dataset import FileDataset
+from unetzoo.data.folders.files import count_pages, read_stored
+from unetzoo.data.folders.reading import ClassReading, Pair, Reading, Value, interval, read_instances, read_pair
+from unetzoo.data.folders.reading_file import read_reading, to_toml
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 RGB = np.dstack([GREY, 2 * GREY, 3 * GREY])

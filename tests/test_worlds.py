@@ -12,8 +12,8 @@ import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.bench.sanity import near_duplicates
 from unetzoo.data.base import SPLITS
-from unetzoo.data.drawing import box, curve, ease, stroke
-from unetzoo.data.generated import GeneratedDataset
+from unetzoo.data.worlds.drawing import box, curve, ease, stroke
+from unetzoo.data.worlds.generated import GeneratedDataset
 
 WORLDS = ("cells", "defects", "lanes", "roads", "text_lines", "vessels")
 SMALL = {"n_train": 4, "n_val": 1, "n_test": 1}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.run import run
     from unetzoo.bench.suite import Suite
-    from unetzoo.data.base import create_dataset, list_datasets, register_dataset
+    from unetzoo.data.registry import create_dataset, list_datasets, register_dataset
     from unetzoo.errors import UnetzooError
     from unetzoo.grid.spec import UNetSpec
     from unetzoo.inference.predict import predict
@@ -39,9 +39,9 @@ _HOME = {
     "list_models": "unetzoo.models.registry",
     "model_info": "unetzoo.models.registry",
     "register_model": "unetzoo.models.registry",
-    "create_dataset": "unetzoo.data.base",
-    "list_datasets": "unetzoo.data.base",
-    "register_dataset": "unetzoo.data.base",
+    "create_dataset": "unetzoo.data.registry",
+    "list_datasets": "unetzoo.data.registry",
+    "register_dataset": "unetzoo.data.registry",
     "predict": "unetzoo.inference.predict",
     "load_model": "unetzoo.train.weights",
     "save_model": "unetzoo.train.weights",

@@ -15,8 +15,8 @@ from unetzoo.console import err, out
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
-    from unetzoo.data.check import Check, Source
-    from unetzoo.data.reading import Reading
+    from unetzoo.data.folders.check import Check, Source
+    from unetzoo.data.folders.reading import Reading
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 MANY = 40  # pairs from which progress is shown
@@ -46,8 +46,8 @@ def check_command(
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
     """
-    from unetzoo.data.check import check, find_source
-    from unetzoo.data.reading_file import NAME
+    from unetzoo.data.folders.check import check, find_source
+    from unetzoo.data.folders.reading_file import NAME
 
     path = path.expanduser()
     source = find_source(path, propose_anew=force)
@@ -77,9 +77,9 @@ def check_command(
 def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
     """The files written, and why others were not."""
     from unetzoo._util.atomic import write_atomic
-    from unetzoo.data.reading_file import NAME, to_toml
-    from unetzoo.data.sheet import NAME as SHEET
-    from unetzoo.data.sheet import contact_sheet
+    from unetzoo.data.folders.reading_file import NAME, to_toml
+    from unetzoo.data.folders.sheet import NAME as SHEET
+    from unetzoo.data.folders.sheet import contact_sheet
 
     files: dict[str, bytes] = {}
     if checked.reading is not None and checked.source.file is None:
@@ -177,7 +177,7 @@ def _print(checked: Check) -> None:
 
 def _classes(checked: Check, reading: Reading) -> Table:
     """Values of each class, its share of each split's pixels, and how many masks hold it."""
-    from unetzoo.data.reading_file import shown_values
+    from unetzoo.data.folders.reading_file import shown_values
 
     shares = checked.shares
     assert shares is not None

@@ -15,8 +15,9 @@ from rich.table import Table
 
 from unetzoo._util.plugins import import_plugins
 from unetzoo.console import err, out
-from unetzoo.data.base import SPLITS, create_dataset, list_datasets
-from unetzoo.data.entry import NamedSet
+from unetzoo.data.base import SPLITS
+from unetzoo.data.named.entry import NamedSet
+from unetzoo.data.registry import create_dataset, list_datasets
 from unetzoo.errors import UnetzooError, nearest
 
 NOT_KNOWN = "no published checksum is known; the address could not be tried from where this was written"
@@ -78,7 +79,7 @@ def get_command(
 
     Examples: [bold]unetzoo data get wbc[/]   [bold]unetzoo data get voc2012 --out /data/voc[/]
     """
-    from unetzoo.data.named import entry, get
+    from unetzoo.data.named.named import entry, get
 
     named = entry(name)
     err.print(
@@ -97,9 +98,9 @@ def get_command(
 
 def _row(name: str) -> dict[str, Any]:
     """In the order of the columns."""
-    from unetzoo.data.catalogue import CATALOGUE
-    from unetzoo.data.generated import GeneratedDataset
-    from unetzoo.data.named import default_root
+    from unetzoo.data.named.catalogue import CATALOGUE
+    from unetzoo.data.named.named import default_root
+    from unetzoo.data.worlds.generated import GeneratedDataset
 
     row: dict[str, Any] = {"name": name, "here": "-", "images": None, "classes": None, "what": "", "terms": ""}
     if named := CATALOGUE.get(name):
@@ -120,7 +121,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _facts(name: str, root: Path | None) -> dict[str, Any]:
-    from unetzoo.data.catalogue import CATALOGUE
+    from unetzoo.data.named.catalogue import CATALOGUE
 
     if name not in list_datasets():
         raise UnetzooError(f"unknown data set {name!r}; {nearest(name, list_datasets())}")
@@ -141,7 +142,7 @@ def _facts(name: str, root: Path | None) -> dict[str, Any]:
 
 
 def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
-    from unetzoo.data.named import default_root, locate
+    from unetzoo.data.named.named import default_root, locate
 
     reading = named.reading
     looked = root or default_root(named)

@@ -13,7 +13,7 @@ from unetzoo.bench.local import Job
 from unetzoo.bench.trials import Trial
 from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.data.folder import Folder
+from unetzoo.data.folders.folder import Folder
 
 
 class LiveWatcher(Watcher):

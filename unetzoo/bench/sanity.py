@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unetzoo.data.base import SPLITS, SegmentationDataset
-from unetzoo.data.thumbnails import Similar, Thumbnails
+from unetzoo.data.folders.thumbnails import Similar, Thumbnails
 from unetzoo.records.record import Flag
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from unetzoo.bench.limits import Limits
-from unetzoo.data.base import SegmentationDataset, create_dataset
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.data.registry import create_dataset
 from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.errors import Strict
 from unetzoo.metrics.policy import Scoring

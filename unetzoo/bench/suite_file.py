@@ -10,7 +10,7 @@ from unetzoo._util.plugins import import_plugins
 from unetzoo._util.toml import parse_toml
 from unetzoo.bench.collection import Collection, collection_from
 from unetzoo.bench.suite import QUICK_SUITE, Suite, suite_from
-from unetzoo.data.base import list_datasets
+from unetzoo.data.registry import list_datasets
 from unetzoo.errors import UnetzooError, nearest
 
 

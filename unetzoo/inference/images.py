@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from unetzoo.data.files import SUFFIXES, count_pages, file_kind, read_stored
+from unetzoo.data.folders.files import SUFFIXES, count_pages, file_kind, read_stored
 from unetzoo.errors import UnetzooError
 
 STRIP = 2**24  # numbers that are looked at together

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unetzoo.data.drawing import Array, Drawn, curve, ease, generator, sensor, stroke, waves
+from unetzoo.data.worlds.drawing import Array, Drawn, curve, ease, generator, sensor, stroke, waves
 
 VERSION = 2
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""

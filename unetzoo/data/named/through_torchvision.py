@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetzoo.data.named_layout import Found
-from unetzoo.data.reading import Pair
+from unetzoo.data.folders.reading import Pair
+from unetzoo.data.named.layout import Found
 from unetzoo.errors import UnetzooError, plain
 
 # As torchvision publishes them; a test compares.

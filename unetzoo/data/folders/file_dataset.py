@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
-from unetzoo.data.files import array_digest, read_stored
-from unetzoo.data.pairs import some
-from unetzoo.data.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
-from unetzoo.data.reading_file import shown_values
+from unetzoo.data.folders.files import array_digest, read_stored
+from unetzoo.data.folders.pairs import some
+from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
+from unetzoo.data.folders.reading_file import shown_values
 
 
 class FileDataset(SegmentationDataset):

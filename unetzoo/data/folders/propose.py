@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from unetzoo.data.mask_rules import MaskReading, read_masks
-from unetzoo.data.pairs import Finding
-from unetzoo.data.reading import Reading, Value
-from unetzoo.data.survey import ImageFacts, Item, Survey
+from unetzoo.data.folders.mask_rules import MaskReading, read_masks
+from unetzoo.data.folders.pairs import Finding
+from unetzoo.data.folders.reading import Reading, Value
+from unetzoo.data.folders.survey import ImageFacts, Item, Survey
 from unetzoo.errors import UnetzooError
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits of which a 16-bit file's values may use no more

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unetzoo.data.pairs import Finding, some
-from unetzoo.data.reading import ClassReading, Value, interval
-from unetzoo.data.survey import Item, MaskFacts
+from unetzoo.data.folders.pairs import Finding, some
+from unetzoo.data.folders.reading import ClassReading, Value, interval
+from unetzoo.data.folders.survey import Item, MaskFacts
 
 MOST_CLASSES = 64  # more values or colours than this are grey levels, ids or a lossy file
 HALF = 0.4  # of two values the one below this share of the pixels is the foreground; between, the higher one is

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.data.download import Remote
-from unetzoo.data.named_layout import Files, Layout
-from unetzoo.data.reading import ClassReading, Pair, Reading, Value
+from unetzoo.data.folders.reading import ClassReading, Pair, Reading, Value
+from unetzoo.data.named.download import Remote
+from unetzoo.data.named.layout import Files, Layout
 from unetzoo.errors import UnetzooError
 
 BYTES = (0.0, 255.0)  # the range of 8-bit images

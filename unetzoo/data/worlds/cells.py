@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unetzoo.data.drawing import REFERENCE_AREA, Array, Drawn, Labels, Mask, ease, generator, waves
+from unetzoo.data.worlds.drawing import REFERENCE_AREA, Array, Drawn, Labels, Mask, ease, generator, waves
 
 VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.files import Stored, array_digest, check_same_size, read_stored
-from unetzoo.data.layout import Layout
-from unetzoo.data.pairs import Finding, listed
-from unetzoo.data.reading import Pair, mask_values, where
-from unetzoo.data.thumbnails import Thumbnails
+from unetzoo.data.folders.files import Stored, array_digest, check_same_size, read_stored
+from unetzoo.data.folders.layout import Layout
+from unetzoo.data.folders.pairs import Finding, listed
+from unetzoo.data.folders.reading import Pair, mask_values, where
+from unetzoo.data.folders.thumbnails import Thumbnails
 from unetzoo.errors import UnetzooError
 
 MOST_VALUES = 4096  # different values of one mask that are counted; more are no classes and hardly ids

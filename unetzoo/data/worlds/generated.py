@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data import cells, defects, lanes, roads, text_lines, vessels
-from unetzoo.data.base import DatasetInfo, SegmentationDataset, register_dataset
-from unetzoo.data.drawing import Drawn
-from unetzoo.data.files import array_digest
+from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.folders.files import array_digest
+from unetzoo.data.registry import register_dataset
+from unetzoo.data.worlds import cells, defects, lanes, roads, text_lines, vessels
+from unetzoo.data.worlds.drawing import Drawn
 from unetzoo.errors import UnetzooError
 
 Draw = Callable[..., Drawn]

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from unetzoo.data.files import Stored, check_same_size, read_stored
+from unetzoo.data.folders.files import Stored, check_same_size, read_stored
 from unetzoo.errors import Strict, UnetzooError
 
 IGNORE = 255  # the class index of void where a reading has any; the first free number where there are more classes

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetzoo.data.drawing import REFERENCE_AREA, Array, Drawn, curve, ease, generator, sensor, stroke, waves
+from unetzoo.data.worlds.drawing import REFERENCE_AREA, Array, Drawn, curve, ease, generator, sensor, stroke, waves
 
 VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetzoo.data.base import SPLITS
-from unetzoo.data.mask_rules import as_colours
-from unetzoo.data.pairs import Finding, listed, some
-from unetzoo.data.propose import effective_channels
-from unetzoo.data.reading import Reading, Values
-from unetzoo.data.survey import Item, Survey
+from unetzoo.data.folders.mask_rules import as_colours
+from unetzoo.data.folders.pairs import Finding, listed, some
+from unetzoo.data.folders.propose import effective_channels
+from unetzoo.data.folders.reading import Reading, Values
+from unetzoo.data.folders.survey import Item, Survey
 
 LARGE = 16e6  # pixels: an image of more is hardly trained on or validated whole
 SMALL = 16  # px a side: no U-Net of four levels sees anything in less

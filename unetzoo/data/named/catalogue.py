@@ -7,8 +7,8 @@ the two that torchvision publishes.
 
 from __future__ import annotations
 
-from unetzoo.data import catalogue_bio as bio
-from unetzoo.data import catalogue_scenes as scenes
+from unetzoo.data.named import catalogue_bio as bio
+from unetzoo.data.named import catalogue_scenes as scenes
 
 CATALOGUE = {
     entry.name: entry

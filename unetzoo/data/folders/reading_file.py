@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo._util.toml import parse_toml
-from unetzoo.data.reading import Reading, Value
+from unetzoo.data.folders.reading import Reading, Value
 from unetzoo.errors import UnetzooError
 
 NAME = "dataset.toml"

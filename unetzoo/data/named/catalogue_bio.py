@@ -1,12 +1,12 @@
-"""Named data sets of medicine and biology; `unetzoo.data.catalogue` says where the facts are from."""
+"""Named data sets of medicine and biology; `unetzoo.data.named.catalogue` says where the facts are from."""
 
 from __future__ import annotations
 
-from unetzoo.data.download import Remote
-from unetzoo.data.entry import BYTES, FLAT, NamedSet, Prepare, contiguous, every, github, of_class, test_where
-from unetzoo.data.named_layout import Files, Layout
-from unetzoo.data.prepare import merge_nuclei, nuclei_found
-from unetzoo.data.reading import Reading
+from unetzoo.data.folders.reading import Reading
+from unetzoo.data.named.download import Remote
+from unetzoo.data.named.entry import BYTES, FLAT, NamedSet, Prepare, contiguous, every, github, of_class, test_where
+from unetzoo.data.named.layout import Files, Layout
+from unetzoo.data.named.prepare import merge_nuclei, nuclei_found
 
 ISBI2012 = NamedSet(
     reading=Reading(

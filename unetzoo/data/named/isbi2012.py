@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.base import register_dataset
-from unetzoo.data.catalogue_bio import ISBI2012
-from unetzoo.data.entry import ISBI_VAL, contiguous
-from unetzoo.data.files import array_digest, read_stored
-from unetzoo.data.named import NamedDataset, locate
+from unetzoo.data.folders.files import array_digest, read_stored
+from unetzoo.data.named.catalogue_bio import ISBI2012
+from unetzoo.data.named.entry import ISBI_VAL, contiguous
+from unetzoo.data.named.named import NamedDataset, locate
+from unetzoo.data.registry import register_dataset
 from unetzoo.data.weight_map import connected_components
 from unetzoo.errors import UnetzooError
 

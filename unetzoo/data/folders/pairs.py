@@ -11,8 +11,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from unetzoo.data.files import SUFFIXES, count_pages
-from unetzoo.data.reading import Files, Pair
+from unetzoo.data.folders.files import SUFFIXES, count_pages
+from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
 
 Severity = Literal["error", "warning", "note"]

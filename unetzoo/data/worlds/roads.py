@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetzoo.data.drawing import (
+from unetzoo.data.worlds.drawing import (
     REFERENCE_AREA,
     Array,
     Classes,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetzoo.data.base import register_dataset
-from unetzoo.data.check import open_reading
-from unetzoo.data.file_dataset import FileDataset
-from unetzoo.data.reading import Reading
+from unetzoo.data.folders.check import open_reading
+from unetzoo.data.folders.file_dataset import FileDataset
+from unetzoo.data.folders.reading import Reading
+from unetzoo.data.registry import register_dataset
 from unetzoo.errors import UnetzooError
 
 

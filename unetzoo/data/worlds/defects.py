@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unetzoo.data.drawing import Array, Drawn, box, curve, ease, generator, sensor, stroke, waves
+from unetzoo.data.worlds.drawing import Array, Drawn, box, curve, ease, generator, sensor, stroke, waves
 
 VERSION = 4
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""

@@ -1,14 +1,16 @@
-"""Named data sets of streets, land, industry, documents and photographs; `unetzoo.data.catalogue` says where the "
-"facts are from."""
+"""Named data sets of streets, land, industry, documents and photographs.
+
+`unetzoo.data.named.catalogue` says where the facts are from.
+"""
 
 from __future__ import annotations
 
-from unetzoo.data.download import Remote
-from unetzoo.data.entry import BYTES, FLAT, PAIRED, NamedSet, Prepare, every, github, of_class, test_where
-from unetzoo.data.named_layout import Files, Layout
-from unetzoo.data.prepare import draw_lines, pages_found
-from unetzoo.data.reading import Reading
-from unetzoo.data.through_torchvision import PET_MD5, VOC_CLASSES, VOC_MD5, pet_pairs, voc_pairs
+from unetzoo.data.folders.reading import Reading
+from unetzoo.data.named.download import Remote
+from unetzoo.data.named.entry import BYTES, FLAT, PAIRED, NamedSet, Prepare, every, github, of_class, test_where
+from unetzoo.data.named.layout import Files, Layout
+from unetzoo.data.named.prepare import draw_lines, pages_found
+from unetzoo.data.named.through_torchvision import PET_MD5, VOC_CLASSES, VOC_MD5, pet_pairs, voc_pairs
 
 CAMVID_CLASSES = [
     "sky",

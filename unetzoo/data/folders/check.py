@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.data.layout import Layout, guess_files, lay_out, not_read, pair_group
-from unetzoo.data.pairs import Finding
-from unetzoo.data.propose import propose
-from unetzoo.data.reading import Files, Reading, Value
-from unetzoo.data.reading_file import NAME, read_reading
-from unetzoo.data.survey import Survey, survey
-from unetzoo.data.verify import Shares, verify
+from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
+from unetzoo.data.folders.pairs import Finding
+from unetzoo.data.folders.propose import propose
+from unetzoo.data.folders.reading import Files, Reading, Value
+from unetzoo.data.folders.reading_file import NAME, read_reading
+from unetzoo.data.folders.survey import Survey, survey
+from unetzoo.data.folders.verify import Shares, verify
 from unetzoo.errors import UnetzooError
 
 ORDER = {"error": 0, "warning": 1, "note": 2}

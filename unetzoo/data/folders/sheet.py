@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from unetzoo.data.base import SPLITS
-from unetzoo.data.check import Check
-from unetzoo.data.reading import Pair, Reading, read_instances, read_pair
+from unetzoo.data.folders.check import Check
+from unetzoo.data.folders.reading import Pair, Reading, read_instances, read_pair
 from unetzoo.errors import UnetzooError
 
 NAME = "contact_sheet.png"

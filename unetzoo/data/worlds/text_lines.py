@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unetzoo.data.drawing import Array, Drawn, Labels, ease, generator, sensor, stroke, waves
+from unetzoo.data.worlds.drawing import Array, Drawn, Labels, ease, generator, sensor, stroke, waves
 
 VERSION = 1
 """Raise it whenever the same arguments give another image: records of other versions do not compare."""

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from unetzoo.data.base import SPLITS, SegmentationDataset, register_dataset
-from unetzoo.data.catalogue import CATALOGUE
-from unetzoo.data.download import Progress, fetch
-from unetzoo.data.entry import NamedSet, contiguous
-from unetzoo.data.file_dataset import FileDataset
-from unetzoo.data.files import read_stored
-from unetzoo.data.named_layout import Found, Layout, Splits, candidates
-from unetzoo.data.reading import Pair, Reading, groups_of
+from unetzoo.data.base import SPLITS, SegmentationDataset
+from unetzoo.data.folders.file_dataset import FileDataset
+from unetzoo.data.folders.files import read_stored
+from unetzoo.data.folders.reading import Pair, Reading, groups_of
+from unetzoo.data.named.catalogue import CATALOGUE
+from unetzoo.data.named.download import Progress, fetch
+from unetzoo.data.named.entry import NamedSet, contiguous
+from unetzoo.data.named.layout import Found, Layout, Splits, candidates
+from unetzoo.data.named.unpack import unpack
+from unetzoo.data.registry import register_dataset
 from unetzoo.data.splits import take_val
-from unetzoo.data.unpack import unpack
 from unetzoo.errors import UnetzooError, nearest
 
 UNPACKED = ".unpacked"  # the ending of an empty file that stands for an archive that is done with

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetzoo.data.files import SUFFIXES, count_pages, read_list
-from unetzoo.data.reading import Pair
+from unetzoo.data.folders.files import SUFFIXES, count_pages, read_list
+from unetzoo.data.folders.reading import Pair
 from unetzoo.errors import UnetzooError
 
 Splits = dict[str, tuple[str, ...]]

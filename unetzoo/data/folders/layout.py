@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.base import SPLITS
-from unetzoo.data.files import SUFFIXES, count_pages, read_stored
-from unetzoo.data.pairs import (
+from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
+from unetzoo.data.folders.pairs import (
     IMAGE_FOLDERS,
     LAYOUTS,
     MASK_FOLDERS,
@@ -21,7 +21,7 @@ from unetzoo.data.pairs import (
     find_pairs,
     split_named,
 )
-from unetzoo.data.reading import Files, groups_of
+from unetzoo.data.folders.reading import Files, groups_of
 from unetzoo.data.splits import SHARE, split, take_val
 from unetzoo.errors import UnetzooError
 

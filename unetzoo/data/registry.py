@@ -1,0 +1,104 @@
+"""Data sets by name: registering, listing and creating them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.errors import UnetzooError, nearest, plain
+
+F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
+
+
+_DATASETS: dict[str, Callable[..., SegmentationDataset]] = {}
+
+
+def register_dataset(name: str) -> Callable[[F], F]:
+    """Decorator for a class or function ``(root: Path | None = None, **options)`` that gives a data set.
+
+    Raises `UnetzooError` where the name is taken.
+    """
+
+    def decorate(factory: F) -> F:
+        if name in _DATASETS:
+            raise UnetzooError(f"data set {name!r} is registered already; choose another name")
+        _DATASETS[name] = factory
+        return factory
+
+    return decorate
+
+
+@cache
+def _load() -> None:
+    for module in ("worlds.generated", "named.named", "named.isbi2012", "folders.folder"):
+        import_module(f"unetzoo.data.{module}")
+
+
+def list_datasets() -> list[str]:
+    """Names of all registered data sets, sorted."""
+    _load()
+    return sorted(_DATASETS)
+
+
+def create_dataset(
+    name: str,
+    root: Path | str | None = None,
+    *,
+    n_train: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    split_seed: int | None = None,
+    **options: Any,
+) -> SegmentationDataset:
+    """A data set by name, checked: every split has items, and no item, content or group is in two.
+
+    ``root`` is where its files lie, for those that have files. ``n_train`` keeps so many training images (of a
+    generated world: draws so many), ``folds`` and ``fold`` (from 0) are k-fold, ``split_seed`` is the seed of what is
+    drawn: see `unetzoo.data.resplit`. Raises `UnetzooError` on an unknown name or option and on whatever is wrong
+    with the files, naming them.
+    """
+    _load()
+    if name not in _DATASETS:
+        raise UnetzooError(f"unknown data set {name!r}; {nearest(name, _DATASETS)}")
+    factory = _DATASETS[name]
+    if n_train is not None and folds is None and "n_train" in inspect.signature(factory).parameters:
+        options, n_train = {**options, "n_train": n_train}, None
+    _check_options(name, factory, options)
+    try:
+        dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
+    except UnetzooError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise UnetzooError(f"data set {name!r}: {plain(error)}") from error
+    if any(value is not None for value in (n_train, folds, fold, split_seed)):
+        from unetzoo.data.resplit import resplit
+
+        try:
+            resplit(dataset, n_train=n_train, folds=folds, fold=fold, split_seed=split_seed)
+        except UnetzooError as error:
+            raise UnetzooError(f"data set {name!r}: {error}") from None
+    dataset.check()
+    return dataset
+
+
+def _check_options(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise `UnetzooError` on an option that the factory does not have, or a value not of its annotated type."""
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    for option, value in options.items():
+        if option not in parameters and not takes_any:
+            known = [p for p in parameters if p != "root"]
+            raise UnetzooError(f"data set {name!r}: unknown option {option!r}; {nearest(option, known)}")
+        try:
+            TypeAdapter(hints.get(option, Any)).validate_python(value, strict=True)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            raise UnetzooError(f"data set {name!r}: {option} = {value!r}: {reason}") from None

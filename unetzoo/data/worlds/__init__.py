@@ -1,0 +1,1 @@
+"""Worlds: images and masks drawn from a seed, with no file behind them."""

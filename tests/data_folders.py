@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner
 
-from unetzoo.cli import app
+from unetzoo.cli.main import app
 from unetzoo.data.folders.check import Check, check, find_source
 
 SHAPE = (40, 50)

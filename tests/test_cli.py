@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import unetzoo
-from unetzoo.cli import main
+from unetzoo.cli.main import main
 from unetzoo.models import registry
 
 Done = subprocess.CompletedProcess[str]
@@ -80,7 +80,7 @@ def test_list_filters() -> None:
 
 def test_list_and_help_do_not_import_torch() -> None:
     for arguments in (["list"], ["--help"], ["bench", "--help"]):
-        code = f"import sys; sys.argv = ['unetzoo', *{arguments}]\nfrom unetzoo.cli import main\n"
+        code = f"import sys; sys.argv = ['unetzoo', *{arguments}]\nfrom unetzoo.cli.main import main\n"
         code += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "False", arguments

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import unetzoo
 from unetzoo import UnetzooError
-from unetzoo.cli import app
+from unetzoo.cli.main import app
 from unetzoo.encoders import timm_encoder
 from unetzoo.encoders.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.encoders.timm_encoder import TimmEncoder, names, pyramid

@@ -308,7 +308,7 @@ def test_memory_of_skips_is_that_of_the_chain(changes: dict[str, Any]) -> None:
 def test_show_knows_what_a_way_up_costs() -> None:
     from typer.testing import CliRunner
 
-    from unetzoo.cli import app
+    from unetzoo.cli.main import app
 
     shown = CliRunner().invoke(app, ["show", "unet", "--set", "up=carafe", "--set", "width=4", "--size", "32"])
     assert shown.exit_code == 0, shown.output

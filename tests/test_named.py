@@ -527,7 +527,7 @@ def test_list_names_all_and_imports_no_torch() -> None:
     assert set(rows) == set(unetzoo.list_datasets())
     assert rows["voc2012"]["classes"] == 21
     assert rows["cells"]["here"] == "generated"
-    code = "import sys; from unetzoo.cli import main; sys.argv = ['unetzoo', 'data', 'list']\n"
+    code = "import sys; from unetzoo.cli.main import main; sys.argv = ['unetzoo', 'data', 'list']\n"
     code += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("False\n")
 

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import unetzoo
-from unetzoo import UnetzooError, cli
+from unetzoo import UnetzooError
+from unetzoo.cli import main as cli
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.folders.files import read_stored
 from unetzoo.inference import files
@@ -420,7 +421,7 @@ def test_ctrl_c_keeps_what_is_finished(run: Callable[..., Run], monkeypatch: pyt
 
 PEAK = """
 import resource, sys
-from unetzoo.cli import main
+from unetzoo.cli.main import main
 try: main()
 except SystemExit as end: assert not end.code, end.code
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -433,7 +434,9 @@ def process(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_has_examples_and_does_not_import_torch(tmp_path: Path) -> None:
-    code = "import sys\nfrom unetzoo.cli import main\ntry: main()\nexcept SystemExit: print('torch' in sys.modules)"
+    code = (
+        "import sys\nfrom unetzoo.cli.main import main\ntry: main()\nexcept SystemExit: print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code, "predict", "--help"], capture_output=True, text=True)
     assert "unetzoo predict model.safetensors" in " ".join(done.stdout.split())
     assert done.stdout.splitlines()[-1] == "False"

@@ -28,7 +28,7 @@ from unetzoo import UnetzooError
 from unetzoo.bench.expand import expand
 from unetzoo.bench.run import _model_facts
 from unetzoo.bench.suite import Suite, suite_from
-from unetzoo.cli import app
+from unetzoo.cli.main import app
 from unetzoo.encoders import pretrained
 from unetzoo.measure.counts import count_parameters, count_training_flops
 from unetzoo.models.factory import resolve_model

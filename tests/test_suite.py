@@ -9,11 +9,11 @@ from entries import refused_in_one_line
 
 import unetzoo
 from unetzoo._util.plugins import import_plugins
-from unetzoo._util.toml import parse_settings
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
 from unetzoo.bench.suite import QUICK_SUITE, Suite
 from unetzoo.bench.suite_file import adjust, read_suite
+from unetzoo.cli.options import parse_settings
 from unetzoo.errors import UnetzooError
 from unetzoo.models import registry
 

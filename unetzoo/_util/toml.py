@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 from unetzoo.errors import UnetzooError
@@ -20,17 +19,3 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UnetzooError(f"{where}: not valid TOML: {error}") from None
-
-
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """``["width=16", "up=bilinear"]`` to options: a TOML value where it is one, else a plain string."""
-    changes = {}
-    for setting in settings:
-        key, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not key:
-            raise UnetzooError(f"--set {setting!r}: expected OPTION=VALUE, such as width=16")
-        try:
-            changes[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            changes[key] = value
-    return changes

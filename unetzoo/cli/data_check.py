@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from unetzoo.console import err, out
+from unetzoo.cli.console import err, out
+from unetzoo.cli.options import AsJson
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def check_command(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Propose anew, and overwrite a dataset.toml.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at every image and mask, say what was found, and propose how to read it.
 

@@ -1,4 +1,4 @@
-"""``unetzoo list`` and ``unetzoo show``: parse, call, print. ``list`` does not import torch."""
+"""``unetzoo list``, ``show`` and ``profile``: parse, call, print. ``list`` does not import torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from unetzoo._util.plugins import import_plugins
-from unetzoo._util.toml import parse_settings
-from unetzoo.console import err, out
+from unetzoo.cli.console import err, out
+from unetzoo.cli.options import AsJson, Imports, Memory, Settings, Time, gib, parse_settings
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.grid.spec import BLOCKS
 from unetzoo.models.entry import FAMILIES, Entry
@@ -20,16 +20,6 @@ from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.models.parameters import parameters
 from unetzoo.models.registry import entries, list_models, model_info
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Change a model option; may be given again."),
-]
-Imports = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--import", metavar="FILE.py", help="A file or module that registers your models; may be given again."
-    ),
-]
 SCALES = {"": 1, "k": 10**3, "m": 10**6}
 
 
@@ -49,7 +39,7 @@ def list_command(
         str | None,
         typer.Option(metavar="PATTERN", help="List what encoder=... can be instead, such as 'resnet*'; imports timm."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: AsJson = False,
     imports: Imports = None,
 ) -> None:
     """List the registered models.
@@ -66,7 +56,7 @@ def list_command(
         given += [repr(pattern)] * (pattern != "*")
         if given:
             raise UnetzooError(f"--encoders {encoders!r} lists timm's networks: leave out {', '.join(given)}, of ours")
-        from unetzoo.encoders_cli import print_encoders
+        from unetzoo.cli.encoders import print_encoders
 
         print_encoders(encoders, as_json)
         return
@@ -229,3 +219,41 @@ def show_command(
         soft_wrap=True,
     )
     out.print(table)
+
+
+def profile_command(
+    name: Annotated[str, typer.Argument(help="A registered model.")],
+    size: Annotated[int, typer.Option(min=1, help="Side of the images in px; valid convolutions read more.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
+    precision: Annotated[
+        str, typer.Option(metavar="auto|float32|bfloat16", help="auto: bfloat16 where the hardware has it.")
+    ] = "auto",
+    in_channels: Annotated[int, typer.Option(min=1)] = 3,
+    num_classes: Annotated[int, typer.Option(min=1, help="The background counts.")] = 2,
+    settings: Settings = None,
+    imports: Imports = None,
+    memory: Memory = None,
+    time: Time = True,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters, MACs, memory for training and inference, latency, and the largest batch of one model.
+
+    Memory is predicted with nothing allocated; the latency is measured.
+
+    Examples: [bold]unetzoo profile unet[/]   [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
+    [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
+    """
+    limit = gib(memory)
+    import_plugins(imports or [])
+    config = resolve_model(
+        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
+    )
+    from unetzoo.bench.plan import profile_model
+    from unetzoo.cli.plan_tables import print_profile
+
+    say_weights(config)
+    found = profile_model(config, size=size, batch=batch, precision=precision, limit=limit, timed=time)
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json"), indent=1))
+    else:
+        print_profile(found, out)

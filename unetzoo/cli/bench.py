@@ -1,37 +1,23 @@
-"""The command line: parse, call, print."""
+"""``unetzoo bench``, ``plan`` and ``report``: parse, call, print."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from unetzoo._util.plugins import import_plugins
-from unetzoo._util.toml import parse_settings
-from unetzoo.console import err, out
-from unetzoo.data_cli import data_app
+from unetzoo.cli.console import err, out
+from unetzoo.cli.options import AsJson, Imports, Memory, Settings, Time, gib, parse_settings
 from unetzoo.errors import UnetzooError
-from unetzoo.models.factory import resolve_model
-from unetzoo.models_cli import Imports, Settings, list_command, say_weights, show_command
-from unetzoo.predict_cli import predict_command
 
 if TYPE_CHECKING:
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.plan import Plan
     from unetzoo.bench.suite import Suite
 
-app = typer.Typer(
-    help="Which U-Net should I use, and what does it cost me?",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-app.add_typer(data_app, name="data")
 
 SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")]
 Data = Annotated[
@@ -45,16 +31,6 @@ Data = Annotated[
 Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")]
-Memory = Annotated[
-    float | None,
-    typer.Option(metavar="GIB", help="Plan for a machine with this much memory, instead of this one."),
-]
-Time = Annotated[bool, typer.Option("--time/--no-time", help="Whether to measure how long it takes.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
-
-
-app.command("list")(list_command)
-app.command("show")(show_command)
 
 
 def _suite(
@@ -82,7 +58,6 @@ def _suite(
     return adjust_collection(base, **changes) if isinstance(base, Collection) else adjust(base, **changes)
 
 
-@app.command("bench")
 def bench_command(
     suite_file: SuiteFile = None,
     data: Data = None,
@@ -110,8 +85,8 @@ def bench_command(
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
-    from unetzoo.bench.progress import LiveWatcher
     from unetzoo.bench.run import run
+    from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.report import write_report
 
     suite = _suite(suite_file, data, models, settings, seeds, steps, imports)
@@ -135,7 +110,6 @@ def bench_command(
         raise typer.Exit(1)
 
 
-@app.command("plan")
 def plan_command(
     suite_file: SuiteFile = None,
     data: Data = None,
@@ -155,10 +129,10 @@ def plan_command(
     Examples: [bold]unetzoo plan[/]   [bold]unetzoo plan my-suite.toml --memory 8 --no-time[/]
     [bold]unetzoo plan --data ./my-images --models unet,unet_d6 --steps 500[/]
     """
-    limit = _gib(memory)
+    limit = gib(memory)
     from unetzoo.bench.plan import plan_suite
-    from unetzoo.bench.plan_tables import print_plan, print_total
     from unetzoo.bench.suite import Suite
+    from unetzoo.cli.plan_tables import print_plan, print_total
 
     def planned(part: Suite, where: str = "") -> Plan:
         with err.status("") as status:
@@ -187,52 +161,6 @@ def plan_command(
         print_total(list(plans.values()), out)
 
 
-@app.command("profile")
-def profile_command(
-    name: Annotated[str, typer.Argument(help="A registered model.")],
-    size: Annotated[int, typer.Option(min=1, help="Side of the images in px; valid convolutions read more.")] = 256,
-    batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
-    precision: Annotated[
-        str, typer.Option(metavar="auto|float32|bfloat16", help="auto: bfloat16 where the hardware has it.")
-    ] = "auto",
-    in_channels: Annotated[int, typer.Option(min=1)] = 3,
-    num_classes: Annotated[int, typer.Option(min=1, help="The background counts.")] = 2,
-    settings: Settings = None,
-    imports: Imports = None,
-    memory: Memory = None,
-    time: Time = True,
-    as_json: AsJson = False,
-) -> None:
-    """Parameters, MACs, memory for training and inference, latency, and the largest batch of one model.
-
-    Memory is predicted with nothing allocated; the latency is measured.
-
-    Examples: [bold]unetzoo profile unet[/]   [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
-    [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
-    """
-    limit = _gib(memory)
-    import_plugins(imports or [])
-    config = resolve_model(
-        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
-    )
-    from unetzoo.bench.plan import profile_model
-    from unetzoo.bench.plan_tables import print_profile
-
-    say_weights(config)
-    found = profile_model(config, size=size, batch=batch, precision=precision, limit=limit, timed=time)
-    if as_json:
-        print(json.dumps(found.model_dump(mode="json"), indent=1))
-    else:
-        print_profile(found, out)
-
-
-def _gib(memory: float | None) -> int | None:
-    if memory is not None and not 0 < memory < 2**30:
-        raise UnetzooError(f"--memory {memory:g}: must be above 0, in GiB")
-    return None if memory is None else round(memory * 2**30)
-
-
-@app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/, or a collection's.")],
     brief: Annotated[
@@ -247,21 +175,3 @@ def report_command(
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder, brief=brief)}", soft_wrap=True, highlight=False)
-
-
-app.command("predict")(predict_command)
-
-
-def main() -> None:
-    """Entry point: one line and exit code 2 for everything a person can get wrong."""
-    try:
-        app()
-    except UnetzooError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from unetzoo.console import out
+from unetzoo.cli.console import out
 from unetzoo.errors import UnetzooError
 
 MOST_TRIED = 100  # each is built, on no memory, which takes a moment

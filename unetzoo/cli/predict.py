@@ -8,12 +8,8 @@ from typing import Annotated
 import typer
 
 from unetzoo._util.plugins import import_plugins
-from unetzoo.console import err, out
-
-Imports = Annotated[
-    list[str] | None,
-    typer.Option("--import", metavar="FILE.py", help="A file or module that registers the model; may be given again."),
-]
+from unetzoo.cli.console import err, out
+from unetzoo.cli.options import Imports
 
 
 def predict_command(
@@ -53,8 +49,8 @@ def predict_command(
     [bold]unetzoo predict model.safetensors 'scans/*.tif' --tta 8 --probabilities --overlay --format tif[/]
     """
     import_plugins(imports or [])
+    from unetzoo.cli.predict_progress import LiveWatcher, print_result
     from unetzoo.inference.files import Options, predict_files
-    from unetzoo.inference.progress import LiveWatcher, print_result
 
     options = Options(
         tile=tile,

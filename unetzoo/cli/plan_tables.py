@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from unetzoo.bench.plan import PROCESS_BASE, PROCESS_FACTOR, Need, Plan, Profile
-from unetzoo.bench.progress import _duration
+from unetzoo.cli.bench_progress import _duration
 from unetzoo.records.measured import Breakdown
 
 MOMENT = "Each split is that of the peak's moment; gradients not held then are 0."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from unetzoo.check_cli import check_command
-from unetzoo.named_cli import get_command, info_command, list_command
+from unetzoo.cli.data_check import check_command
+from unetzoo.cli.data_named import get_command, info_command, list_command
 
 data_app = typer.Typer(help="Data sets: list them, tell all about one, get one, check your own.", no_args_is_help=True)
 data_app.command("list")(list_command)

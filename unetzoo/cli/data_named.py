@@ -14,7 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from unetzoo._util.plugins import import_plugins
-from unetzoo.console import err, out
+from unetzoo.cli.console import err, out
+from unetzoo.cli.options import AsJson, Imports
 from unetzoo.data.base import SPLITS
 from unetzoo.data.named.entry import NamedSet
 from unetzoo.data.registry import create_dataset, list_datasets
@@ -22,11 +23,6 @@ from unetzoo.errors import UnetzooError, nearest
 
 NOT_KNOWN = "no published checksum is known; the address could not be tried from where this was written"
 Name = Annotated[str, typer.Argument(help="A data set; 'unetzoo data list' names them.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
-Imports = Annotated[
-    list[str] | None,
-    typer.Option("--import", metavar="FILE.py", help="A file or module that registers data sets; may be given again."),
-]
 
 
 def list_command(as_json: AsJson = False, imports: Imports = None) -> None:

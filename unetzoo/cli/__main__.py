@@ -1,0 +1,5 @@
+"""``python -m unetzoo.cli``."""
+
+from unetzoo.cli.main import main
+
+main()

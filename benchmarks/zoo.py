@@ -28,10 +28,10 @@ from typing import Any
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.gallery.facts import EntryFacts
 from unetzoo.models import parameters
 from unetzoo.models.factory import resolve_model
 from unetzoo.models.registry import entries, model_info
-from unetzoo.records.measured import EntryFacts
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (1, 3, 256, 256)  # (N, C, H, W)
@@ -43,11 +43,11 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
     """All facts of one entry, told after each step; a step that fails says so and the others go on."""
     import torch
 
+    from unetzoo.gallery.paired import time_ratio
+    from unetzoo.gallery.topology import topology
     from unetzoo.machine.environment import environment
     from unetzoo.machine.quiet import Quiet
     from unetzoo.measure.counts import count_parameters, side_read, stages
-    from unetzoo.measure.paired import time_ratio
-    from unetzoo.measure.topology import topology
     from unetzoo.measure.tracker import Rehearsal, tensor_memory
 
     torch.set_num_threads(args.threads)
@@ -130,7 +130,7 @@ def key_of(name: str, stamp: list[Any]) -> str:
 
 def run(names: list[str], args: argparse.Namespace) -> int:
     """Measure what is missing, keep each at once, write the page of all there is."""
-    from unetzoo.report.zoo import read_facts, write_facts, write_zoo  # pandas and matplotlib: not for `--one`
+    from unetzoo.gallery.page import read_facts, write_facts, write_zoo  # pandas and matplotlib: not for `--one`
 
     folder: Path = args.out
     found, now = read_facts(folder), stamp(args)

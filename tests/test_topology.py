@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import unetzoo
-from unetzoo.measure.topology import MOST, topology
+from unetzoo.gallery.drawing import APART, HEIGHT, WIDTH, _columns, _levels, draw_topology
+from unetzoo.gallery.facts import Box, Topology
+from unetzoo.gallery.topology import MOST, topology
 from unetzoo.models import registry
 from unetzoo.models.factory import resolve_model
-from unetzoo.records.measured import Box, Topology
-from unetzoo.report.topology import APART, HEIGHT, WIDTH, _columns, _levels, draw_topology
 
 Names = set[tuple[str, str]]
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 import unetzoo
+from unetzoo.gallery import paired
+from unetzoo.gallery.facts import EntryFacts, Ratio
+from unetzoo.gallery.page import read_facts, write_facts, write_zoo
 from unetzoo.grid.spec import UNetSpec
-from unetzoo.measure import paired
 from unetzoo.models import registry
 from unetzoo.models.entry import Reference
 from unetzoo.models.papers import Paper
 from unetzoo.models.registry import entries
-from unetzoo.records.measured import EntryFacts, Ratio
-from unetzoo.report.zoo import read_facts, write_facts, write_zoo
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "<script>alert(1)</script>|`x`\n../y"

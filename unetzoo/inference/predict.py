@@ -9,9 +9,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.inference.source import Source
@@ -173,9 +172,8 @@ def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[],
         counted = iter(range(1, total + 1))
         yield lambda: progress(next(counted), total)
     else:
-        with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
-            task = bar.add_task("predict", total=total)
-            yield lambda: bar.advance(task)
+        with tqdm(desc="predict", total=total, unit="tile", disable=not progress, leave=False) as bar:  # on stderr
+            yield lambda: bar.update(1) and None
 
 
 def _tiles(

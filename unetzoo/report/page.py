@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
@@ -104,11 +104,16 @@ def data_uri(name: str, png: bytes, svg: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def render(template: str, facts: dict[str, Any], conventions: str = "conventions.txt.j2") -> str:
-    """A template as text, with the lines of another as ``conventions``; whatever the records say comes out escaped."""
+def render(
+    template: str, facts: dict[str, Any], conventions: str = "conventions.txt.j2", *, package: str | None = None
+) -> str:
+    """Render a template, with the lines of another as ``conventions``; whatever the records say comes out escaped.
+
+    Templates are those of ``package``, where it is given, and of `unetzoo.report`.
+    """
     markdown = template.endswith(".md.j2")
     environment = Environment(
-        loader=PackageLoader("unetzoo.report"),
+        loader=ChoiceLoader([PackageLoader(name) for name in (package, "unetzoo.report") if name]),
         autoescape=not markdown,  # noqa: S701 (in Markdown, `finalize` escapes)
         finalize=escape_markdown if markdown else None,
         undefined=StrictUndefined,

@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
+from unetzoo.gallery.drawing import draw_topology
+from unetzoo.gallery.facts import EntryFacts, Ratio
 from unetzoo.models.entry import FAMILIES, PROOFS, Entry
 from unetzoo.models.papers import Paper
-from unetzoo.records.measured import EntryFacts, Ratio
 from unetzoo.report.page import render
-from unetzoo.report.topology import draw_topology
 from unetzoo.report.words import DASH, MIB, fields, number, words
 
 FACTS = "entries.jsonl"  # a line an entry
@@ -75,7 +75,7 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
         for path in set((folder / "drawings").glob("*.svg")) - set(kept):
             path.unlink()
         for name, template in (("README.md", "zoo.md.j2"), ("index.html", "zoo.html.j2")):
-            write_atomic(folder / name, render(template, context, "zoo_conventions.txt.j2"))
+            write_atomic(folder / name, render(template, context, "zoo_conventions.txt.j2", package="unetzoo.gallery"))
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot write the page: {error.strerror or error}") from None
     return folder / "index.html"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unetzoo.gallery.facts import Ratio
 from unetzoo.measure.latency import FEWEST, WARM_UP, synchronize
-from unetzoo.records.measured import Ratio
 
 
 def time_ratio(

@@ -22,9 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
+from unetzoo.gallery.facts import Box, Topology
 from unetzoo.measure.counts import _parts, side_read
 from unetzoo.models.factory import ModelConfig
-from unetzoo.records.measured import Box, Topology
 
 MOST = 60  # boxes a drawing can show
 HIDDEN = 3  # levels inside a part, other than those it takes and gives, from which it is a network of its own

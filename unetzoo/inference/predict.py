@@ -166,14 +166,14 @@ def _network(network: nn.Module, device: torch.device, precision: str, channels_
 
 
 @contextmanager
-def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[], None]]:
+def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[], object]]:
     """A function to call after each tile."""
     if callable(progress):
         counted = iter(range(1, total + 1))
         yield lambda: progress(next(counted), total)
     else:
         with tqdm(desc="predict", total=total, unit="tile", disable=not progress, leave=False) as bar:  # on stderr
-            yield lambda: bar.update(1) and None
+            yield bar.update
 
 
 def _tiles(

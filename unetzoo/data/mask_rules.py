@@ -247,7 +247,7 @@ def _several(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total
     elif reason := _void_by_shape(items, values, total):
         void = values[-1]
         found.ignore = [void]
-        text = f"{void} looks like void: {reason}; if it is a class, set ignore = [] and add a class with values = [{void}]"
+        text = f"{void} looks like void: {reason}; if it is a class, set ignore = [] and give a class values = [{void}]"
         found.add("warning", "void", text)
     classes = [v for v in values if v not in found.ignore]
     shown = ", ".join(map(str, classes)) if len(classes) <= 12 else f"{classes[0]} to {classes[-1]}"

@@ -190,7 +190,7 @@ def _files(items: Sequence[Item]) -> Iterable[Finding]:
         yield Finding(
             "note",
             "renamed",
-            f"{count} file{'s' * (count > 1)} named {suffix}, read as {kind}, which is what the content is",
+            f"{count} file{'s' * (count > 1)} named {suffix}: read as {kind}, the format of the content",
         )
     if turned := [item for item in items if item.image.orientation not in (0, 1)]:
         first = turned[0]

@@ -54,6 +54,7 @@ class DatasetInfo(Strict):
 
     @property
     def classes(self) -> int:
+        """The number of classes, background included."""
         return len(self.class_names)
 
     @model_validator(mode="after")

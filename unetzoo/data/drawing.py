@@ -30,20 +30,35 @@ class Drawn(NamedTuple):
 
 
 def generator(seed: int, key: str, size: int) -> np.random.Generator:
-    """Return the random stream of an item, a function of the arguments alone."""
+    """Return the random stream of an item, a function of the arguments alone.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+    """
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(key.encode()), size]))
 
 
 def ease(difficulty: float, factor: float) -> float:
     """Return the factor for contrasts (and the divisor for noise).
 
-    It is ``factor`` at difficulty 0, exactly 1 at 0.5, and 1 / ``factor`` at 1.
+    Args:
+        difficulty: In [0, 1].
+        factor: Value at difficulty 0. At 0.5 it is exactly 1, at 1 it is 1 / ``factor``.
     """
     return factor ** (1 - 2 * difficulty)
 
 
 def waves(rng: np.random.Generator, size: int, wavelength: tuple[float, float], count: int) -> Array:
-    """Return a smooth random field (size, size) of about unit variance, a sum of ``count`` waves; wavelengths in px."""
+    """Return a smooth random field (size, size) of about unit variance, as a sum of waves.
+
+    Args:
+        rng: Random stream.
+        size: Side of the field in px.
+        wavelength: Shortest and longest wavelength in px.
+        count: Number of waves.
+    """
     grid = np.arange(size)
     k = 2 * np.pi / rng.uniform(*wavelength, count)
     direction, phase = rng.uniform(0, 2 * np.pi, (2, count))

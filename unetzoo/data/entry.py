@@ -16,7 +16,7 @@ PAIRED = Files("images/*", "masks/*")
 FLAT = Layout("images/ and masks/ with equal stems", (PAIRED,))
 
 Rule = Callable[[Mapping[str, Pair]], Mapping[str, Sequence[str]]]
-"""Assigns pairs to train and test (and perhaps val) where neither the layout nor a list does."""
+"""Assignment of pairs to train and test (and perhaps val) where neither the layout nor a list gives it."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,17 @@ class NamedSet:
 
     @property
     def name(self) -> str:
+        """The registered name."""
         return self.reading.name
 
 
 def every(nth: int, *, by: Callable[[Pair], object] = lambda pair: None) -> Rule:
-    """Return a rule by which every ``nth`` of the sorted keys is test, counted anew for each value of ``by``."""
+    """Return a rule by which every ``nth`` of the sorted keys is test, and all others train.
+
+    Args:
+        nth: Distance between test keys.
+        by: Kind of a pair; the pairs of each kind are counted separately.
+    """
 
     def rule(pairs: Mapping[str, Pair]) -> dict[str, list[str]]:
         counts: dict[object, int] = {}
@@ -130,10 +136,22 @@ def contiguous(pairs: Mapping[str, Pair], n_val: int = ISBI_VAL) -> dict[str, tu
 
 
 def of_class(name: str, *values: Value, foreground: bool = True) -> ClassReading:
-    """Return the class ``name``, stored in the masks as ``values``."""
+    """Return a class and the mask values that stand for it.
+
+    Args:
+        name: Name of the class.
+        *values: Whole numbers, ranges such as "1-", or colours.
+        foreground: True if the class counts towards the headline score.
+    """
     return ClassReading(name=name, values=list(values), foreground=foreground)
 
 
 def github(repository: str, commit: str, file: str) -> Remote:
-    """Return the archive that GitHub offers of a repository at one commit."""
+    """Return the archive that GitHub offers of a repository at one commit.
+
+    Args:
+        repository: Owner and name.
+        commit: Hash of the commit.
+        file: Name of the local file.
+    """
     return Remote(url=f"https://github.com/{repository}/archive/{commit}.zip", file=file)

@@ -157,7 +157,7 @@ def file_kind(path: Path) -> str:
 
 
 class _complaints:
-    """Turns whatever a decoder raises on a damaged file into a `UnetzooError` of one line.
+    """A context that turns whatever a decoder raises on a damaged file into a `UnetzooError` of one line.
 
     Pillow's warning of a decompression bomb counts as an error; other warnings are ignored.
     """

@@ -110,7 +110,15 @@ class ElasticDeformation(v2.Transform):
         return {"positions": self.positions(*sides)}
 
     def positions(self, height: int, width: int) -> Tensor:
-        """Draw a new field (2, height, width): the row and column, in pixels, from which each pixel is taken."""
+        """Draw a new field.
+
+        Args:
+            height: Height of the field in px.
+            width: Width of the field in px.
+
+        Returns:
+            The row and column, in px, from which each pixel is taken, float32 (2, height, width).
+        """
         coarse = self.displacement * torch.randn(2, self.grid, self.grid)
         field = _bicubic(self.grid, height) @ coarse @ _bicubic(self.grid, width).T
         angle, down, right = (2 * torch.rand(3) - 1).tolist()
@@ -126,7 +134,12 @@ class ElasticDeformation(v2.Transform):
         return field
 
     def sample(self, pixels: Tensor, positions: Tensor) -> Tensor:
-        """Return the pixels of (..., H, W), interpolated at ``positions`` (2, H', W')."""
+        """Return the pixels of an image, interpolated at given positions, as (..., H', W').
+
+        Args:
+            pixels: Image (..., H, W).
+            positions: Rows and columns (2, H', W').
+        """
         return _sample(pixels, positions, self.interpolation)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -176,7 +189,12 @@ def nearest(positions: Tensor, height: int, width: int) -> Tensor:
 
 
 def take(pixels: Tensor, indices: Tensor) -> Tensor:
-    """Return the unchanged pixels of a mask or weights (..., H, W) at the indices (H', W') of `nearest`."""
+    """Return the unchanged pixels of a mask or weights at given indices, as (..., H', W').
+
+    Args:
+        pixels: Mask or weights (..., H, W).
+        indices: Indices from `nearest`, int64 (H', W').
+    """
     return pixels.flatten(-2).index_select(-1, indices.flatten()).unflatten(-1, indices.shape)
 
 
@@ -224,5 +242,11 @@ def augmentation(name: Literal["flips", "paper2015"]) -> tuple[ElasticDeformatio
 
 
 def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Return (x - mean) / std for each channel of an image (..., C, H, W)."""
+    """Return (x - mean) / std for each channel of an image.
+
+    Args:
+        image: Image (..., C, H, W).
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+    """
     return F.normalize(image, list(mean), list(std))

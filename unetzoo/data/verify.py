@@ -54,7 +54,15 @@ def verify(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
 
 
 def class_shares(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
-    """Count the pixels of each class; values that are in no class are findings."""
+    """Count the pixels of each class.
+
+    Args:
+        found: The survey.
+        reading: The reading.
+
+    Returns:
+        The shares of the classes, and a finding for each mask with a value that is in no class.
+    """
     values, split_of = Values.of(reading), found.layout.split_of
     classes = len(reading.classes)
     shares = Shares({}, {}, [], [])

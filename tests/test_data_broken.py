@@ -111,14 +111,14 @@ def _(f: Path) -> None:
         save(mask_of(f, i), picture(100 + i))
 
 
-@broken("a mask of 16-bit noise", "error", "different values: this is no mask")
+@broken("a mask of 16-bit noise", "error", "different values: this is not a mask")
 def _(f: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 65536, (120, 120)).astype(np.uint16)
     save(image_of(f, 4), picture(4, (120, 120, 3)))
     save(mask_of(f, 4), noise)
 
 
-@broken("a float mask of 0.5", "error", "a4.tif: a mask must hold whole numbers; it holds 0.5 (1 pixel, first at row 2")
+@broken("a float mask of 0.5", "error", "a4.tif: mask value 0.5 is not a whole number (1 pixel, first at row 2")
 def _(f: Path) -> None:
     mask = disc(4).astype(np.float32)
     mask[2, 3] = 0.5
@@ -145,12 +145,12 @@ def _(f: Path) -> None:
     float_images(f, lambda image: image.__setitem__((1, 2), np.inf))
 
 
-@broken("negative floats", "warning", "float32 images of values -3 to")
+@broken("negative floats", "warning", "float32 images with values -3 to")
 def _(f: Path) -> None:
     float_images(f, lambda image: image.__setitem__((1, 2), -3))
 
 
-@broken("large 32-bit numbers", "warning", "int32 images of values 0 to 2e+09: these become 0 and 1")
+@broken("large 32-bit numbers", "warning", "int32 images with values 0 to 2e+09: these become 0 and 1")
 def _(f: Path) -> None:
     for i in range(COUNT):
         image = picture(i).astype(np.int32)
@@ -159,7 +159,7 @@ def _(f: Path) -> None:
         image_of(f, i).unlink()
 
 
-@broken("12-bit images", "note", "16-bit images of values up to 4064: taken for 12-bit, range = [0, 4095]")
+@broken("12-bit images", "note", "16-bit images with values up to 4064: taken as 12-bit, range = [0, 4095]")
 def _(f: Path) -> None:
     for i in range(COUNT):
         image = picture(i).astype(np.uint16) * 16
@@ -172,7 +172,7 @@ def _(f: Path) -> None:
     save(image_of(f, 4), picture(4))
 
 
-@broken("mixed bit depths", "error", "a4.png: 16-bit (uint16), as 1 images are, but 7 are 8-bit")
+@broken("mixed bit depths", "error", "a4.png: 16-bit (uint16), as in 1 image, but 7 are 8-bit")
 def _(f: Path) -> None:
     for i in range(COUNT):
         save(image_of(f, i), picture(i))
@@ -191,7 +191,7 @@ def _(f: Path) -> None:
     save(mask_of(f, 4), mask)
 
 
-@broken("a few stray pixels", "warning", "a4.png: value 3 holds 1 pixels of all masks: a stray value?")
+@broken("a few stray pixels", "warning", "a4.png: value 3 has only 1 pixel in all masks: a stray value?")
 def _(f: Path) -> None:
     for i in range(COUNT):
         mask = np.kron(disc(i) + disc(i + 30), np.ones((4, 4), np.uint8))
@@ -252,7 +252,7 @@ def _(f: Path) -> None:
     image_of(f, 4).unlink()
 
 
-@broken("several arrays in one .npz", "error", "a4.npz: holds 2 arrays (a.npy, b.npy); a .npz of one array is read")
+@broken("several arrays in one .npz", "error", "a4.npz: holds 2 arrays (a.npy, b.npy); a .npz must hold one array")
 def _(f: Path) -> None:
     np.savez(f / "images" / "a4.npz", a=picture(4), b=picture(5))
     image_of(f, 4).unlink()
@@ -274,12 +274,12 @@ def _(f: Path) -> None:
     image_of(f, 4).unlink()
 
 
-@broken("a BMP named .png", "note", "1 files named .png hold BMP: read as what they hold")
+@broken("a BMP named .png", "note", "1 file named .png: read as BMP, the format of the content")
 def _(f: Path) -> None:
     save(image_of(f, 4), picture(4, (*SHAPE, 3)), format="BMP")
 
 
-@broken("a black image", "warning", "a4.png: every pixel is 0, as in 1 images")
+@broken("a black image", "warning", "a4.png: every pixel is 0 (1 image in all)")
 def _(f: Path) -> None:
     save(image_of(f, 4), np.zeros((*SHAPE, 3), np.uint8))
 
@@ -294,12 +294,12 @@ def _(f: Path) -> None:
     lists(f, train="a0 a1 a2 zz", test="a6 a7")
 
 
-@broken("a list with a stem twice", "error", "train.txt: 'a1' stands twice")
+@broken("a list with a stem twice", "error", "train.txt: 'a1' is listed twice")
 def _(f: Path) -> None:
     lists(f, train="a0 a1 a1", test="a6 a7")
 
 
-@broken("a stem in two lists", "error", "test.txt: 'a1' stands in train.txt too")
+@broken("a stem in two lists", "error", "test.txt: 'a1' is also in train.txt")
 def _(f: Path) -> None:
     lists(f, train="a0 a1 a2", test="a6 a1")
 
@@ -319,7 +319,9 @@ def _(f: Path) -> None:
     lists(f, train="a0 a1 a2", test="a6 a7")
 
 
-@broken("no mask for what no list names", "warning", "a4.png: has no mask with stem 'a4'; not used, no list names it")
+@broken(
+    "no mask for what no list names", "warning", "a4.png: has no mask with stem 'a4'; not used, as no list names it"
+)
 def _(f: Path) -> None:
     lists(f, train="a0 a1 a2", test="a6 a7")
     mask_of(f, 4).unlink()
@@ -362,7 +364,7 @@ def _(f: Path) -> None:
         save(mask_of(f, i), disc(i) + (disc(i) if i >= 6 else 0))
 
 
-@broken("void everywhere", "warning", "a4.png: is void everywhere, as 1 masks are")
+@broken("void everywhere", "warning", "a4.png: is void everywhere (1 mask in all)")
 def _(f: Path) -> None:
     for i in range(COUNT):
         mask = disc(i)
@@ -378,7 +380,7 @@ def _(f: Path) -> None:
         mask_of(f, i).unlink()
 
 
-@broken("a mask of five channels", "error", "a4.npy: a mask must have one channel of class values")
+@broken("a mask of five channels", "error", "a4.npy: has 5 channels of uint8; a mask must have one channel")
 def _(f: Path) -> None:
     np.save(f / "masks" / "a4.npy", np.dstack([disc(i) for i in range(5)]))
     mask_of(f, 4).unlink()

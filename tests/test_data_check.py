@@ -123,7 +123,7 @@ def test_dibco_ink_is_0_in_bmp_files_named_tiff() -> None:
     found = real("dibco")
     assert values(found) == [([1], False), ([0], True)]
     assert share(found, 1) == pytest.approx(0.0988, abs=1e-4)
-    assert "25 files named .tiff hold BMP: read as what they hold" in texts(found)
+    assert "25 files named .tiff: read as BMP, the format of the content" in texts(found)
     assert sizes(found) == [10, 2, 13]
 
 
@@ -211,17 +211,21 @@ def test_exit_codes(folder: Path, tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("channels = 3", "chanels = 3", r"dataset\.toml: unknown option 'chanels'; did you mean channels"),
-        ("values = [255]", 'values = ["#ff00zz"]', "value '#ff00zz' is no whole number"),
+        ("values = [255]", 'values = ["#ff00zz"]', "value '#ff00zz' is not a whole number"),
         ("values = [255]", 'values = ["0-255"]', "value 0 of 'background' and '0-255' of 'foreground' overlap"),
-        ("values = [255]", 'values = ["#ffffff"]', "either all are numbers or all are colours"),
+        ("values = [255]", 'values = ["#ffffff"]', "all must be numbers, or all must be colours"),
         ("values = [255]", "values = []", "values"),
-        ("range = [0.0, 255.0]", "range = [9.0, 3.0]", r"range = \[9\.0, 3\.0\]: the first must be the smaller"),
+        (
+            "range = [0.0, 255.0]",
+            "range = [9.0, 3.0]",
+            r"range = \[9\.0, 3\.0\]: the first value must be below the second",
+        ),
         ("values = [255]", "values = [254]", r"mask value 255 is in no class .* classes: background 0, foreground 254"),
         ("channels = 3", "channels = 1", "3 channels that differ, but the reading has 1"),
         ('masks = "masks"', 'masks = "mask"', "mask: no such folder or file"),
         ("foreground = true", "foreground = false", "none has foreground = true"),
         ("seed = 0", "seed = 0 0", "not valid TOML"),
-        ('mask_stem = "{stem}"', 'mask_stem = "stem"', "a file's stem in which {stem} stands once"),
+        ('mask_stem = "{stem}"', 'mask_stem = "stem"', "mask_stem = 'stem' must contain {stem} once"),
     ],
 )
 def test_a_reading_that_is_wrong(folder: Path, old: str, new: str, message: str) -> None:

@@ -99,7 +99,7 @@ def test_layouts_that_are_found(folder: Path, image: str, mask: str, split: bool
 def test_a_layout_that_is_not_known(folder: Path) -> None:
     (folder / "images").rename(folder / "things")
     (folder / "masks").rename(folder / "others")
-    with pytest.raises(UnetzooError, match="no images with masks are found; layouts that are read: images/ and masks/"):
+    with pytest.raises(UnetzooError, match="no images with masks were found; supported layouts: images/ and masks/"):
         look(folder)
 
 
@@ -203,11 +203,11 @@ def test_a_csv_gives_pairs_splits_and_groups(folder: Path) -> None:
     ("column", "value", "message"),
     [
         ("image", "images/zz.png", "line 4: image 'images/zz.png': no such file"),
-        ("image", "images/a0.png", "line 4: image 'images/a0.png' stands in line 2"),
-        ("mask", "../../secret.png", "leaves the folder of the CSV; write an absolute path if that is meant"),
+        ("image", "images/a0.png", "line 4: image 'images/a0.png' is already in line 2"),
+        ("mask", "../../secret.png", "leaves the folder of the CSV; write an absolute path if that is intended"),
         ("mask", "", "line 4: mask is empty"),
-        ("split", "trian", "line 4: split 'trian' is none; did you mean train"),
-        ("split", "", "'a2' has no split, others have; give all or none"),
+        ("split", "trian", "line 4: split 'trian' is unknown; did you mean train"),
+        ("split", "", "'a2' has no split, but others have one; give it to all or to none"),
     ],
 )
 def test_mistakes_in_a_csv(folder: Path, column: str, value: str, message: str) -> None:
@@ -218,7 +218,7 @@ def test_mistakes_in_a_csv(folder: Path, column: str, value: str, message: str) 
 
 def test_a_csv_without_a_column_or_rows(folder: Path) -> None:
     path = write_csv(folder, [{"image": "images/a0.png", "label": "masks/a0.png"}])
-    with pytest.raises(UnetzooError, match="no column 'mask', it has image, label; wanted: image, mask"):
+    with pytest.raises(UnetzooError, match="no column 'mask' among image, label; the columns must be image, mask"):
         look(path)
     path.write_text("image,mask\n")
     with pytest.raises(UnetzooError, match="no rows below its header"):

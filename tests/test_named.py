@@ -275,7 +275,9 @@ def test_a_drive_copy_without_test_labels_is_refused(tmp_path: Path) -> None:
     drive(tmp_path)
     for path in (tmp_path / "test/1st_manual").iterdir():
         path.unlink()
-    with pytest.raises(UnetzooError, match=r"01_test\.tif: has no partner '01_manual1' among test/1st_manual"):
+    with pytest.raises(
+        UnetzooError, match=r"01_test\.tif: has no partner with stem '01_manual1' among test/1st_manual"
+    ):
         create_dataset("drive", tmp_path)
 
 
@@ -307,7 +309,7 @@ def test_what_is_missing_is_said_in_one_line(name: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("UNETZOO_DATA", str(tmp_path))
     with pytest.raises(UnetzooError, match=rf"{folder}: no such folder .*data get {name}"):
         create_dataset(name)
-    with pytest.raises(UnetzooError, match=f"does not hold data set '{name}', which is .*") as caught:
+    with pytest.raises(UnetzooError, match=f"does not hold data set '{name}'; expected .*") as caught:
         create_dataset(name, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -374,7 +376,7 @@ def test_get_merges_the_nuclei(tmp_path: Path, offline: Callable[[Path], None]) 
 def test_official_files_to_be_prepared_are_said(tmp_path: Path) -> None:
     save(tmp_path / "stage1_train/a/images/a.png", np.zeros((256, 256, 3), np.uint8))
     save(tmp_path / "stage1_train/a/masks/b.png", np.zeros((256, 256), np.uint8))
-    with pytest.raises(UnetzooError, match="holds the official files; they are read after `unetzoo data get dsb2018"):
+    with pytest.raises(UnetzooError, match="holds the official files; convert them by `unetzoo data get dsb2018"):
         create_dataset("dsb2018", tmp_path)
 
 
@@ -397,7 +399,7 @@ def test_text_lines_are_drawn_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "why"), [("drive", "register at https"), ("dibco", "RAR"), ("amazon_forest", "RAR")])
 def test_what_may_not_be_fetched_says_what_to_do(name: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(UnetzooError, match=rf"{name} is not fetched: .*{why}.*{tmp_path / 'here'}"):
+    with pytest.raises(UnetzooError, match=rf"{name} cannot be downloaded: .*{why}.*{tmp_path / 'here'}"):
         get(name, tmp_path / "here")
     assert not (tmp_path / "here").exists()
 
@@ -547,4 +549,4 @@ def test_info_tells_all(tmp_path: Path) -> None:
 def test_get_refuses_in_one_line(tmp_path: Path) -> None:
     done = run("get", "drive", "--out", str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: drive is not fetched")
+    assert done.stderr.splitlines()[-1].startswith("error: drive cannot be downloaded")

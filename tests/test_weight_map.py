@@ -110,8 +110,8 @@ def by_definition_at(labels: np.ndarray, rows: slice, columns: slice) -> np.ndar
 @pytest.mark.parametrize(
     ("labels", "options", "message"),
     [
-        (np.zeros((3, 4, 4), int), {}, r"whole numbers \(H, W\), got int64 \(3, 4, 4\)"),
-        (np.zeros((4, 4)), {}, r"whole numbers \(H, W\), got float64"),
+        (np.zeros((3, 4, 4), int), {}, r"labels are int64 of shape \(3, 4, 4\); instance labels must be whole numbers"),
+        (np.zeros((4, 4)), {}, "labels are float64 of shape .*; instance labels must be whole numbers"),
         (np.zeros((4, 4), int), {"sigma": 0.0}, "sigma = 0.0 must be above 0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""``unetzoo data check``."""
+"""The command ``unetzoo data check``: parse, call, print."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unetzoo.data.folders.reading import Reading
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
-MANY = 40  # pairs from which progress is shown
+MANY = 40  # least number of pairs for which progress is shown
 
 
 def check_command(
@@ -28,22 +28,22 @@ def check_command(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Where dataset.toml and contact_sheet.png go; default: beside the data."
+            "--out", metavar="DIR", help="Folder for dataset.toml and contact_sheet.png; default: beside the data."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Propose anew, and overwrite a dataset.toml.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Propose a new reading and overwrite dataset.toml.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at every image and mask, say what was found, and propose how to read it.
+    """Inspect every image and mask, report what was found, and propose how to read them.
 
     Layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as _mask; images and
     masks side by side (a.jpg, a_mask.png; a.bmp, a.png); either below train/, val/, test/; trainannot/ beside train/;
     two multi-page stacks; a CSV with columns image, mask and optionally split, group. Lists such as train.txt or
     suggested_test.txt fix the splits, classes.txt names the classes. Formats: PNG, JPEG, BMP, TIFF, GIF, PPM, NumPy.
 
-    Writes dataset.toml, the reading to be edited, and contact_sheet.png, the classes laid over a few images. Where a
-    dataset.toml lies already, it is the reading, and is checked. Exit codes: 0 the data can be used, 1 an error is in
-    the way, 2 wrong input.
+    Writes dataset.toml, which states the reading and can be edited, and contact_sheet.png, which shows a few images
+    with their classes overlaid. An existing dataset.toml is used as the reading and checked. Exit codes: 0 the data can
+    be used, 1 they cannot because of an error, 2 wrong input.
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
     """
@@ -54,7 +54,7 @@ def check_command(
     source = find_source(path, propose_anew=force)
     where = folder or source.root
     if not force and where != source.root and source.file is None and (where / NAME).is_file():
-        raise UnetzooError(f"{where / NAME}: exists; check it by its own path, or --force writes it anew")
+        raise UnetzooError(f"{where / NAME}: already exists; check it by its own path, or overwrite it with --force")
     with Progress(console=err, transient=True) as progress:
         task = progress.add_task("reading", visible=False)
         checked = check(
@@ -76,7 +76,7 @@ def check_command(
 
 
 def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
-    """The files written, and why others were not."""
+    """Write the files and return their paths, and the reason if some could not be written."""
     from unetzoo._util.atomic import write_atomic
     from unetzoo.data.folders.reading_file import NAME, to_toml
     from unetzoo.data.folders.sheet import NAME as SHEET
@@ -105,7 +105,12 @@ def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
 
 
 def elsewhere(reading: Reading, source: Source) -> Reading:
-    """The reading for a file in another folder than the data's: with absolute paths."""
+    """Return the reading with absolute paths, for a file outside the folder of the data.
+
+    Args:
+        reading: The reading.
+        source: Place of the data.
+    """
     root = source.root.resolve()
     changes: dict[str, Any] = {"pairs": str(root / reading.pairs)} if reading.pairs else {}
     if not reading.pairs:
@@ -137,7 +142,7 @@ def _facts(checked: Check) -> dict[str, Any]:
 
 
 def _images(checked: Check) -> str:
-    """'8-bit PNG, 3 channels, 360x480, values 0 to 255'."""
+    """Describe the images, as in '8-bit PNG; 3 channels; 360x480 px; values 0 to 255'."""
     images = [item.image for item in checked.survey.items]
     if not images:
         return "none could be read"
@@ -156,7 +161,7 @@ def _span(numbers: list[int]) -> str:
 def _print(checked: Check) -> None:
     layout, reading = checked.layout, checked.reading
     sizes = ", ".join(f"{len(keys)} {split}" for split, keys in layout.splits.items())
-    fixed = layout.fixed or "no list fixes the split: by a hash of the names"
+    fixed = layout.fixed or "no list fixes the split: drawn by a hash of the names"
     mask_kinds = ", ".join(sorted({item.mask.kind for item in checked.survey.items}))
     rows = [
         ("pairs", f"{len(layout.found.pairs)}: {sizes} ({fixed})"),
@@ -177,7 +182,7 @@ def _print(checked: Check) -> None:
 
 
 def _classes(checked: Check, reading: Reading) -> Table:
-    """Values of each class, its share of each split's pixels, and how many masks hold it."""
+    """Return the table of classes: their values, shares of each split's pixels, and the masks that hold them."""
     from unetzoo.data.folders.reading_file import shown_values
 
     shares = checked.shares

@@ -1,4 +1,4 @@
-"""``unetzoo data list``, ``info`` and ``get``: parse, call, print. None of them imports torch by itself."""
+"""The commands ``unetzoo data list``, ``info`` and ``get``: parse, call, print. None imports torch by itself."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from unetzoo.data.named.entry import NamedSet
 from unetzoo.data.registry import create_dataset, list_datasets
 from unetzoo.errors import UnetzooError, nearest
 
-NOT_KNOWN = "no published checksum is known; the address could not be tried from where this was written"
-Name = Annotated[str, typer.Argument(help="A data set; 'unetzoo data list' names them.")]
+NOT_KNOWN = "no published checksum is known, and the address has not been tested"
+Name = Annotated[str, typer.Argument(help="Name of a data set; see 'unetzoo data list'.")]
 
 
 def list_command(as_json: AsJson = False, imports: Imports = None) -> None:
-    """List the data sets: generated ones, and those with files.
+    """List the data sets, both generated ones and those with files.
 
     Examples: [bold]unetzoo data list[/]   [bold]unetzoo data list --json[/]
     """
@@ -39,16 +39,16 @@ def list_command(as_json: AsJson = False, imports: Imports = None) -> None:
     for row in rows:
         table.add_row(*(escape("-" if value is None else str(value)) for value in row.values()))
     out.print(table)
-    out.print("here: the folder below UNETZOO_DATA exists; `unetzoo data info NAME` looks into it", highlight=False)
+    out.print("here: its folder below UNETZOO_DATA exists; `unetzoo data info NAME` looks into it", highlight=False)
 
 
 def info_command(
     name: Name,
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Where its files lie.")] = None,
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of its files.")] = None,
     as_json: AsJson = False,
     imports: Imports = None,
 ) -> None:
-    """Tell all about a data set: classes, masks, split, layout, terms, citation, and whether it is here.
+    """Describe a data set: classes, masks, split, layout, terms, citation, and whether its files are here.
 
     Examples: [bold]unetzoo data info chase_db1[/]   [bold]unetzoo data info drive --root ~/DRIVE[/]
     """
@@ -66,12 +66,12 @@ def info_command(
 def get_command(
     name: Name,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where to; default: where it is looked for.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Target folder; default: its folder below UNETZOO_DATA.")
     ] = None,
 ) -> None:
-    """Download a data set from its official place, where its terms allow it, check it and unpack it.
+    """Download a data set from its official address, where its terms allow it, check it and unpack it.
 
-    Ctrl-C keeps what came, and the same command goes on from there. What cannot be downloaded is told how to get.
+    After Ctrl-C the same command continues the download. For data that cannot be downloaded, prints how to obtain it.
 
     Examples: [bold]unetzoo data get wbc[/]   [bold]unetzoo data get voc2012 --out /data/voc[/]
     """
@@ -93,7 +93,7 @@ def get_command(
 
 
 def _row(name: str) -> dict[str, Any]:
-    """In the order of the columns."""
+    """Return the cells of a data set's row, in the order of the columns."""
     from unetzoo.data.named.catalogue import CATALOGUE
     from unetzoo.data.named.named import default_root
     from unetzoo.data.worlds.generated import GeneratedDataset
@@ -106,11 +106,11 @@ def _row(name: str) -> dict[str, Any]:
         facts = {"images": named.images, "classes": len(reading.classes), "what": reading.description}
         return row | facts | {"here": here, "terms": reading.terms}
     if name == "folder":
-        return row | {"what": "images and masks of your own: root = the folder"}
+        return row | {"what": "your own images and masks; root = their folder"}
     try:
         dataset = create_dataset(name)
     except UnetzooError:  # a plug-in that needs an option
-        return row | {"what": "of a plug-in"}
+        return row | {"what": "from a plug-in"}
     generated = isinstance(dataset, GeneratedDataset)
     facts = {"images": sum(map(len, dataset.splits.values())), "classes": dataset.info.classes}
     return row | facts | {"here": "generated" if generated else "-", "what": dataset.info.description}
@@ -124,7 +124,7 @@ def _facts(name: str, root: Path | None) -> dict[str, Any]:
     if named := CATALOGUE.get(name):
         return _named_facts(named, root)
     if name == "folder" and root is None:
-        return {"name": name, "what": "images and masks of your own: root = the folder; see `unetzoo data check`"}
+        return {"name": name, "what": "your own images and masks; root = their folder; see `unetzoo data check`"}
     dataset = create_dataset(name, root)
     info = dataset.info
     return {
@@ -153,7 +153,9 @@ def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
         ],
         "masks": named.masks,
         "split": named.split,
-        "k-fold": "folds are validation sets; the test set stays" if named.test_is_fixed else "a fold is the test set",
+        "k-fold": "each fold is a validation set; the test set stays"
+        if named.test_is_fixed
+        else "each fold is a test set",
         "layout": [layout.words for layout in named.layouts],
         "notes": named.notes,
         "terms": reading.terms,
@@ -161,7 +163,7 @@ def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
         "home": named.home,
         "get": named.by_hand.format(target=looked or f"$UNETZOO_DATA/{named.folder}")
         or [f"{remote.url} ({remote.checksum or NOT_KNOWN})" for remote in named.remotes],
-        "looked in": str(looked) if looked else f"nowhere: UNETZOO_DATA is not set ($UNETZOO_DATA/{named.folder})",
+        "looked in": str(looked) if looked else f"nowhere, as UNETZOO_DATA is not set ($UNETZOO_DATA/{named.folder})",
     }
     try:
         place = locate(named, root)
@@ -173,7 +175,7 @@ def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
 
 
 def _headline(counts: bool) -> str:
-    return "" if counts else " (not of the headline score)"
+    return "" if counts else " (not in the headline score)"
 
 
 def _say(line: str) -> None:
@@ -182,7 +184,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
-    """One bar a file, on a terminal."""
+    """Show one progress bar per file, on a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -15,7 +15,7 @@ Memory = Annotated[
     typer.Option(metavar="GIB", help="Plan for a machine with this much memory, instead of this one."),
 ]
 Time = Annotated[bool, typer.Option("--time/--no-time", help="Whether to measure how long it takes.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def gib(memory: float | None) -> int | None:
@@ -26,14 +26,14 @@ def gib(memory: float | None) -> int | None:
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Change a model option; may be given again."),
+    typer.Option("--set", metavar="OPTION=VALUE", help="Change a model option; may be repeated."),
 ]
 Imports = Annotated[
     list[str] | None,
     typer.Option(
         "--import",
         metavar="FILE.py",
-        help="A file or module that registers your models or data sets; may be given again.",
+        help="A file or module that registers your models or data sets; may be repeated.",
     ),
 ]
 

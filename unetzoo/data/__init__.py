@@ -1,1 +1,1 @@
-"""Data sets as plug-ins; splits that are hashed; images and masks together."""
+"""Data sets as plug-ins, with hashed splits and joint transforms of images and masks."""

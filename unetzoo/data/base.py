@@ -1,4 +1,4 @@
-"""A data set is a plug-in: facts about it, splits, and items. Nothing here imports torch until an item is taken."""
+"""The interface and the registry of data sets. Torch is imported only when an item is taken as tensors."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ SPLITS = ("train", "val", "test")
 
 
 class DatasetInfo(Strict):
-    """``foreground`` are the class indices whose mean is the headline score; ``ignore_index`` marks void pixels.
+    """Facts about a data set: its channels, its classes, and how its files store them.
 
-    ``values`` and ``palette`` tell how the masks in the files store each class (a whole number, a colour #rrggbb),
-    so that predictions can be written the same way; None where a data set has no files or classes no one value.
-    ``range`` are the stored image values that became 0 and 1, None for those of 8- and 16-bit unsigned integers.
+    Attributes:
+        name: Registered name.
+        channels: Number of image channels.
+        class_names: Name of each class, in the order of the class indices.
+        foreground: Class indices whose mean is the headline score.
+        ignore_index: Mask value of void pixels, which are neither trained on nor scored.
+        values: Whole number that stands for each class in the mask files, so that predictions can be written the same
+            way; None if there are no files or a class has several values.
+        palette: Colour ``#rrggbb`` of each class in the mask files; None likewise.
+        range: Stored image values that become 0 and 1; None means the full range of 8- or 16-bit unsigned integers.
+        description: What the data set shows, in one line.
+        citation: The publication to cite.
     """
 
     name: str
@@ -40,30 +49,44 @@ class DatasetInfo(Strict):
 
     @property
     def classes(self) -> int:
+        """The number of classes, background included."""
         return len(self.class_names)
 
     @model_validator(mode="after")
     def _sound(self) -> DatasetInfo:
         if self.classes < 2:
-            raise ValueError(f"a data set needs at least two classes (background counts); got {self.class_names}")
+            raise ValueError(
+                f"class_names = {self.class_names}: a data set needs at least two classes, background included"
+            )
         if len(set(self.class_names)) < self.classes:
-            raise ValueError(f"class_names {self.class_names}: one stands twice")
+            raise ValueError(f"class_names = {self.class_names}: a name occurs twice; class names must differ")
         if not self.foreground or any(not 0 <= c < self.classes for c in self.foreground):
-            raise ValueError(f"foreground {self.foreground} must name classes 0 to {self.classes - 1}")
+            raise ValueError(f"foreground = {self.foreground} must hold class indices from 0 to {self.classes - 1}")
         for field in ("values", "palette"):
             given = getattr(self, field)
             if given is not None and len(given) != self.classes:
-                raise ValueError(f"{field} has {len(given)} entries for {self.classes} classes")
+                raise ValueError(
+                    f"{field} has {len(given)} entries for {self.classes} classes; one for each class is needed"
+                )
         if self.ignore_index is not None and 0 <= self.ignore_index < self.classes:
-            raise ValueError(f"ignore_index {self.ignore_index} is one of the classes 0 to {self.classes - 1}")
+            raise ValueError(
+                f"ignore_index = {self.ignore_index} is one of the classes 0 to {self.classes - 1}; choose another"
+            )
         return self
 
 
 class SegmentationDataset(ABC):
-    """Subclasses set ``info`` and ``splits`` (split -> keys) and give `read` and `content_digest`.
+    """A data set of images and masks, split into train, val and test.
 
-    ``drawn`` are the splits that were drawn by hash, so that another seed may draw them anew; ``test_is_fixed``: k-fold
-    leaves the test set alone; ``ordered``: neighbouring keys are nearly equal, so that a fold is a run of them.
+    Subclasses set ``info`` and ``splits`` and implement `read` and `content_digest`.
+
+    Attributes:
+        info: Facts about the data set.
+        splits: Keys of each split.
+        groups: Group of a key, which must stay in one split: a patient, a pair of eyes. A key may have none.
+        drawn: Splits that are drawn by hash, so that another seed may draw them again.
+        test_is_fixed: True if k-fold leaves the test set alone.
+        ordered: True if neighbouring keys are nearly equal, as in a stack, so that a fold must be a run of them.
     """
 
     info: DatasetInfo
@@ -75,35 +98,46 @@ class SegmentationDataset(ABC):
 
     @abstractmethod
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Image float32 (C, H, W) in [0, 1] and mask int64 (H, W) of class indices or ``ignore_index``."""
+        """Read an item.
+
+        Args:
+            key: Key of the item.
+
+        Returns:
+            The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices or ``ignore_index``.
+        """
 
     @abstractmethod
     def content_digest(self, key: str) -> str:
-        """A hash of what `read` gives for this key."""
+        """Return a hash of what `read` returns for this key."""
 
     def instances(self, key: str) -> np.ndarray | None:
-        """Instance labels int32 (H, W), 0 = background, where the data set knows them."""
+        """Return the instance labels, int32 (H, W) with 0 = background, or None if the data set has none."""
         return None
 
     def __getitem__(self, key: str) -> tuple[Tensor, Tensor]:
-        """Image float32 (C, H, W) and mask int64 (H, W) as tensors."""
+        """Return the image, float32 (C, H, W), and the mask, int64 (H, W), as tensors."""
         import torch
 
         image, mask = self.read(key)
         return torch.from_numpy(image), torch.from_numpy(mask)
 
     def split_digest(self, split: str) -> str:
-        """A hash of the split's keys and contents, in order."""
+        """Return a hash of the split's keys and contents, in order."""
         parts = (f"{key}:{self.content_digest(key)}" for key in self.splits[split])
         return _digest("\n".join(parts))
 
     def digest(self) -> str:
-        """A hash of the whole data set: its facts, its splits and every item's content."""
+        """Return a hash of the whole data set: its facts, its splits and the content of every item."""
         parts = [self.info.model_dump_json(exclude={"name", "description", "citation", "values", "palette", "range"})]
         return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
 
     def check(self) -> None:
-        """Raise `UnetzooError` on an empty split, and on a key, a group or an identical item in two splits."""
+        """Check that no split is empty and that no data leak from one split into another.
+
+        Raises:
+            UnetzooError: If a split is empty, or a key, a group or an identical item is in two splits.
+        """
         where: dict[str, tuple[str, str]] = {}
         for split in SPLITS:
             if not self.splits.get(split):
@@ -117,18 +151,22 @@ class SegmentationDataset(ABC):
                     if other != split:
                         raise UnetzooError(
                             f"data set {self.info.name!r}: {key!r} in {split} and {other_key!r} in {other} are "
-                            f"{what}; a test image must not be trained on"
+                            f"{what}; test images must not be trained on"
                         )
 
     def check_values(self) -> None:
-        """Raise `UnetzooError` naming the first item whose mask holds a value that is no class. Reads everything."""
+        """Check the values of every mask, reading the whole data set.
+
+        Raises:
+            UnetzooError: If a mask holds a value that is not a class; it names the first such item.
+        """
         allowed = {*range(self.info.classes), self.info.ignore_index}
         for key in (key for split in SPLITS for key in self.splits[split]):
             if strange := sorted(set(np.unique(self.read(key)[1]).tolist()) - allowed):
-                raise UnetzooError(f"data set {self.info.name!r}: {key!r}: mask values {strange[:5]} are no classes")
+                raise UnetzooError(f"data set {self.info.name!r}: {key!r}: mask values {strange[:5]} are not classes")
 
     def facts(self) -> dict[str, Any]:
-        """What a record keeps: the info and the size and hash of each split."""
+        """Return the facts that a record keeps: the info, and the size and hash of each split."""
         splits = {s: {"n": len(self.splits[s]), "digest": self.split_digest(s)} for s in SPLITS}
         return {**self.info.model_dump(mode="json"), "classes": self.info.classes, "splits": splits}
 

@@ -1,4 +1,4 @@
-"""Items decoded once and kept: in memory up to a limit, beyond it in files that are mapped into memory."""
+"""A cache of decoded items: in memory up to a limit, beyond it in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.weight_map import border_weight_map, connected_components
 
 Stored = tuple[Tensor, Tensor]
-"""An image (C, H, W), uint8 where that is exact and else float32 in [0, 1], and its mask (H, W) of whole numbers."""
+"""An image (C, H, W), uint8 if that is exact and float32 in [0, 1] otherwise, and its mask (H, W) of integers."""
 
 
 class Decoded(SegmentationDataset):
-    """A data set whose training and validation items are read once. Test items are handed on and not kept.
+    """A data set whose training and validation items are decoded once. Test items are passed on and not kept.
 
-    Up to ``limit`` bytes are held in memory (None: all of them); what comes later lies in files below ``folder`` (by
-    default the system's for temporary files), which go when this object does, and crops read only their part of them.
+    Args:
+        dataset: Data set to read from.
+        limit: Bytes to hold in memory (None: no limit). Later items go to files, of which crops read only their part.
+        folder: Folder of these files, which are deleted with this object; default: the system's temporary folder.
     """
 
     def __init__(self, dataset: SegmentationDataset, limit: int | None = None, folder: Path | None = None) -> None:
@@ -35,7 +37,7 @@ class Decoded(SegmentationDataset):
         self.in_memory = self.in_files = 0  # bytes
 
     def stored(self, key: str) -> Stored:
-        """The item as it is kept; `to_float` makes the image what `read` gives."""
+        """Return the item as it is kept; `to_float` turns its image into that of `read`."""
         if key not in self._items:
             image, mask = self._dataset.read(key)
             stored = self._keep(_compact(image)), self._keep(_smallest(mask))
@@ -45,7 +47,13 @@ class Decoded(SegmentationDataset):
         return self._items[key]
 
     def border_weights(self, key: str, w0: float, sigma: float) -> Tensor:
-        """`border_weight_map` (H, W) of the instances where they are known, else of the foreground's components."""
+        """Return the border weights (H, W) of the instances, or of the foreground's components if there are none.
+
+        Args:
+            key: Key of the item.
+            w0: Weight of the border term; see `border_weight_map`.
+            sigma: Width of the border term in px.
+        """
         if key not in self._weights:
             mask, labels = self.stored(key)[1].numpy(), self._dataset.instances(key)
             if labels is None:
@@ -78,24 +86,24 @@ class Decoded(SegmentationDataset):
         path = self._files / f"{self.in_files}.npy"
         self.in_files += array.nbytes
         np.save(path, array)
-        # Shared, not private: pages of a file do not count as memory of the trial.
+        # A shared mapping: its pages do not count as memory of the trial.
         return torch.from_numpy(np.load(path, mmap_mode="r+", allow_pickle=False))
 
 
 def to_float(image: Tensor) -> Tensor:
-    """A stored image, or a part of one, as float32 in [0, 1]: the very values that were read."""
+    """Return a stored image, or part of one, as float32 in [0, 1], with exactly the values that were read."""
     return image.to(torch.float32) / 255 if image.dtype == torch.uint8 else image
 
 
 def _compact(image: np.ndarray) -> np.ndarray:
-    """As uint8 where dividing by 255 gives every value back exactly: a quarter of the memory."""
+    """Return the image as uint8, a quarter of the memory, if dividing by 255 gives back every value exactly."""
     levels = np.rint(image * 255).astype(np.uint8)
     exact = np.array_equal(levels.astype(np.float32) / 255, image)
     return levels if exact else np.ascontiguousarray(image, np.float32)
 
 
 def _smallest(mask: np.ndarray) -> np.ndarray:
-    """In the smallest type that holds its values."""
+    """Return the mask in the smallest type that holds its values."""
     kind = next(t for t in (np.uint8, np.int16, np.int32, np.int64) if _holds(t, mask))
     return np.ascontiguousarray(mask, kind)
 

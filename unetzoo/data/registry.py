@@ -21,14 +21,21 @@ _DATASETS: dict[str, Callable[..., SegmentationDataset]] = {}
 
 
 def register_dataset(name: str) -> Callable[[F], F]:
-    """Decorator for a class or function ``(root: Path | None = None, **options)`` that gives a data set.
+    """Decorate a class or function ``(root: Path | None = None, **options)`` that returns a data set.
 
-    Raises `UnetzooError` where the name is taken.
+    Args:
+        name: Name under which `create_dataset` finds it.
+
+    Returns:
+        A decorator that registers what it decorates and returns it unchanged.
+
+    Raises:
+        UnetzooError: If the name is taken.
     """
 
     def decorate(factory: F) -> F:
         if name in _DATASETS:
-            raise UnetzooError(f"data set {name!r} is registered already; choose another name")
+            raise UnetzooError(f"data set {name!r} is already registered; choose another name")
         _DATASETS[name] = factory
         return factory
 
@@ -42,7 +49,7 @@ def _load() -> None:
 
 
 def list_datasets() -> list[str]:
-    """Names of all registered data sets, sorted."""
+    """Return the sorted names of all registered data sets."""
     _load()
     return sorted(_DATASETS)
 
@@ -57,12 +64,22 @@ def create_dataset(
     split_seed: int | None = None,
     **options: Any,
 ) -> SegmentationDataset:
-    """A data set by name, checked: every split has items, and no item, content or group is in two.
+    """Create a data set by name and check it: every split has items, and no item, content or group is in two splits.
 
-    ``root`` is where its files lie, for those that have files. ``n_train`` keeps so many training images (of a
-    generated world: draws so many), ``folds`` and ``fold`` (from 0) are k-fold, ``split_seed`` is the seed of what is
-    drawn: see `unetzoo.data.resplit`. Raises `UnetzooError` on an unknown name or option and on whatever is wrong
-    with the files, naming them.
+    Args:
+        name: Registered name.
+        root: Folder of its files, for data sets that have files.
+        n_train: Number of training images to keep (or, for a generated data set, to draw).
+        folds: Number of folds of k-fold cross-validation; see `unetzoo.data.resplit`.
+        fold: Index of the fold, from 0.
+        split_seed: Seed of the splits that are drawn.
+        **options: Options of the data set.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UnetzooError: If the name or an option is unknown, or something is wrong with the files, which it names.
     """
     _load()
     if name not in _DATASETS:
@@ -89,7 +106,11 @@ def create_dataset(
 
 
 def _check_options(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Raise `UnetzooError` on an option that the factory does not have, or a value not of its annotated type."""
+    """Check options against the signature and the annotations of a factory.
+
+    Raises:
+        UnetzooError: If the factory lacks an option, or a value is not of its annotated type.
+    """
     parameters = inspect.signature(factory).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)

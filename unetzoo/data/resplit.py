@@ -1,4 +1,4 @@
-"""Another split of a data set: fewer training images, a fold of k, another seed."""
+"""Other splits of a data set: fewer training images, a fold of k-fold, another seed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ def resplit(
     fold: int | None = None,
     split_seed: int | None = None,
 ) -> None:
-    """Change ``dataset.splits``, and say so in its description.
+    """Change the splits of a data set in place and note it in its description. Groups stay whole.
 
-    ``n_train`` keeps so many training images, those of a smaller number among those of a larger one. ``folds`` and
-    ``fold`` are k-fold: where the test set is official it stays, and the folds are validation sets of the other
-    images; elsewhere a fold is the test set, and validation is taken from the rest. ``split_seed`` (0 without it)
-    decides whatever of this is drawn by hash, and the split itself where no list or rule fixes it. Groups stay
-    whole. Raises `UnetzooError` on a value that is out of range or would change nothing.
+    Args:
+        dataset: The data set.
+        n_train: Number of training images to keep; smaller subsets are contained in larger ones.
+        folds: Number of folds of k-fold. A fixed test set stays, and the folds are validation sets of the other
+            images; otherwise a fold is the test set, and validation is taken from the rest.
+        fold: Index of the fold, from 0.
+        split_seed: Seed (default 0) of what is drawn by hash: folds, subsets, and the split itself where no list or
+            rule fixes it.
+
+    Raises:
+        UnetzooError: If a value is out of range or would change nothing.
     """
     given = {"n_train": n_train, "folds": folds, "fold": fold, "split_seed": split_seed}
     given = {name: value for name, value in given.items() if value is not None}
@@ -39,7 +45,9 @@ def resplit(
         parts = _drawn_again(dataset, seed)
     unchanged = parts == dataset.splits if folds is None else dataset.ordered
     if split_seed is not None and n_train is None and unchanged and not dataset.drawn:
-        raise UnetzooError("split_seed would change nothing: the split is fixed; it is for folds and n_train here")
+        raise UnetzooError(
+            "split_seed would change nothing: the split is fixed; here it applies only to folds and n_train"
+        )
     if n_train is not None:
         parts["train"] = subset(parts["train"], n_train, seed=seed)
     dataset.splits = {name: parts[name] for name in SPLITS}
@@ -59,7 +67,7 @@ def _fold(dataset: SegmentationDataset, folds: int, fold: int, seed: int) -> dic
     n_val = len(old["val"])
     if n_val >= len(rest):
         raise UnetzooError(
-            f"folds = {folds!r} leave {len(rest)} images to train and validate on, of which {n_val} are val"
+            f"folds = {folds!r} leaves {len(rest)} images, {n_val} of them for validation: none is left to train on"
         )
     return {"train": rest[:-n_val], "val": rest[-n_val:], "test": held}
 

@@ -1,4 +1,4 @@
-"""Splits that no list fixes: seeded, hashed, by group. The same on every machine and in every order of the keys."""
+"""Splits that no list fixes: seeded, hashed and by group, the same on every machine and for any order of keys."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from collections.abc import Iterable, Mapping
 
 from unetzoo.errors import UnetzooError
 
-SHARE = 0.15  # of the images, for validation and for test
+SHARE = 0.15  # share of the images for validation, and for test
 NONE: Mapping[str, str] = {}
 
 
 def split(
     keys: Iterable[str], *, groups: Mapping[str, str] = NONE, seed: int = 0, val: float = SHARE, test: float = SHARE
 ) -> dict[str, tuple[str, ...]]:
-    """Train, val and test of keys, each sorted; a group (patient, page, scene) stays whole.
+    """Split keys into train, val and test, each sorted. Groups (a patient, a page, a scene) stay whole.
 
-    ``groups`` names the group of a key; a key without one stands alone. Raises `UnetzooError` where there are
-    fewer than 3 groups.
+    Args:
+        keys: Keys to split.
+        groups: Group of a key; a key without one is a group of its own.
+        seed: Seed of the split.
+        val: Share of the keys for validation.
+        test: Share of the keys for test.
+
+    Returns:
+        The keys of each split.
+
+    Raises:
+        UnetzooError: If there are fewer than 3 groups.
     """
     units = _units(keys, groups, seed)
     if len(units) < 3:
@@ -31,9 +41,19 @@ def split(
 def take_val(
     train: Iterable[str], *, groups: Mapping[str, str] = NONE, seed: int = 0, share: float = SHARE
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(train, val) of a training list, where no list of validation images exists.
+    """Take a validation set from training keys, where there is none.
 
-    Raises `UnetzooError` where it is one image, or one group.
+    Args:
+        train: Training keys.
+        groups: Group of a key; a key without one is a group of its own.
+        seed: Seed of the split.
+        share: Share of the keys for validation.
+
+    Returns:
+        The keys of train and of val, each sorted.
+
+    Raises:
+        UnetzooError: If there are fewer than 2 groups.
     """
     units = _units(train, groups, seed)
     if len(units) < 2:
@@ -45,24 +65,47 @@ def take_val(
 def folds(
     keys: Iterable[str], count: int, fold: int, *, groups: Mapping[str, str] = NONE, seed: int = 0
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(rest, held out) of fold ``fold`` (0 to count - 1): every key is held out in exactly one fold.
+    """Split keys by k-fold: every key is held out in exactly one fold.
 
-    Groups are dealt whole, largest first, each to the fold that has fewest images. Raises `UnetzooError` on a
-    fold that is none of them, and on fewer groups than folds.
+    Groups are dealt whole, largest first, each to the fold with the fewest images.
+
+    Args:
+        keys: Keys to split.
+        count: Number of folds.
+        fold: Index of the fold, from 0.
+        groups: Group of a key; a key without one is a group of its own.
+        seed: Seed of the folds.
+
+    Returns:
+        The other keys and those held out, each sorted.
+
+    Raises:
+        UnetzooError: If ``fold`` is out of range, or there are fewer groups than folds.
     """
     units = _units(keys, groups, seed)
     _check_fold(len(units), count, fold)
     parts: list[list[tuple[str, ...]]] = [[] for _ in range(count)]
-    for unit in sorted(units, key=len, reverse=True):  # stable: the hashed order decides between equals
+    for unit in sorted(
+        units, key=len, reverse=True
+    ):  # a stable sort, so the hashed order decides between groups of equal size
         min(parts, key=lambda part: sum(map(len, part))).append(unit)
     rest = [unit for i, part in enumerate(parts) if i != fold for unit in part]
     return _flat(rest), _flat(parts[fold])
 
 
 def runs(keys: Iterable[str], count: int, fold: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(rest, held out) like `folds`, but of keys whose neighbours are nearly equal (slices of one stack).
+    """Split keys by k-fold like `folds`, with runs of neighbours as folds, for keys such as the slices of one stack.
 
-    A fold is a run of neighbours. The rest begins with the keys behind it, so its last ones are those before it.
+    Args:
+        keys: Keys, in order.
+        count: Number of folds.
+        fold: Index of the fold, from 0.
+
+    Returns:
+        The other keys and those held out. The former begin after the fold and end with the keys before it.
+
+    Raises:
+        UnetzooError: If ``fold`` is out of range, or there are fewer keys than folds.
     """
     ordered = tuple(keys)
     _check_fold(len(ordered), count, fold)
@@ -71,9 +114,18 @@ def runs(keys: Iterable[str], count: int, fold: int) -> tuple[tuple[str, ...], t
 
 
 def subset(train: Iterable[str], n: int, *, seed: int = 0) -> tuple[str, ...]:
-    """``n`` of the training images, sorted: the first of one hashed order, so that smaller subsets lie in larger ones.
+    """Return a subset of the training keys, the first in a hashed order: smaller subsets are contained in larger ones.
 
-    Raises `UnetzooError` where there are not as many.
+    Args:
+        train: Training keys.
+        n: Number of keys to keep.
+        seed: Seed of the order.
+
+    Returns:
+        The keys, sorted.
+
+    Raises:
+        UnetzooError: If ``n`` is below 1 or above the number of keys.
     """
     keys = set(train)
     if not 1 <= n <= len(keys):
@@ -86,7 +138,7 @@ def _rank(name: str, seed: int) -> str:
 
 
 def _units(keys: Iterable[str], groups: Mapping[str, str], seed: int) -> list[tuple[str, ...]]:
-    """The keys of each group, groups in the order of their hash."""
+    """Return the keys of each group, with groups in the order of their hashes."""
     members: dict[str, list[str]] = {}
     for key in sorted(set(keys)):
         members.setdefault(groups.get(key, key), []).append(key)
@@ -94,7 +146,7 @@ def _units(keys: Iterable[str], groups: Mapping[str, str], seed: int) -> list[tu
 
 
 def _take(units: list[tuple[str, ...]], wanted: int, leave: int) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """(taken, rest): in order, every unit that brings the number of keys nearer to ``wanted``; the smallest if none."""
+    """Take, in order, each unit that brings the number of keys nearer to ``wanted``; if none does, the smallest."""
     taken: list[tuple[str, ...]] = []
     have = 0
     for unit in units:

@@ -1,4 +1,4 @@
-"""Tensors for training and evaluation, from items that are decoded once."""
+"""Crops for training and whole images for evaluation, as tensors, from items that are decoded once."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from unetzoo.data.transforms import ElasticDeformation, augmentation, nearest, n
 from unetzoo.nn.sizes import ValidSizes, mirrored
 
 Crop = tuple[Tensor, ...]
-"""Image (C, S, S), mask (crop, crop) and, where the loss is weighted, weights (crop, crop)."""
+"""Image (C, S, S), mask (crop, crop) and, if the loss is weighted, weights (crop, crop)."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation per channel of the training images; they travel with the weights."""
+    """Mean and standard deviation of each channel of the training images, saved with the weights."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     @classmethod
     def of(cls, dataset: SegmentationDataset) -> Normalization:
-        """One image at a time: counts, means and squared deviations are merged (Chan et al. 1979)."""
+        """Compute the statistics over the training images, reading one image at a time.
+
+        Counts, means and squared deviations are merged (Chan et al. 1979).
+        """
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
         for key in dataset.splits["train"]:
             pixels = dataset[key][0].flatten(1).double()
@@ -46,11 +49,20 @@ class Normalization:
 
 
 class TrainingCrops(Dataset[Crop]):
-    """Item i is a function of (seed, i) alone, whoever asks for it and in what order.
+    """Random training crops. Item i is a function of (seed, i) alone, whoever asks for it and in what order.
 
     Images come in a new permutation each epoch; item i is a crop of one of them, normalised and augmented:
-    image (C, crop, crop) and mask (crop, crop), and the border weights (crop, crop) where a ``border`` is given.
-    Images smaller than the crop are mirrored out to it. After `with_context` the image is larger than its mask.
+    image (C, crop, crop), mask (crop, crop), and the border weights (crop, crop) if a ``border`` is given.
+    Images smaller than the crop are extended by mirroring. After `with_context` the image is larger than its mask.
+
+    Args:
+        dataset: Data set whose train split is used.
+        normalization: Normalization of the images.
+        crop: Side of the crops in px.
+        seed: Seed of the crops.
+        length: Number of items.
+        augment: Augmentation; see `unetzoo.data.transforms.augmentation`.
+        border: ``w0`` and ``sigma`` of `border_weight_map`.
     """
 
     def __init__(
@@ -64,20 +76,22 @@ class TrainingCrops(Dataset[Crop]):
         augment: Literal["flips", "paper2015"] = "flips",
         border: tuple[float, float] | None = None,
     ) -> None:
-        """``border`` is w0 and sigma of `border_weight_map`."""
         data = dataset if isinstance(dataset, Decoded) else Decoded(dataset)
         self.info, self.normalization = data.info, normalization
         self.items: list[tuple[Stored, Tensor | None]] = [
             (data.stored(key), data.border_weights(key, *border) if border else None) for key in data.splits["train"]
         ]
         self.crop, self.seed, self.length = crop, seed, length
-        self.before, self.side = 0, crop  # of the image: pixels read before the mask's first, and in all
+        self.before, self.side = 0, crop  # of the image: pixels before the first of the mask, and in total
         self.warp, self.transform = augmentation(augment)
 
     def with_context(self, sizes: ValidSizes) -> TrainingCrops:
-        """The same crops for a network of valid convolutions: the image has the pixels around that it reads too.
+        """Return the same crops for a network of valid convolutions, with the surrounding pixels that it reads.
 
-        They are the image's own, mirrored at its border (arXiv 1505.04597, figure 2).
+        These are the image's own, mirrored at its border (arXiv 1505.04597, figure 2).
+
+        Args:
+            sizes: Input sizes of the network.
         """
         wider = copy.copy(self)
         wider.side = sizes.input(self.crop)
@@ -92,7 +106,7 @@ class TrainingCrops(Dataset[Crop]):
         order = torch.randperm(len(self.items), generator=torch.Generator().manual_seed(_mix(self.seed, -1 - epoch)))
         (image, mask), weights = self.items[int(order[position])]
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(_mix(self.seed, index))  # the CPU's alone
+            torch.default_generator.manual_seed(_mix(self.seed, index))  # leaves the generators of other devices alone
             top, left = (int(torch.randint(n - self.crop + 1, ())) if n > self.crop else 0 for n in mask.shape)
             top, left = top - self.before, left - self.before
             maps = (mask,) if weights is None else (mask, weights)
@@ -109,7 +123,7 @@ class TrainingCrops(Dataset[Crop]):
     def _warped(
         self, warp: ElasticDeformation, image: Tensor, maps: tuple[Tensor, ...], top: int, left: int
     ) -> Iterator[Tensor]:
-        """Deformed pixels from wherever in the image the field takes them, not from the crop alone."""
+        """Yield the deformed image and maps, with pixels from anywhere in the image, not from the crop alone."""
         positions = warp.positions(self.side, self.side) + torch.tensor([top, left])[:, None, None]
         low, high = (positions.flatten(1).aminmax(dim=1)[i] for i in (0, 1))
         (first, start), (last, stop) = low.floor().long().tolist(), high.ceil().long().tolist()
@@ -121,7 +135,7 @@ class TrainingCrops(Dataset[Crop]):
 
 
 class EvaluationItems(Mapping[str, tuple[Tensor, Tensor]]):
-    """key -> whole image (C, H, W), normalised when it is asked for, and its mask (H, W)."""
+    """Whole images (C, H, W), normalised when they are asked for, with their masks (H, W), by key."""
 
     def __init__(self, dataset: SegmentationDataset, keys: tuple[str, ...], normalization: Normalization) -> None:
         self.dataset, self.order, self.normalization = dataset, keys, normalization
@@ -138,7 +152,18 @@ class EvaluationItems(Mapping[str, tuple[Tensor, Tensor]]):
 
 
 def window(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
-    """Pixels of (..., H, W), any part of them beyond its borders, where it is mirrored."""
+    """Return a window of an image (..., H, W), which is mirrored beyond its borders.
+
+    Args:
+        x: Image or mask (..., H, W).
+        top: First row, also negative.
+        left: First column, also negative.
+        height: Height of the window.
+        width: Width of the window.
+
+    Returns:
+        The window (..., height, width).
+    """
     h, w = x.shape[-2:]
     if top >= 0 and left >= 0 and top + height <= h and left + width <= w:
         return x[..., top : top + height, left : left + width]
@@ -147,7 +172,7 @@ def window(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
 
 
 def _mix(seed: int, index: int) -> int:
-    """One 63-bit seed from two numbers (splitmix64's finaliser), so that neighbours share no random stream."""
+    """Mix two numbers into a 63-bit seed (finaliser of splitmix64), so that neighbours share no random stream."""
     z = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64

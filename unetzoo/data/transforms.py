@@ -1,4 +1,4 @@
-"""Training augmentation: torchvision v2 transforms that move an image and its mask together."""
+"""Training augmentation: torchvision v2 transforms that change an image and its mask together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetzoo.errors import UnetzooError
 
 
 class RandomRightAngle(v2.Transform):
-    """Rotate by 0, 90, 180 or 270 degrees: exact, no interpolation."""
+    """Rotation by 0, 90, 180 or 270 degrees, exact and without interpolation."""
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         return {"quarters": int(torch.randint(4, ()))}
@@ -28,10 +28,14 @@ class RandomRightAngle(v2.Transform):
 
 
 class RandomIntensity(v2.Transform):
-    """Contrast and brightness of a normalised image, not of its mask: x -> gain * x + offset.
+    """Random contrast and brightness of a normalised image, x -> gain * x + offset. Masks stay as they are.
 
-    For any channel count, and in units of the data's own standard deviation: dim images are changed as little
-    as bright ones. ``gain`` is drawn from 1 +- ``gain``, the offset from +- ``offset``.
+    Works for any number of channels, and in units of the data's own standard deviation, so that dim images are changed
+    as much as bright ones.
+
+    Args:
+        gain: The gain is drawn from 1 +- ``gain``.
+        offset: The offset is drawn from +- ``offset``.
     """
 
     def __init__(self, gain: float = 0.25, offset: float = 0.25) -> None:
@@ -50,18 +54,30 @@ class RandomIntensity(v2.Transform):
 
 
 class ElasticDeformation(v2.Transform):
-    """The deformation of arXiv 1505.04597, section 3.1: smooth random displacements, one field for all inputs.
+    """The elastic deformation of the 2015 paper: smooth random displacements, one field for all inputs.
 
-    Displacement vectors are drawn from a Gaussian with SD ``displacement`` px, rows and columns apart, on a coarse
-    ``grid`` x ``grid`` whose corners are the image's; bicubic interpolation gives those of each pixel. Rotation, by
-    up to +- ``degrees`` about the centre, and shift, by up to +- ``shift`` times each side, both uniform, go into the
-    same field, so that the image is interpolated once. The paper names both and gives no ranges; here they are off
+    Displacement vectors are drawn from a Gaussian, rows and columns independently, on a coarse grid whose corners are
+    the image's; bicubic interpolation gives those of each pixel. Rotation about the centre and shift, both uniform, go
+    into the same field, so that the image is interpolated once. The paper names both without ranges; here they are off
     by default.
 
     Takes `tv_tensors.Image` and `tv_tensors.Mask`, or a plain tensor as the image, (..., H, W), all of one size.
-    Images of any number type are interpolated by ``interpolation``; masks, among them instance labels and weight maps
-    wrapped as such, take their nearest pixel's value, of any type, unchanged. Borders are mirrored, the border pixel
-    not repeated. Random numbers are torch's global ones. Raises `UnetzooError` on boxes, PIL images and unequal sizes.
+    Images of any numeric type are interpolated. Masks, including instance labels and weight maps wrapped as masks, take
+    the unchanged value of the nearest pixel, whatever its type. Borders are mirrored without repeating the border
+    pixel. Random numbers come from torch's global generator.
+
+    Args:
+        displacement: Standard deviation of the displacements in px.
+        grid: Nodes per side of the coarse grid.
+        degrees: Largest rotation, in either direction.
+        shift: Largest shift, in either direction, as a share of each side.
+        interpolation: Interpolation of images.
+
+    Raises:
+        UnetzooError: If an option is out of range, or (when called) on boxes, PIL images and unequal sizes.
+
+    References:
+        Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, section 3.1.
     """
 
     def __init__(
@@ -75,7 +91,7 @@ class ElasticDeformation(v2.Transform):
     ) -> None:
         super().__init__()
         if grid < 2:
-            raise UnetzooError(f"grid = {grid} must be at least 2: the image's corners are on it")
+            raise UnetzooError(f"grid = {grid} must be at least 2, as its outer nodes are the image's corners")
         if interpolation not in ("bilinear", "bicubic"):
             raise UnetzooError(f"interpolation = {interpolation!r} is not a choice; allowed: bilinear, bicubic")
         self.displacement, self.grid = displacement, grid
@@ -85,7 +101,7 @@ class ElasticDeformation(v2.Transform):
         moved = _moved(flat_inputs)
         for x in moved:
             if not isinstance(x, tv_tensors.Image | tv_tensors.Mask | tv_tensors.Video) and type(x) is not Tensor:
-                raise UnetzooError(f"ElasticDeformation moves image and mask tensors, not {type(x).__name__}")
+                raise UnetzooError(f"ElasticDeformation takes image and mask tensors, not {type(x).__name__}")
         if len({x.shape[-2:] for x in moved}) > 1:
             raise UnetzooError(f"image and masks differ in size: {', '.join(str(tuple(x.shape)) for x in moved)}")
 
@@ -94,13 +110,21 @@ class ElasticDeformation(v2.Transform):
         return {"positions": self.positions(*sides)}
 
     def positions(self, height: int, width: int) -> Tensor:
-        """A new field: (2, height, width), the row and column in pixels from where each pixel is taken."""
+        """Draw a new field.
+
+        Args:
+            height: Height of the field in px.
+            width: Width of the field in px.
+
+        Returns:
+            The row and column, in px, from which each pixel is taken, float32 (2, height, width).
+        """
         coarse = self.displacement * torch.randn(2, self.grid, self.grid)
         field = _bicubic(self.grid, height) @ coarse @ _bicubic(self.grid, width).T
         angle, down, right = (2 * torch.rand(3) - 1).tolist()
         angle *= math.radians(self.degrees)
         rows, columns = torch.arange(height, dtype=torch.float32)[:, None], torch.arange(width, dtype=torch.float32)
-        # Displacements from the pixel itself: with none of them its position stays exact.
+        # Rotation and shift are added as displacements, so that without them a pixel's position stays exact.
         y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
         cosine, sine = math.cos(angle) - 1, math.sin(angle)
         field[0] += rows + (cosine * y + down * self.shift * height)
@@ -110,14 +134,19 @@ class ElasticDeformation(v2.Transform):
         return field
 
     def sample(self, pixels: Tensor, positions: Tensor) -> Tensor:
-        """Interpolated pixels of (..., H, W) at ``positions`` (2, H', W')."""
+        """Return the pixels of an image, interpolated at given positions, as (..., H', W').
+
+        Args:
+            pixels: Image (..., H, W).
+            positions: Rows and columns (2, H', W').
+        """
         return _sample(pixels, positions, self.interpolation)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         positions = params["positions"].to(inpt.device)
         pixels = inpt.as_subclass(Tensor)
         if isinstance(inpt, tv_tensors.Mask):
-            if "nearest" not in params:  # the first mask's, for all
+            if "nearest" not in params:  # computed for the first mask, used for all
                 params["nearest"] = nearest(positions, *pixels.shape[-2:])
             moved = take(pixels, params["nearest"].to(inpt.device))
         else:
@@ -126,7 +155,7 @@ class ElasticDeformation(v2.Transform):
 
 
 def _moved(flat_inputs: list[Any]) -> list[Any]:
-    """What v2 hands to `transform`: all that is wrapped, and the first plain tensor where there is no image."""
+    """Return the inputs that v2 passes to `transform`: wrapped ones, and without an image the first plain tensor."""
     wrapped = [x for x in flat_inputs if isinstance(x, tv_tensors.TVTensor | PIL.Image.Image)]
     if any(isinstance(x, tv_tensors.Image | tv_tensors.Video | PIL.Image.Image) for x in wrapped):
         return wrapped
@@ -134,13 +163,22 @@ def _moved(flat_inputs: list[Any]) -> list[Any]:
 
 
 def _bicubic(nodes: int, length: int) -> Tensor:
-    """Weights (length, nodes) that interpolate between nodes at equal distances, the outer ones at the ends."""
+    """Return weights (length, nodes) that interpolate between equidistant nodes, the outer ones at the ends."""
     unit = torch.eye(nodes)[None, :, :, None]  # one image, a channel for each node, one column wide
     return interpolate(unit, (length, 1), mode="bicubic", align_corners=True)[0, :, :, 0].T
 
 
 def nearest(positions: Tensor, height: int, width: int) -> Tensor:
-    """Indices int64 (H', W') into the flat (height, width) of the pixels nearest to ``positions`` (2, H', W')."""
+    """Return the indices of the pixels nearest to given positions.
+
+    Args:
+        positions: Rows and columns (2, H', W'), also beyond the borders, where they are mirrored.
+        height: Height H of the image.
+        width: Width W of the image.
+
+    Returns:
+        Indices into the flattened image (H * W,), int64 (H', W').
+    """
     indices = []
     for position, side in zip(positions, (height, width), strict=True):
         last, period = side - 1, max(1, 2 * (side - 1))
@@ -151,12 +189,17 @@ def nearest(positions: Tensor, height: int, width: int) -> Tensor:
 
 
 def take(pixels: Tensor, indices: Tensor) -> Tensor:
-    """Pixels of (..., H, W) at `nearest`'s indices, unchanged: for masks and weights."""
+    """Return the unchanged pixels of a mask or weights at given indices, as (..., H', W').
+
+    Args:
+        pixels: Mask or weights (..., H, W).
+        indices: Indices from `nearest`, int64 (H', W').
+    """
     return pixels.flatten(-2).index_select(-1, indices.flatten()).unflatten(-1, indices.shape)
 
 
 def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
-    """Pixels of (..., H, W) at ``positions``, interpolated; integers are rounded and kept in their range."""
+    """Return the pixels of (..., H, W), interpolated at ``positions``; integers are rounded and kept in their range."""
     sides = torch.tensor(pixels.shape[-2:], device=pixels.device)[:, None, None]
     relative = 2 * positions / (sides - 1).clamp_min(1) - 1
     grid = relative.flip(0).permute(1, 2, 0)[None]
@@ -172,18 +215,25 @@ PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees":
 
 
 def paper_augmentation() -> v2.Transform:
-    """What arXiv 1505.04597, section 3.1, names: elastic deformation as published, shift, rotation, grey values.
+    """Return the augmentation of the 2015 paper: elastic deformation, shift, rotation and grey values.
 
-    For a normalised image (C, H, W) with its mask (H, W). The paper gives the numbers of the elastic deformation
-    alone; any rotation, shifts up to a tenth of the side and `RandomIntensity`'s ranges are ours.
+    For a normalised image (C, H, W) with its mask (H, W). The paper gives numbers for the elastic deformation alone;
+    free rotation, shifts up to a tenth of the side and the ranges of `RandomIntensity` are ours.
+
+    References:
+        Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, section 3.1.
     """
     return v2.Compose([ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()])
 
 
 def augmentation(name: Literal["flips", "paper2015"]) -> tuple[ElasticDeformation | None, v2.Transform]:
-    """What is done to a training crop: a deformation, which decides where its pixels are taken from, and the rest.
+    """Return the augmentation of training crops in two parts.
 
-    "flips": flips, right angles and intensity jitter; "paper2015": `paper_augmentation`.
+    Args:
+        name: "flips" for flips, right angles and random intensity; "paper2015" for `paper_augmentation`.
+
+    Returns:
+        The deformation, which decides from where pixels are taken, or None; and the transform of the pixels.
     """
     if name == "paper2015":
         return ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()
@@ -192,5 +242,11 @@ def augmentation(name: Literal["flips", "paper2015"]) -> tuple[ElasticDeformatio
 
 
 def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Per channel (x - mean) / std of (..., C, H, W)."""
+    """Return (x - mean) / std for each channel of an image.
+
+    Args:
+        image: Image (..., C, H, W).
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+    """
     return F.normalize(image, list(mean), list(std))

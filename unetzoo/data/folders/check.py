@@ -1,4 +1,4 @@
-"""`unetzoo data check`: what a folder, a CSV of pairs or a ``dataset.toml`` holds, and the reading of it."""
+"""Inspection of a folder, a CSV of pairs or a ``dataset.toml``: the work behind `unetzoo data check`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,38 @@ ORDER = {"error": 0, "warning": 1, "note": 2}
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data lie, and the reading if a file gives one; else ``files`` are guessed, or those of a CSV."""
+    """The place of a user's data.
+
+    Attributes:
+        root: Folder of the data.
+        files: The reading if a file gives one; otherwise the guessed files, or those of a CSV.
+        findings: Remarks made while guessing.
+        file: File that gives the reading, if any.
+    """
 
     root: Path
     files: Files
     findings: tuple[Finding, ...] = ()
-    file: Path | None = None  # of the reading
+    file: Path | None = None
 
     @property
     def reading(self) -> Reading | None:
+        """The reading that a file gives, or None."""
         return self.files if isinstance(self.files, Reading) else None
 
 
 @dataclass
 class Check:
-    """``kind`` tells what the masks are, in words; ``reading`` and ``shares`` are None where an error is in the way."""
+    """The result of `check`.
+
+    Attributes:
+        source: Place of the data.
+        survey: Facts about every file.
+        reading: The given or proposed reading; None if an error prevents one.
+        kind: The masks, in words.
+        shares: Pixels of each class; None if an error prevents counting them.
+        findings: Errors, warnings and notes, in this order.
+    """
 
     source: Source
     survey: Survey
@@ -46,15 +63,28 @@ class Check:
 
     @property
     def layout(self) -> Layout:
+        """The layout of the files."""
         return self.survey.layout
 
     @property
     def errors(self) -> list[Finding]:
+        """The findings that make the data unusable as they are."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
 def find_source(path: Path, *, propose_anew: bool = False) -> Source:
-    """Raises `UnetzooError` where ``path`` is neither a folder with images and masks, nor a CSV, nor a reading."""
+    """Find the data and, if there is one, the reading that ``path`` stands for.
+
+    Args:
+        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        propose_anew: Ignore a ``dataset.toml`` in the folder.
+
+    Returns:
+        The place of the data.
+
+    Raises:
+        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a reading.
+    """
     if path.suffix.lower() == ".toml":
         return Source(path.parent, read_reading(path), file=path)
     if path.suffix.lower() == ".csv":
@@ -76,10 +106,17 @@ def check(
     start: Callable[[int], None] = lambda count: None,
     seen: Callable[[str], None] = lambda key: None,
 ) -> Check:
-    """Look at every file once, and propose a reading where none is given.
+    """Open every file once, and propose a reading if none is given.
 
-    ``void`` is a stored value known to be void; ``compare`` searches near-duplicates; ``start`` is called with the
-    number of pairs, ``seen`` after each. What is wrong is among the findings, sorted by severity.
+    Args:
+        source: Place of the data.
+        void: Stored mask value that is known to be void.
+        compare: Search for near-duplicates.
+        start: Called with the number of pairs.
+        seen: Called with each key after its pair was opened.
+
+    Returns:
+        The result; mistakes in the data are among its findings.
     """
     layout, findings = _lay_out(source)
     start(len(layout.found.pairs))
@@ -95,7 +132,7 @@ def check(
         shares, noticed = verify(found, reading)
         findings += noticed
     if names := not_read(layout):
-        findings.append(Finding("note", "not read", f"beside the data, not read: {', '.join(names)}"))
+        findings.append(Finding("note", "not read", f"files beside the data that are not read: {', '.join(names)}"))
     findings.sort(key=lambda finding: ORDER[finding.severity])
     return Check(source, found, reading, kind, shares, findings)
 
@@ -105,26 +142,34 @@ def _lay_out(source: Source) -> tuple[Layout, list[Finding]]:
     group = None if source.reading or layout.groups else pair_group(layout.found.pairs)
     if group is not None:
         layout = lay_out(source.root, source.files.model_copy(update={"group": group}))
-        text = f"keys come in left and right: group = {group!r} keeps the two of one patient in one split"
+        text = f"keys come in pairs of left and right: group = {group!r} keeps the two of a patient in one split"
         findings.append(Finding("note", "group", text))
     return layout, findings
 
 
 def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout, list[str]]:
-    """What is needed to read the data, and what to say about it; a reading that is not given is proposed.
+    """Open a user's data, proposing a reading if none is given.
 
-    Raises `UnetzooError` with the first error.
+    Args:
+        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        void: Stored mask value that is known to be void.
+
+    Returns:
+        The reading, the layout, and lines for the user.
+
+    Raises:
+        UnetzooError: If there is an error among the findings; it has the text of the first.
     """
     source = find_source(path)
     if source.reading is not None:
         layout, _ = _lay_out(source)
         _raise_first(layout.found.findings)
-        return source.reading, layout, [f"as {source.file} says"]
+        return source.reading, layout, [f"read as {source.file} says"]
     checked = check(source, void=void, compare=False)
     _raise_first(checked.findings)
     assert checked.reading is not None
     command = f"unetzoo data check {shlex.quote(str(path))}"
-    proposed = f"found by looking: {checked.kind}; `{command}` says more and writes {NAME} to edit"
+    proposed = f"reading proposed from the files: {checked.kind}; `{command}` shows more and writes a {NAME} to edit"
     return checked.reading, checked.layout, [proposed]
 
 

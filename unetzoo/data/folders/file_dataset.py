@@ -1,4 +1,4 @@
-"""A data set whose items are pairs of files, read as a `Reading` says."""
+"""Data sets whose items are pairs of files, read according to a `Reading`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from unetzoo.data.folders.reading_file import shown_values
 
 
 class FileDataset(SegmentationDataset):
-    """``pairs`` is key -> files, ``splits`` split -> keys, ``groups`` key -> what must stay together.
+    """A data set of image and mask files. Every file is read once at the start.
 
-    ``groups`` default to what the reading's ``group`` finds in the keys. Every file is read once at the start;
-    ``seen`` is called after each. Raises `UnetzooError` naming the first file that is not as the reading says.
+    Args:
+        reading: How to read the files.
+        pairs: Files of each key.
+        splits: Keys of each split.
+        groups: Group of each key, which must stay in one split; default: found in the keys by the reading's ``group``.
+        seen: Called with each key after its files were read.
+
+    Raises:
+        UnetzooError: If a file contradicts the reading; it names the first such file.
     """
 
     def __init__(
@@ -40,7 +47,7 @@ class FileDataset(SegmentationDataset):
             seen(key)
 
     def describe(self) -> list[str]:
-        """The reading in two lines."""
+        """Describe the reading in two lines."""
         reading = self.reading
         low, high = reading.range
         classes = ", ".join(f"{c.name} = {shown_values(c.values)}" for c in reading.classes[:12])
@@ -66,9 +73,14 @@ class FileDataset(SegmentationDataset):
 
 
 def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> DatasetInfo:
-    """``values`` and ``palette`` are given where each class has one value.
+    """Return the facts about a data set that follow from its reading.
 
-    The palette of numbers is that of the ``first`` mask, if it is a palette image with a colour for each class.
+    ``values`` and ``palette`` are given only if each class has a single value.
+
+    Args:
+        reading: How to read the files.
+        count: Number of pairs, for the description.
+        first: A pair whose mask, if it is a palette image with a colour for each class, gives the palette.
     """
     single = [c.values[0] for c in reading.classes if len(c.values) == 1]
     numbers = tuple(value for value in single if isinstance(value, int))
@@ -91,7 +103,7 @@ def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> Dat
 
 
 def _palette(pair: Pair, values: tuple[int, ...]) -> tuple[str, ...]:
-    """The colours of a mask's palette at ``values``; () where it has none, or the same for two of them."""
+    """Return the colours of a mask's palette at ``values``; () if it has no palette or two of them are equal."""
     stored = read_stored(pair.mask, pair.page).palette
     if stored is None or not 0 <= min(values) <= max(values) < len(stored):
         return ()

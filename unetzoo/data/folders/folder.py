@@ -13,11 +13,19 @@ from unetzoo.errors import UnetzooError
 
 @register_dataset("folder")
 class Folder(FileDataset):
-    """``root`` is a folder with images and masks, a CSV of pairs or a ``dataset.toml``; see `unetzoo data check`.
+    """A user's own images and masks. Every file is read at the start.
 
-    Without a ``dataset.toml`` the reading is proposed by looking at all files. ``class_names`` renames the classes,
-    ``foreground`` are the class indices of the headline, ``ignore_index`` is a stored mask value that is void,
-    ``downscale`` the side of blocks that images are averaged over. Every file is read at the start.
+    Without a ``dataset.toml`` a reading is proposed from all files; see `unetzoo data check`.
+
+    Args:
+        root: A folder with images and masks, a CSV of pairs, or a ``dataset.toml``.
+        class_names: New names of the classes.
+        foreground: Class indices of the headline score.
+        ignore_index: Stored mask value that is void.
+        downscale: Side of the blocks that images are averaged over.
+
+    Raises:
+        UnetzooError: If ``root`` is missing, an option does not fit the classes, or something is wrong with the files.
     """
 
     def __init__(
@@ -55,7 +63,7 @@ def _changed(
         classes = [c.model_copy(update={"name": name}) for c, name in zip(classes, names, strict=True)]
     if foreground is not None:
         if not foreground or any(not 0 <= index < count for index in foreground):
-            raise UnetzooError(f"{root}: foreground = {foreground}: must name classes 0 to {count - 1}")
+            raise UnetzooError(f"{root}: foreground = {foreground} must hold class indices from 0 to {count - 1}")
         classes = [c.model_copy(update={"foreground": i in foreground}) for i, c in enumerate(classes)]
     changes = {"classes": [c.model_dump() for c in classes]}
     if ignore_index is not None:

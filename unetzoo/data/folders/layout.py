@@ -1,4 +1,4 @@
-"""How an undescribed folder is laid out, and which of its pairs are trained on, chosen by and tested on."""
+"""The layout of a folder that nobody has described, and the splits of its pairs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,23 @@ MASK_WORDS = (
 )
 LIST_FOLDERS = ("", "splits", "ImageSets/Segmentation")
 LIST_PREFIXES = ("", "suggested_", "split_")
-LOOKED_AT = 5  # files of each kind, to tell masks from images in one folder
+LOOKED_AT = 5  # files of each kind that are opened to tell masks from images in one folder
 
 
 @dataclass
 class Layout:
-    """``fixed`` tells what gives the splits, empty where all are ``drawn`` by hash; ``ordered``: pages of a stack."""
+    """The files and the splits of a folder.
+
+    Attributes:
+        root: Folder of the data.
+        files: Where images and masks lie.
+        found: The pairs, and findings about single files.
+        splits: Keys of each split.
+        groups: Group of each key that has one.
+        fixed: What gives the splits, in words; empty if all are drawn by hash.
+        drawn: Splits that are drawn by hash.
+        ordered: True if the keys are pages of one stack.
+    """
 
     root: Path
     files: Files
@@ -59,15 +70,27 @@ class Layout:
 
     @property
     def split_of(self) -> dict[str, str]:
+        """The split of each key."""
         return {key: name for name, keys in self.splits.items() for key in keys}
 
 
 def lay_out(root: Path, files: Files) -> Layout:
-    """Raises `UnetzooError` where nothing can be found at all; what is wrong with single files is a finding."""
+    """Find the pairs and split them.
+
+    Args:
+        root: Folder of the data.
+        files: Where images and masks lie.
+
+    Returns:
+        The layout; mistakes in single files are among the findings of ``found``.
+
+    Raises:
+        UnetzooError: If no images or masks can be found at all.
+    """
     found = find_pairs(root, files)
     groups = found.groups if files.group is None else groups_of(found.pairs, files.group)
     if found.stacks == 1 and not any("-" in key for key in found.pairs):
-        groups = {}  # one stack: its pages must be split
+        groups = {}  # a single stack is one group, but its pages must be split
     given, fixed = _given(root, files, found)
     ordered = not given and found.stacks == 1 and not groups and len(found.pairs) >= 3
     splits, drawn = _splits(root, files, found, groups, given, fixed, ordered)
@@ -76,13 +99,18 @@ def lay_out(root: Path, files: Files) -> Layout:
 
 
 def _report_unmatched(found: Found, fixed: str) -> None:
-    """Fatal unless lists tell what is used: a mask that is missing may be a name that is not understood."""
+    """Report images without masks and the reverse: an error, unless lists say which images are used.
+
+    A missing mask may just have a name that was not understood.
+    """
     for missing in ("mask", "image"):
         if paths := [path for what, path in found.unmatched if what == missing]:
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
             text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{more}"
             if fixed:
-                found.findings.append(Finding("warning", f"unmatched {missing}", f"{text}; not used, no list names it"))
+                found.findings.append(
+                    Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
+                )
             else:
                 found.error(f"unmatched {missing}", text)
     if not found.pairs and not any(f.severity == "error" for f in found.findings):
@@ -90,7 +118,7 @@ def _report_unmatched(found: Found, fixed: str) -> None:
 
 
 def _given(root: Path, files: Files, found: Found) -> tuple[dict[str, tuple[str, ...]], str]:
-    """The splits that folders, a CSV or lists give, and which of these."""
+    """Return the splits that folders, a CSV or lists give, and which of these it was."""
     if found.split_of:
         given = {s: tuple(k for k in found.pairs if found.split_of.get(k) == s) for s in SPLITS}
         return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
@@ -110,7 +138,7 @@ def _splits(
     fixed: str,
     ordered: bool,
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """The splits, and which of them are drawn by hash. A mistake is a finding, and then splits may be empty."""
+    """Return the splits, and those of them drawn by hash. After a mistake, which is a finding, splits may be empty."""
     keys, drawn = tuple(found.pairs), ()
     try:
         if ordered:  # neighbouring pages are nearly equal
@@ -133,9 +161,17 @@ def _splits(
 
 
 def read_keys(path: Path, found: Found) -> tuple[str, ...]:
-    """Keys of a list file: a stem, a file name or SegNet's "image mask" a line. Unknown ones become a finding.
+    """Read the keys in a list file, whose lines are stems, file names or, as SegNet's, "image mask".
 
-    Raises `UnetzooError` where the file cannot be read.
+    Args:
+        path: File of the list.
+        found: The pairs; unknown lines are added to its findings.
+
+    Returns:
+        The keys in the order of the file.
+
+    Raises:
+        UnetzooError: If the file cannot be read.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -162,7 +198,7 @@ def read_keys(path: Path, found: Found) -> tuple[str, ...]:
 
 
 def _meant(line: str) -> Iterable[str]:
-    """What a line may mean, most literal first."""
+    """Yield the possible meanings of a line, most literal first."""
     for word in (line, line.split()[0]):
         path = Path(word)
         bare = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
@@ -175,17 +211,27 @@ def _check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], f
         if not keys and not any(f.text.startswith(f"{paths[name]}:") for f in found.findings):
             found.error("list", f"{paths[name]}: is empty")
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
-            found.error("list", f"{paths[name]}: {twice[0]!r} stands twice")
+            found.error("list", f"{paths[name]}: {twice[0]!r} is listed twice")
             given[name] = tuple(dict.fromkeys(keys))
         if both := [key for key in given[name] if key in where]:
             more = f" (and {len(both) - 1} more)" if len(both) > 1 else ""
-            found.error("list", f"{paths[name]}: {both[0]!r} stands in {paths[where[both[0]]].name} too{more}")
+            found.error("list", f"{paths[name]}: {both[0]!r} is also in {paths[where[both[0]]].name}{more}")
             given[name] = tuple(key for key in given[name] if key not in where)
         where |= dict.fromkeys(given[name], name)
 
 
 def guess_files(root: Path) -> tuple[Files, list[Finding]]:
-    """The `Files` of a folder that nobody has described. Raises `UnetzooError` where it is laid out in no known way."""
+    """Guess where images and masks lie in a folder that nobody has described.
+
+    Args:
+        root: Folder of the data.
+
+    Returns:
+        The files, and findings about them.
+
+    Raises:
+        UnetzooError: If there is no such folder, or its layout is not known.
+    """
     if not root.is_dir():
         raise UnetzooError(f"{root}: no such folder")
     if (root / "pairs.csv").is_file():
@@ -195,7 +241,7 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
         ]
-        what = f"there is only {there[0]}/, no folder that goes with it" if there else "no images with masks are found"
+        what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
         raise UnetzooError(f"{root}: {what}; {LAYOUTS}")
     if "{split}" in where.images:
         return _use_val_as_test(where, "folder")
@@ -204,20 +250,20 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
 
 
 def _use_val_as_test(files: Files, what: str) -> tuple[Files, list[Finding]]:
-    """Where only train and val are given, val is what results are stated on: it becomes the test set."""
+    """Make val the test set where only train and val are given, as results are customarily reported on val."""
     splits = files.splits
     if set(splits) != {"train", "val"}:
         return files, []
     text = (
         f"there is no test {what}: {splits['val']} becomes the test set, and a validation set is taken from "
-        f"{splits['train']}; results are stated on images that no choice was made by"
+        f"{splits['train']}, so that results are reported on images that no choice was based on"
     )
     splits = {"train": splits["train"], "test": splits["val"]}
     return files.model_copy(update={"splits": splits}), [Finding("warning", "no test split", text)]
 
 
 def _lists(root: Path) -> dict[str, str]:
-    """split -> list file, from the first folder and with the first prefix that has any."""
+    """Return the list file of each split, from the first folder and with the first prefix that has any."""
     for folder in LIST_FOLDERS:
         for prefix in LIST_PREFIXES:
             found = {}
@@ -231,7 +277,7 @@ def _lists(root: Path) -> dict[str, str]:
 
 
 def _folders(root: Path) -> Files | None:
-    """images/ and masks/, under one of their usual names; each may hold train/, val/ and test/."""
+    """Recognise images/ and masks/, under any of their usual names; each may hold train/, val/ and test/."""
     names = {p.name.lower(): p.name for p in sorted(root.iterdir()) if p.is_dir()}
     images = next((names[name] for name in IMAGE_FOLDERS if name in names), None)
     masks = next((names[name] for name in MASK_FOLDERS if name in names), None)
@@ -245,7 +291,7 @@ def _folders(root: Path) -> Files | None:
 
 
 def _split_folders(root: Path) -> Files | None:
-    """train/, val/ and test/, each with images and masks in it, or each with a trainannot/ beside it."""
+    """Recognise train/, val/ and test/, each with images and masks in it, or with a trainannot/ beside it."""
     splits = _split_names(root)
     if not splits:
         return None
@@ -267,7 +313,7 @@ def _split_folders(root: Path) -> Files | None:
 
 
 def _split_names(folder: Path) -> dict[str, str]:
-    """split -> name of its folder."""
+    """Return the name of the folder of each split, or nothing without one for train."""
     found: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.is_dir() and (name := split_named(path.name)) and any(path.iterdir()):
@@ -276,12 +322,12 @@ def _split_names(folder: Path) -> dict[str, str]:
 
 
 def _stacks(root: Path) -> Files | None:
-    """Two multi-page files of equal count, one of which is named as masks are."""
+    """Recognise two multi-page files with equal numbers of pages, one of them named like masks."""
     files = [path for path in _files(root) if _pages(path) > 1]
     masks = [path for path in files if _mask_word(path.stem) or path.stem.lower() in MASK_FOLDERS]
     if len(masks) != 1:
         return None
-    head = masks[0].stem.lower()[:5]  # train-labels belongs to train-volume, not to test-volume
+    head = masks[0].stem.lower()[:5]  # so that train-labels goes with train-volume, not with test-volume
     images = [path for path in files if path != masks[0] and _pages(path) == _pages(masks[0])] or [
         path for path in files if path != masks[0]
     ]
@@ -299,7 +345,7 @@ def _pages(path: Path) -> int:
 
 
 def _side_by_side(root: Path) -> Files | None:
-    """a.jpg beside a_mask.png, or a.bmp beside a.png."""
+    """Recognise a.jpg beside a_mask.png, or a.bmp beside a.png."""
     files = _files(root)
     endings = Counter(ending for path in files if (ending := _mask_word(path.stem)))
     for ending, _ in endings.most_common():
@@ -321,7 +367,7 @@ def _side_by_side(root: Path) -> Files | None:
 
 
 def _values(paths: Iterable[Path]) -> float:
-    """How many different values the files hold, in the mean: masks hold few."""
+    """Return the mean number of different values in the files; masks hold few."""
     counts = []
     for path in paths:
         try:
@@ -332,7 +378,7 @@ def _values(paths: Iterable[Path]) -> float:
 
 
 def _mask_stem(images: Path, masks: Path) -> str:
-    """How a mask's stem is made from its image's: most often the same, else with something before or behind it."""
+    """Return the pattern of a mask's stem: usually that of its image, else with a prefix or a suffix."""
     if not masks.is_dir():
         return "{stem}"
     stems, mask_stems = ({path.stem for path in _files(folder)} for folder in (images, masks))
@@ -343,7 +389,7 @@ def _mask_stem(images: Path, masks: Path) -> str:
 
 
 def _mask_word(stem: str) -> str | None:
-    """The '_mask' of 'a_mask', the '-labels' of 'train-labels'."""
+    """Return the suffix that marks a mask: '_mask' of 'a_mask', '-labels' of 'train-labels'."""
     for i, letter in enumerate(reversed(stem)):
         if letter in "_-. ":
             return stem[len(stem) - i - 1 :] if stem[len(stem) - i :].lower() in MASK_WORDS else None
@@ -359,14 +405,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def not_read(layout: Layout) -> list[str]:
-    """Files beside the data that play no part: a list under an unusual name would be among them."""
+    """Return the text files beside the data that are not read; a list with an unusual name would be among them."""
     known = {*layout.files.splits.values(), layout.files.pairs, "dataset.toml", "contact_sheet.png", "SHA256SUMS"}
     names = [path.name for path in sorted(layout.root.iterdir()) if path.suffix.lower() in (".txt", ".csv")]
     return [name for name in names if name not in known and name.lower() not in ("readme.txt", "license.txt")]
 
 
 def pair_group(keys: Iterable[str]) -> str | None:
-    """A regular expression for keys that come as left and right of one patient, else None."""
+    """Return a regular expression for the patient if keys come in pairs of left and right, else None."""
     keys = set(keys)
     for left, right in (("L", "R"), ("_left", "_right"), ("_OS", "_OD")):
         stems = {key.removesuffix(left) for key in keys if key.endswith(left)}

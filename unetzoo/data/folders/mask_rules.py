@@ -1,4 +1,4 @@
-"""What the values of masks mean: rules that a careful person would go by, each stated in what it reports."""
+"""Rules for the meaning of mask values, as a careful person would apply them; each reports what it concluded."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from unetzoo.data.folders.pairs import Finding, some
 from unetzoo.data.folders.reading import ClassReading, Value, interval
 from unetzoo.data.folders.survey import Item, MaskFacts
 
-MOST_CLASSES = 64  # more values or colours than this are grey levels, ids or a lossy file
-HALF = 0.4  # of two values the one below this share of the pixels is the foreground; between, the higher one is
-BETWEEN = 8  # from so many different values between both ends a mask is anti-aliased, if they are few pixels
-ENDS = 32  # grey levels that count as an end, at 0 and at 255
-BETWEEN_SHARE = 0.05  # of the pixels at most, between the ends
-MOST_INSTANCES = 5  # ids from 1 to this at least in some mask, for ids to be told from classes
-ONE_REGION = 0.9  # of the ids at least are one connected region each
-VOID_REGIONS = 2.0  # times as many regions as any class has, for the last value to look like void
-VOID_SHARE = 0.2  # of the pixels at most
+MOST_CLASSES = 64  # more values or colours are grey levels, ids or a lossy file
+HALF = 0.4  # the one of two values below this share of the pixels is the foreground, or else the higher one
+BETWEEN = 8  # least number of values between the ends of an anti-aliased mask; they must be few pixels
+ENDS = 32  # grey levels that count as an end, from 0 and from 255
+BETWEEN_SHARE = 0.05  # largest share of the pixels between the ends
+MOST_INSTANCES = 5  # least number of instances in some mask for ids to be distinguished from classes
+ONE_REGION = 0.9  # least share of the ids that are one connected region
+VOID_REGIONS = 2.0  # the last value looks like void with this many times the regions of any class
+VOID_SHARE = 0.2  # largest share of the pixels that void may have
 VOID_NAMES = re.compile(r"void|unlabel|ignore|don.?t.?care", re.IGNORECASE)
-STRAY = 1e-5  # a class with a smaller share of the pixels is probably a slip
+STRAY = 1e-5  # a class with a smaller share of the pixels is probably a mistake
 
 
 @dataclass
 class MaskReading:
-    """The proposed classes; none where the values make no sense. ``kind`` is what the masks are, in words."""
+    """The proposed meaning of mask values.
+
+    Attributes:
+        kind: The masks, in words.
+        classes: Proposed classes; none if the values make no sense.
+        ignore: Values that are void.
+        instances: True if the values are instance ids.
+        findings: Remarks on the proposal.
+    """
 
     kind: str = ""
     classes: list[ClassReading] = field(default_factory=list)
@@ -35,11 +43,21 @@ class MaskReading:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, severity: str, kind: str, text: str) -> None:
+        """Add a finding."""
         self.findings.append(Finding(severity, kind, text))  # type: ignore[arg-type]
 
 
 def read_masks(items: Sequence[Item], void: Value | None = None, names: Sequence[str] = ()) -> MaskReading:
-    """``void`` is a stored value that is known to be void; ``names`` are of all values in ascending order."""
+    """Propose the classes of masks from their values.
+
+    Args:
+        items: Facts about each pair.
+        void: Stored value that is known to be void.
+        names: Names of all values, in ascending order of the values.
+
+    Returns:
+        The proposal; it has no classes, and an error among its findings, if the values make no sense.
+    """
     if odd := [item for item in items if item.mask.wide_alpha]:
         return _wrong(
             "alpha",
@@ -65,7 +83,7 @@ def read_masks(items: Sequence[Item], void: Value | None = None, names: Sequence
 
 
 def as_colours(mask: MaskFacts) -> dict[int, int]:
-    """Pixels per colour 0xrrggbb; a grey value v is the colour vvv."""
+    """Return the pixels per colour 0xrrggbb; the grey value v is the colour 0xvvvvvv."""
     if mask.colours:
         return mask.counts
     found: Counter[int] = Counter()
@@ -75,7 +93,7 @@ def as_colours(mask: MaskFacts) -> dict[int, int]:
 
 
 def _palettes_differ(items: Sequence[Item]) -> bool:
-    """Whether an index has one colour here and another there: then the colours are meant."""
+    """Return True if an index has different colours in different files, so that the colours carry the meaning."""
     colour_of: dict[int, int] = {}
     return any(colour_of.setdefault(i, colour) != colour for item in items for i, colour in item.mask.palette.items())
 
@@ -104,7 +122,7 @@ def _colours(items: Sequence[Item], total: Counter[int]) -> MaskReading:
             f"{why}",
         )
     order = sorted(total)
-    kind = f"{len(total)} colours" + (", of palettes that differ between files" if items[0].mask.palette else "")
+    kind = f"{len(total)} colours" + (", from palettes that differ between files" if items[0].mask.palette else "")
     found = MaskReading(kind)
     if len(order) == 2:
         return _two(found, [f"#{order[0]:06x}", f"#{order[1]:06x}"], [total[v] for v in order])
@@ -113,7 +131,9 @@ def _colours(items: Sequence[Item], total: Counter[int]) -> MaskReading:
     for value in (background, *order):
         colour = f"#{value:06x}"
         found.classes.append(ClassReading(name=colour, values=[colour], foreground=value != background))
-    found.add("note", "background", f"#{background:06x} is taken for the background, which the headline leaves out")
+    found.add(
+        "note", "background", f"#{background:06x} is taken as the background, which the headline score leaves out"
+    )
     return found
 
 
@@ -143,7 +163,7 @@ def _numbers(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total
 
 
 def _conventions(items: Sequence[Item]) -> str:
-    """Some masks 0/1 and others 0/255, which is no void: none holds both 1 and 255."""
+    """Return an error text if some masks are 0/1 and others 0/255; with void = 255 a mask would hold both 1 and 255."""
     ones = [item for item in items if 1 in item.mask.counts]
     highs = [item for item in items if 255 in item.mask.counts]
     if any(1 in item.mask.counts for item in highs):
@@ -153,7 +173,7 @@ def _conventions(items: Sequence[Item]) -> str:
 
 
 def _are_instances(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) -> bool:
-    """Ids 1 to n in every mask, n not the same everywhere, and nearly every id one connected region."""
+    """Return True if each mask has ids 1 to n, with varying n, and nearly every id is one connected region."""
     largest = [max((v for v in counts), default=0) for counts in per_mask]
     if max(largest) < MOST_INSTANCES or len(set(largest)) < 2 or min(min(c, default=0) for c in per_mask) < 0:
         return False
@@ -173,12 +193,16 @@ def _instances(per_mask: Sequence[Mapping[int, int]]) -> MaskReading:
         ClassReading(name="background", values=[0], foreground=False),
         ClassReading(name="foreground", values=["1-"]),
     ]
-    found.add("note", "instances", "nearly every value is one connected region, numbered from 1: instance ids; above 0")
+    found.add(
+        "note",
+        "instances",
+        "nearly every value is one connected region, numbered from 1: taken as instance ids, foreground = above 0",
+    )
     return found
 
 
 def _has_ends(total: Mapping[int, int]) -> bool:
-    """Many values between 0 and 255, which together are few pixels."""
+    """Return True if there are many values between 0 and 255, which together are few pixels."""
     if min(total) < 0 or max(total) > 255 or min(total) >= ENDS or max(total) <= 255 - ENDS:
         return False
     inner = [v for v in total if 0 < v < 255]
@@ -199,7 +223,7 @@ def _anti_aliased(items: Sequence[Item], total: Mapping[int, int]) -> MaskReadin
 
 
 def _two(found: MaskReading, values: Sequence[Value], pixels: Sequence[int]) -> MaskReading:
-    """The rarer of two values is the foreground; where neither is clearly rarer, the higher one."""
+    """Take the rarer of two values as the foreground; if neither is clearly rarer, the higher one."""
     shares = [n / sum(pixels) for n in pixels]
     front = 0 if shares[0] < HALF else 1
     why = "the rarer one" if shares[front] < HALF else "the higher one, as both are about half of the pixels"
@@ -209,7 +233,7 @@ def _two(found: MaskReading, values: Sequence[Value], pixels: Sequence[int]) -> 
         ClassReading(name="background", values=[values[1 - front]], foreground=False),
         ClassReading(name="foreground", values=[values[front]]),
     ]
-    text = f"foreground = {values[front]} ({shares[front]:.1%}), {why}; if you mean the other, swap the two values"
+    text = f"foreground = {values[front]} ({shares[front]:.1%}), {why}; if it is the other, swap the two values"
     found.add("note", "foreground", text)
     return found
 
@@ -219,13 +243,11 @@ def _several(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total
     found = MaskReading()
     if void := _void_by_value(items, values):
         found.ignore = [void]
-        found.add("note", "void", f"{void} stands apart from the classes {values[0]} to {values[-2]}: void")
+        found.add("note", "void", f"{void} lies apart from the classes {values[0]} to {values[-2]}: taken as void")
     elif reason := _void_by_shape(items, values, total):
         void = values[-1]
         found.ignore = [void]
-        text = (
-            f"{void} looks like void: {reason}; if it is a class, set ignore = [] and add a class of values = [{void}]"
-        )
+        text = f"{void} looks like void: {reason}; if it is a class, set ignore = [] and give a class values = [{void}]"
         found.add("warning", "void", text)
     classes = [v for v in values if v not in found.ignore]
     shown = ", ".join(map(str, classes)) if len(classes) <= 12 else f"{classes[0]} to {classes[-1]}"
@@ -240,7 +262,8 @@ def _several(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total
         )
         if total[value] < STRAY * pixels:
             where = next(i.pair.mask for i, c in zip(items, per_mask, strict=True) if value in c)
-            text = f"{where}: value {value} holds {total[value]} pixels of all masks: a stray value?"
+            plural = "s" * (total[value] > 1)
+            text = f"{where}: value {value} has only {total[value]} pixel{plural} in all masks: a stray value?"
             found.add("warning", "stray value", text)
     alone = [value for value in classes if sum(value in counts for counts in per_mask) == 1]
     if alone and len(items) > 2 and len(classes) - len(alone) == 2:
@@ -251,7 +274,7 @@ def _several(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total
         )
         found.add("error", "odd value", f"{text}, say so in dataset.toml, which `unetzoo data check` writes")
     if 0 in classes and not found.ignore:
-        found.add("note", "background", "value 0 is taken for the background, which the headline leaves out")
+        found.add("note", "background", "value 0 is taken as the background, which the headline score leaves out")
     return found
 
 
@@ -260,7 +283,7 @@ def _two_of(classes: Sequence[int], alone: Sequence[int]) -> str:
 
 
 def _void_by_value(items: Sequence[Item], values: Sequence[int]) -> int | None:
-    """255 (65535 of 16 bits) beyond classes that are numbered without gaps; -1 before them."""
+    """Return 255 (or 65535) after classes that are numbered without gaps, or -1 before them, as void."""
     for void, classes in ((values[-1], values[:-1]), (values[0], values[1:])):
         gapless = classes[-1] - classes[0] == len(classes) - 1 and classes[0] in (0, 1) and len(classes) >= 2
         if gapless and (void == -1 or (void in (255, 65535) and void > classes[-1] + 1)):
@@ -269,9 +292,9 @@ def _void_by_value(items: Sequence[Item], values: Sequence[int]) -> int | None:
 
 
 def _void_by_shape(items: Sequence[Item], values: Sequence[int], total: Mapping[int, int]) -> str:
-    """Why the last of four or more values may be what labellers left over; empty where it does not look so.
+    """Return the reason why the last of four or more values looks like pixels left unlabelled; empty if it does not.
 
-    What is left over lies in slivers between the regions of classes: more regions than any class has, most of them
+    Such pixels lie in slivers between the regions of classes: they form more regions than any class, most of them
     specks, in nearly every image, and beside every class.
     """
     last = values[-1]
@@ -301,7 +324,7 @@ def _void_by_shape(items: Sequence[Item], values: Sequence[int], total: Mapping[
 
 
 def _name(found: MaskReading, names: Sequence[str]) -> None:
-    """Names of all values in ascending order; a value whose name says void becomes void."""
+    """Name all values, in ascending order; a value whose name means void becomes void."""
     values = sorted((v for owner in (found.ignore, *(c.values for c in found.classes)) for v in owner), key=interval)
     if len(names) != len(values):
         text = (

@@ -1,4 +1,4 @@
-"""Which image belongs to which mask, as a `Files` says."""
+"""Matching images and masks, as described by a `Files`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
 
 Severity = Literal["error", "warning", "note"]
-LISTED = 5  # files of one kind of mistake that are named; the rest is counted
-SHOWN = 3  # keys or files that a finding names; it counts the others
+LISTED = 5  # files with the same mistake that are named; the rest are counted
+SHOWN = 3  # keys or files that a finding names; the rest are counted
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
@@ -27,7 +27,13 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a person should know. An error makes the data unusable as it is; ``kind`` is one word for machines."""
+    """A remark about the data for a person.
+
+    Attributes:
+        severity: An "error" makes the data unusable as they are.
+        kind: Kind of the finding, in one or a few fixed words for machines.
+        text: The remark, in one line.
+    """
 
     severity: Severity
     kind: str
@@ -35,7 +41,13 @@ class Finding:
 
 
 def listed(severity: Severity, kind: str, texts: Sequence[str]) -> list[Finding]:
-    """A finding each for the first few texts, and one that counts the others."""
+    """Return one finding for each of the first ``LISTED`` texts, and one that counts the others.
+
+    Args:
+        severity: Severity of the findings.
+        kind: Kind of the findings.
+        texts: Their texts.
+    """
     found = [Finding(severity, kind, text) for text in texts[:LISTED]]
     if len(texts) > LISTED:
         found.append(Finding(severity, kind, f"and {len(texts) - LISTED} more files like this"))
@@ -44,23 +56,41 @@ def listed(severity: Severity, kind: str, texts: Sequence[str]) -> list[Finding]
 
 @dataclass
 class Found:
-    """Pairs by key; of a CSV or of split folders also what split and group each is of."""
+    """The pairs that were found.
+
+    Attributes:
+        pairs: Files of each key.
+        split_of: Split of each key, if a CSV or folders give it.
+        groups: Group of each key, if a CSV or stacks give it.
+        unmatched: What is missing, "mask" or "image", and the file that lacks it.
+        findings: Mistakes in single files.
+        stacks: Number of images that are stacks of several pages.
+    """
 
     pairs: dict[str, Pair] = field(default_factory=dict)
     split_of: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
-    unmatched: list[tuple[str, Path]] = field(default_factory=list)  # "mask" or "image" that is missing, and for what
+    unmatched: list[tuple[str, Path]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    stacks: int = 0  # how many files hold several pages
+    stacks: int = 0
 
     def error(self, kind: str, text: str) -> None:
+        """Add an error to the findings."""
         self.findings.append(Finding("error", kind, text))
 
 
 def find_pairs(root: Path, files: Files) -> Found:
-    """Every image with its mask, sorted by key; what is wrong with single files is among the findings.
+    """Match every image with its mask.
 
-    Raises `UnetzooError` where a folder or the CSV is not there, or holds no image at all.
+    Args:
+        root: Folder of the data.
+        files: Where images and masks lie.
+
+    Returns:
+        The pairs, sorted by key; mistakes in single files are among the findings.
+
+    Raises:
+        UnetzooError: If a folder or the CSV does not exist, or holds no images.
     """
     found = Found()
     if files.pairs is not None:
@@ -96,7 +126,20 @@ def _match(
 
 
 def files_by_stem(root: Path, pattern: str, found: Found, without: set[Path] = frozenset()) -> dict[str, Path]:  # type: ignore[assignment]
-    """stem -> file of a folder, of a glob (what its star stands for), or of one file. Hidden files are passed over."""
+    """Return the image files of a folder, of a glob, or a single file, by stem. Hidden files are skipped.
+
+    Args:
+        root: Folder of the data.
+        pattern: A folder, a glob or a file, relative to ``root``; the stem in a glob is what its star stands for.
+        found: Two files with one stem are added to its findings.
+        without: Files to leave out.
+
+    Returns:
+        File of each stem.
+
+    Raises:
+        UnetzooError: If there is no such folder or file, or no image in it.
+    """
     path = root / pattern
     if path.is_file():
         return {_normal(path.stem): path}
@@ -121,23 +164,23 @@ def files_by_stem(root: Path, pattern: str, found: Found, without: set[Path] = f
             continue
         by_stem[stem] = file
     if not by_stem:
-        raise UnetzooError(f"{path}: no images ({', '.join(SUFFIXES)})")
+        raise UnetzooError(f"{path}: there are no images ({', '.join(SUFFIXES)})")
     return by_stem
 
 
 def _normal(stem: str) -> str:
-    """One spelling of accented letters: file systems and archives disagree about it."""
+    """Return one spelling of accented letters; file systems and archives disagree about it."""
     return unicodedata.normalize("NFC", stem)
 
 
 def _pages(stem: str, image: Path, mask: Path, found: Found) -> list[tuple[str, Pair]]:
-    """Each page of a stack is an item of its own, ``stem-007``; the pages of one stack are one group."""
+    """Return the pairs of two files: each page of a stack is an item, ``stem-007``, and its pages are one group."""
     counts = []
     for path in (image, mask):
         try:
             counts.append(count_pages(path))
         except UnetzooError:
-            counts.append(1)  # the survey says what is wrong with it
+            counts.append(1)  # the survey will report what is wrong with it
     pages, of_mask = counts
     if pages != of_mask:
         found.error(
@@ -167,15 +210,15 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
     for column in ("image", "mask"):
         if column not in columns:
             raise UnetzooError(
-                f"{path}: no column {column!r}, it has {', '.join(columns) or 'none'}; wanted: image, mask and "
-                "optionally split, group"
+                f"{path}: no column {column!r} among {', '.join(columns) or 'none'}; the columns must be image, mask "
+                "and optionally split, group"
             )
     by_image: dict[str, tuple[dict[str, str], int]] = {}
     for number, cells in enumerate(rows, start=2):
         row = {k.strip().lower(): (v or "").strip() for k, v in cells.items() if isinstance(k, str)}
         if row["image"] in by_image:
             found.error(
-                "csv", f"{path}: line {number}: image {row['image']!r} stands in line {by_image[row['image']][1]}"
+                "csv", f"{path}: line {number}: image {row['image']!r} is already in line {by_image[row['image']][1]}"
             )
         else:
             by_image[row["image"]] = row, number
@@ -190,7 +233,7 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
         stem = Path(image).stem if stems.count(Path(image).stem) == 1 else Path(image).with_suffix("").as_posix()
         split = split_named(row["split"]) if row.get("split") else None
         if row.get("split") and split is None:
-            found.error("csv", f"{at}: split {row['split']!r} is none; {nearest(row['split'], SPLIT_NAMES)}")
+            found.error("csv", f"{at}: split {row['split']!r} is unknown; {nearest(row['split'], SPLIT_NAMES)}")
         for key, pair in _pages(_normal(stem), files[0], files[1], found):
             found.pairs[key] = pair
             if split:
@@ -198,18 +241,18 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
             if row.get("group"):
                 found.groups[key] = row["group"]
     if found.split_of and (rest := [key for key in found.pairs if key not in found.split_of]):
-        found.error("csv", f"{path}: {rest[0]!r} has no split, others have; give all or none")
+        found.error("csv", f"{path}: {rest[0]!r} has no split, but others have one; give it to all or to none")
 
 
 def _inside(folder: Path, name: str, at: str, found: Found) -> Path | None:
-    """A relative path may not leave the CSV's folder; an absolute one is taken to be meant."""
+    """Return the path of an existing file, or None after a mistake. Only an absolute path may leave the folder."""
     path = Path(name).expanduser()
     if not name:
         found.error("csv", f"{at} is empty")
     elif (
         not path.is_absolute() and ".." in path.parts and not (folder / path).resolve().is_relative_to(folder.resolve())
     ):
-        found.error("csv", f"{at} {name!r} leaves the folder of the CSV; write an absolute path if that is meant")
+        found.error("csv", f"{at} {name!r} leaves the folder of the CSV; write an absolute path if that is intended")
     elif not (folder / path).is_file():
         found.error("csv", f"{at} {name!r}: no such file in {folder}")
     else:
@@ -218,12 +261,12 @@ def _inside(folder: Path, name: str, at: str, found: Found) -> Path | None:
 
 
 def split_named(word: str) -> str | None:
-    """The split that a folder, a list or a cell means by its name."""
+    """Return the split that a folder, a list or a cell means by ``word``, or None."""
     return next((split for split, names in SPLIT_NAMES.items() if word.lower() in names), None)
 
 
 def some(words: list[str]) -> str:
-    """The first few of them, and how many more there are."""
+    """Return the first ``SHOWN`` words and the number of the others."""
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
     return ", ".join(words[:SHOWN]) + more
 
@@ -234,7 +277,7 @@ MASK_FOLDERS = (
     *("ground_truth", "segmentationclass", "targets", "target", "1st_manual", "manual", "segmentations"),
 )
 LAYOUTS = (
-    "layouts that are read: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as "
+    "supported layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as "
     "_mask, side by side or in two folders, the same below train/, val/ and test/, trainannot/ beside train/, two "
     "multi-page stacks, a CSV with columns image and mask"
 )

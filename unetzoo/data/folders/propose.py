@@ -1,4 +1,4 @@
-"""From what a survey found to a proposed `Reading`."""
+"""Proposal of a `Reading` from a survey of the files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ from unetzoo.data.folders.reading import Reading, Value
 from unetzoo.data.folders.survey import ImageFacts, Item, Survey
 from unetzoo.errors import UnetzooError
 
-DEPTHS = (8, 10, 12, 14, 16)  # bits of which a 16-bit file's values may use no more
+DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use
 
 
 def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, str, list[Finding]]:
-    """The reading, what the masks are in words, and what was noticed; no reading where there is an error in the way."""
+    """Propose a reading for a survey.
+
+    Args:
+        found: The survey.
+        void: Stored mask value that is known to be void.
+
+    Returns:
+        The reading, or None if an error prevents it; the masks, in words; and the findings.
+    """
     if not found.items:
         return None, "", []
     names, findings = _class_names(found.layout.root)
@@ -43,7 +51,11 @@ def _description(found: Survey, masks: MaskReading) -> str:
 
 
 def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
-    """Of ``classes.txt``, one name a line in the order of the values."""
+    """Read the class names in ``classes.txt``, one per line in the order of the values.
+
+    Raises:
+        UnetzooError: If the file cannot be read.
+    """
     path = root / "classes.txt"
     if not path.is_file():
         return [], []
@@ -52,17 +64,17 @@ def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UnetzooError(f"{path}: cannot be read: {error}") from None
     if len(set(names)) < len(names):
-        return [], [Finding("warning", "names", f"{path}: a name stands twice; the names are not used")]
+        return [], [Finding("warning", "names", f"{path}: a name occurs twice; the names are not used")]
     return names, []
 
 
 def effective_channels(image: ImageFacts) -> int:
-    """Channels that say something: grey stored as RGB has one."""
+    """Return the number of channels that carry information: one for grey stored as RGB."""
     return 1 if image.grey else image.channels
 
 
 def _images(items: Sequence[Item]) -> tuple[int | None, tuple[float, float] | None, list[Finding]]:
-    """Channels, range, and what was noticed."""
+    """Return the channels, the range and findings."""
     findings: list[Finding] = []
     channels = _channels(items, findings)
     kinds = Counter((_family(item.image), item.image.bits) for item in items)
@@ -75,8 +87,8 @@ def _images(items: Sequence[Item]) -> tuple[int | None, tuple[float, float] | No
             Finding(
                 "error",
                 "bit depth",
-                f"{odd.pair.image}: {bits}-bit ({odd.image.dtype}), as {count} images are, but {rest} are {usual}-bit: "
-                "one range cannot fit both; make them alike",
+                f"{odd.pair.image}: {bits}-bit ({odd.image.dtype}), as in {count} image{'s' * (count > 1)}, but {rest} "
+                f"are {usual}-bit: one range cannot fit both; make them alike",
             )
         )
         return channels, None, findings
@@ -84,14 +96,14 @@ def _images(items: Sequence[Item]) -> tuple[int | None, tuple[float, float] | No
 
 
 def _channels(items: Sequence[Item], findings: list[Finding]) -> int | None:
-    """1 where all images are grey, however stored; else as stored, which must be alike."""
+    """Return 1 if all images are grey, however stored, else the stored number, which must be the same for all."""
     grey = all(effective_channels(item.image) == 1 for item in items)
     counts = Counter(item.image.channels for item in items)
     if grey or len(counts) == 1:
         if grey and any(item.image.channels > 1 for item in items):
             n = sum(item.image.channels > 1 for item in items)
             findings.append(
-                Finding("note", "grey as colour", f"{n} images are stored as RGB but grey: one channel is read")
+                Finding("note", "grey as colour", f"{n} images are grey but stored as RGB: one channel is read")
             )
         return 1 if grey else next(iter(counts))
     usual = counts.most_common(1)[0][0]
@@ -107,7 +119,7 @@ def _family(image: ImageFacts) -> str:
 
 
 def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float]:
-    """By type where the type tells it, else from the lowest to the highest value of all images."""
+    """Return the range of the type if it is clear, else the lowest and the highest value of all images."""
     low, high = min(item.image.low for item in items), max(item.image.high for item in items)
     first = items[0].image
     if first.dtype in ("bool", "uint8"):
@@ -115,18 +127,18 @@ def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float
     if first.dtype == "uint16":
         bits = next(b for b in DEPTHS if high < 2**b)
         if bits < 16:
-            text = f"16-bit images of values up to {high:g}: taken for {bits}-bit, range = [0, {2**bits - 1}]"
+            text = f"16-bit images with values up to {high:g}: taken as {bits}-bit, range = [0, {2**bits - 1}]"
             findings.append(Finding("note" if bits > 8 else "warning", "range", text))
         return 0.0, float(2**bits - 1)
     if _family(first) == "float" and low >= 0 and high <= 1:
         return 0.0, 1.0
     if _family(first) == "float" and low >= 0 and high <= 255 and high > 1:
-        text = f"float images of values up to {high:g}: taken for 8-bit greys, range = [0, 255]"
+        text = f"float images with values up to {high:g}: taken as 8-bit greys, range = [0, 255]"
         findings.append(Finding("warning", "range", text))
         return 0.0, 255.0
     if low == high:
         findings.append(Finding("error", "constant", f"every pixel of every image is {low:g}"))
         return low, low + 1
-    text = f"{first.dtype} images of values {low:g} to {high:g}: these become 0 and 1; set range to what they mean"
+    text = f"{first.dtype} images with values {low:g} to {high:g}: these become 0 and 1; set range if that is wrong"
     findings.append(Finding("warning", "range", text))
     return low, high

@@ -1,4 +1,4 @@
-"""A reading: how files become images in [0, 1] and masks of class indices. ``dataset.toml`` holds it."""
+"""Readings: how files become images in [0, 1] and masks of class indices, as stated in a ``dataset.toml``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from pydantic import Field, model_validator
 from unetzoo.data.folders.files import Stored, check_same_size, read_stored
 from unetzoo.errors import Strict, UnetzooError
 
-IGNORE = 255  # the class index of void where a reading has any; the first free number where there are more classes
+IGNORE = 255  # class index of void, or the first free number if there are more classes
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
-LARGEST = 2**62  # the end of a range without one
+LARGEST = 2**62  # end of an open range
 Value = int | str
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Where an image and its mask lie; ``page`` of both, where they are multi-page stacks."""
+    """The files of an image and its mask.
+
+    Attributes:
+        image: File of the image.
+        mask: File of the mask.
+        page: Page in both, from 0, if they are stacks.
+    """
 
     image: Path
     mask: Path
@@ -32,9 +38,12 @@ class Pair:
 
 
 class ClassReading(Strict):
-    """A class: its ``values`` are whole numbers, ranges such as "128-255" or "1-" (and up), or colours "#rrggbb".
+    """A class and the mask values that stand for it.
 
-    ``foreground`` tells whether it counts for the headline mean.
+    Attributes:
+        name: Name of the class.
+        values: Whole numbers, ranges such as "128-255" or "1-" (1 and above), or colours "#rrggbb".
+        foreground: True if the class counts towards the headline score.
     """
 
     name: str = Field(min_length=1)
@@ -43,13 +52,17 @@ class ClassReading(Strict):
 
 
 class Files(Strict):
-    """Where images and masks lie; paths are relative to the folder of the file that holds the reading.
+    """The places of images and masks. Paths are relative to the folder of the file that holds the reading.
 
-    ``images`` and ``masks`` are folders, globs such as "*_mask.png" (images and masks belong together by what the star
-    stands for), or two multi-page stacks. "{split}" in both stands for the folders that ``splits`` names; without it
-    ``splits`` names list files, one stem a line. ``pairs`` is a CSV with columns image, mask and optionally split and
-    group, instead of all that. ``group`` is a regular expression whose first group (or whole match) in a key names
-    what must stay together; ``seed`` is of the split where neither lists nor folders fix it.
+    Attributes:
+        images: A folder, a glob such as "*.jpg", or a multi-page stack.
+        masks: The same for masks. In globs, what the star stands for matches masks to images.
+        mask_stem: Stem of a mask, in which "{stem}" stands for that of its image.
+        pairs: A CSV with columns image, mask and optionally split and group, in place of the above.
+        splits: Folder of each split, for which "{split}" stands in ``images`` and ``masks``; without "{split}", list
+            files with one stem per line.
+        group: Regular expression whose first group (or whole match) in a key names what must stay in one split.
+        seed: Seed of the split, where neither lists nor folders fix it.
     """
 
     images: str = "images"
@@ -63,10 +76,10 @@ class Files(Strict):
     @model_validator(mode="after")
     def _files_sound(self) -> Files:
         if self.mask_stem.count("{stem}") != 1 or "/" in self.mask_stem:
-            raise ValueError(f"mask_stem = {self.mask_stem!r}: a file's stem in which {{stem}} stands once")
+            raise ValueError(f"mask_stem = {self.mask_stem!r} must contain {{stem}} once, and no /")
         if ("{split}" in self.images) != ("{split}" in self.masks):
             raise ValueError(
-                f"images = {self.images!r} and masks = {self.masks!r}: {{split}} stands in both or in none"
+                f"images = {self.images!r} and masks = {self.masks!r}: {{split}} must be in both or in neither"
             )
         if self.by_folder and not self.splits:
             raise ValueError(f"images = {self.images!r}: splits must name the folders that {{split}} stands for")
@@ -74,21 +87,32 @@ class Files(Strict):
             try:
                 re.compile(self.group)
             except re.error as error:
-                raise ValueError(f"group = {self.group!r} is no regular expression: {error}") from None
+                raise ValueError(f"group = {self.group!r} is not a regular expression: {error}") from None
         return self
 
     @property
     def by_folder(self) -> bool:
-        """Whether splits are folders."""
+        """True if the splits are folders."""
         return "{split}" in self.images
 
 
 class Reading(Files):
-    """Files, and what their values mean.
+    """The places of images and masks, and the meaning of their values.
 
-    Values of masks are as stored (palette indices, grey values, ids; 1-bit as 0 and 1), or colours, and then masks
-    are read as RGB. ``range`` are the stored image values that become 0 and 1; what lies beyond becomes 0 or 1 too.
-    ``channels`` = 1 takes one channel of images that are stored grey as RGB(A).
+    Mask values are taken as stored (palette indices, grey values, ids; 1-bit as 0 and 1), unless the classes have
+    colours; masks are then read as RGB.
+
+    Attributes:
+        name: Name of the data set.
+        channels: Number of image channels; 1 takes one channel of grey images that are stored as RGB(A).
+        range: Stored image values that become 0 and 1; values beyond are clipped.
+        classes: Classes, in the order of the class indices.
+        ignore: Mask values that are void.
+        instances: True if mask values are instance ids.
+        downscale: Side of the blocks that images are averaged over; masks take the centre of each block.
+        description: What the data set shows, in one line.
+        citation: The publication to cite.
+        terms: Terms of use.
     """
 
     name: str = Field(min_length=1)
@@ -106,35 +130,49 @@ class Reading(Files):
     def _sound(self) -> Reading:
         names = [c.name for c in self.classes]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"classes: the name {twice[0]!r} stands twice")
+            raise ValueError(f"classes: the name {twice[0]!r} occurs twice")
         if not any(c.foreground for c in self.classes):
             raise ValueError("classes: none has foreground = true, so there is nothing to score")
         if self.range[0] >= self.range[1]:
-            raise ValueError(f"range = {list(self.range)}: the first must be the smaller")
+            raise ValueError(f"range = {list(self.range)}: the first value must be below the second")
         Values.of(self)
         return self
 
     @property
     def ignore_index(self) -> int | None:
+        """The class index of void, or None if there is no void."""
         return max(IGNORE, len(self.classes)) if self.ignore else None
 
     @property
     def colours(self) -> bool:
-        """Whether masks are read as RGB."""
+        """True if masks are read as RGB."""
         return isinstance(self.classes[0].values[0], str) and self.classes[0].values[0].startswith("#")
 
 
 @dataclass(frozen=True)
 class Values:
-    """Which stored values are which class: intervals that do not overlap, sorted."""
+    """The classes of stored values, as sorted intervals that do not overlap.
 
-    low: np.ndarray  # (N,) int64; colours are 0xrrggbb
-    high: np.ndarray  # (N,) int64, included
-    index: np.ndarray  # (N,) int64: the class
+    Attributes:
+        low: First value of each interval (N,), int64; colours are 0xrrggbb.
+        high: Last value of each interval (N,), int64.
+        index: Class index of each interval (N,), int64.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    index: np.ndarray
 
     @classmethod
     def of(cls, reading: Reading) -> Values:
-        """Raises `ValueError` on a value that is none, one that stands twice, and colours beside numbers."""
+        """Return the intervals of a reading.
+
+        Args:
+            reading: The reading.
+
+        Raises:
+            ValueError: If a value is malformed, two of them overlap, or colours are mixed with numbers.
+        """
         owners = [*((c.name, c.values, i) for i, c in enumerate(reading.classes))]
         if reading.ignore_index is not None:
             owners.append(("ignore", reading.ignore, reading.ignore_index))
@@ -142,7 +180,7 @@ class Values:
         colours = [isinstance(value, str) and value.startswith("#") for *_, value in found]
         if any(colours) and not all(colours):
             number, colour = (found[colours.index(c)][-1] for c in (False, True))
-            raise ValueError(f"values {number!r} and {colour!r}: either all are numbers or all are colours")
+            raise ValueError(f"values {number!r} and {colour!r}: all must be numbers, or all must be colours")
         found.sort(key=lambda entry: entry[:2])
         for one, other in pairwise(found):
             if other[0] <= one[1]:
@@ -151,20 +189,29 @@ class Values:
         return cls(low, high, index)
 
     def classes(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The class of each stored value, and whether there is one; shapes as given."""
+        """Return the class index of each stored value, and True for those that have one, in the shape of ``stored``."""
         at = np.searchsorted(self.low, stored, side="right") - 1
         known = (at >= 0) & (stored <= self.high[at])
         return self.index[at], known
 
 
 def interval(value: Value) -> tuple[int, int]:
-    """First and last whole number of a value; of a colour 0xrrggbb. Raises `ValueError`."""
+    """Return the first and the last whole number of a value; a colour is 0xrrggbb.
+
+    Args:
+        value: A whole number, a range, or a colour.
+
+    Raises:
+        ValueError: If the value is malformed.
+    """
     if isinstance(value, int):
         return value, value
     if COLOUR.fullmatch(value):
         return int(value[1:], 16), int(value[1:], 16)
     if (match := RANGE.fullmatch(value)) is None:
-        raise ValueError(f"value {value!r} is no whole number, no range such as '128-255' or '1-', no colour '#rrggbb'")
+        raise ValueError(
+            f"value {value!r} is not a whole number, a range such as '128-255' or '1-', or a colour '#rrggbb'"
+        )
     low, high = int(match[1]), int(match[2]) if match[2] else LARGEST
     if low > high:
         raise ValueError(f"value {value!r}: the range's first number is above its last")
@@ -172,9 +219,18 @@ def interval(value: Value) -> tuple[int, int]:
 
 
 def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
-    """Image float32 (C, H, W) in [0, 1] and mask int64 (H, W) of class indices, void = `Reading.ignore_index`.
+    """Read an image and its mask.
 
-    Raises `UnetzooError` on files that cannot be read, that differ in size, and that are not as the reading says.
+    Args:
+        pair: Files of the two.
+        reading: How to read them.
+
+    Returns:
+        The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices, with
+        `Reading.ignore_index` for void.
+
+    Raises:
+        UnetzooError: If a file cannot be read, the two differ in size, or they contradict the reading.
     """
     stored, mask = read_stored(pair.image, pair.page), read_stored(pair.mask, pair.page)
     check_same_size(stored, mask, pair.image, pair.mask)
@@ -186,21 +242,37 @@ def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
-    """The stored ids, int32 (H, W), 0 where the class is not foreground."""
+    """Return the stored instance ids, int32 (H, W), with 0 for all but the foreground.
+
+    Args:
+        pair: Files of the image and its mask.
+        reading: How to read them.
+
+    Raises:
+        UnetzooError: If the mask cannot be read, contradicts the reading, or has an id that is too large.
+    """
     path = pair.mask
     ids = mask_values(read_stored(path, pair.page), False, path)
     foreground = [i for i, c in enumerate(reading.classes) if c.foreground]
     ids = np.where(np.isin(to_classes(ids, reading, path), foreground), ids, 0)
     if ids.max() > np.iinfo(np.int32).max:
-        raise UnetzooError(f"{path}: instance id {ids.max()} is above {np.iinfo(np.int32).max}")
+        raise UnetzooError(f"{path}: instance id {ids.max()} is too large; the limit is {np.iinfo(np.int32).max}")
     return _sample(ids.astype(np.int32), reading.downscale)
 
 
 def mask_values(stored: Stored, colours: bool, path: Path) -> np.ndarray:
-    """(H, W) int64 of the values as stored, or of the colours as 0xrrggbb.
+    """Return the values of a mask.
 
-    Grey that is stored as RGB(A) has one value a pixel. Raises `UnetzooError` on colours that are to be numbers, and
-    on values that are not whole.
+    Args:
+        stored: The mask; grey stored as RGB(A) counts as one channel.
+        colours: Return colours as 0xrrggbb.
+        path: File to name in an error.
+
+    Returns:
+        The values as stored, or the colours, int64 (H, W).
+
+    Raises:
+        UnetzooError: If a mask of numbers holds colours, or values that are not whole or too large.
     """
     if colours:
         red, green, blue = stored.rgb(path).astype(np.int64)
@@ -208,24 +280,33 @@ def mask_values(stored: Stored, colours: bool, path: Path) -> np.ndarray:
     pixels = stored.pixels
     if len(pixels) > 1 and not stored.grey:
         raise UnetzooError(
-            f"{path}: a mask with {len(pixels)} channels that differ holds colours, but the reading names numbers; "
-            "name colours such as '#ff0000'"
+            f"{path}: the mask holds colours ({len(pixels)} channels that differ), but the reading has numbers; "
+            "give colours such as '#ff0000'"
         )
     values = pixels[0]
     if np.issubdtype(values.dtype, np.floating):
         whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < LARGEST)
         if not whole.all():
-            raise UnetzooError(f"{path}: a mask must hold whole numbers; it holds {values[~whole][0]:g}{where(~whole)}")
+            raise UnetzooError(f"{path}: mask value {values[~whole][0]:g} is not a whole number{where(~whole)}")
     elif values.dtype == np.uint64 and values.max() > LARGEST:
         raise UnetzooError(f"{path}: mask value {values.max()} is too large to be a class or an id")
     return values.astype(np.int64)
 
 
 def to_classes(stored: np.ndarray, reading: Reading, path: Path) -> np.ndarray:
-    """Class indices (H, W) of stored values. Raises `UnetzooError` naming a value that is in no class."""
+    """Return the class indices (H, W) of stored values.
+
+    Args:
+        stored: Values of a mask (H, W), int64.
+        reading: Classes and their values.
+        path: File to name in an error.
+
+    Raises:
+        UnetzooError: If a value is in no class; it names the value and its place.
+    """
     low, high = int(stored.min()), int(stored.max())
     values = Values.of(reading)
-    if high - low < 2**17:  # one look-up a value instead of one a pixel
+    if high - low < 2**17:  # one look-up per value instead of one per pixel
         index, known = values.classes(np.arange(low, high + 1))
         index, known = index[stored - low], known[stored - low]
     else:
@@ -243,14 +324,22 @@ def to_classes(stored: np.ndarray, reading: Reading, path: Path) -> np.ndarray:
 
 
 def where(mask: np.ndarray) -> str:
-    """' (12 pixels, first at row 3, column 4)' of the True ones of (H, W)."""
+    """Describe the True pixels of a mask (H, W) as ' (12 pixels, first at row 3, column 4)'."""
     row, column = np.argwhere(mask)[0][-2:].tolist()
     count = int(mask.sum())
     return f" ({count} pixel{'s' if count > 1 else ''}, first at row {row}, column {column})"
 
 
 def group_of(key: str, pattern: str | None) -> str | None:
-    """What of a key must stay together; None where there is no pattern. Raises `UnetzooError` where it is not found."""
+    """Return the group of a key, or None if there is no pattern.
+
+    Args:
+        key: Key of an item.
+        pattern: Regular expression whose first group, or else whole match, names the group.
+
+    Raises:
+        UnetzooError: If the pattern is not found in the key.
+    """
     if pattern is None:
         return None
     match = re.search(pattern, key)
@@ -260,6 +349,7 @@ def group_of(key: str, pattern: str | None) -> str | None:
 
 
 def groups_of(keys: Iterable[str], pattern: str | None) -> dict[str, str]:
+    """Return the group of every key; nothing if there is no pattern. See `group_of`."""
     return {key: group for key in keys if (group := group_of(key, pattern)) is not None}
 
 
@@ -286,7 +376,11 @@ def _image(stored: Stored, reading: Reading, path: Path) -> np.ndarray:
 
 
 def _block_mean(image: np.ndarray, factor: int, path: Path) -> np.ndarray:
-    """(C, H // factor, W // factor); what is left of H and W is cut off."""
+    """Return the means of blocks (C, H // factor, W // factor); incomplete blocks are dropped.
+
+    Raises:
+        UnetzooError: If there is no complete block.
+    """
     height, width = (n // factor for n in image.shape[1:])
     if not height or not width:
         raise UnetzooError(f"{path}: {image.shape[1]}x{image.shape[2]} is too small for downscale = {factor}")
@@ -295,6 +389,6 @@ def _block_mean(image: np.ndarray, factor: int, path: Path) -> np.ndarray:
 
 
 def _sample(mask: np.ndarray, factor: int) -> np.ndarray:
-    """The centre pixel of each block of (H, W)."""
+    """Return the centre pixel of each block of a mask (H, W)."""
     height, width = (n // factor for n in mask.shape)
     return np.ascontiguousarray(mask[: height * factor, : width * factor][factor // 2 :: factor, factor // 2 :: factor])

@@ -1,4 +1,4 @@
-"""``dataset.toml``: a reading made explicit, to be edited."""
+"""The file ``dataset.toml``: a reading that the user can edit."""
 
 from __future__ import annotations
 
@@ -13,30 +13,41 @@ from unetzoo.errors import UnetzooError
 NAME = "dataset.toml"
 
 HEADER = """\
-# How unetzoo reads this data set. Written by `unetzoo data check`, yours to edit; check it again after a change.
+# This file states how unetzoo reads the data set. `unetzoo data check` wrote it; edit it as needed, then check again.
 # Paths are relative to this file's folder.
 """
 COMMENTS = {
     "images": "a folder, a glob such as '*.jpg', or a multi-page stack; {split} stands for the folders below [splits]",
-    "masks": "the same for masks",
-    "mask_stem": "a mask's stem for an image's stem, such as '{stem}_mask'",
+    "masks": "the same for the masks",
+    "mask_stem": "stem of a mask, given that of its image, such as '{stem}_mask'",
     "pairs": "a CSV with columns image, mask and optionally split, group",
-    "channels": "1 takes one channel of images that are stored grey as RGB(A)",
+    "channels": "1 takes one channel of grey images that are stored as RGB(A)",
     "range": "stored image values that become 0 and 1",
     "ignore": "stored mask values that are void: neither trained on nor scored",
     "instances": "the values of the masks are instance ids",
     "downscale": "side of the blocks that images are averaged over; masks take each block's centre",
     "group": "a regular expression whose first group in a key names what must stay in one split: a patient, a scene",
-    "seed": "of the split, where no list fixes it",
+    "seed": "seed of the split, where no list fixes it",
 }
 VALUES = """\
-# Stored values of each class: numbers, ranges such as '128-255' or '1-', or colours '#rrggbb'. The order is the class
-# index; foreground = true counts for the headline mean."""
-LISTS = "# Lists with one stem a line (or the folders that {split} stands for). Without val it is taken from train."
+# Stored values of each class: numbers, ranges such as '128-255' or '1-', or colours '#rrggbb'. The order of the
+# classes gives their indices; foreground = true counts towards the headline score."""
+LISTS = "# Lists with one stem per line (or the folders that {split} stands for). Without val, it is taken from train."
 
 
 def read_reading(path: Path) -> Reading:
-    """Raises `UnetzooError` naming the file, the key, its value and what would be right."""
+    """Read a ``dataset.toml``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The reading.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is wrong; it names the file, the key, its value and what would be
+            right.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -47,7 +58,12 @@ def read_reading(path: Path) -> Reading:
 
 
 def to_toml(reading: Reading, remarks: list[str]) -> str:
-    """Text that `read_reading` gives the same reading for; ``remarks`` are comments at its head."""
+    """Return a reading as the text of a ``dataset.toml``, from which `read_reading` restores it.
+
+    Args:
+        reading: The reading.
+        remarks: Comments for the head of the file.
+    """
     printable = ("".join(c if c.isprintable() else " " for c in remark) for remark in remarks)
     lines = [HEADER, *(f"# {remark}" for remark in printable), ""]
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
@@ -70,9 +86,10 @@ def to_toml(reading: Reading, remarks: list[str]) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    # JSON's strings, numbers and booleans are TOML's, but for one control character
+    # strings, numbers and booleans of JSON are valid TOML, except for one control character
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def shown_values(values: list[Value]) -> str:
+    """Return the first few values, separated by slashes."""
     return "/".join(map(str, values[:6])) + ("/..." if len(values) > 6 else "")

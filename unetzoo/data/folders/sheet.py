@@ -1,4 +1,4 @@
-"""The contact sheet: a few images of each split with their classes laid over them, for a person to look at."""
+"""The contact sheet: a few images of each split with their classes overlaid, for a person to look at."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from unetzoo.errors import UnetzooError
 NAME = "contact_sheet.png"
 COLUMNS, ROWS = 4, 3
 SIDE = 320  # px of a panel's longer side
-WIDE = 1.6  # width over height from which the two stand one above the other
+WIDE = 1.6  # width over height from which an image is placed above its overlay, not beside it
 OPACITY = 0.45
-SINGLE = (0.84, 0.37, 0.0)  # one class alone: seen on dark ink, on tissue and on grey
+SINGLE = (0.84, 0.37, 0.0)  # colour of a single class, visible on dark ink, on tissue and on grey
 VOID = (0.45, 0.45, 0.45)
-LONGEST = 34  # letters of a key
-LEGEND = 24  # classes that have an entry
+LONGEST = 34  # characters of a key
+LEGEND = 24  # classes with an entry in the legend
 
 
 def contact_sheet(checked: Check) -> bytes | None:
-    """PNG; None where nothing can be drawn. Each panel is an image and, right of or below it, its classes laid over."""
+    """Draw the contact sheet. Each panel is an image and, right of or below it, the image with its classes overlaid.
+
+    Args:
+        checked: Result of a check.
+
+    Returns:
+        A PNG, or None if nothing can be drawn.
+    """
     if checked.reading is None:
         return None
     reading, pairs = checked.reading, checked.layout.found.pairs
@@ -38,7 +45,7 @@ def contact_sheet(checked: Check) -> bytes | None:
         try:
             panels.append((split, key, _panel(pairs[key], reading)))
         except UnetzooError:
-            continue  # it is among the findings
+            continue  # already among the findings
     if not panels:
         return None
     rows = -(-len(panels) // COLUMNS)
@@ -61,7 +68,14 @@ def contact_sheet(checked: Check) -> bytes | None:
 
 
 def choose(checked: Check) -> list[tuple[str, str]]:
-    """(split, key): half of the panels from train, a quarter each from val and test, evenly spaced, not empty ones."""
+    """Choose the panels: half from train, a quarter each from val and test, evenly spaced, avoiding empty masks.
+
+    Args:
+        checked: Result of a check.
+
+    Returns:
+        Split and key of each panel.
+    """
     empty = set(checked.shares.empty if checked.shares else ())
     known = {item.key for item in checked.survey.items}
     chosen = []
@@ -74,7 +88,7 @@ def choose(checked: Check) -> list[tuple[str, str]]:
 
 
 def colours(reading: Reading) -> list[tuple[float, float, float] | None]:
-    """RGB of each class; None for a single class that the headline leaves out, the background."""
+    """Return the RGB colour of each class; None for the background, if one class alone is not foreground."""
     behind = [i for i, c in enumerate(reading.classes) if not c.foreground]
     count = len(reading.classes) - (len(behind) == 1)
     if count == 1:
@@ -84,7 +98,7 @@ def colours(reading: Reading) -> list[tuple[float, float, float] | None]:
 
 
 def _panel(pair: Pair, reading: Reading) -> np.ndarray:
-    """(H, 2 W, 3), or (2 H, W, 3) of a wide image, in [0, 1]: the image, and the image under its classes."""
+    """Return the image and its overlay in [0, 1], side by side (H, 2 W, 3), or stacked (2 H, W, 3) if wide."""
     image, mask = read_pair(pair, reading)
     step = max(1, -(-max(mask.shape) // SIDE))
     shown = np.repeat(image[:1], 3, axis=0) if len(image) < 3 else image[:3]
@@ -104,7 +118,7 @@ def _panel(pair: Pair, reading: Reading) -> np.ndarray:
 
 
 def _edge(regions: np.ndarray) -> np.ndarray:
-    """The pixels of (H, W) labels whose right or lower neighbour differs; of a bool map only the True ones."""
+    """Return the nonzero pixels of labels (H, W), or the True ones, whose right or lower neighbour differs."""
     edge = np.zeros(regions.shape, bool)
     edge[:-1] |= regions[1:] != regions[:-1]
     edge[:, :-1] |= regions[:, 1:] != regions[:, :-1]

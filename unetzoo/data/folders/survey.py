@@ -1,4 +1,4 @@
-"""What stands in the files: every image and mask is opened once, and what matters of it is kept as plain facts."""
+"""A survey of the files: every image and mask is opened once, and the facts that matter are kept."""
 
 from __future__ import annotations
 
@@ -16,20 +16,34 @@ from unetzoo.data.folders.reading import Pair, mask_values, where
 from unetzoo.data.folders.thumbnails import Thumbnails
 from unetzoo.errors import UnetzooError
 
-MOST_VALUES = 4096  # different values of one mask that are counted; more are no classes and hardly ids
-MOST_COMPARED = 3000  # images among which near-duplicates are searched: it takes every pair of them
-SPECK = 4  # pixels: a component of no more is a speck
+MOST_VALUES = 4096  # different values in a mask; more are not classes and hardly ids
+MOST_COMPARED = 3000  # images among which near-duplicates are searched for, as every pair is compared
+SPECK = 4  # pixels in the largest component that counts as a speck
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """``low`` and ``high`` are over all pixels that are numbers."""
+    """Facts about an image file.
 
-    kind: str  # "8-bit PNG"
+    Attributes:
+        kind: Depth and format, such as "8-bit PNG".
+        dtype: Type of the pixels.
+        bits: Bits of one stored number.
+        channels: Number of channels; 3 for a palette image.
+        grey: True if it is stored with three equal channels.
+        size: Height and width.
+        low: Lowest value.
+        high: Highest value.
+        alpha: True if it has an alpha channel.
+        orientation: EXIF orientation.
+        digest: Hash of the pixels.
+    """
+
+    kind: str
     dtype: str
     bits: int
-    channels: int  # a palette image's are those of its colours
-    grey: bool  # stored with three channels that are equal
+    channels: int
+    grey: bool
     size: tuple[int, int]
     low: float
     high: float
@@ -40,19 +54,29 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """``counts`` are pixels per stored value: of grey (stored as RGB, too) the number, of colours 0xrrggbb.
+    """Facts about a mask file.
 
-    ``components`` and ``specks`` are 8-connected regions per value, all of them and those of up to 4 px;
-    ``touching`` are the pairs of values that are neighbours. All three are empty where there are fewer than 3 values.
+    Attributes:
+        kind: Depth and format, such as "8-bit PNG".
+        channels: Number of stored channels.
+        colours: True if it has three channels that differ.
+        counts: Pixels of each stored value, which is a number (also for grey stored as RGB) or a colour 0xrrggbb.
+        palette: Colour 0xrrggbb of each index that is used, for a palette image.
+        lossy: True if the format is lossy.
+        wide_alpha: True if it has an alpha channel that varies.
+        digest: Hash of the values.
+        components: Number of 8-connected regions of each value; empty, like the next two, with fewer than 3 values.
+        specks: Number of such regions of up to 4 px.
+        touching: Pairs of values that are neighbours.
     """
 
     kind: str
     channels: int
-    colours: bool  # three channels that differ
+    colours: bool
     counts: dict[int, int]
-    palette: dict[int, int]  # used index -> 0xrrggbb
+    palette: dict[int, int]
     lossy: bool
-    wide_alpha: bool  # an alpha channel that is not the same everywhere
+    wide_alpha: bool
     digest: str
     components: dict[int, int] = field(default_factory=dict)
     specks: dict[int, int] = field(default_factory=dict)
@@ -61,6 +85,8 @@ class MaskFacts:
 
 @dataclass(frozen=True)
 class Item:
+    """The facts about a pair."""
+
     key: str
     pair: Pair
     image: ImageFacts
@@ -69,7 +95,14 @@ class Item:
 
 @dataclass
 class Survey:
-    """Of the pairs that could be read; ``similar`` are near-duplicates in two splits (split, key, split, key, r)."""
+    """Facts about all pairs of a folder.
+
+    Attributes:
+        layout: Layout of the folder.
+        items: Facts about each pair that could be read.
+        findings: Files that could not be read or are unsound.
+        similar: Near-duplicates in different splits, as (split, key, split, key, correlation).
+    """
 
     layout: Layout
     items: list[Item] = field(default_factory=list)
@@ -77,7 +110,7 @@ class Survey:
     similar: list[tuple[str, str, str, str, float]] = field(default_factory=list)
 
     def pixels(self) -> Counter[int]:
-        """Pixels per stored value, over all masks."""
+        """Return the pixels of each stored value, over all masks."""
         total: Counter[int] = Counter()
         for item in self.items:
             total.update(item.mask.counts)
@@ -85,9 +118,15 @@ class Survey:
 
 
 def survey(layout: Layout, *, seen: Callable[[str], None] = lambda key: None, compare: bool = True) -> Survey:
-    """Open every pair once, in the order of the splits; ``compare`` also searches near-duplicates.
+    """Open every pair once, in the order of the splits.
 
-    ``seen`` is called with each key. A file that cannot be read is a finding, and the others are still looked at.
+    Args:
+        layout: Layout of the folder.
+        seen: Called with each key after its pair was opened.
+        compare: Search for near-duplicates too.
+
+    Returns:
+        The facts. Files that cannot be read are among its findings, and the others are still opened.
     """
     found = Survey(layout)
     wrong: dict[str, list[str]] = {}
@@ -111,7 +150,7 @@ def survey(layout: Layout, *, seen: Callable[[str], None] = lambda key: None, co
     if thumbnails is not None:
         found.similar = thumbnails.similar()
     elif compare:
-        text = f"near-duplicates are not searched among more than {MOST_COMPARED} images"
+        text = f"near-duplicates are not searched for among more than {MOST_COMPARED} images"
         found.findings.append(Finding("note", "near-duplicates", text))
     return found
 
@@ -127,7 +166,15 @@ def _open(pair: Pair, wrong: dict[str, list[str]]) -> tuple[Stored, Stored] | No
 
 
 def image_facts(stored: Stored, path: Path) -> ImageFacts:
-    """Raises `UnetzooError` on NaN and infinity."""
+    """Return the facts about an image.
+
+    Args:
+        stored: The image.
+        path: File to name in an error.
+
+    Raises:
+        UnetzooError: If the image holds NaN or infinity.
+    """
     pixels = stored.pixels
     if not (finite := np.isfinite(pixels)).all():
         what = "NaN" if np.isnan(pixels).any() else "infinity"
@@ -148,18 +195,26 @@ def image_facts(stored: Stored, path: Path) -> ImageFacts:
 
 
 def mask_facts(stored: Stored, path: Path) -> MaskFacts:
-    """Raises `UnetzooError` on numbers that are not whole, on more values than are counted, and on odd channels."""
+    """Return the facts about a mask.
+
+    Args:
+        stored: The mask.
+        path: File to name in an error.
+
+    Raises:
+        UnetzooError: If a value is not whole, there are too many values, or the channels are not those of a mask.
+    """
     pixels = stored.pixels
     colours = len(pixels) > 1 and not stored.grey
     if colours and (len(pixels) != 3 or pixels.dtype != np.uint8):
         raise UnetzooError(
-            f"{path}: a mask must have one channel of class values, or 8-bit RGB colours; got {len(pixels)} channels "
-            f"of {pixels.dtype}"
+            f"{path}: has {len(pixels)} channels of {pixels.dtype}; a mask must have one channel of class values, or "
+            "8-bit RGB colours"
         )
     values = mask_values(stored, colours, path)
     present, counts = np.unique(values, return_counts=True)
     if len(present) > MOST_VALUES:
-        raise UnetzooError(f"{path}: {len(present)} different {'colours' if colours else 'values'}: this is no mask")
+        raise UnetzooError(f"{path}: {len(present)} different {'colours' if colours else 'values'}: this is not a mask")
     palette = {}
     if stored.palette is not None:
         palette = {int(i): _packed(stored.palette[i]) for i in present.tolist()}
@@ -184,7 +239,7 @@ def _packed(colour: np.ndarray) -> int:
 
 
 def _regions(values: np.ndarray, present: np.ndarray) -> dict[str, object]:
-    """8-connected regions per value, specks per value, and which values touch."""
+    """Return the 8-connected regions and the specks of each value, and the pairs of values that touch."""
     from skimage.measure import label
 
     order = np.searchsorted(present, values)  # (H, W), 0 to K - 1
@@ -217,7 +272,7 @@ def _kind(stored: Stored) -> str:
 
 
 def _unit(stored: Stored) -> np.ndarray:
-    """(C, H, W) float32 in [0, 1] of its own range of type, or of values: what a thumbnail is made of."""
+    """Return the image (C, H, W) for a thumbnail, float32 in [0, 1], scaled by the range of its type or values."""
     pixels = stored.colours()
     if pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / 255

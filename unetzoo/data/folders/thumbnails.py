@@ -1,4 +1,4 @@
-"""Images that show the same thing though their pixels differ: resampled, turned, brightened, moved a little."""
+"""Search for near-duplicates: images that were resampled, turned, brightened or moved a little."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 Similar = tuple[str, str, str, str, float]  # split, key, split, key, similarity
 
-SIMILAR = 0.965  # correlation from which two images are near-duplicates
-THUMBNAIL, WINDOW = 24, 7  # cells a side; the local mean taken off is over 7x7 of them
-FLAT = 0.001  # of the grey range: standard deviation below which a thumbnail shows nothing to compare
+SIMILAR = 0.965  # least correlation of near-duplicates
+THUMBNAIL, WINDOW = 24, 7  # cells per side; the local mean over 7x7 cells is subtracted
+FLAT = 0.001  # standard deviation, in the grey range, below which a thumbnail shows nothing to compare
 
 
 class Thumbnails:
-    """Compares each image that is added with those of other splits that were added before."""
+    """Thumbnails of images, each compared with those of other splits that were added before."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, str]] = []
@@ -24,7 +24,13 @@ class Thumbnails:
         self._found: list[Similar] = []
 
     def add(self, split: str, key: str, image: np.ndarray) -> None:
-        """``image`` is (C, H, W) in [0, 1]. Images of one split are to be added one after the other."""
+        """Add an image and compare it. All images of one split must be added in a row.
+
+        Args:
+            split: Split of the image.
+            key: Key of the image.
+            image: Image (C, H, W) in [0, 1].
+        """
         if self._seen and self._seen[-1][0] != split:
             self._stacked = np.concatenate([self._stacked, *self._waiting])
             self._waiting = []
@@ -41,13 +47,13 @@ class Thumbnails:
         self._waiting.append(views[:1])
 
     def similar(self) -> list[Similar]:
-        """Most similar first."""
+        """Return the near-duplicates in different splits, most similar first."""
         return sorted(self._found, key=lambda pair: (-pair[4], pair[:4]))
 
 
 def _views(image: np.ndarray) -> Iterator[np.ndarray]:
-    """Unit thumbnails (cells,) of an image (C, H, W): as it stands, then moved by a pixel, turned and flipped."""
-    grey = image.mean(axis=0, dtype=np.float64)  # of two types, a matrix product would not be BLAS
+    """Yield unit thumbnails (cells,) of an image (C, H, W): unchanged, then moved by a pixel, turned and flipped."""
+    grey = image.mean(axis=0, dtype=np.float64)  # with operands of two types, the matrix product would not use BLAS
     move = 1 if min(grey.shape) > THUMBNAIL else 0
     for down, right in ((0, 0), *((y, x) for y in (-move, 0, move) for x in (-move, 0, move) if move and (y or x))):
         thumbnail = _thumbnail(grey, move, down, right)
@@ -58,7 +64,7 @@ def _views(image: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _thumbnail(grey: np.ndarray, margin: int, down: int, right: int) -> np.ndarray:
-    """(24, 24): area means of the image without its margin, less their local mean, of norm 1; 0 where flat."""
+    """Return the area means (24, 24) of an image without its margin, less their local mean, of norm 1; 0 if flat."""
     from scipy.ndimage import uniform_filter
 
     rows, columns = (_area(n, margin + by, n - margin + by) for n, by in zip(grey.shape, (down, right), strict=True))
@@ -70,7 +76,7 @@ def _thumbnail(grey: np.ndarray, margin: int, down: int, right: int) -> np.ndarr
 
 @lru_cache(maxsize=64)
 def _area(size: int, start: int, stop: int) -> np.ndarray:
-    """(24, size) weights that average the pixels from ``start`` to ``stop`` in equal parts, fractions included."""
+    """Return weights (24, size) that average the pixels from ``start`` to ``stop`` in equal, fractional parts."""
     edges, pixels = np.linspace(start, stop, THUMBNAIL + 1)[:, None], np.arange(size)
     covered = np.clip(np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels), 0, None)
     return covered / covered.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Whether files and splits are sound under a reading: values that no class has, leaks, classes that are missing."""
+"""Verification of files and splits under a reading: values in no class, leaks, classes that are missing."""
 
 from __future__ import annotations
 
@@ -15,22 +15,37 @@ from unetzoo.data.folders.propose import effective_channels
 from unetzoo.data.folders.reading import Reading, Values
 from unetzoo.data.folders.survey import Item, Survey
 
-LARGE = 16e6  # pixels: an image of more is hardly trained on or validated whole
-SMALL = 16  # px a side: no U-Net of four levels sees anything in less
+LARGE = 16e6  # pixels; larger images can hardly be validated whole
+SMALL = 16  # px per side; a U-Net of four levels sees nothing in less
 
 
 @dataclass
 class Shares:
-    """Pixels per split and class (void last), and masks that have a class, per split."""
+    """The shares of the classes.
+
+    Attributes:
+        pixels: Pixels of each class (K + 1,), void last, for each split.
+        masks: Masks that have each class (K + 1,), void last, for each split.
+        empty: Keys without a foreground class.
+        void: Keys whose masks are void everywhere.
+    """
 
     pixels: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    empty: list[str]  # keys without any foreground class
-    void: list[str]  # keys that are void everywhere
+    empty: list[str]
+    void: list[str]
 
 
 def verify(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
-    """Pixels per class, and every finding that a reading is needed for or that concerns splits."""
+    """Verify a survey under a reading.
+
+    Args:
+        found: The survey.
+        reading: The reading.
+
+    Returns:
+        The shares of the classes, and every finding that needs a reading or concerns the splits.
+    """
     shares, strange = class_shares(found, reading)
     findings = [*strange, *_channel_mistakes(found.items, reading), *_beyond(found.items, reading)]
     findings += _splits(shares, reading, found)
@@ -39,6 +54,15 @@ def verify(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
 
 
 def class_shares(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
+    """Count the pixels of each class.
+
+    Args:
+        found: The survey.
+        reading: The reading.
+
+    Returns:
+        The shares of the classes, and a finding for each mask with a value that is in no class.
+    """
     values, split_of = Values.of(reading), found.layout.split_of
     classes = len(reading.classes)
     shares = Shares({}, {}, [], [])
@@ -47,7 +71,7 @@ def class_shares(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]
     strange: list[str] = []
     for item in found.items:
         if item.mask.colours and not reading.colours:
-            strange.append(f"{item.pair.mask}: holds colours, but the reading names numbers")
+            strange.append(f"{item.pair.mask}: holds colours, but the reading has numbers")
             continue
         counts = as_colours(item.mask) if reading.colours else item.mask.counts
         stored = np.fromiter(counts, np.int64, len(counts))
@@ -89,13 +113,14 @@ def _beyond(items: Sequence[Item], reading: Reading) -> Iterable[Finding]:
             "warning",
             "range",
             f"{worst.pair.image}: values {worst.image.low:g} to {worst.image.high:g} lie beyond range = "
-            f"[{low:g}, {high:g}] and are cut off, as in {len(wide)} images",
+            f"[{low:g}, {high:g}] and are clipped ({len(wide)} image{'s' * (len(wide) > 1)} in all)",
         )
     elif items and (top := max(item.image.high for item in items)) - low < 0.05 * (high - low):
         text = f"no image value is above {top:g} of range = [{low:g}, {high:g}]: all images are nearly black"
         yield Finding("warning", "range", text)
     if flat := [item for item in items if item.image.low == item.image.high]:
-        text = f"{flat[0].pair.image}: every pixel is {flat[0].image.low:g}, as in {len(flat)} images"
+        count = f"{len(flat)} image{'s' * (len(flat) > 1)}"
+        text = f"{flat[0].pair.image}: every pixel is {flat[0].image.low:g} ({count} in all)"
         yield Finding("warning", "constant", text)
 
 
@@ -104,7 +129,8 @@ def _splits(shares: Shares, reading: Reading, found: Survey) -> Iterable[Finding
     paths = {item.key: item.pair.mask for item in found.items}
     if shares.void:
         text = (
-            f"{paths[shares.void[0]]}: is void everywhere, as {len(shares.void)} masks are: nothing to learn or score"
+            f"{paths[shares.void[0]]}: is void everywhere ({len(shares.void)} mask{'s' * (len(shares.void) > 1)} in "
+            "all): nothing to learn or score"
         )
         yield Finding("warning", "all void", text)
     if shares.empty:
@@ -122,7 +148,7 @@ def _splits(shares: Shares, reading: Reading, found: Survey) -> Iterable[Finding
 
 
 def _duplicates(found: Survey) -> Iterable[Finding]:
-    """Equal images, within a split a warning, in two splits an error: a test image must not be trained on."""
+    """Report equal images: a warning within a split, an error across splits, as test images must not be trained on."""
     split_of = found.layout.split_of
     by_digest: dict[str, list[Item]] = {}
     for item in found.items:
@@ -155,13 +181,13 @@ def _near_duplicates(found: Survey) -> Iterable[Finding]:
         count = f"{len(pairs)} pairs of images in two splits are" if many else "one pair of images in two splits is"
         text = (
             f"{count} nearly equal: {key!r} in {split} and {other_key!r} in {other} correlate with "
-            f"{similarity:.3f}; give group, so that they stay together"
+            f"{similarity:.3f}; set group to keep them together"
         )
         yield Finding("warning", "near-duplicates", text)
 
 
 def _files(items: Sequence[Item]) -> Iterable[Finding]:
-    """Formats under other names, orientations, transparency, sizes."""
+    """Report formats that differ from file names, orientations, transparency and sizes."""
     usual = {"JPEG": "jpg jpeg", "TIFF": "tif tiff", "PPM": "ppm pgm pbm", "zip": "npz", "NumPy": "npy"}
     renamed: Counter[tuple[str, str]] = Counter()
     for path, kind in ((p, k) for i in items for p, k in ((i.pair.image, i.image.kind), (i.pair.mask, i.mask.kind))):
@@ -169,16 +195,20 @@ def _files(items: Sequence[Item]) -> Iterable[Finding]:
         if path.suffix.lower().lstrip(".") not in usual.get(kind, kind.lower()).split():
             renamed[path.suffix, kind] += 1
     for (suffix, kind), count in renamed.items():
-        yield Finding("note", "renamed", f"{count} files named {suffix} hold {kind}: read as what they hold")
+        yield Finding(
+            "note",
+            "renamed",
+            f"{count} file{'s' * (count > 1)} named {suffix}: read as {kind}, the format of the content",
+        )
     if turned := [item for item in items if item.image.orientation not in (0, 1)]:
         first = turned[0]
         text = (
-            f"{first.pair.image}: turned by its EXIF orientation {first.image.orientation}, as viewers do, like "
-            f"{len(turned)} images in all: see in the contact sheet whether the masks fit"
+            f"{first.pair.image}: turned by its EXIF orientation {first.image.orientation}, as viewers do "
+            f"({len(turned)} image{'s' * (len(turned) > 1)} in all): check in the contact sheet that the masks fit"
         )
         yield Finding("warning", "orientation", text)
     if clear := sum(item.image.alpha for item in items):
-        yield Finding("note", "alpha", f"{clear} images have an alpha channel: it is dropped")
+        yield Finding("note", "alpha", f"{clear} images have an alpha channel, which is dropped")
     large = max(items, key=lambda item: item.image.size[0] * item.image.size[1], default=None)
     if large is not None and (large.image.size[0] * large.image.size[1]) > LARGE:
         h, w = large.image.size

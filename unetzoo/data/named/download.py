@@ -1,8 +1,8 @@
-"""Fetching a file from its official place: resumed where it was cut, checked before it counts.
+"""Download of a file from its official address: resumed after an interruption, checked before it is used.
 
-What is under way lies in ``NAME.part``, and in ``NAME.part.json`` what the server said about it, so that a file that
-has changed meanwhile is begun anew instead of being glued to the old one. ``NAME.sha256`` stays beside what was
-fetched: where no checksum is published, a second download must give the same bytes as the first.
+An unfinished download lies in ``NAME.part``; ``NAME.part.json`` keeps the server's headers, so that a file which has
+changed meanwhile is downloaded anew instead of being appended to the old one. ``NAME.sha256`` stays beside the finished
+file: where no checksum is published, a second download must give the same bytes as the first.
 """
 
 from __future__ import annotations
@@ -26,11 +26,17 @@ TIMEOUT = 30.0  # seconds without an answer or a byte
 CHUNK = 1 << 18
 
 Progress = Callable[[int, "int | None"], None]
-"""``progress(bytes so far, bytes in all)``; in all is None where the server does not tell."""
+"""``progress(bytes so far, total bytes)``; the total is None if the server does not give it."""
 
 
 class Remote(Strict):
-    """A file and its official address; ``checksum`` as published, "md5:..." or "sha256:...", None where none is."""
+    """A file to download.
+
+    Attributes:
+        url: Official address.
+        file: Name of the local file.
+        checksum: Published checksum, "md5:..." or "sha256:..."; None if there is none.
+    """
 
     url: str
     file: str
@@ -38,7 +44,7 @@ class Remote(Strict):
 
 
 class _Said(Strict):
-    """What the server said of the file whose beginning is in ``.part``."""
+    """The server's headers for the file whose beginning is in ``.part``."""
 
     url: str
     validator: str | None = None  # ETag (a strong one) or Last-Modified
@@ -46,10 +52,19 @@ class _Said(Strict):
 
 
 def fetch(remote: Remote, folder: Path, *, progress: Progress = lambda done, size: None) -> Path:
-    """``folder/remote.file``, complete and checked; a file that is there already is checked, not fetched again.
+    """Download a file and check it. A file that is already there is checked, not downloaded again.
 
-    Raises `UnetzooError` where the server cannot be reached, answers with an error or breaks off (what came is kept
-    and the next call goes on from there), where the disk is full, and where the checksum is wrong.
+    Args:
+        remote: The file.
+        folder: Target folder.
+        progress: Called with the bytes so far and in total.
+
+    Returns:
+        The path of the complete, checked file.
+
+    Raises:
+        UnetzooError: If the server cannot be reached, answers with an error or breaks off (the next call continues
+            from there), the disk is full, or the checksum is wrong.
     """
     target = folder / remote.file
     part = target.with_name(target.name + ".part")
@@ -68,14 +83,18 @@ def fetch(remote: Remote, folder: Path, *, progress: Progress = lambda done, siz
 
 
 def _receive(url: str, part: Path, progress: Progress) -> None:
-    """Bring ``part`` to its full size."""
+    """Download the rest of ``part``.
+
+    Raises:
+        UnetzooError: If the server ends early.
+    """
     notes = part.with_name(part.name + ".json")
     known = _said(notes, url) if part.exists() else None
     have = part.stat().st_size if known else 0
     if known and have and have == known.size:
         return
     if known is None or known.validator is None or known.size is None or have > known.size:
-        have = 0  # nothing that could safely be gone on with
+        have = 0  # nothing that could safely be continued
     with _ask(url, have, known) as answer:
         size, goes_on = _sizes(answer, have, known)
         if not goes_on:
@@ -84,7 +103,7 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
         with part.open("ab" if goes_on else "wb") as file:
             have = _copy(answer, file, have, size, progress)
     if size is not None and have != size:
-        raise UnetzooError(f"{url}: ended after {have} of {size} bytes; run it again and it goes on from there")
+        raise UnetzooError(f"{url}: ended after {have} of {size} bytes; run the command again to continue from there")
 
 
 def _ask(url: str, have: int, known: _Said | None) -> HTTPResponse:
@@ -96,19 +115,23 @@ def _ask(url: str, have: int, known: _Said | None) -> HTTPResponse:
         return build_opener(_Redirects()).open(Request(url, headers=headers), timeout=TIMEOUT)  # noqa: S310
     except HTTPError as error:
         raise UnetzooError(f"{url}: the server answers {error.code} {error.reason}") from None
-    except (OSError, HTTPException) as error:  # URLError too, which tells the reason of another
+    except (OSError, HTTPException) as error:  # also URLError, which wraps another error as its reason
         reason = error.reason if isinstance(error, URLError) else error
         raise UnetzooError(f"{url}: cannot be reached: {reason or plain(error)}") from None
 
 
 def _sizes(answer: HTTPResponse, have: int, known: _Said | None) -> tuple[int | None, bool]:
-    """The size of the whole file, and whether the answer begins where ``.part`` ends (else it is the whole file)."""
+    """Return the size of the whole file, and True if the answer begins where ``.part`` ends, not with the whole file.
+
+    Raises:
+        UnetzooError: If the answer is for another range or another file.
+    """
     if answer.status == 206:
         first, _, total = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
         size = int(total) if total.isdigit() else None
         if first.partition("-")[0] != str(have) or (known and known.size not in (None, size)):
             raise UnetzooError(
-                f"{answer.url}: asked for the bytes from {have} on, got {first}/{total}; delete the .part"
+                f"{answer.url}: asked for the bytes from {have} on, got {first}/{total}; delete the .part file"
             )
         return size, True
     length = answer.headers.get("Content-Length", "")
@@ -120,9 +143,10 @@ def _copy(answer: HTTPResponse, file: IO[bytes], have: int, size: int | None, pr
     while True:
         try:
             chunk = answer.read(CHUNK)
-        except (OSError, HTTPException) as error:  # the connection, not the disk
+        except (OSError, HTTPException) as error:  # an error of the connection, not of the disk
             raise UnetzooError(
-                f"{answer.url}: broke off after {have} bytes ({plain(error)}); run it again and it goes on from there"
+                f"{answer.url}: broke off after {have} bytes ({plain(error)}); run the command again to continue from "
+                "there"
             ) from None
         if not chunk:
             return have
@@ -132,7 +156,11 @@ def _copy(answer: HTTPResponse, file: IO[bytes], have: int, size: int | None, pr
 
 
 def _verify(remote: Remote, path: Path, target: Path) -> None:
-    """Check ``path`` against the published checksum, else against that of the first download of ``target``."""
+    """Check ``path`` against the published checksum, or else that of the first download of ``target``.
+
+    Raises:
+        UnetzooError: If they differ.
+    """
     beside = target.with_name(target.name + ".sha256")
     digest = file_digest(path, "sha256")
     kind, _, published = (remote.checksum or "").partition(":")
@@ -149,6 +177,7 @@ def _verify(remote: Remote, path: Path, target: Path) -> None:
 
 
 def file_digest(path: Path, kind: str) -> str:
+    """Return the digest of a file as hex digits; ``kind`` is an algorithm of `hashlib`, such as "sha256"."""
     digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -157,7 +186,7 @@ def file_digest(path: Path, kind: str) -> str:
 
 
 def _said(notes: Path, url: str) -> _Said | None:
-    """What was noted about this address; None where nothing was, or nothing that can be read."""
+    """Return the headers noted for this address, or None if there are none that can be read."""
     try:
         said = _Said(**json.loads(notes.read_text()))
     except (OSError, ValueError, TypeError):
@@ -177,15 +206,19 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def _check_scheme(url: str, origin: str) -> None:
-    """Only the web, and never from https to http."""
+    """Allow http and https, and no step from https down to http.
+
+    Raises:
+        UnetzooError: If the address is refused.
+    """
     scheme = urlsplit(url).scheme.lower()
     if scheme not in ("http", "https"):
-        raise UnetzooError(f"{origin}: leads to {url!r}, which is no http address; refused")
+        raise UnetzooError(f"{origin}: leads to {url!r}, which is not an http address; refused")
     if scheme == "http" and urlsplit(origin).scheme.lower() == "https":
         raise UnetzooError(f"{origin}: leads from https to http ({url}); refused")
 
 
 def _disk(error: OSError, folder: Path) -> str:
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return f"{folder}: the disk is full; what came is kept, and it goes on from there once there is room"
+        return f"{folder}: the disk is full; the partial download is kept and continues once there is room"
     return f"{error.filename or folder}: {error.strerror or error}"

@@ -1,4 +1,4 @@
-"""What is known about a named data set: everything that opening, fetching and describing it needs, as data."""
+"""The description of a named data set: all that opening, fetching and presenting it needs, as data."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ PAIRED = Files("images/*", "masks/*")
 FLAT = Layout("images/ and masks/ with equal stems", (PAIRED,))
 
 Rule = Callable[[Mapping[str, Pair]], Mapping[str, Sequence[str]]]
-"""Which pairs are train and which test (and val), where neither the layout nor a list tells."""
+"""Assignment of pairs to train and test (and perhaps val) where neither the layout nor a list gives it."""
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Official files that must be made into ``images/`` and ``masks/`` once: what finds them, and what does it."""
+    """A one-time conversion of official files to ``images/`` and ``masks/``.
+
+    Attributes:
+        found: Returns the official files below a folder; nothing if they are not there.
+        run: Converts them and returns the number of images.
+        words: Names the official files in messages.
+    """
 
     found: Callable[[Path], Sequence[object]]
     run: Callable[[Path], int]
@@ -30,17 +36,31 @@ class Prepare:
 
 @dataclass(frozen=True)
 class NamedSet:
-    """``reading`` gives classes, citation, terms and groups; of its paths and lists none is used.
+    """A named data set with files. Where no validation set is given, one is taken from train, by group.
 
-    ``rule`` splits what no layout splits. A validation set that is not given is taken from train, by group.
-    ``test_is_fixed``: the test images are official or usual, so k-fold leaves them alone.
+    Attributes:
+        reading: Classes, citation, terms and groups; its paths and lists are not used.
+        folder: Folder below ``UNETZOO_DATA``.
+        images: Number of labelled images in the official set.
+        home: Address of its page.
+        masks: Meaning of the mask values, in words.
+        split: How it is split, in words.
+        layouts: Layouts in which its files may lie.
+        rule: Splits what no layout splits.
+        test_is_fixed: True if the test images are official or customary, so that k-fold leaves them alone.
+        unusable: Keys that are left out.
+        notes: Remarks for the user.
+        remotes: Files to download.
+        into: Folder below the target in which archives are unpacked.
+        by_hand: Why ``unetzoo data get`` does not download it, and what to place in ``{target}``.
+        prepare: Conversion of the official files after a download.
     """
 
     reading: Reading
-    folder: str  # below UNETZOO_DATA
-    images: int  # with labels, in the official set
+    folder: str
+    images: int
     home: str
-    masks: str  # what the mask values mean
+    masks: str
     split: str
     layouts: tuple[Layout, ...]
     rule: Rule | None = None
@@ -48,17 +68,23 @@ class NamedSet:
     unusable: tuple[str, ...] = ()
     notes: str = ""
     remotes: tuple[Remote, ...] = ()
-    into: str = ""  # the folder below the target in which archives are unpacked
-    by_hand: str = ""  # why `get` does not fetch it, and what to place where
+    into: str = ""
+    by_hand: str = ""
     prepare: Prepare | None = None
 
     @property
     def name(self) -> str:
+        """The registered name."""
         return self.reading.name
 
 
 def every(nth: int, *, by: Callable[[Pair], object] = lambda pair: None) -> Rule:
-    """Of the sorted keys every nth is test; counted for each value of ``by`` on its own."""
+    """Return a rule by which every ``nth`` of the sorted keys is test, and all others train.
+
+    Args:
+        nth: Distance between test keys.
+        by: Kind of a pair; the pairs of each kind are counted separately.
+    """
 
     def rule(pairs: Mapping[str, Pair]) -> dict[str, list[str]]:
         counts: dict[object, int] = {}
@@ -73,7 +99,7 @@ def every(nth: int, *, by: Callable[[Pair], object] = lambda pair: None) -> Rule
 
 
 def test_where(is_test: Callable[[str], bool]) -> Rule:
-    """The keys for which it is true are test, all others train."""
+    """Return a rule by which keys that satisfy ``is_test`` are test and all others train."""
 
     def rule(pairs: Mapping[str, Pair]) -> dict[str, list[str]]:
         parts: dict[str, list[str]] = {"train": [], "test": []}
@@ -88,18 +114,44 @@ ISBI_VAL, ISBI_TEST = 4, 6  # slices at the end of the stack
 
 
 def contiguous(pairs: Mapping[str, Pair], n_val: int = ISBI_VAL) -> dict[str, tuple[str, ...]]:
-    """The last keys are test, those before them val. Raises `UnetzooError` where nothing is left to train on."""
+    """Split a stack into runs of slices, in sorted order: train, then val, then test.
+
+    Args:
+        pairs: Pairs by key.
+        n_val: Number of validation slices; the number of test slices is ``ISBI_TEST``.
+
+    Returns:
+        The keys of each split.
+
+    Raises:
+        UnetzooError: If no slice is left to train on.
+    """
     keys = tuple(sorted(pairs))
     train = len(keys) - ISBI_TEST - n_val
     if train < 1:
-        raise UnetzooError(f"{len(keys)} slices: {ISBI_TEST} are test, {n_val} validation: none is left to train on")
+        raise UnetzooError(
+            f"{len(keys)} slices, of which {ISBI_TEST} are test and {n_val} validation: none is left to train on"
+        )
     return {"train": keys[:train], "val": keys[train:-ISBI_TEST], "test": keys[-ISBI_TEST:]}
 
 
 def of_class(name: str, *values: Value, foreground: bool = True) -> ClassReading:
+    """Return a class and the mask values that stand for it.
+
+    Args:
+        name: Name of the class.
+        *values: Whole numbers, ranges such as "1-", or colours.
+        foreground: True if the class counts towards the headline score.
+    """
     return ClassReading(name=name, values=list(values), foreground=foreground)
 
 
 def github(repository: str, commit: str, file: str) -> Remote:
-    """A repository as it was at one commit, as GitHub packs it."""
+    """Return the archive that GitHub offers of a repository at one commit.
+
+    Args:
+        repository: Owner and name.
+        commit: Hash of the commit.
+        file: Name of the local file.
+    """
     return Remote(url=f"https://github.com/{repository}/archive/{commit}.zip", file=file)

@@ -1,4 +1,4 @@
-"""Where the images and masks of a named data set lie below a folder, in its official layout or another."""
+"""The layouts of named data sets: where images and masks lie below a folder, and which belong together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Splits = dict[str, tuple[str, ...]]
 
 @dataclass
 class Found:
-    """Pairs of files by key, in order; the splits that the layout itself tells; fields of view, where it has any."""
+    """Files found in a layout: pairs by key, the splits that the layout itself gives, and fields of view by key."""
 
     pairs: dict[str, Pair] = field(default_factory=dict)
     splits: Splits = field(default_factory=dict)
@@ -25,11 +25,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Files:
-    """Images and the masks that belong to them: globs below the root, and how a mask is called.
+    """Images and the masks that belong to them.
 
-    ``stem`` is a regular expression on an image's stem; ``mask`` and ``key`` are made of what its first group finds
-    (or of the whole match). ``split``: all of these are of that split. ``views`` are fields of view: masks that are 0
-    where nothing was labelled. ``pages``: each file is a stack of so many, and the number of a page is its key.
+    Attributes:
+        images: Glob of the images, below the root.
+        masks: Glob of the masks.
+        mask: Stem of a mask; ``{}`` stands for what ``stem`` finds.
+        stem: Regular expression that an image's stem must match; its first group, or else the whole match, is used.
+        key: Key of a pair; ``{}`` stands for what ``stem`` finds.
+        split: Split of all these images, if the layout gives it.
+        views: Glob of the fields of view: masks that are 0 where nothing was labelled.
+        view: Stem of a field of view; ``{}`` stands for what ``stem`` finds.
+        pages: Number of pages of each file, if they are stacks; the number of a page is then its key.
     """
 
     images: str
@@ -43,10 +50,20 @@ class Files:
     pages: int = 0
 
     def present(self, root: Path) -> bool:
+        """Return True if there are both images and masks below ``root``."""
         return any(_files(root, self.images)) and any(_files(root, self.masks))
 
     def add_to(self, found: Found, root: Path, unusable: Sequence[str]) -> None:
-        """Raises `UnetzooError` where there are no images, and on an image without a mask."""
+        """Find the pairs below ``root`` and add them to ``found``.
+
+        Args:
+            found: What was found so far.
+            root: Folder of the layout.
+            unusable: Keys to leave out.
+
+        Raises:
+            UnetzooError: If there are no images, two images have one key, or an image has no mask.
+        """
         masks = _by_stem(_files(root, self.masks))
         views = _by_stem(_files(root, self.views)) if self.views else {}
         keys = []
@@ -58,7 +75,7 @@ class Files:
             if key in unusable:
                 continue
             if key in found.pairs:
-                raise UnetzooError(f"{path}: {key!r} is taken by {found.pairs[key].image}")
+                raise UnetzooError(f"{path}: its key {key!r} is taken by {found.pairs[key].image}")
             mask = _partner(masks, self.mask.format(name), path, self.masks)
             if self.pages:
                 found.pairs |= _pages(path, mask, self.pages)
@@ -68,17 +85,20 @@ class Files:
                 found.views[key] = _partner(views, self.view.format(name), path, self.views)
             keys.append(key)
         if not found.pairs:
-            raise UnetzooError(f"{root}: no images {self.images}")
+            raise UnetzooError(f"{root}: there are no images {self.images}")
         if self.split:
             found.splits[self.split] = tuple(sorted(keys))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which a data set's files lie. ``lists`` are split -> file with one key a line.
+    """One way in which the files of a data set may lie.
 
-    ``read`` is given instead of ``files`` where another library knows the layout: it gives None where the folder
-    does not hold it.
+    Attributes:
+        words: The layout, in words.
+        files: Images and masks.
+        lists: File with one key per line, for each split that has one.
+        read: Finds the files in place of ``files``, where another library knows the layout; None if they are not there.
     """
 
     words: str
@@ -87,7 +107,18 @@ class Layout:
     read: Callable[[Path], Found | None] | None = None
 
     def find(self, root: Path, unusable: Sequence[str]) -> Found | None:
-        """None where the folder does not hold this layout. Raises `UnetzooError` where it holds it incompletely."""
+        """Find the files of this layout.
+
+        Args:
+            root: Folder to look in.
+            unusable: Keys to leave out.
+
+        Returns:
+            The files, or None if the folder does not have this layout.
+
+        Raises:
+            UnetzooError: If the folder has this layout, but incomplete.
+        """
         if self.read is not None:
             return self.read(root)
         if not self.files[0].present(root) or not all((root / path).is_file() for path in self.lists.values()):
@@ -102,7 +133,7 @@ class Layout:
 
 
 def candidates(root: Path) -> Iterator[Path]:
-    """The folder itself, then what lies one and two levels below: archives often bring a folder of their own."""
+    """Yield the folder, then those one and two levels below: archives often contain a top folder of their own."""
     yield root
     below = _folders(root)
     yield from below
@@ -129,14 +160,14 @@ def _by_stem(paths: Iterator[Path]) -> dict[str, Path]:
 
 def _partner(by_stem: Mapping[str, Path], stem: str, image: Path, pattern: str) -> Path:
     if stem not in by_stem:
-        raise UnetzooError(f"{image}: has no partner {stem!r} among {pattern}")
+        raise UnetzooError(f"{image}: has no partner with stem {stem!r} among {pattern}")
     return by_stem[stem]
 
 
 def _pages(image: Path, mask: Path, count: int) -> dict[str, Pair]:
     for path in (image, mask):
         if (pages := count_pages(path)) != count:
-            raise UnetzooError(f"{path}: expected {count} pages, got {pages}")
+            raise UnetzooError(f"{path}: has {pages} pages; expected {count}")
     return {f"{page:0{len(str(count))}d}": Pair(image, mask, page) for page in range(count)}
 
 

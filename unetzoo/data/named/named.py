@@ -1,4 +1,4 @@
-"""Named data sets: found below ``UNETZOO_DATA`` or a root of one's own, split by their rules, and fetched on demand."""
+"""Named data sets: found below ``UNETZOO_DATA`` or a given root, split by their rules, and fetched on demand."""
 
 from __future__ import annotations
 
@@ -23,12 +23,22 @@ from unetzoo.data.registry import register_dataset
 from unetzoo.data.splits import take_val
 from unetzoo.errors import UnetzooError, nearest
 
-UNPACKED = ".unpacked"  # the ending of an empty file that stands for an archive that is done with
+UNPACKED = ".unpacked"  # suffix of an empty file that marks an archive as unpacked
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a data set lies, in which layout, and how it is split."""
+    """A data set's files as found on disk, with their splits.
+
+    Attributes:
+        root: Folder that holds the layout.
+        layout: Layout that was found.
+        pairs: Files of each key.
+        views: Field-of-view mask of each key that has one.
+        splits: Keys of each split.
+        groups: Group of each key that has one.
+        drawn: Splits that neither a list nor a rule fixes.
+    """
 
     root: Path
     layout: Layout
@@ -36,11 +46,17 @@ class Place:
     views: Mapping[str, Path]
     splits: Splits
     groups: Mapping[str, str]
-    drawn: tuple[str, ...]  # the splits that no list and no rule fixes
+    drawn: tuple[str, ...]
 
 
 class NamedDataset(FileDataset):
-    """A `FileDataset` in which all that lies outside an image's field of view is void, where it has one."""
+    """A `FileDataset` whose pixels outside the field of view, where there is one, are void.
+
+    Args:
+        entry: Description of the data set.
+        place: Its files and splits.
+        downscale: Side of the blocks that images are averaged over; default: that of ``entry``.
+    """
 
     def __init__(self, entry: NamedSet, place: Place, *, downscale: int | None = None) -> None:
         self._views = place.views
@@ -58,31 +74,49 @@ class NamedDataset(FileDataset):
             factor = self.reading.downscale
             view = read_stored(self._views[key]).pixels[0][factor // 2 :: factor, factor // 2 :: factor]
             if view.shape != mask.shape:
-                raise UnetzooError(f"{self._views[key]}: the field of view is {view.shape}, its image {mask.shape}")
+                raise UnetzooError(
+                    f"{self._views[key]}: the field of view is {view.shape}, but its image is {mask.shape}"
+                )
             mask[view == 0] = self.info.ignore_index
         return image, mask
 
 
 def entry(name: str) -> NamedSet:
+    """Return the catalogue's description of a named data set.
+
+    Raises:
+        UnetzooError: If there is no such data set.
+    """
     if name not in CATALOGUE:
-        raise UnetzooError(f"{name!r} is no named data set with files; {nearest(name, CATALOGUE)}")
+        raise UnetzooError(f"{name!r} is not a named data set with files; {nearest(name, CATALOGUE)}")
     return CATALOGUE[name]
 
 
 def default_root(entry: NamedSet) -> Path | None:
-    """``$UNETZOO_DATA/<folder>``; None where the variable is not set."""
+    """Return ``$UNETZOO_DATA/<folder>``, or None if the variable is not set."""
     base = os.environ.get("UNETZOO_DATA")
     return Path(base).expanduser() / entry.folder if base else None
 
 
 def locate(entry: NamedSet, root: Path | None = None) -> Place:
-    """Find the files and split them, without opening an image. Raises `UnetzooError` that tells where to put them."""
+    """Find the files of a data set and split them, without opening an image.
+
+    Args:
+        entry: Description of the data set.
+        root: Folder to look in; default: `default_root`.
+
+    Returns:
+        The files and their splits.
+
+    Raises:
+        UnetzooError: If the files are not there; the message tells where to put them.
+    """
     root = root or default_root(entry)
     if root is None:
         raise UnetzooError(
-            f"data set {entry.name!r} is not at hand: set UNETZOO_DATA to a folder that holds {entry.folder}/, or give "
-            f"root; `unetzoo data info {entry.name}` tells what it must hold, `unetzoo data get {entry.name}` how to "
-            f"get it"
+            f"data set {entry.name!r} cannot be found: set UNETZOO_DATA to a folder that holds {entry.folder}/, or "
+            f"give root; `unetzoo data info {entry.name}` shows what it must hold, `unetzoo data get {entry.name}` "
+            "downloads it or says how to obtain it"
         )
     if not root.is_dir():
         raise UnetzooError(f"{root}: no such folder (data set {entry.name!r}; try `unetzoo data get {entry.name}`)")
@@ -94,14 +128,14 @@ def locate(entry: NamedSet, root: Path | None = None) -> Place:
         raise UnetzooError(f"{error.filename or root}: cannot be read: {error.strerror or error}") from None
     if entry.prepare and entry.prepare.found(root):
         raise UnetzooError(
-            f"{root}: holds the official files; they are read after `unetzoo data get {entry.name} --out {root}`"
+            f"{root}: holds the official files; convert them by `unetzoo data get {entry.name} --out {root}`"
         )
     words = "; or ".join(layout.words for layout in entry.layouts)
-    raise UnetzooError(f"{root}: does not hold data set {entry.name!r}, which is {words}")
+    raise UnetzooError(f"{root}: does not hold data set {entry.name!r}; expected {words}")
 
 
 def _held(entry: NamedSet, root: Path) -> Iterator[tuple[Path, Layout]]:
-    """Where which layout may lie. Below official files that are still to be prepared nothing is looked for."""
+    """Yield the folders and layouts to try. Subfolders are skipped while official files are still to be converted."""
     raw = _is_raw(entry, root)
     for folder in [root] if raw else candidates(root):
         yield from ((folder, layout) for layout in entry.layouts)
@@ -129,21 +163,31 @@ def get(
     progress: Callable[[str], Progress] = lambda file: lambda done, size: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Place:
-    """Fetch a data set from its official place into ``out`` (default: where it is looked for), and unpack it.
+    """Download a data set from its official address and unpack it. Files that are already there are kept.
 
-    What is there already is not fetched again. ``progress(file)`` gives what is called while it comes. Raises
-    `UnetzooError` where its terms or its archive's kind do not allow it, telling what to do by hand instead.
+    Args:
+        name: Name in the catalogue.
+        out: Target folder; default: `default_root`.
+        progress: Called with a file's name, returns the callback for its download.
+        say: Called with each line for the user.
+
+    Returns:
+        The files and their splits.
+
+    Raises:
+        UnetzooError: If no target is known, or the data set's terms or kind of archive do not allow a download; the
+            message then says what to do by hand.
     """
     found = entry(name)
     target = out or default_root(found)
     if target is None:
-        raise UnetzooError(f"data get {name}: where to? Give --out DIR, or set UNETZOO_DATA")
+        raise UnetzooError(f"unetzoo data get {name}: no target folder; give --out DIR or set UNETZOO_DATA")
     try:
         if not _is_there(found, target):
             if not _is_raw(found, target):
                 _bring(found, target, progress, say)
             if found.prepare and _is_raw(found, target):
-                say(f"making images/ and masks/ of {found.prepare.words}")
+                say(f"making images/ and masks/ from {found.prepare.words}")
                 found.prepare.run(target)
     except OSError as error:  # the disk, or a damaged image
         raise UnetzooError(f"{error.filename or target}: {error.strerror or error}") from None
@@ -152,7 +196,7 @@ def get(
 
 def _bring(found: NamedSet, target: Path, progress: Callable[[str], Progress], say: Callable[[str], None]) -> None:
     if found.by_hand:
-        raise UnetzooError(f"{found.name} is not fetched: " + found.by_hand.format(target=target))
+        raise UnetzooError(f"{found.name} cannot be downloaded: " + found.by_hand.format(target=target))
     target.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target / ".get.lock")
     try:
@@ -162,7 +206,7 @@ def _bring(found: NamedSet, target: Path, progress: Callable[[str], Progress], s
                 if mark.exists():
                     continue
                 if remote.checksum is None:
-                    say(f"{remote.file}: no published checksum is known: not verified, its sha256 is kept beside it")
+                    say(f"{remote.file}: not verified, as no published checksum is known; its sha256 is kept beside it")
                 archive = fetch(remote, target, progress=progress(remote.file))
                 say(f"unpacking {remote.file}")
                 unpack(archive, target / found.into)
@@ -171,11 +215,11 @@ def _bring(found: NamedSet, target: Path, progress: Callable[[str], Progress], s
             for mark in marks:
                 mark.unlink()
     except Timeout:
-        raise UnetzooError(f"{target}: another `unetzoo data get` is at work here") from None
+        raise UnetzooError(f"{target}: another `unetzoo data get` is running here; wait for it") from None
 
 
 def _is_there(found: NamedSet, target: Path) -> bool:
-    """Whether a complete layout is there; what is incomplete is an error."""
+    """Return True if a complete layout is there. An incomplete one raises `UnetzooError`."""
     begun = (target / (remote.file + end) for remote in found.remotes for end in ("", ".part", UNPACKED))
     if not target.is_dir() or any(path.exists() for path in begun):
         return False
@@ -193,5 +237,5 @@ def _register(entry: NamedSet) -> None:
 
 
 for _entry in CATALOGUE.values():
-    if _entry.rule is not contiguous:  # a stack has a class of its own
+    if _entry.rule is not contiguous:  # the stack has its own class, `Isbi2012`
         _register(_entry)

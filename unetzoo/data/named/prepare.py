@@ -1,4 +1,4 @@
-"""Official layouts that are no image and mask a file: made into ``images/`` and ``masks/`` once, after a download."""
+"""Conversion of official layouts without one mask per image to ``images/`` and ``masks/``, once after a download."""
 
 from __future__ import annotations
 
@@ -12,20 +12,29 @@ from PIL import Image, ImageDraw
 
 from unetzoo.errors import UnetzooError
 
-SIDE = 256  # px: of the fluorescence images of the Data Science Bowl that are one kind
-DARK = 128  # their mean grey value is below
+SIDE = 256  # px, of those fluorescence images of the Data Science Bowl that are of one kind
+DARK = 128  # their mean grey value is below this
 
 
 def nuclei_found(root: Path) -> list[Path]:
-    """The images of the Data Science Bowl 2018's layout, ``<id>/images/<id>.png`` beside ``<id>/masks/*.png``."""
+    """Return the images in the layout of the 2018 Data Science Bowl.
+
+    Images are ``<id>/images/<id>.png``, beside masks ``<id>/masks/*.png``.
+    """
     return [p for base in (root / "stage1_train", root) for p in sorted(base.glob("*/images/*.png"))]
 
 
 def merge_nuclei(root: Path) -> int:
-    """One 16-bit mask of instance ids an image, of its files of one nucleus each; how many images there are.
+    """Merge the masks of single nuclei into one 16-bit mask of instance ids per image.
 
-    Only the images of one kind are taken: 256x256, grey, dark (fluorescence). Ids follow the sorted file names, and
-    where two nuclei overlap the later one has the pixel.
+    Only images of one kind are taken: 256x256, grey, dark (fluorescence). Ids follow the sorted file names, and where
+    two nuclei overlap, the later one gets the pixel.
+
+    Args:
+        root: Folder of the official files.
+
+    Returns:
+        The number of images.
     """
     with _Staged(root) as (images, masks):
         for path in nuclei_found(root):
@@ -43,11 +52,11 @@ def merge_nuclei(root: Path) -> int:
     return _count(root)
 
 
-TAPUSCORPUS = {"AN-96AP_1*": "AN96AP_", "12148-btv1b525062185": "btv1b525062185_"}  # those made for a segmenter
+TAPUSCORPUS = {"AN-96AP_1*": "AN96AP_", "12148-btv1b525062185": "btv1b525062185_"}  # the parts made for a segmenter
 
 
 def pages_found(root: Path) -> list[tuple[Path, str]]:
-    """Pages of the tapuscorpus, ``data/<corpus>/<page>.jpg`` beside their ALTO file, and their keys."""
+    """Return the pages of the Tapuscorpus, ``data/<corpus>/<page>.jpg`` beside ALTO files, and their keys."""
     found = []
     for base in (root, *(p for p in sorted(root.iterdir()) if p.is_dir())):
         for folder, prefix in TAPUSCORPUS.items():
@@ -57,7 +66,14 @@ def pages_found(root: Path) -> list[tuple[Path, str]]:
 
 
 def draw_lines(root: Path) -> int:
-    """255 inside every text line's polygon; how many pages there are."""
+    """Draw masks that are 255 inside the polygon of every text line.
+
+    Args:
+        root: Folder of the official files.
+
+    Returns:
+        The number of pages.
+    """
     with _Staged(root) as (images, masks):
         for path, key in pages_found(root):
             with Image.open(path) as file:
@@ -72,11 +88,15 @@ def draw_lines(root: Path) -> int:
 
 
 def _line_polygons(path: Path) -> Iterator[list[tuple[float, float]]]:
-    """Outlines in px of the text lines of an ALTO file (version 4: ``TextLine/Shape/Polygon`` with POINTS)."""
+    """Yield the outlines, in px, of the text lines in an ALTO file (version 4: ``TextLine/Shape/Polygon``, POINTS).
+
+    Raises:
+        UnetzooError: If it is not an ALTO file, or has a DOCTYPE.
+    """
     try:
         text = path.read_text(encoding="utf-8")
-        if "<!DOCTYPE" in text:  # entities can blow up; ALTO needs none
-            raise UnetzooError(f"{path}: has a DOCTYPE, which ALTO files have not; refused")
+        if "<!DOCTYPE" in text:  # entities can expand without bound; ALTO needs none
+            raise UnetzooError(f"{path}: has a DOCTYPE, which ALTO files do not need; refused")
         tree = ElementTree.fromstring(text)  # noqa: S314
         for line in tree.iter():
             if line.tag.rpartition("}")[2] == "TextLine":
@@ -84,11 +104,13 @@ def _line_polygons(path: Path) -> Iterator[list[tuple[float, float]]]:
                     numbers = [float(v) for v in polygon.get("POINTS", "").replace(",", " ").split()]
                     yield list(zip(numbers[::2], numbers[1::2], strict=True))
     except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:
-        raise error if isinstance(error, UnetzooError) else UnetzooError(f"{path}: is no ALTO file: {error}") from None
+        raise (
+            error if isinstance(error, UnetzooError) else UnetzooError(f"{path}: is not an ALTO file: {error}")
+        ) from None
 
 
 class _Staged:
-    """``images/`` and ``masks/`` that appear below the root only when both are complete."""
+    """A context in which ``images/`` and ``masks/`` appear below the root only when both are complete."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._staging = root, root / ".preparing"
@@ -98,7 +120,7 @@ class _Staged:
         folders = self._staging / "images", self._staging / "masks"
         for folder in folders:
             if (self._root / folder.name).exists():
-                raise UnetzooError(f"{self._root / folder.name}: is there already; move it away")
+                raise UnetzooError(f"{self._root / folder.name}: already exists; move it away")
             folder.mkdir(parents=True)
         return folders
 

@@ -1,4 +1,4 @@
-"""The two data sets whose official layout torchvision knows. It never downloads here: `unetzoo data get` does."""
+"""The two data sets whose official layout torchvision knows. `unetzoo data get` downloads them, not torchvision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unetzoo.data.folders.reading import Pair
 from unetzoo.data.named.layout import Found
 from unetzoo.errors import UnetzooError, plain
 
-# As torchvision publishes them; a test compares.
+# These are the checksums in torchvision; a test compares them.
 PET_MD5 = {
     "images.tar.gz": "5c4f3ee8e5d25df40f4fd59a7f44e54c",
     "annotations.tar.gz": "95a8c909bbe2e81eed6a22bccdf3f68f",
@@ -40,7 +40,17 @@ VOC_CLASSES = [
 
 
 def pet_pairs(root: Path) -> Found | None:
-    """trainval is train, test is test."""
+    """Find the pairs of Oxford-IIIT Pet, with its trainval as train.
+
+    Args:
+        root: Folder that holds ``oxford-iiit-pet/``.
+
+    Returns:
+        The pairs and their splits, or None if the folder is not there.
+
+    Raises:
+        UnetzooError: If files are missing.
+    """
     if not (root / "oxford-iiit-pet").is_dir():
         return None
     from torchvision.datasets import OxfordIIITPet
@@ -56,7 +66,17 @@ def pet_pairs(root: Path) -> Found | None:
 
 
 def voc_pairs(root: Path) -> Found | None:
-    """train is train, val is test: the labels of VOC's own test set are hidden."""
+    """Find the pairs of PASCAL VOC 2012, with its val as test, because its own test labels are hidden.
+
+    Args:
+        root: Folder that holds ``VOCdevkit/VOC2012/``.
+
+    Returns:
+        The pairs and their splits, or None if the folder is not there.
+
+    Raises:
+        UnetzooError: If files are missing.
+    """
     if not (root / "VOCdevkit" / "VOC2012").is_dir():
         return None
     from torchvision.datasets import VOCSegmentation

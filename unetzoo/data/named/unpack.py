@@ -1,4 +1,4 @@
-"""Unpacking an archive from elsewhere: every member is looked at before the first is written."""
+"""Safe unpacking of downloaded archives: every member is checked before the first is written."""
 
 from __future__ import annotations
 
@@ -29,22 +29,29 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
+    """Return True if the name ends like a supported archive."""
     return path.name.lower().endswith(ARCHIVES)
 
 
 def unpack(archive: Path, folder: Path, *, most_members: int = MOST_MEMBERS, most_bytes: int = MOST_BYTES) -> None:
-    """Write the members of a .zip, .tar or .tar.gz below ``folder``: all of them, or nothing.
+    """Unpack a .zip, .tar or .tar.gz into a folder, completely or not at all.
 
-    Raises `UnetzooError`, with nothing written, on a member with an absolute path or ``..``, on a link, device or
-    other special file, on two members of one name, on too many or too large ones, on a file that is there already,
-    and on an archive that is damaged.
+    Args:
+        archive: The archive.
+        folder: Target folder.
+        most_members: Largest number of files.
+        most_bytes: Largest total size when unpacked.
+
+    Raises:
+        UnetzooError: If a member has an absolute path or ``..``, is a link, a device or another special file, occurs
+            twice or exists already; if there are too many members or bytes; or if the archive is damaged.
     """
     try:
         with _opened(archive) as opened:
             members = _checked(archive, opened, most_members, most_bytes)
             tops = sorted({member.path.parts[0] for member in members})
             if taken := [top for top in tops if (folder / top).exists()]:
-                raise UnetzooError(f"{folder / taken[0]}: is there already; move it away, then unpack {archive.name}")
+                raise UnetzooError(f"{folder / taken[0]}: already exists; move it away, then unpack {archive.name}")
             if sum(member.size for member in members) > shutil.disk_usage(archive.parent).free:
                 raise UnetzooError(f"{folder}: not enough room on the disk to unpack {archive.name}")
             folder.mkdir(parents=True, exist_ok=True)
@@ -55,8 +62,8 @@ def unpack(archive: Path, folder: Path, *, most_members: int = MOST_MEMBERS, mos
                     (Path(staging) / top).rename(folder / top)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
         raise UnetzooError(
-            f"{archive}: is damaged or of no kind that can be unpacked ({plain(error)}); delete it and its .sha256, "
-            "then fetch it again"
+            f"{archive}: is damaged or of an unsupported kind ({plain(error)}); delete it and its .sha256, then "
+            "download it again"
         ) from None
     except OSError as error:
         raise UnetzooError(f"{archive}: cannot be unpacked to {folder}: {error.strerror or error}") from None
@@ -65,7 +72,7 @@ def unpack(archive: Path, folder: Path, *, most_members: int = MOST_MEMBERS, mos
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     if not is_archive(archive):
-        raise UnetzooError(f"{archive}: is no archive that can be unpacked; {', '.join(ARCHIVES)} are")
+        raise UnetzooError(f"{archive}: is not a supported archive; supported are {', '.join(ARCHIVES)}")
     with zipfile.ZipFile(archive) if archive.suffix.lower() == ".zip" else tarfile.open(archive) as opened:
         yield opened
 
@@ -73,7 +80,11 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
 def _checked(
     archive: Path, opened: zipfile.ZipFile | tarfile.TarFile, most_members: int, most_bytes: int
 ) -> list[_Member]:
-    """The files among the members. A tar is read header by header, so that a bomb is refused before it is inflated."""
+    """Return the files among the members, checked. A tar is read by its headers, so that a bomb is never inflated.
+
+    Raises:
+        UnetzooError: If a member is refused.
+    """
     found: dict[str, _Member] = {}
     size = 0
     for raw in opened if isinstance(opened, tarfile.TarFile) else opened.infolist():
@@ -85,9 +96,9 @@ def _checked(
         if folder:
             continue
         if not plain_file or not path.parts:
-            raise UnetzooError(f"{where} is no plain file (a link, a device or encrypted); nothing was unpacked")
+            raise UnetzooError(f"{where} is not a plain file (a link, a device or encrypted); nothing was unpacked")
         if path.as_posix() in found:
-            raise UnetzooError(f"{where} stands twice; nothing was unpacked")
+            raise UnetzooError(f"{where} occurs twice; nothing was unpacked")
         size += bytes_
         if len(found) >= most_members or size > most_bytes:
             raise UnetzooError(
@@ -98,7 +109,7 @@ def _checked(
 
 
 def _facts(raw: zipfile.ZipInfo | tarfile.TarInfo) -> tuple[str, int, bool, bool]:
-    """Name, size in bytes, whether it is a folder, whether it is a plain file."""
+    """Return name, size in bytes, True for a folder, and True for a plain file."""
     if isinstance(raw, tarfile.TarInfo):
         return raw.name, raw.size, raw.isdir(), raw.isreg()
     kind = stat.S_IFMT(raw.external_attr >> 16)

@@ -1,13 +1,13 @@
-"""The generator of the embedded data set: crowded, touching, blurred, unevenly lit, noisy cells.
+"""The generated data set `cells`: crowded, touching, blurred, unevenly lit, noisy cells.
 
-What makes it hard is chosen, so that the parts of a U-Net have something to do:
+Its difficulties are chosen so that each part of a U-Net has something to do:
 
 - **Context.** A cell's interior is about as bright as the background beside it, sometimes brighter and
-  sometimes darker; what shows it is a closed rim up to 40 px across. Open arcs with the same rim and
-  out-of-focus ghosts with the same interior are background. A small window cannot tell.
+  sometimes darker; only a closed rim up to 40 px across gives it away. Open arcs with the same rim and
+  out-of-focus ghosts with the same interior are background. A small window cannot tell them apart.
 - **Localisation.** Touching cells keep a gap of about 2 px; some have protrusions, 2 px wide at the tip.
-- **Imaging.** Shading and vignette exceed the cells' contrast, so no global threshold works; then come
-  a blur that varies between and within images, shot noise, read noise and 8-bit quantisation.
+- **Imaging.** Shading and vignetting exceed the contrast of the cells, so no global threshold works. Blur
+  that varies between and within images, shot noise, read noise and 8-bit quantisation are added.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from scipy import ndimage
 from unetzoo.data.worlds.drawing import REFERENCE_AREA, Array, Drawn, Labels, Mask, ease, generator, waves
 
 VERSION = 1
-"""Raise it whenever the same arguments give another image: records of other versions do not compare."""
+"""Raise it whenever the same arguments give a different image: records of different versions are not comparable."""
 
 # Cells
-RADIUS = (7.0, 19.0)  # px; the larger ones exceed the receptive field of a shallow net
-COVERAGE = (0.34, 0.45)  # share of foreground at which placing stops
-COLONIES, SPREAD = 3, 26.0  # cells gather around this many points, with this deviation in px
-TRIES = 250  # candidates; far more than needed, it only bounds the time
-MIN_KEPT = 0.72  # a cell that keeps less of its area beside its neighbours is not placed
+RADIUS = (7.0, 19.0)  # px; the larger ones exceed the receptive field of a shallow network
+COVERAGE = (0.34, 0.45)  # share of foreground at which no more cells are placed
+COLONIES, SPREAD = 3, 26.0  # number of points that cells gather around, standard deviation in px
+TRIES = 250  # candidates; far more than needed, only to bound the time
+MIN_KEPT = 0.72  # least share of its area that a cell must keep beside its neighbours to be placed
 MIN_AREA = 60  # px
 GAP = np.ones((5, 5), bool)  # dilation by 2 px: the gap between instances
-ROUND = np.hypot(*np.mgrid[-3:4, -3:4]) < 3.3  # opening with this disc rounds what neighbours cut off
+ROUND = np.hypot(*np.mgrid[-3:4, -3:4]) < 3.3  # opening with this disc rounds the edges that neighbours cut
 # Distractors
 GHOSTS, ARCS, FIBRES, DEBRIS = 6, 8, 4, 8  # mean numbers
 FIBRE_RADIUS, DEBRIS_RADIUS = (25.0, 60.0), (0.8, 3.5)  # px; debris is smaller than any cell
 # Appearance, in units of the mean intensity
-RIM_WIDTH, RIM_DEPTH = 1.0, 0.8  # px: deviation of the membrane's profile, how far inside it peaks
+RIM_WIDTH, RIM_DEPTH = 1.0, 0.8  # px: standard deviation of the membrane's profile, depth of its peak
 RIM = (0.2, 0.6)
-BODY = (-0.12, 0.16)  # interior against background: both signs, often nearly zero
+BODY = (-0.12, 0.16)  # interior relative to the background: either sign, often nearly zero
 NUCLEUS = (-0.15, 0.2)
 
 
@@ -52,18 +52,25 @@ class Patch(NamedTuple):
 
 
 def draw_cells(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
-    """One image (1, size, size); class 1 is the cell, instances are the cells."""
+    """Draw an image (1, size, size); class 1 is the cell, and the instances are the cells.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+        difficulty: In [0, 1]; changes contrast alone.
+    """
     rng = generator(seed, key, size)
     labels, nuclei = _place(rng, size)
     scene = np.where(labels > 0, _cells(rng, labels) + nuclei, _distractors(rng, size))
-    scene += 0.03 * waves(rng, size, (5, 14), 24)  # the texture of everything in view
+    scene += 0.03 * waves(rng, size, (5, 14), 24)  # texture of the whole field of view
     image = _camera(rng, scene * ease(difficulty, 1.6)).astype(np.float32)
     return Drawn(image[None], (labels > 0).astype(np.int64), labels)
 
 
 def _outline(rng: np.random.Generator, y: float, x: float, radius: float, size: int, margin: float) -> Patch:
-    """A perturbed ellipse around (y, x) px, on the pixels of its bounding box inside the image."""
-    # Harmonic 2 elongates, higher ones make it irregular; falling amplitudes keep it smooth.
+    """Return a perturbed ellipse around (y, x) px, on the pixels of its bounding box inside the image."""
+    # Harmonic 2 elongates the outline, higher ones make it irregular; falling amplitudes keep it smooth.
     amplitude = rng.uniform(0, 1, 5) * (0.26, 0.11, 0.07, 0.04, 0.03)
     harmonics = amplitude * np.exp(1j * rng.uniform(0, 2 * np.pi, 5))
     reach = radius * (1 + amplitude.sum()) + margin
@@ -77,7 +84,7 @@ def _outline(rng: np.random.Generator, y: float, x: float, radius: float, size: 
 
 
 def _place(rng: np.random.Generator, size: int) -> tuple[Labels, Array]:
-    """Labels (size, size) of crowded cells a gap apart, and what their nuclei add to the intensity."""
+    """Return labels (size, size) of crowded cells a gap apart, and the intensity that their nuclei add."""
     labels, nuclei = np.zeros((size, size), np.int32), np.zeros((size, size))
     blocked = np.zeros((size, size), bool)  # cells and the gap around them
     scale = size * size / REFERENCE_AREA
@@ -92,7 +99,7 @@ def _place(rng: np.random.Generator, size: int) -> tuple[Labels, Array]:
         kept = body & free
         if kept.sum() < MIN_KEPT * body.sum():
             continue
-        # An opening that takes what lies beyond the image for cell, so that cut cells keep their corners.
+        # For this opening the outside of the image counts as cell, so that cells cut by the border keep their corners.
         eroded = ndimage.binary_erosion(kept, ROUND, border_value=1)
         core = np.asarray(ndimage.binary_dilation(eroded, ROUND), bool)
         if core.sum() < MIN_AREA:
@@ -106,14 +113,14 @@ def _place(rng: np.random.Generator, size: int) -> tuple[Labels, Array]:
 
 
 def _largest(mask: Mask) -> Mask:
-    """The largest connected component of a mask (h, w) that is not empty."""
+    """Return the largest connected component of a non-empty mask (h, w)."""
     parts = np.zeros(mask.shape, np.int32)
     ndimage.label(mask, output=parts)
     return parts == 1 + np.bincount(parts.ravel())[1:].argmax()
 
 
 def _protrusions(rng: np.random.Generator, patch: Patch) -> Mask:
-    """Up to two thin arms (h, w), slightly bent and tapered, that leave the cell radially."""
+    """Return up to two thin arms (h, w), slightly bent and tapered, that leave the cell radially."""
     arms = np.zeros(patch.rho.shape, bool)
     for _ in range(rng.choice(3, p=(0.65, 0.2, 0.15))):
         turned = patch.rho * patch.ray * np.exp(1j * rng.uniform(0, 2 * np.pi))
@@ -124,13 +131,13 @@ def _protrusions(rng: np.random.Generator, patch: Patch) -> Mask:
 
 
 def _nucleus(rng: np.random.Generator, patch: Patch) -> Array:
-    """A soft blob (h, w) near the centre, brighter or darker than the cell, sometimes invisible."""
+    """Return a soft blob (h, w) near the centre, brighter or darker than the cell, sometimes invisible."""
     inner = patch.depth / max(patch.depth.max(), 1.0)  # 1 at the centre, 0 on the outline
     return rng.uniform(*NUCLEUS) / (1 + np.exp((rng.uniform(0.4, 0.6) - inner) * 14))
 
 
 def _cells(rng: np.random.Generator, labels: Labels) -> Array:
-    """Intensity (size, size) of the cells' interiors and rims; without meaning outside the cells."""
+    """Return the intensity (size, size) of the cells' interiors and rims; meaningless outside the cells."""
     count, size = int(labels.max()) + 1, len(labels)
     body, rim = rng.uniform(*BODY, count), rng.uniform(*RIM, count)
     depth = np.asarray(ndimage.distance_transform_edt(labels), np.float64)
@@ -138,21 +145,21 @@ def _cells(rng: np.random.Generator, labels: Labels) -> Array:
 
 
 def _membrane(depth: Array) -> Array:
-    """The profile of a rim, 1 at its peak, over the depth in px."""
+    """Return the profile of a rim, 1 at its peak, over the depth in px."""
     return np.exp(-0.5 * ((depth - RIM_DEPTH) / RIM_WIDTH) ** 2)
 
 
 def _fading(rng: np.random.Generator, size: int) -> Array:
-    """How visible rims are along their way (size, size): parts are nearly out of focus."""
+    """Return the visibility (size, size) of rims along their course: parts are nearly out of focus."""
     return np.clip(0.9 + 0.3 * waves(rng, size, (20, 50), 12), 0.25, 1.3)
 
 
 def _distractors(rng: np.random.Generator, size: int) -> Array:
-    """Intensity (size, size) of the background: what looks like a cell in a small window."""
+    """Return the intensity (size, size) of the background: objects that look like cells in a small window."""
     canvas, fading = np.zeros((size, size)), _fading(rng, size)
 
     def some(count: int, radius: tuple[float, float], margin: float = 6) -> list[Patch]:
-        """Outlines anywhere, also just outside the image; their number varies around `count`."""
+        """Return outlines anywhere, also just outside the image; their number varies around ``count``."""
         number = rng.poisson(count * size * size / REFERENCE_AREA)
         places = rng.uniform(-8, size + 8, (number, 2))
         return [_outline(rng, y, x, rng.uniform(*radius), size, margin) for y, x in places]
@@ -169,13 +176,13 @@ def _distractors(rng: np.random.Generator, size: int) -> Array:
 
 
 def _ghost(rng: np.random.Generator, patch: Patch) -> Array:
-    """A cell of another plane (h, w): interior and nucleus, soft edge, no rim."""
+    """Return a cell of another focal plane (h, w): interior and nucleus, with a soft edge and no rim."""
     soft = 1 / (1 + np.exp(-patch.depth / rng.uniform(1.5, 3.0)))
     return 1.3 * rng.uniform(*BODY) * soft + _nucleus(rng, patch)
 
 
 def _open_rim(rng: np.random.Generator, patch: Patch, least: float) -> Array:
-    """A rim (h, w) that does not close, shaded on its inner side; drawn where cos(angle) > `least`."""
+    """Return an open rim (h, w), shaded on its inner side; drawn where cos(angle) > ``least``."""
     turn = (patch.ray * np.exp(1j * rng.uniform(0, 2 * np.pi))).real
     part = 1 / (1 + np.exp((least - turn) * 12))
     shade = rng.uniform(*BODY) * np.exp(-abs(patch.depth) / 5) * (patch.depth > 0)
@@ -183,7 +190,7 @@ def _open_rim(rng: np.random.Generator, patch: Patch, least: float) -> Array:
 
 
 def _camera(rng: np.random.Generator, scene: Array) -> Array:
-    """Light, optics and sensor: the recorded image (size, size) in [0, 1] of a scene around 0."""
+    """Return the image (size, size) in [0, 1] that light, optics and sensor make of a scene around 0."""
     size = len(scene)
     sharp, soft = (ndimage.gaussian_filter(scene, s, truncate=3) for s in (rng.uniform(0.5, 0.8), 1.5))
     focus = np.clip(0.25 + 0.35 * waves(rng, size, (90, 200), 4), 0, 1)  # 1 is out of focus

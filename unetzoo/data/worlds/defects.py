@@ -1,10 +1,10 @@
-"""The generator of `defects`: brushed metal and woven cloth under inspection; many images show nothing wrong.
+"""The generated data set `defects`: brushed metal and woven cloth under inspection, often without a defect.
 
-- **Rare.** About every other image has an empty mask; where there is a defect, it covers a few per cent.
-- **Context.** Lines along the brushing or the weave are sound, lines across it are scratches; which way the material
-  runs differs between images. A dried drop leaves a closed rim 28 to 65 px across and is a stain, inside too, where
-  a faint shade, weaker than most of the uneven light, is all that a small window sees. Wiping leaves open arcs of
-  such rims, and they are sound. What is sound is weaker than the defects, at difficulty 1 by little.
+- **Rarity.** About half of the images have an empty mask; where there is a defect, it covers a few per cent.
+- **Context.** Lines along the brushing or the weave are sound, lines across it are scratches; the direction of the
+  material differs between images. A dried drop leaves a closed rim 28 to 65 px across. All of it is a stain, its
+  interior too, where a small window sees only a faint shade, weaker than most of the uneven light. Wiped drops leave
+  open arcs of such rims, which are sound. Sound marks are weaker than defects, at difficulty 1 only slightly.
 - **Localisation.** Scratches are 1 to 3 px wide, pits 2 to 5 px.
 """
 
@@ -15,16 +15,23 @@ import numpy as np
 from unetzoo.data.worlds.drawing import Array, Drawn, box, curve, ease, generator, sensor, stroke, waves
 
 VERSION = 4
-"""Raise it whenever the same arguments give another image: records of other versions do not compare."""
+"""Raise it whenever the same arguments give a different image: records of different versions are not comparable."""
 
 SOUND = 0.5  # share of images without a defect
 CONTRAST = 0.34
-LINES, WIPES = 8, 1.5  # mean numbers of what is sound: strong lines along the material, open arcs
-LINE, WIPE = (0.06, 0.14), 0.12  # how bright or dark they are
+LINES, WIPES = 8, 1.5  # mean numbers of sound marks: strong lines along the material, open arcs
+LINE, WIPE = (0.06, 0.14), 0.12  # strength of these marks
 
 
 def draw_defects(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
-    """One image (1, size, size); class 1 is the defect."""
+    """Draw an image (1, size, size); class 1 is the defect.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+        difficulty: In [0, 1]; changes contrast alone.
+    """
     rng = generator(seed, key, size)
     contrast = CONTRAST * ease(difficulty, 1.5)
     heading, metal = rng.uniform(0, np.pi), rng.random() < 0.5
@@ -36,19 +43,19 @@ def draw_defects(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
         kind, most = ((_scratch, 3), (_pits, 1), (_stain, 2))[rng.choice(3, p=(0.3, 0.1, 0.6))]
         for _ in range(rng.integers(most) + 1):
             kind(rng, cover, depth, heading)
-        if not (cover >= 0.5).any():  # it fell outside
+        if not (cover >= 0.5).any():  # all of it fell outside the image
             _pits(rng, cover, depth, heading)
     scene += contrast * depth
     return Drawn(sensor(rng, scene, rng.uniform(0.4, 0.7), 0.03), (cover >= 0.5).astype(np.int64))
 
 
 def _across(size: int, heading: float) -> Array:
-    """px across the direction ``heading`` (size, size)."""
+    """Return the position (size, size) in px across the direction ``heading``."""
     return np.arange(size)[:, None] * np.cos(heading) - np.arange(size) * np.sin(heading)
 
 
 def _brushed(rng: np.random.Generator, size: int, heading: float) -> Array:
-    """Fine grain along one direction (size, size)."""
+    """Return fine grain (size, size) along one direction."""
     across = _across(size, heading) + 0.4 * waves(rng, size, (60, 150), 4)
     along = _across(size, heading + np.pi / 2)
     profile = rng.normal(0, 1, 4 * size)
@@ -57,7 +64,7 @@ def _brushed(rng: np.random.Generator, size: int, heading: float) -> Array:
 
 
 def _woven(rng: np.random.Generator, size: int, heading: float) -> Array:
-    """Plain weave (size, size): two sets of threads, over and under in turn, of uneven strength."""
+    """Return a plain weave (size, size): two sets of threads of uneven strength, over and under in turn."""
     pitch = rng.uniform(4.5, 7.5)
     u = _across(size, heading) / pitch + 0.12 * waves(rng, size, (30, 80), 6)
     v = _across(size, heading + np.pi / 2) / pitch + 0.12 * waves(rng, size, (30, 80), 6)
@@ -69,7 +76,7 @@ def _woven(rng: np.random.Generator, size: int, heading: float) -> Array:
 
 
 def _lines(rng: np.random.Generator, size: int, heading: float) -> Array:
-    """Strong lines along the material (size, size): brush marks, thick threads."""
+    """Return strong lines (size, size) along the material: brush marks, thick threads."""
     depth = np.zeros((size, size))
     for _ in range(rng.poisson(LINES)):
         depth += rng.choice((-1, 1)) * rng.uniform(*LINE) * _line(rng, size, heading, 0.001)
@@ -77,7 +84,7 @@ def _lines(rng: np.random.Generator, size: int, heading: float) -> Array:
 
 
 def _line(rng: np.random.Generator, size: int, heading: float, bend: float) -> Array:
-    """A line (size, size), thin at its ends."""
+    """Return a line (size, size) that is thin at its ends."""
     points = curve(rng, rng.uniform(0.05, 0.95, 2) * size, heading, rng.uniform(25, 80), bend)
     shape = np.zeros((size, size))
     stroke(shape, points, rng.uniform(0.8, 1.5) * np.sin(np.linspace(0.25, np.pi - 0.25, len(points))) ** 0.5)
@@ -85,7 +92,7 @@ def _line(rng: np.random.Generator, size: int, heading: float, bend: float) -> A
 
 
 def _wipes(rng: np.random.Generator, size: int) -> Array:
-    """Rims of drops that were wiped away (size, size): about a third of each is left."""
+    """Return the rims (size, size) of drops that were wiped away: about a third of each is left."""
     depth = np.zeros((size, size))
     for _ in range(rng.poisson(WIPES)):
         inside, turn = _drop(rng, size)
@@ -95,7 +102,7 @@ def _wipes(rng: np.random.Generator, size: int) -> Array:
 
 
 def _drop(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """px inwards from a drop's irregular outline, and the angle around it (size, size)."""
+    """Return the distance (size, size) in px inwards from a drop's irregular outline, and the angle around it."""
     _, u, v = box(size, rng.uniform(0.1, 0.9, 2) * size, rng.uniform(0, 2 * np.pi), (1, 1))
     inside = rng.uniform(14, 24) - np.hypot(u, v / rng.uniform(1, 1.4)) + 1.5 * waves(rng, size, (18, 45), 10)
     return inside, np.arctan2(v, u)
@@ -110,13 +117,13 @@ def _sign(rng: np.random.Generator) -> float:
 
 
 def _scratch(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
-    """A line across the material's direction."""
+    """Draw a line across the direction of the material."""
     turn = heading + rng.choice((-1, 1)) * rng.uniform(0.6, np.pi / 2)
     _add(cover, depth, _line(rng, len(cover), turn, 0.01), _sign(rng))
 
 
 def _pits(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
-    """A cluster of dark pits."""
+    """Draw a cluster of dark pits."""
     size, count = len(cover), rng.integers(3, 9)
     shape = np.zeros_like(cover)
     places = np.clip(rng.uniform(0.1, 0.9, 2) * size + rng.normal(0, 7, (count, 2)), 1, size - 2)
@@ -125,7 +132,7 @@ def _pits(rng: np.random.Generator, cover: Array, depth: Array, heading: float) 
 
 
 def _stain(rng: np.random.Generator, cover: Array, depth: Array, heading: float) -> None:
-    """What a drop left when it dried: a closed rim, and hardly anything within."""
+    """Draw the mark of a dried drop: a closed rim and a faint interior."""
     inside, _ = _drop(rng, len(cover))
     strength = _sign(rng)
     np.maximum(cover, np.clip(inside + 0.5, 0, 1), out=cover)

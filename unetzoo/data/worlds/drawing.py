@@ -1,7 +1,7 @@
-"""What the generated worlds share: a random stream per key, smooth fields, curves and anti-aliased strokes.
+"""Drawing tools of the generated data sets: one random stream per key, smooth fields, curves, anti-aliased strokes.
 
-Images have one of two shapes while they are drawn, (size, size) or (3, size, size); lengths are px. Every world takes
-``difficulty`` in [0, 1] and draws the same scene at each: only contrast, noise and what hides things change.
+Images have one of two shapes while they are drawn, (size, size) or (3, size, size); lengths are in px. Every generator
+takes a ``difficulty`` in [0, 1] and draws the same scene at each: only contrast, noise and occlusion change.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 Classes = NDArray[np.int64]
 
-REFERENCE_AREA = 128 * 128  # px; all counts in the worlds are for this area
+REFERENCE_AREA = 128 * 128  # px; the counts in the generators refer to this area
 
 
 class Drawn(NamedTuple):
-    """One item: image float32 (C, H, W) in [0, 1], mask int64 (H, W), instance labels int32 (H, W) where natural."""
+    """An item: image float32 (C, H, W) in [0, 1], mask int64 (H, W), instance labels int32 (H, W) if it has any."""
 
     image: NDArray[np.float32]
     mask: Classes
@@ -30,17 +30,35 @@ class Drawn(NamedTuple):
 
 
 def generator(seed: int, key: str, size: int) -> np.random.Generator:
-    """The random stream of one item, a function of its arguments alone."""
+    """Return the random stream of an item, a function of the arguments alone.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+    """
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(key.encode()), size]))
 
 
 def ease(difficulty: float, factor: float) -> float:
-    """What to multiply contrasts by (and divide noise by): ``factor`` at 0, exactly 1 at 0.5, 1 / ``factor`` at 1."""
+    """Return the factor for contrasts (and the divisor for noise).
+
+    Args:
+        difficulty: In [0, 1].
+        factor: Value at difficulty 0. At 0.5 it is exactly 1, at 1 it is 1 / ``factor``.
+    """
     return factor ** (1 - 2 * difficulty)
 
 
 def waves(rng: np.random.Generator, size: int, wavelength: tuple[float, float], count: int) -> Array:
-    """A smooth random field (size, size) of about unit variance; wavelengths in px."""
+    """Return a smooth random field (size, size) of about unit variance, as a sum of waves.
+
+    Args:
+        rng: Random stream.
+        size: Side of the field in px.
+        wavelength: Shortest and longest wavelength in px.
+        count: Number of waves.
+    """
     grid = np.arange(size)
     k = 2 * np.pi / rng.uniform(*wavelength, count)
     direction, phase = rng.uniform(0, 2 * np.pi, (2, count))
@@ -52,10 +70,18 @@ def waves(rng: np.random.Generator, size: int, wavelength: tuple[float, float], 
 def curve(
     rng: np.random.Generator, start: ArrayLike, heading: float, length: float, bend: float, step: float = 0.5
 ) -> Array:
-    """Points (n, 2) of rows and columns along a smooth curve, ``step`` px apart.
+    """Return points along a smooth random curve.
 
-    The heading (radians, 0 = along a row) turns with a curvature that is itself smooth and random, of deviation
-    ``bend`` in radians per px.
+    Args:
+        rng: Random stream.
+        start: Row and column of the start.
+        heading: Initial direction in radians, 0 along a row.
+        length: Length in px.
+        bend: Standard deviation of the curvature, itself smooth and random, in radians per px.
+        step: Distance between points in px.
+
+    Returns:
+        Rows and columns (n, 2).
     """
     n = max(3, int(length / step))
     knots = rng.normal(0, bend, max(2, round(length / 15)) + 1)
@@ -65,9 +91,14 @@ def curve(
 
 
 def stroke(canvas: Array, points: Array, radius: ArrayLike, value: ArrayLike = 1.0, soft: float = 1.0) -> None:
-    """Draw onto ``canvas`` (H, W), by maximum, discs at points (n, 2) that lie close enough to make a line.
+    """Draw a line onto a canvas, by maximum, as discs at points that lie close together.
 
-    ``radius`` and ``value`` are numbers or (n,); the edge falls linearly over ``soft`` px, half of it on each side.
+    Args:
+        canvas: Canvas (H, W), changed in place.
+        points: Rows and columns (n, 2).
+        radius: Radius in px, one for all or (n,).
+        value: Value of the line, one for all or (n,).
+        soft: Width in px over which the edge falls linearly, half of it on each side.
     """
     radius, value = (np.broadcast_to(np.asarray(v, np.float64), len(points))[:, None] for v in (radius, value))
     reach = int(np.ceil(radius.max() + soft / 2))
@@ -80,9 +111,16 @@ def stroke(canvas: Array, points: Array, radius: ArrayLike, value: ArrayLike = 1
 
 
 def box(size: int, centre: Array, turn: float, half: tuple[float, float]) -> tuple[Array, Array, Array]:
-    """A rectangle around ``centre`` (row, column), turned by ``turn`` radians.
+    """Return the geometry of a turned rectangle.
 
-    Three fields (size, size): px inwards from its outline, and px along its own two axes.
+    Args:
+        size: Side of the image in px.
+        centre: Row and column of its centre.
+        turn: Rotation in radians.
+        half: Half of its two sides in px.
+
+    Returns:
+        Three fields (size, size): px inwards from its outline, and px along each of its own axes.
     """
     rows, columns = np.arange(size)[:, None] - centre[0], np.arange(size) - centre[1]
     u = rows * np.cos(turn) - columns * np.sin(turn)
@@ -91,7 +129,17 @@ def box(size: int, centre: Array, turn: float, half: tuple[float, float]) -> tup
 
 
 def sensor(rng: np.random.Generator, scene: Array, blur: float, noise: float) -> NDArray[np.float32]:
-    """The recorded image (C, H, W) of a scene (H, W) or (C, H, W) in [0, 1]: blur in px, noise, 8 bits."""
+    """Return the image (C, H, W) that a sensor records of a scene in [0, 1].
+
+    Args:
+        rng: Random stream.
+        scene: Scene (H, W) or (C, H, W).
+        blur: Standard deviation of the blur in px.
+        noise: Standard deviation of the noise.
+
+    Returns:
+        The image, quantised to 8 bits, in [0, 1].
+    """
     scene = scene if scene.ndim == 3 else scene[None]
     sharp = ndimage.gaussian_filter(scene, (0, blur, blur), truncate=3)
     recorded = sharp + noise * rng.standard_normal(scene.shape)

@@ -1,4 +1,4 @@
-"""Generated data sets: drawn by seed, the same on every machine, no file and no network."""
+"""Generated data sets: drawn from a seed, the same on every machine, without files or network."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ from unetzoo.data.worlds.drawing import Drawn
 from unetzoo.errors import UnetzooError
 
 Draw = Callable[..., Drawn]
-"""``draw(seed, key, *, size, difficulty)``: one item, a function of its arguments alone."""
+"""``draw(seed, key, *, size, difficulty)`` returns an item, a function of its arguments alone."""
 
 DIFFICULTY = 0.5  # the default
 
 
 class GeneratedDataset(SegmentationDataset):
-    """Images (C, size, size), drawn one by one as a function of (seed, key).
+    """A data set of images (C, size, size), each drawn when it is asked for, as a function of (seed, key).
 
-    ``difficulty`` in [0, 1] leaves the scenes as they are and changes how well they show: contrast, noise, what is
-    hidden. Raises `UnetzooError` on an option out of its range.
+    Args:
+        info: Facts about the data set.
+        draw: Draws an item.
+        version: Version of ``draw``, part of every digest.
+        counts: Number of images of each split.
+        size: Side of the images in px.
+        seed: Seed of the data set.
+        difficulty: In [0, 1]; leaves the scenes as they are and changes their visibility: contrast, noise, occlusion.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -49,7 +58,7 @@ class GeneratedDataset(SegmentationDataset):
         self.info = info
         self.splits = {s: tuple(f"{s}-{i:03d}" for i in range(n)) for s, n in counts.items()}
         self._identity = f"{info.name} v{version} seed {seed} size {size}"
-        if difficulty != DIFFICULTY:  # unsaid at the default, where `cells` draws what it drew before it had the option
+        if difficulty != DIFFICULTY:  # omitted at the default, so that digests from before the option stay valid
             self._identity += f" difficulty {float(difficulty)!r}"
         self._draw, self._seed, self._options = draw, seed, {"size": size, "difficulty": difficulty}
         self._drawn: dict[str, Drawn] = {}
@@ -67,7 +76,7 @@ class GeneratedDataset(SegmentationDataset):
         return self._drawn[key]
 
     def content_digest(self, key: str) -> str:
-        # What determines the pixels, not the pixels: floating point may differ in the last bit between machines.
+        # The hash covers the arguments that determine the pixels: floats may differ in the last bit between machines.
         return array_digest(np.frombuffer(f"{self._identity} {key}".encode(), dtype=np.uint8))
 
 
@@ -80,7 +89,7 @@ def _register(
     channels: int = 1,
     images: tuple[int, int, int] = (48, 8, 24),
 ) -> None:
-    """Register a world; class 0 is what is not sought. ``images`` are how many it has for each split, if unsaid."""
+    """Register a generated data set; class 0 is background, ``images`` are the default sizes of train, val and test."""
 
     @register_dataset(name)
     def world(
@@ -94,7 +103,7 @@ def _register(
         difficulty: float = DIFFICULTY,
     ) -> GeneratedDataset:
         if root is not None:
-            raise UnetzooError(f"data set {name!r} is generated and has no files; leave root out")
+            raise UnetzooError(f"root = {str(root)!r}: data set {name!r} is generated and has no files; leave root out")
         harder = "" if difficulty == DIFFICULTY else f", difficulty {difficulty:g}"
         info = DatasetInfo(
             name=name,
@@ -107,7 +116,7 @@ def _register(
         return GeneratedDataset(info, draw, version, counts, size, seed, difficulty)
 
 
-# One world for each application that the 2015 network is known for; the modules say what makes them hard.
+# One data set for each kind of application that U-Net is known for; the modules describe their difficulties.
 _register("cells", cells.draw_cells, cells.VERSION, ("background", "cell"))
 _register("vessels", vessels.draw_vessels, vessels.VERSION, ("background", "vessel"))
 _register("roads", roads.draw_roads, roads.VERSION, roads.CLASSES, channels=3)

@@ -1,8 +1,8 @@
-"""The generator of `lanes`: a road ahead as a car's camera sees it; the class is the painted lane marking.
+"""The generated data set `lanes`: the road ahead as a car's camera sees it, with painted lane markings.
 
 - **Context.** Bright streaks (sun between shadows, wet patches, guard rails, kerbs) are as bright and as wide as paint;
-  a marking runs to the vanishing point along the road, with its dashes in step with the others.
-- **Localisation.** Markings are up to 11 px wide near the car and narrow to a pixel with distance.
+  only a marking follows the road to the vanishing point, its dashes in step with the others.
+- **Localisation.** Markings are up to 11 px wide near the car and narrow to one pixel in the distance.
 - **Imaging.** Paint is worn, shadows cross it, cars hide it, light and weather differ between images.
 """
 
@@ -16,29 +16,36 @@ from numpy.typing import ArrayLike
 from unetzoo.data.worlds.drawing import Array, Drawn, curve, ease, generator, sensor, stroke, waves
 
 VERSION = 2
-"""Raise it whenever the same arguments give another image: records of other versions do not compare."""
+"""Raise it whenever the same arguments give a different image: records of different versions are not comparable."""
 
-PAINT = 0.30  # brighter than asphalt
-FAR = 0.12  # of the way from horizon to bonnet: beyond, markings are not labelled
+PAINT = 0.30  # how much brighter than asphalt
+FAR = 0.12  # share of the way from horizon to bonnet; markings beyond it are not labelled
 STREAKS = 7  # mean number
 
 
 class Ground(NamedTuple):
-    """The road plane seen in perspective: (size, size) each, of meaning where ``t`` > 0."""
+    """The road plane seen in perspective: fields (size, size), meaningful where ``t`` > 0."""
 
     t: Array  # 0 at the horizon, 1 at the bottom; the distance is 1 / t
-    lateral: Array  # from the camera's path, in units of the image's width at the bottom
-    pixel: Array  # how much lateral a pixel is
+    lateral: Array  # distance from the camera's path, in units of the image's width at the bottom
+    pixel: Array  # width of a pixel, in the same units
 
 
 def draw_lanes(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
-    """One image (3, size, size); class 1 is the lane marking."""
+    """Draw an image (3, size, size); class 1 is the lane marking.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+        difficulty: In [0, 1]; changes contrast, noise and shadows.
+    """
     rng = generator(seed, key, size)
     clear = ease(difficulty, 1.6)
     horizon, ground = _ground(rng, size)
     width = rng.uniform(0.5, 0.75)
     lanes, own = rng.integers(2, 4), rng.uniform(0.35, 0.65)
-    edges = (np.arange(lanes + 1) - rng.integers(0, lanes) - own) * width  # lateral places of the lines
+    edges = (np.arange(lanes + 1) - rng.integers(0, lanes) - own) * width  # lateral positions of the lines
     light = rng.uniform(0.75, 1.1)
     scene = _surroundings(rng, size, horizon, ground)
     road = _between(ground, edges[0] - 0.15, edges[-1] + 0.15)
@@ -61,12 +68,12 @@ def draw_lanes(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
 
 
 def _lay(scene: Array, cover: Array, colour: Array) -> None:
-    """Lay a colour, anything that broadcasts to (3, H, W), over the scene where ``cover`` (H, W) in [0, 1] says."""
+    """Blend a colour, anything that broadcasts to (3, H, W), into the scene by ``cover`` (H, W) in [0, 1]."""
     scene += cover * (colour - scene)
 
 
 def _ground(rng: np.random.Generator, size: int) -> tuple[float, Ground]:
-    """The horizon's row, and the plane below it, which bends to one side in the distance."""
+    """Return the horizon's row, and the plane below it, which bends to one side in the distance."""
     horizon, vanishing, bend = rng.uniform(0.25, 0.42) * size, rng.uniform(0.35, 0.65) * size, rng.normal(0, 0.13)
     rows, columns = np.mgrid[:size, :size] + 0.5
     t = (rows - horizon) / (size - horizon)
@@ -76,14 +83,14 @@ def _ground(rng: np.random.Generator, size: int) -> tuple[float, Ground]:
 
 
 def _between(ground: Ground, left: float, right: float) -> Array:
-    """The part of each pixel (size, size) that lies between two lateral places."""
+    """Return the share of each pixel (size, size) that lies between two lateral positions."""
     middle, half = (left + right) / 2, (right - left) / 2
     cover = np.clip((half - abs(ground.lateral - middle)) / ground.pixel + 0.5, 0, 1)
     return np.minimum(cover, np.maximum(2 * half / ground.pixel, 0)) * (ground.t > 0)
 
 
 def _surroundings(rng: np.random.Generator, size: int, horizon: float, ground: Ground) -> Array:
-    """Sky, a line of trees or houses, and the verge (3, size, size)."""
+    """Return the sky, a line of trees or houses, and the verge (3, size, size)."""
     up = np.clip((horizon - np.arange(size)[:, None]) / max(horizon, 1), 0, 1)
     sky = np.array((0.72, 0.78, 0.85)) * rng.uniform(0.85, 1.1)
     scene = sky[:, None, None] - np.array((0.28, 0.18, 0.02))[:, None, None] * up * rng.uniform(0, 1.2)
@@ -104,7 +111,7 @@ def _surroundings(rng: np.random.Generator, size: int, horizon: float, ground: G
 
 
 def _markings(rng: np.random.Generator, ground: Ground, edges: Array) -> Array:
-    """How much of each pixel (size, size) is paint: solid lines outside, dashes of one rhythm inside."""
+    """Return the share of each pixel (size, size) that is paint: solid lines outside, dashes in step inside."""
     period, phase, half = rng.uniform(0.9, 1.5), rng.uniform(0, 1), rng.uniform(0.030, 0.042)
     distance = 1 / np.maximum(ground.t, 1e-3)
     dashes = ((distance / period + phase) % 1 < rng.uniform(0.4, 0.6)) & (ground.t > FAR)
@@ -116,7 +123,7 @@ def _markings(rng: np.random.Generator, ground: Ground, edges: Array) -> Array:
 
 
 def _streaks(rng: np.random.Generator, size: int, horizon: float) -> Array:
-    """Light and wet streaks (size, size) of the length and width of dashes that point anywhere."""
+    """Return light and wet streaks (size, size), as long and wide as dashes, that point anywhere."""
     canvas = np.zeros((size, size))
     for _ in range(rng.poisson(STREAKS)):
         y, x = rng.uniform(horizon, size), rng.uniform(0, size)
@@ -127,19 +134,19 @@ def _streaks(rng: np.random.Generator, size: int, horizon: float) -> Array:
 
 
 def _shadows(rng: np.random.Generator, size: int, ground: Ground, clear: float) -> Array:
-    """What light is left on the ground (size, size) under trees beside the road."""
+    """Return the share of the light (size, size) that reaches the ground under trees beside the road."""
     if rng.random() < 0.3:
         return np.ones((size, size))
     distance, side = np.clip(1 / np.maximum(ground.t, 0.03), 0, 30), rng.choice((-1, 1))
     field = np.sin(rng.uniform(2, 5) * distance + rng.uniform(0, 7)) + 0.8 * waves(rng, size, (10, 40), 12)
     field += side * np.clip(ground.lateral, -2, 2) * 0.8
     depth = rng.uniform(0.3, 0.6) / max(clear, 0.8)
-    near = np.clip(4 * ground.t, 0, 1)  # far ones merge
+    near = np.clip(4 * ground.t, 0, 1)  # distant shadows merge
     return 1 - depth * near / (1 + np.exp(np.clip(1.5 - 5 * field, -30, 30)))
 
 
 def _car(rng: np.random.Generator, scene: Array, hidden: Array, ground: Ground, edges: Array, horizon: float) -> None:
-    """A car ahead in one of the lanes, from behind: body, window, lights, shadow."""
+    """Draw a car ahead in one of the lanes, seen from behind: body, window, lights, shadow."""
     size, lane = len(hidden), rng.integers(len(edges) - 1)
     t = rng.uniform(0.12, 0.5)
     row = int(horizon + t * (size - horizon))

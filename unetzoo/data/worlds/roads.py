@@ -1,10 +1,10 @@
-"""The generator of `roads`: land cover from above, in colour: open land, buildings, roads and water.
+"""The generated data set `roads`: colour images of land from above, with buildings, roads and water.
 
-- **Context.** A flat roof has the colour of a road or a paved yard, and the yard's size; a shadow on one side and a lit
-  edge on the other tell it, up to 14 px away. Water is as dark and green as some woods, which have no shore. Tracks are
-  no roads.
-- **Localisation.** Lanes are 3 px wide, houses may stand 2 px apart; trees hide parts of both.
-- **Imaging.** Every image has its own light, haze and colours; clouds shade parts of it.
+- **Context.** A flat roof has the colour of a road or a paved yard, and the size of the yard; a shadow on one side and
+  a lit edge on the other, up to 14 px away, distinguish it. Water is as dark and green as some woods, which have no
+  shore. Tracks are not roads.
+- **Localisation.** Lanes are 3 px wide, houses may stand 2 px apart, and trees hide parts of both.
+- **Imaging.** Every image has its own light, haze and colours, and clouds shade parts of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from unetzoo.data.worlds.drawing import (
 )
 
 VERSION = 2
-"""Raise it whenever the same arguments give another image: records of other versions do not compare."""
+"""Raise it whenever the same arguments give a different image: records of different versions are not comparable."""
 
 CLASSES = ("open land", "building", "road", "water")
 BUILDING, ROAD, WATER = 1, 2, 3
@@ -38,14 +38,21 @@ DEEP, LEAVES = np.array((0.20, 0.30, 0.27)), np.array((0.17, 0.27, 0.13))
 
 
 def draw_roads(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
-    """One image (3, size, size); the classes are those of ``CLASSES``."""
+    """Draw an image (3, size, size); the classes are ``CLASSES``.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+        difficulty: In [0, 1]; changes contrast, noise and shadows.
+    """
     rng = generator(seed, key, size)
     scale, clear = size * size / REFERENCE_AREA, ease(difficulty, 1.6)
     mask = np.zeros((size, size), np.int64)
     scene = _fields(rng, size)
     grain = waves(rng, size, (3, 9), 40)
 
-    for water in (False, True):  # woods first: they look like water without a shore
+    for water in (False, True):  # woods first, under the water; they look like it, but have no shore
         for _ in range(rng.poisson(WOODS * scale) if not water else rng.binomial(2, 0.55)):
             _pool(rng, scene, mask, water, clear)
     for _ in range(rng.poisson(TRACKS * scale)):
@@ -68,12 +75,12 @@ def draw_roads(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
 
 
 def _blend(scene: Array, cover: Array, colour: Array) -> None:
-    """Lay a colour (3,) over the scene (3, H, W) where ``cover`` (H, W) in [0, 1] says."""
+    """Blend a colour (3,) into the scene (3, H, W) by ``cover`` (H, W) in [0, 1]."""
     scene += cover * (colour[:, None, None] - scene)
 
 
 def _grey(rng: np.random.Generator) -> Array:
-    """The colour of asphalt, concrete and flat roofs alike."""
+    """Return a colour of asphalt, concrete and flat roofs alike."""
     return ASPHALT * rng.uniform(0.8, 1.2) + rng.normal(0, 0.015, 3)
 
 
@@ -84,7 +91,7 @@ def _line(size: int, points: Array, radius: float) -> Array:
 
 
 def _fields(rng: np.random.Generator, size: int) -> Array:
-    """Fields (3, size, size): convex pieces of different colours, some ploughed."""
+    """Return fields (3, size, size): convex pieces of different colours, some ploughed."""
     sites = rng.uniform(-0.1, 1.1, (rng.integers(4, 9), 2)) * size
     rows, columns = np.mgrid[:size, :size]
     bend = 3 * waves(rng, size, (60, 120), 4)
@@ -99,7 +106,7 @@ def _fields(rng: np.random.Generator, size: int) -> Array:
 
 
 def _pool(rng: np.random.Generator, scene: Array, mask: Classes, water: bool, clear: float) -> None:
-    """A pond with a pale shore, a river with banks, or a wood as dark as they are, which has neither."""
+    """Draw a pond with a pale shore, a river with banks, or a wood that is as dark but has neither."""
     size = len(mask)
     if water and rng.random() < 0.4:
         heading = rng.uniform(0, 2 * np.pi)
@@ -118,7 +125,7 @@ def _pool(rng: np.random.Generator, scene: Array, mask: Classes, water: bool, cl
 
 
 def _roads(rng: np.random.Generator, size: int, turn: float) -> Array:
-    """A network (size, size): one or two main roads across the image and side streets off them."""
+    """Return a network of roads (size, size): one or two main roads across the image, with side streets."""
     canvas = np.zeros((size, size))
     for i in range(rng.integers(1, 3)):
         heading = turn + i * rng.uniform(1.2, 1.9)
@@ -133,7 +140,7 @@ def _roads(rng: np.random.Generator, size: int, turn: float) -> Array:
 
 
 def _buildings(rng: np.random.Generator, scene: Array, mask: Classes, turn: float, clear: float) -> None:
-    """Houses with pitched roofs and halls with flat ones, a gap apart, each with its shadow; the sun is one."""
+    """Draw houses with pitched roofs and halls with flat ones, a gap apart, with shadows of one sun."""
     size = len(mask)
     scale, sun = size * size / REFERENCE_AREA, rng.uniform(0, 2 * np.pi)
     taken: Mask = mask > 0
@@ -152,19 +159,19 @@ def _buildings(rng: np.random.Generator, scene: Array, mask: Classes, turn: floa
         facing = (inside > -0.5) & (inside < 1.5) & ((u * _toward(u, sun) + v * _toward(v, sun)) < 0)
         scene += 0.16 * clear * facing
         if not kind:
-            scene += 0.06 * np.sign(v) * (inside > 0)  # the ridge: one side is in the light
+            scene += 0.06 * np.sign(v) * (inside > 0)  # the side of the ridge that faces the light
         mask[inside > 0] = BUILDING
         taken |= inside > 0
 
 
 def _toward(axis: Array, sun: float) -> float:
-    """How much a rectangle's axis points away from the sun."""
+    """Return the component of a rectangle's axis that points away from the sun."""
     down, right = axis[1, 0] - axis[0, 0], axis[0, 1] - axis[0, 0]
     return float(down * np.sin(sun) + right * np.cos(sun))
 
 
 def _trees(rng: np.random.Generator, scene: Array, mask: Classes, count: int) -> None:
-    """Crowns that hide what is below; the mask keeps the roads and roofs under them."""
+    """Draw crowns that hide the ground; the mask keeps the roads and roofs under them."""
     size = len(mask)
     groves, lone = rng.uniform(0, size, (4, 2)), rng.random(count) < 0.4
     places = np.where(

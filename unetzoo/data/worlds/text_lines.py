@@ -1,11 +1,11 @@
-"""The generator of `text_lines`: curved lines of handwriting, close enough to touch.
+"""The generated data set `text_lines`: curved lines of handwriting, close enough to touch.
 
-The mask marks each line's body: the band between baseline and the height of small letters, over words and the gaps
-between them. It is no property of the ink:
+The mask marks the body of each line: the band between the baseline and the height of small letters, over words and the
+gaps between them. It is not a property of the ink:
 
 - **Context.** Ascenders, descenders, notes in the margin, ruling and ink that shows through from the other side look
-  like the letters of the body; where the band runs follows from the course of a line and of its neighbours. Size, slant
-  and slope differ between pages.
+  like the letters of the body; the position of the band follows from the course of a line and of its neighbours. Size,
+  slant and slope differ between pages.
 - **Localisation.** Bands are a few px high; the gap between two lines may be 1 px, and strokes cross it.
 """
 
@@ -17,15 +17,22 @@ from numpy.typing import ArrayLike
 from unetzoo.data.worlds.drawing import Array, Drawn, Labels, ease, generator, sensor, stroke, waves
 
 VERSION = 1
-"""Raise it whenever the same arguments give another image: records of other versions do not compare."""
+"""Raise it whenever the same arguments give a different image: records of different versions are not comparable."""
 
 HEIGHT = (4.5, 7.5)  # px of small letters
-LEADING = (1.65, 2.4)  # distance of baselines in heights
+LEADING = (1.65, 2.4)  # distance between baselines, in heights
 GAP = 1.0  # px of background kept on each side between two bands
 
 
 def draw_text_lines(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
-    """A piece of a page (1, size, size); class 1 is the body of a text line, instances are the lines."""
+    """Draw part of a page (1, size, size); class 1 is the body of a text line, and the instances are the lines.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+        difficulty: In [0, 1]; changes contrast and noise.
+    """
     rng = generator(seed, key, size)
     height = rng.uniform(*HEIGHT)
     pen, slant = rng.uniform(0.5, 0.8) * (height / 6) ** 0.5, rng.uniform(-0.1, 0.6)
@@ -41,7 +48,7 @@ def draw_text_lines(seed: int, key: str, *, size: int, difficulty: float) -> Dra
 
 
 def _page(rng: np.random.Generator, size: int, height: float, pen: float, slant: float) -> tuple[Array, Labels]:
-    """Ink (size, size) in [0, 1], and the bands of its lines, numbered from 1."""
+    """Return the ink (size, size) in [0, 1], and the bands of its lines, numbered from 1."""
     ink, bands = np.zeros((size, size)), np.zeros((size, size), np.int32)
     written: list[Array] = []
     columns = np.arange(-20, size + 20, dtype=np.float64)
@@ -69,7 +76,7 @@ def _page(rng: np.random.Generator, size: int, height: float, pen: float, slant:
 def _words(
     rng: np.random.Generator, columns: Array, line: Array, extent: tuple[float, float], height: float, slant: float
 ) -> Array:
-    """Points (n, 2), rows and columns, of words along a baseline, until its extent is full."""
+    """Return points (n, 2), rows and columns, of words that fill the extent of a baseline."""
     x, written = extent[0], []
     while x < extent[1]:
         path = _word(rng, int(rng.integers(2, 9)), height)
@@ -84,7 +91,7 @@ def _words(
 
 
 def _word(rng: np.random.Generator, letters: int, height: float) -> Array:
-    """A word's path (n, 2), px above the baseline and along it: joined loops and strokes."""
+    """Return the path of a word (n, 2), in px above the baseline and along it: joined loops and strokes."""
     knots: list[ArrayLike] = [(0.0, 0.0)]
     x = 0.0
     for _ in range(letters):
@@ -106,7 +113,7 @@ def _word(rng: np.random.Generator, letters: int, height: float) -> Array:
 
 
 def _smooth(knots: Array) -> Array:
-    """Points about 0.7 px apart along a Catmull-Rom spline through knots (n, 2)."""
+    """Return points about 0.7 px apart along a Catmull-Rom spline through knots (n, 2)."""
     padded = np.concatenate([knots[:1], knots, knots[-1:]])
     counts = np.maximum(2, (np.hypot(*np.diff(knots, axis=0).T) * 1.4).astype(int))
     piece = np.repeat(np.arange(len(counts)), counts)

@@ -1,8 +1,8 @@
-"""The generator of `vessels`: trees of thin vessels as in a red-free photograph or an angiogram of the retina.
+"""The generated data set `vessels`: trees of thin vessels as in a red-free image or an angiogram of the retina.
 
 - **Context.** Vessels are dark in the photograph and bright in the angiogram; nerve fibres, as wide and as strong as
-  thin vessels, are the other way round and are background. Which is which shows where a vessel joins a thick one or
-  the disc, not in a small window. Along their way vessels fade nearly out of view.
+  thin vessels, are the reverse and belong to the background. The two can be told apart where a vessel joins a thick
+  one or the disc, not in a small window. Along their course vessels fade until they are barely visible.
 - **Localisation.** Most vessels are 1 to 3 px wide.
 - **Imaging.** A bright disc, a dark spot, mottled ground and shading exceed the contrast of thin vessels.
 """
@@ -14,33 +14,40 @@ import numpy as np
 from unetzoo.data.worlds.drawing import REFERENCE_AREA, Array, Drawn, curve, ease, generator, sensor, stroke, waves
 
 VERSION = 1
-"""Raise it whenever the same arguments give another image: records of other versions do not compare."""
+"""Raise it whenever the same arguments give a different image: records of different versions are not comparable."""
 
 TRUNKS, TRUNK_RADIUS, LEAST_RADIUS = (4, 6), (1.7, 2.7), 0.62  # px
 SEGMENTS = 110  # at most
 FIBRES, FIBRE_LENGTH = 22, (15.0, 50.0)  # mean number, px
-CONTRAST = 0.22  # of a vessel 2 px in radius; thinner ones have less
+CONTRAST = 0.22  # of a vessel with a radius of 2 px; thinner ones have less
 
 
 def draw_vessels(seed: int, key: str, *, size: int, difficulty: float) -> Drawn:
-    """One photograph (1, size, size); class 1 is the vessel."""
+    """Draw an image (1, size, size); class 1 is the vessel.
+
+    Args:
+        seed: Seed of the data set.
+        key: Key of the item.
+        size: Side of the image in px.
+        difficulty: In [0, 1]; changes contrast and noise.
+    """
     rng = generator(seed, key, size)
     disc = rng.uniform(0.05, 0.95, 2) * size
     cover, dark = np.zeros((size, size)), np.zeros((size, size))
     _grow(rng, disc, cover, dark)
     contrast, noise = ease(difficulty, 1.4), 0.03 / ease(difficulty, 1.4)
     dark *= np.clip(0.85 + 0.4 * waves(rng, size, (18, 50), 12), 0.3, 1.2)
-    fibres = _fibres(rng, size) * (cover < 0.1)  # vessels are in front of them
+    fibres = _fibres(rng, size) * (cover < 0.1)  # vessels lie in front of them
     scene = _ground(rng, size, disc) + rng.choice((-1, 1)) * contrast * (dark - fibres)
     return Drawn(sensor(rng, scene, rng.uniform(0.5, 0.7), noise), (cover >= 0.5).astype(np.int64))
 
 
 def _grow(rng: np.random.Generator, disc: Array, cover: Array, dark: Array) -> None:
-    """Draw trees that leave the disc onto ``cover`` (what is a vessel) and ``dark`` (how much light it takes)."""
+    """Draw trees that leave the disc onto ``cover`` (share of vessel) and ``dark`` (light absorbed)."""
     size, count = len(cover), int(rng.integers(*TRUNKS, endpoint=True))
     inwards = np.arctan2(*(size / 2 - disc))  # most of the image lies there
     headings = inwards + np.linspace(-2.2, 2.2, count) + rng.normal(0, 0.25, count)
-    # At a fork the cubes of the radii add up (Murray 1926, doi 10.1073/pnas.12.3.207), less what leaves the plane.
+    # The cubes of the radii add up at a fork (Murray 1926, doi 10.1073/pnas.12.3.207), less those that leave the plane.
     grown = [(disc, h, rng.uniform(*TRUNK_RADIUS)) for h in headings]
     for _ in range(round(SEGMENTS * max(1, size * size / REFERENCE_AREA))):
         if not grown:
@@ -67,7 +74,7 @@ def _depth(radius: Array | float) -> Array:
 
 
 def _fibres(rng: np.random.Generator, size: int) -> Array:
-    """What nerve fibres take of the light or add to it (size, size)."""
+    """Return the light (size, size) that nerve fibres absorb or reflect."""
     canvas = np.zeros((size, size))
     for _ in range(rng.poisson(FIBRES * size * size / REFERENCE_AREA)):
         radius = rng.uniform(LEAST_RADIUS, 1.3)
@@ -77,7 +84,7 @@ def _fibres(rng: np.random.Generator, size: int) -> Array:
 
 
 def _ground(rng: np.random.Generator, size: int, disc: Array) -> Array:
-    """The retina without vessels (size, size): bright disc, dark spot, mottling, shading."""
+    """Return the retina (size, size) without vessels: bright disc, dark spot, mottling, shading."""
     rows, columns = np.mgrid[:size, :size]
 
     def spot(centre: Array, radius: float, edge: float) -> Array:

@@ -401,8 +401,8 @@ def test_few_test_images_or_one_data_set_give_no_verdict(tmp_path: Path) -> None
     few = [record(label, seed, dice, images=3) for label, dice in (("unet", 0.8), ("b", 0.6)) for seed in (0, 1)]
     text = page_of(made(tmp_path / "f", {"x": few, "y": few}))
     assert "? 0.600" in text
-    assert "Too little can be judged to say" in text
-    assert "Too little can be judged to say" in page_of(made(tmp_path / "g", {"x": scores(unet=0.8, unet_b=0.7)}))
+    assert "Too few verdicts are available to say" in text
+    assert "Too few verdicts are available to say" in page_of(made(tmp_path / "g", {"x": scores(unet=0.8, unet_b=0.7)}))
 
 
 def rows_of(table: list[list[float | None]]) -> list[Row]:
@@ -447,11 +447,11 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     folder = made(tmp_path / "f", {"a": full, "b": full, "c": [], "d": full[:3]}, b=lacking, c=full)
     text = page_of(folder)
     assert "b: 2 of 8 trials have no record: unet_b (seeds 3 and 4)." in text
-    assert "c: no trial has run yet, 6 are to." in text
+    assert "c: no trial has run yet; 6 are planned." in text
     assert "Not in the mean ranks, because a variant has no score there: c and d." in text
     assert "15 of 23 trials finished" in text
     shutil.rmtree(folder / "d")
-    assert "d: no trial has run yet, 3 are to." in page_of(folder)
+    assert "d: no trial has run yet; 3 are planned." in page_of(folder)
     assert "| [d]" not in (folder / "summary.md").read_text()
     (next((folder / "a" / "records").glob("*.json"))).write_text("{")
     assert "a: 1 of 6 trials have no record" in page_of(folder)

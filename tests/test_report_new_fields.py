@@ -346,5 +346,5 @@ def test_the_wait_for_data_is_said_as_the_worst_trials_share() -> None:
     slow["cost"] = {**slow["cost"], "data_share": 0.041}
     fast = record()
     fast["cost"] = {**fast["cost"], "data_share": 0.002}
-    assert "Waiting for data took 4.1 % of the training time at most." in facts_of(fast, slow)["notes"]
+    assert "Waiting for data took at most 4.1 % of a trial's training time." in facts_of(fast, slow)["notes"]
     assert list(load(fast, slow).trials["data_share"]) == [0.041, 0.002]

@@ -124,12 +124,12 @@ def test_what_was_matched_is_said():
     reference = full("unet", 0, 0.6)
     assert matched(load(a, b, reference).models) == matched(load(a, b, old).models)  # it meets itself
     assert matched(load(a, b, old).models) == [
-        "Widths chosen so that parameters meet unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
+        "Widths were chosen so that parameters match unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
     ]
     facts = facts_of(a, b, old)
     assert facts["notes"] == matched(load(a, b, old).models)
     by_name = {v["model"]: v["matched"] for v in facts["variants"]}
-    assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for 1.941 M, x1.003"
+    assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for a target of 1.941 M, x1.003"
     assert by_name["unet"] is None
     assert "odd channel counts" not in facts["notes"][0]
     a["trial"]["model"]["options"]["width"] = 16.25
@@ -173,7 +173,7 @@ def test_the_order_of_reading():
 def test_scoring_in_words():
     a, b = full("unet", 0, 0.8), full("unet", 1, 0.8)
     assert facts_of(a, b)["policies"] == [
-        "Options of scoring: both empty exclude, tolerance 2, unit px.",
+        "Scoring options: both empty exclude, tolerance 2, unit px.",
         "Miss: 0 for overlaps.",
     ]
     assert facts_of(record())["policies"] == []

@@ -20,7 +20,7 @@ from unetzoo.report.sections import context
 from unetzoo.report.statistics import compare, first_chances, pick_reference, score_grids, summarise
 from unetzoo.report.words import escape_markdown, link, number, signed, span
 
-FRONT = " Dashed: no variant that is as cheap scores higher. Bars: SD of Dice and range of the cost over seeds."
+FRONT = " Dashed: the Pareto front (nothing at the same or lower cost scores higher). Bars: SD of Dice and range of the cost over seeds."
 CAPTIONS = {
     "dice_vs_latency": "Test Dice against the median time of one forward pass." + FRONT,
     "dice_vs_params": "Test Dice against the number of parameters." + FRONT,
@@ -28,13 +28,13 @@ CAPTIONS = {
     "dice_distribution": "Dice of each test image, all seeds, sorted by mean; box: quartiles and"
     " median, line: lowest to highest.",
     "learning_curves": "Mean over seeds; the band runs from the lowest to the highest seed.",
-    "difference": "Difference in test Dice to the reference with its 95 % bootstrap interval (images and"
-    " seeds resampled), p after Holm's correction, seeds whose own difference has the same sign, verdict.",
-    "memory_split": "What the tensors were for at the peak of one training step. Skips: pyramid levels the decoder"
-    " still waits for. Diamond: the peak predicted with nothing allocated.",
+    "difference": "Difference in test Dice from the reference with its 95 % bootstrap interval (images and"
+    " seeds resampled), p after Holm's correction, number of seeds whose own difference has the same sign, verdict.",
+    "memory_split": "Tensors at the peak of one training step, by purpose. Skips: encoder levels that the decoder"
+    " has yet to use. Diamond: the peak predicted without allocating anything.",
     "phases": "Where a trial's time goes; median over seeds. In brackets: the share of training (with loading"
     " its crops), validation and test.",
-    "predictions": "Test images, the truth, and the prediction of each variant's lowest seed.",
+    "predictions": "Test images, the ground truth, and the prediction of each variant's lowest-numbered seed.",
 }
 SUFFIXES = ("png", "svg")
 BRIEF = SUFFIXES[:1]

@@ -62,7 +62,7 @@ def _matched_to(record: Record) -> str | None:
         return fields(facts)
     unit, name = (1e6, "M") if facts.get("what") == "params" else (1e9, "G")
     target, reached = (v if isinstance(v, (int, float)) else None for v in (facts.get("target"), facts.get("reached")))
-    amounts = f"{number(reached, 3, unit)} {name} for {number(target, 3, unit)} {name}, " if target and reached else ""
+    amounts = f"{number(reached, 3, unit)} {name} for a target of {number(target, 3, unit)} {name}, " if target and reached else ""
     return f"{_quantity(facts)} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
 
 
@@ -80,15 +80,15 @@ def _odd_widths(records: list[Record]) -> bool:
 
 def matched(records: list[Record]) -> list[str]:
     """One sentence for each quantity and reference that widths were chosen to meet; the reference met itself."""
-    odd = " Fractional widths give odd channel counts, which run slower than their MACs say: their latency is not the"
-    odd += " variant's at a usual width."
+    odd = " Fractional widths give unusual channel counts, which run slower than their MACs suggest, so these latencies"
+    odd += " do not apply to the variants at usual widths."
     groups: dict[tuple[str, str], dict[str, float]] = {}
     for label, record in first_of_each(records).items():
         facts, ratio = record.model.matched, _ratio(record)
         if ratio is not None and facts.get("reference") != label:
             groups.setdefault((_quantity(facts), words(facts.get("reference"))), {})[label] = ratio
     return [
-        f"Widths chosen so that {what} meet {reference}'s within"
+        f"Widths were chosen so that {what} match {reference}'s within"
         f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
         + listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12)
         + "."
@@ -109,7 +109,7 @@ def recipes(records: list[Record]) -> list[str]:
     if len(groups) < 2:
         return []
     said = "; ".join(f"{listed(labels, 12)}: {how}" for how, labels in groups.items())
-    return [f"The variants were not trained alike, so differences between these groups are of the recipe too. {said}."]
+    return [f"The variants were not trained alike, so differences between these groups also reflect the training recipe. {said}."]
 
 
 def data_wait(records: list[Record]) -> list[str]:
@@ -117,7 +117,7 @@ def data_wait(records: list[Record]) -> list[str]:
     shares = {r.id: r.cost.data_share for r in records if r.cost and r.cost.data_share is not None}
     if not shares:
         return []
-    return [f"Waiting for data took {percent(max(shares.values()), 1)} of the training time at most."]
+    return [f"Waiting for data took at most {percent(max(shares.values()), 1)} of a trial's training time."]
 
 
 def budget(record: Record) -> str | None:
@@ -160,7 +160,7 @@ def policies(records: list[Record]) -> list[str]:
         facts = record.result.policy if record.result else {}
         return fields({words(k).replace("_", " "): v for k, v in facts.items() if not isinstance(v, dict)})
 
-    said = [f"Options of scoring: {line}" for line in distinct(records, options)]
+    said = [f"Scoring options: {line}" for line in distinct(records, options)]
     for record in records:
         for rules in record.result.policy.values() if record.result else ():
             said += [f"{words(k)}: {words(v)}" for k, v in rules.items()] if isinstance(rules, dict) else []
@@ -184,7 +184,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
     def classes(record: Record) -> str | None:
         counted = record.data.get("foreground")
         names = class_names(record)
-        return f"{', '.join(names)}; counted (indices): {words(counted)}" if names else None
+        return f"{', '.join(names)}; foreground (indices): {words(counted)}" if names else None
 
     rows: list[tuple[str, list[str]]] = [
         ("Data", distinct(records, lambda r: r.data.get("description") or dig(r.trial, "data", "name"))),
@@ -194,7 +194,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
         ("Seeds", [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
         ("Budget", distinct(records, budget)),
         ("Training", distinct(records, lambda r: fields(r.trial.get("train")))),
-        ("Measuring", distinct(records, lambda r: fields(r.trial.get("measure")))),
+        ("Measurement", distinct(records, lambda r: fields(r.trial.get("measure")))),
         ("Memory", cost("{c.memory_method}; training step at {c.train_shape}")),
         ("Latency", cost("{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)")),
         ("MACs", cost("one forward pass of one image at the size of {c.shape} (N, C, H, W)")),

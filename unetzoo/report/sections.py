@@ -106,7 +106,7 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
         said += _versus(judged, base, way)
     for verdict, text in (
         ("indistinguishable", "on this evidence indistinguishable from"),
-        ("not enough data", "not judged, for want of seeds or test images, against"),
+        ("not enough data", "not judged, for lack of seeds or test images, against"),
     ):
         names = [r["model"] for r in scored if r["versus"] and r["versus"].verdict == verdict]
         if names:

@@ -184,7 +184,7 @@ def _pair(name: str, variant: pd.DataFrame, reference: pd.DataFrame) -> Comparis
     whole = float((means(ours, one, np.ones((1, n_seeds))) - means(theirs, one, np.ones((1, n_seeds))))[0])
     found = replace(found, difference=whole, agree=sum(np.sign(d) == np.sign(whole) for d in own))
     if n_images < MIN_IMAGES:
-        return replace(found, note=f"{n_images} test images in common, {MIN_IMAGES} are the least")
+        return replace(found, note=f"{n_images} test images in common, at least {MIN_IMAGES} are needed")
     resampled = resample([ours, theirs])
     differences = whole + widening(ours - theirs) * (resampled[:, 0] - resampled[:, 1] - whole)
     low, high = np.nanpercentile(differences, [100 * ALPHA / 2, 100 - 100 * ALPHA / 2])

@@ -56,7 +56,7 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
     ]
     context = {
         "title": "The zoo",
-        "question": "Which U-Nets are there, what does each cost, and is it the network its name says?",
+        "question": "Which U-Nets are there, what does each cost, and is each the network that its name claims?",
         "answer": _answer(rows, len(families)),
         "families": families,
         "measured": sorted(
@@ -136,7 +136,7 @@ def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
     said = [
         f"{_many(len(rows), 'network')} in {_many(families, 'family')}, {when}.",
         f"{compared} give the outputs of their reference code with the same parameters"
-        + (f"; of {known - compared} more only the parameter count was compared." if known > compared else "."),
+        + (f"; for {known - compared} more only the parameter count was compared." if known > compared else "."),
     ]
     said += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
     said += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")

@@ -470,7 +470,7 @@ def test_earlier_settings_of_a_variant_are_left_out(tmp_path: Path) -> None:
     for r in before:
         (folder / "a" / "records" / f"{r['id']}.json").write_text(json.dumps(r))
     text = page_of(folder)
-    assert "3 records of earlier settings" in text
+    assert "3 records with earlier settings" in text
     assert "unet \\[" not in text
     assert len(unetzoo.read_records(folder)) == 15
 

@@ -128,7 +128,7 @@ def test_the_report_has_a_table_of_means_over_seeds(tmp_path: Path):
     for text in (page, summary):
         assert "Boundaries: ISBI 2012 scores" in text
         assert "hidden test set" in text
-        assert "only the ISBI 2012 scores see topology" in text
+        assert "only the ISBI 2012 scores take topology into account" in text
     assert "<td>0.8500<small>± 0.0707</small></td>" in page
     lines = [line for line in summary.splitlines() if line.startswith("| unet |")]
     assert any("| 0.8500 ± 0.0707 |" in line for line in lines)

@@ -131,9 +131,9 @@ def test_what_was_matched_is_said():
     by_name = {v["model"]: v["matched"] for v in facts["variants"]}
     assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for a target of 1.941 M, x1.003"
     assert by_name["unet"] is None
-    assert "odd channel counts" not in facts["notes"][0]
+    assert "unusual channel counts" not in facts["notes"][0]
     a["trial"]["model"]["options"]["width"] = 16.25
-    assert "odd channel counts" in matched(load(a, b).models)[0]
+    assert "unusual channel counts" in matched(load(a, b).models)[0]
     assert matched_to(load(a, b).models) == "unet"
 
 

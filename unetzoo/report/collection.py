@@ -216,7 +216,7 @@ def _notes(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], ea
     if earlier:
         records = "1 record" if earlier == 1 else f"{earlier} records"
         said.append(
-            f"Left out here: {records} with earlier settings of a variant; the data sets' pages and results.csv have them."
+            f"Left out here: {records} with earlier settings of a variant; see the data sets' pages and results.csv."
         )
     return said
 

@@ -133,7 +133,11 @@ def read_records(folder: Path | str) -> pd.DataFrame:
 
 
 def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
-    """`read_all` of each data set of a collection that has records; raises `UnetzooError` where none has."""
+    """Return `read_all` of each data set of a collection that has records, by label.
+
+    Raises:
+        UnetzooError: If no data set has a record.
+    """
     found = {label: read_all(folder / label) for label in manifest.data if record_files(folder / label)}
     if not found:
         raise UnetzooError(f"{folder}: nothing to report, no data set of this collection has a record yet")

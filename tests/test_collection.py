@@ -1,4 +1,4 @@
-"""One suite over several data sets: what is read and refused, how it runs, what its page says."""
+"""Suites over several data sets: reading, refusals, running and the page."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_data_chooses_by_label(tmp_path: Path) -> None:
 
 
 class Heard(Watcher):
-    """What was checked and run, in order; raises its own Ctrl-C after so many trials."""
+    """A watcher that records checks and trials in order, and raises KeyboardInterrupt after ``stop_after`` trials."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.checked: list[str] = []
@@ -208,7 +208,7 @@ class Heard(Watcher):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, pd.DataFrame, Heard]:
-    """A collection that was interrupted after five trials, run to its end, and reported."""
+    """Run a collection, interrupted after five trials, to its end, and write its report."""
     folder = tmp_path_factory.mktemp("collection")
     suite, out = write(folder), folder / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -347,7 +347,7 @@ def test_plan_of_a_collection(tmp_path: Path) -> None:
 
 
 def made(folder: Path, parts: dict[str, list[dict[str, Any]]], **more: list[dict[str, Any]]) -> Path:
-    """A collection's folder of synthetic records; ``more`` are asked for and have no record."""
+    """Write a collection's folder of synthetic records; the trials in ``more`` are planned but have no record."""
     asked: dict[str, list[dict[str, Any]]] = {}
     for label, records in parts.items():
         if records:
@@ -372,7 +372,7 @@ def scores(**means: float) -> list[dict[str, Any]]:
 
 
 def page_of(folder: Path) -> str:
-    """The summary over the data sets; their own pages are not drawn, they have tests of their own."""
+    """Return the summary over the data sets; their own pages, tested elsewhere, are not drawn."""
     with patch("unetzoo.report.page.build", return_value=folder / "index.html"):
         write_report(folder)
     return (folder / "summary.md").read_text()

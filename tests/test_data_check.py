@@ -1,4 +1,4 @@
-"""`unetzoo data check`: what it finds by itself in real folders, and the file it writes."""
+"""`unetzoo data check`: its findings in realistic folders, and the file it writes."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_read_only_folder_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_generated_classes_are_not_taken_for_void_or_instances(tmp_path: Path) -> None:
-    """The masks of the road maps have a last class in few, thin or separate pieces."""
+    """In the masks of the road maps the last class comes in few, thin or separate pieces."""
     roads = unetzoo.create_dataset("roads", n_train=8, n_val=2, n_test=2)
     for key in (key for keys in roads.splits.values() for key in keys):
         image, mask = roads.read(key)

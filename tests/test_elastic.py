@@ -1,4 +1,4 @@
-"""The published augmentation: one field for image and masks, its statistics, its borders."""
+"""The published elastic augmentation: one field for image and masks, its statistics and its borders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ISBI scores from a suite's option to the report: asked for, checked, recorded, shown, and absent otherwise."""
+"""ISBI scores from the suite's option to the report: checked, recorded and shown if asked for, else absent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES = ("background", "cell", "wall")
 
 
 def truth_and_gap() -> tuple[torch.Tensor, torch.Tensor]:
-    """A map of three classes, and the same with a gap of one pixel in a wall."""
+    """Return a map of three classes, and the same with a gap of one pixel in a wall."""
     truth = torch.from_numpy(np.where(grid(2, 5), 2, 1))
     truth[1:6, 1:6] = 0
     prediction = truth.clone()

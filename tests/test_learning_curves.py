@@ -1,4 +1,4 @@
-"""The page of a collection that asks one data set with several numbers of training images."""
+"""The page of a collection that uses one data set with several numbers of training images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetzoo.report.statistics import MIN_IMAGES
 
 
 def with_images(n: int, records: list[dict[str, Any]], name: str = "nuclei") -> list[dict[str, Any]]:
-    """The records as those of trials that had ``n`` training images."""
+    """Change the records to those of trials with ``n`` training images."""
     for record in records:
         record["trial"]["data"] = {"name": name, "options": {}, "n_train": n, "digest": f"{name}{n}"}
         record["data"]["splits"]["train"] = {"n": n, "digest": f"{n}"}

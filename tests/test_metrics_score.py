@@ -85,7 +85,7 @@ def test_empty_against_empty_may_be_perfect() -> None:
 
 
 def test_more_misses_make_hd95_worse() -> None:
-    """In one library a missed object becomes NaN and the mean over the others improves."""
+    """In MONAI a missed object becomes NaN, which improves the mean over the others."""
     images = [(str(i), square(1, left=2 + i), square(1)) for i in range(4)]
     before = scored(*images)["foreground"]["hd95"]
     for i in range(4):
@@ -96,7 +96,7 @@ def test_more_misses_make_hd95_worse() -> None:
 
 
 def test_void_pixels_count_nowhere() -> None:
-    """Whatever is predicted where the truth is void: the same scores; and as if both masks were cut there."""
+    """Predictions where the truth is void do not matter; the scores are as if both masks were cut there."""
     truth = square(1)
     truth[:, 5] = VOID
     plain, other = square(1), square(1)

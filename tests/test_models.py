@@ -72,9 +72,9 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
 
 
 def without_dead_units(model: nn.Module) -> nn.Module:
-    """ReLUs made leaky: in a network this narrow some have no input above 0, which says nothing of the wiring.
+    """Make ReLUs leaky: in a network this narrow some have no input above 0, which says nothing about the wiring.
 
-    Nor does a norm that starts as zero, so that its block starts as its shortcut.
+    Likewise norms that start at zero, so that their block starts as its shortcut, are set to one.
     """
     for module in model.modules():
         starts_as_zero = isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.any()
@@ -87,7 +87,7 @@ def without_dead_units(model: nn.Module) -> nn.Module:
 
 
 def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """All parameters; of a peer without those that its library never reads, which tests/test_peers.py holds."""
+    """Return all parameters except those that a peer's library never reads, which tests/test_peers.py checks."""
     entry = unetzoo.model_info(model.unetzoo_config.name)
     return [(n, p) for n, p in model.named_parameters() if p.requires_grad or entry.family != "peer"]
 
@@ -244,7 +244,7 @@ def test_skips_are_aligned_at_the_centre() -> None:
 
 @pytest.mark.parametrize("up", ["bilinear", "nearest", "pixelshuffle"])
 def test_one_option_changes_one_thing(up: str) -> None:
-    """Another way up leaves every parameter outside the Ups as it is."""
+    """Another kind of upsampling leaves every parameter outside the Ups as it is."""
 
     def outside(model: nn.Module) -> dict[str, tuple[int, ...]]:
         return {n: tuple(p.shape) for n, p in model.named_parameters() if ".up." not in n}

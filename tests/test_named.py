@@ -1,4 +1,4 @@
-"""Named data sets: those of UNETZOO_DATA as their READMEs tell, and miniatures in their official layouts."""
+"""Named data sets: the copies in UNETZOO_DATA match their READMEs, and miniatures follow the official layouts."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_shared_copies_are_as_their_readmes_say(name: str) -> None:
     assert dataset.digest() == DIGESTS[name]
 
 
-DIGESTS = {  # of what is read and how it is split: it changes only if results may change
+DIGESTS = {  # of content and splits; they change only if results may change
     "isbi2012": "6eb1b3ab5d76b386",
     "dsb2018": "2118b8c328904d8b",
     "chase_db1": "9699326a8e19f3f2",
@@ -321,7 +321,7 @@ def packed(folder: Path, archive: Path, top: str = "") -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Instead of a download: the archives that are given, copied."""
+    """Copy the given archives instead of downloading."""
 
     def serve(folder: Path) -> None:
         def fetch(remote: Remote, target: Path, *, progress) -> Path:

@@ -1,4 +1,4 @@
-"""What makes trials comparable: budgets, sweeps, matched widths, the order of reading, what a record accounts for."""
+"""Comparability of trials: budgets, sweeps, matched widths, the order of reading, and contents of a record."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def records(out: Path) -> dict[str, Record]:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, dict[str, Record]]:
-    """Baselines, matched widths, a budget of operations, a short sweep, deterministic algorithms: all at once."""
+    """Run baselines, matched widths, a budget of operations, a short sweep and deterministic algorithms at once."""
     out = tmp_path_factory.mktemp("everything")
     made = suite(
         models=["unet", "unet_bilinear"],

@@ -1,4 +1,4 @@
-"""Files as they are stored, and what a reading makes of them."""
+"""Stored files, and the images and masks that a reading makes of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reading(**changes: object) -> Reading:
 
 
 def write_png(path: Path, rows: np.ndarray, depth: int, colour: int) -> None:
-    """A PNG that Pillow cannot write: ``rows`` are the packed bytes of each row."""
+    """Write a PNG that Pillow cannot write; ``rows`` are the packed bytes of each row."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -177,7 +177,7 @@ def test_a_stack_needs_a_page(tmp_path: Path) -> None:
 
 
 def test_the_decoder_complains_in_one_line_whatever_is_cut(tmp_path: Path) -> None:
-    """Every file cut or flipped anywhere is read, or refused in one line."""
+    """A file cut or flipped anywhere is either read or refused in one line."""
     path, rng = tmp_path / "x", np.random.default_rng(0)
     for kind in ("PNG", "JPEG", "BMP", "TIFF", "GIF", "PPM", "NPY"):
         if kind == "NPY":
@@ -273,7 +273,7 @@ KINDS = {np.uint8: 255, np.uint16: 65535, np.int32: 2**31 - 1}
 
 @st.composite
 def readings(draw: st.DrawFn) -> tuple[Reading, list[list[int]]]:
-    """A reading, and for each class (void last) stored values that belong to it."""
+    """Draw a reading, and for each class (void last) stored values that belong to it."""
     colours = draw(st.booleans())
     top = 0xFFFFFF if colours else KINDS[draw(st.sampled_from(sorted(KINDS, key=lambda kind: kind.__name__)))]
     count = draw(st.integers(3, 7))

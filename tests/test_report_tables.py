@@ -191,7 +191,7 @@ def test_an_encoder_is_cited_beside_the_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rising", [False, True])
 @pytest.mark.parametrize("count", [12, 80])
 def test_in_a_crowd_no_name_covers_another(count: int, rising: bool) -> None:
-    """Those on the front are named first, and of few all."""
+    """Points on the front are named first; if there are few points, all are named."""
     rng = np.random.default_rng(0)
     names = [f"WWW_variant_{k}" for k in range(count)]
     dice = rng.normal(0.8, 0.02, count)

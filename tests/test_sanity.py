@@ -1,4 +1,4 @@
-"""Each detector: fires on what it is for, with its numbers, and keeps still beside it."""
+"""Each detector fires on its own case, with its numbers, and stays silent on similar ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ("background", "cell", "nucleus")
 
 
 def matrices(*pairs: tuple[list[int], list[int]]) -> dict[str, torch.Tensor]:
-    """One three-class matrix for each (prediction, truth); 255 is ignored."""
+    """Return a three-class confusion matrix for each (prediction, truth); 255 is ignored."""
     return {
         f"image{i}": confusion(torch.tensor([prediction]), torch.tensor([truth]), 3, 255)
         for i, (prediction, truth) in enumerate(pairs)
@@ -105,7 +105,7 @@ def test_trivial_score_by_hand() -> None:
 
 
 def test_trivial_score_follows_the_policy() -> None:
-    """Nothing found in one empty and one full image: 1 and 0 where empty against empty is perfect."""
+    """Predicting nothing scores 1 on an empty image and 0 on a full one if empty against empty is perfect."""
     test = matrices(([0, 0], [0, 0]), ([0, 0], [1, 1]))
     flag = sanity.trivial_score(test, (1,), NAMES, "perfect")
     assert flag is not None
@@ -184,7 +184,7 @@ def test_all_flags_are_collected() -> None:
 
 
 class Held(SegmentationDataset):
-    """Images (H, W) by key, one split each."""
+    """A data set of given images (H, W) by key, one split each."""
 
     def __init__(self, train: dict, val: dict, test: dict) -> None:
         self.info = DatasetInfo(name="held", channels=1, class_names=("a", "b"), foreground=(1,))

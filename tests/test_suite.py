@@ -1,4 +1,4 @@
-"""Suites: what is read, what is refused, what a trial's identity is."""
+"""Suites: reading, refusals, and the identity of trials."""
 
 from __future__ import annotations
 

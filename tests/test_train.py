@@ -147,7 +147,7 @@ def test_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Setup:
-    """Tiny `cells` and what `train` wants."""
+    """Tiny `cells` and the arguments of `train`."""
 
     def __init__(self, **recipe: object) -> None:
         self.dataset = unetzoo.create_dataset("cells", n_train=4, n_val=2, n_test=1, size=48)
@@ -187,7 +187,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights() -> None:
 
 
 def test_validation_scores_by_the_policy_of_the_test_set() -> None:
-    """One of two masks empties; a network that predicts nothing scores 0 or, where that is perfect, half."""
+    """One of two masks is empty; predicting nothing scores 0 or, if empty against empty is perfect, 0.5."""
     setup = Setup(steps=1, lr=1e-12)
     items = list(setup.validation.items())
     setup.validation = {key: (image, mask * number) for number, (key, (image, mask)) in enumerate(items)}

@@ -1,4 +1,4 @@
-"""Generated worlds: the same everywhere, what they claim to hold, and harder where they are told to be."""
+"""Generated worlds: the same everywhere, with the contents they claim, and harder on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def world(name: str, **options: float) -> GeneratedDataset:
 
 @cache
 def rendered(name: str) -> GeneratedDataset:
-    """The default one, each image of it drawn once for all tests; not to be changed."""
+    """Return the default world, each image drawn once for all tests, which must not change it."""
     dataset = world(name)
     dataset.read = cache(dataset.read)  # type: ignore[method-assign]
     return dataset
@@ -90,10 +90,10 @@ def test_difficulty_lowers_contrast_to_noise_of_the_same_scenes(name: str) -> No
 
 
 def _contrast_to_noise(image: np.ndarray, mask: np.ndarray) -> float:
-    """How far the image changes over the mask's outline, over the deviation of the noise.
+    """Return the contrast across the mask's outline divided by the deviation of the noise.
 
-    Compared are pixels just inside an edge with the mean of those just outside nearby; the noise is that of the
-    Laplacian-like kernel of Immerkaer (1996, doi 10.1006/cviu.1996.0060), which smooth structure does not reach.
+    The contrast is between pixels just inside an edge and the mean of those just outside nearby; the noise is
+    estimated with the kernel of Immerkaer (1996, doi 10.1006/cviu.1996.0060), which ignores smooth structure.
     """
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
     grey = image.mean(axis=0).astype(np.float64)

@@ -29,7 +29,7 @@ class Drawn(SegmentationDataset):
         self._draw = draw
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = self._draw(np.random.default_rng(int(key)))  # "never" is no number
+        image, mask = self._draw(np.random.default_rng(int(key)))  # "never" is not a number
         return image.astype(np.float32), mask.astype(np.int64)
 
     def content_digest(self, key: str) -> str:

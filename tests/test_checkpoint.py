@@ -42,7 +42,7 @@ def training(folder: Path, stop_after: list[int], model: str = "unet_paper", eve
             checkpoint=Checkpoint(path, "trial", every),
         )
         fabric = Fabric(accelerator="cpu", devices=1)
-        torch.manual_seed(random.randrange(2**31))  # what the process did before must not matter
+        torch.manual_seed(random.randrange(2**31))  # earlier work of the process must not matter
         if not path.exists():
             torch.manual_seed(5)
         try:

@@ -112,7 +112,7 @@ def test_show() -> None:
     assert "with its own width, up the same function as" in shown
     shown = run("show", "unetr_2d").stdout
     assert "\nthe same function as" in shown
-    assert "(96, 96)" not in shown  # its own img_size is no change
+    assert "(96, 96)" not in shown  # its default img_size is not listed as a change
 
 
 WRONG = {

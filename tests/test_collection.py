@@ -486,7 +486,7 @@ def test_hostile_names_and_failures(tmp_path: Path) -> None:
     assert "<b>x|y" not in page + text
     assert "<i>" not in page + text
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines[:3]] == [8] * 3  # the head, two data sets
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines[:3]] == [8] * 3  # the header and two data sets
     assert "(1 failed)" in text
     before = [(folder / name).read_bytes() for name in ("index.html", "summary.md", "results.csv")]
     page_of(shutil.copytree(folder, tmp_path / "elsewhere"))

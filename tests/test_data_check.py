@@ -97,7 +97,7 @@ def test_amazon_masks_are_palette_indices_not_colours() -> None:
     assert found.kind == "palette indices 1 and 2"
     assert values(found) == [([1], False), ([2], True)]
     assert share(found, 1) == pytest.approx(0.4747, abs=1e-4)
-    assert sizes(found)[2] == 15  # the official validation images are what results are stated on
+    assert sizes(found)[2] == 15  # published results are on the official validation images
     assert any("no test list: val.txt becomes the test set" in text for text in texts(found, "warning"))
 
 

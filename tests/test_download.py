@@ -170,7 +170,7 @@ def test_a_damaged_file_that_is_there_is_said(server: Server, tmp_path: Path) ->
     (tmp_path / "set.zip").write_bytes(b"other")
     with pytest.raises(UnetzooError, match="the published sha256"):
         fetch(remote(server), tmp_path)
-    assert (tmp_path / "set.zip").read_bytes() == b"other"  # a user's file is not deleted
+    assert (tmp_path / "set.zip").read_bytes() == b"other"  # a user's own file must not be deleted
 
 
 def test_where_no_checksum_is_published_the_first_download_counts(server: Server, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ DECODERS: tuple[dict[str, Any], ...] = (
     {"decoder": "nested", "up": "bilinear_aligned", "up_width": "kept"},
     {"decoder": "full_scale", "up": "bilinear"},
 )
-# The smallest of each family that builds and runs fast, by the file of timm it is in.
+# The smallest fast encoder of each family, by its file in timm.
 ENCODERS = (
     "lcnet_035", "repghostnet_050", "test_mambaout", "ghostnet_050", "starnet_s050", "efficientvit_b0", "mobilevit_xxs",
     "edgenext_xx_small", "ese_vovnet19b_slim_dw", "hgnetv2_b0", "lcnetv2_small", "efficientvit_m0", "cpubone_nano",

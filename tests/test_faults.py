@@ -49,7 +49,7 @@ hang_minutes = 0.2
 # Status of a trial after each kind of fault, unless it succeeds despite it.
 STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}
 STATUS |= {"nan": "nan", "full disk": "crashed", "read-only": "crashed"}
-# A network's training calls 1 to 3 are also the measurements'; an attempt from the beginning makes ten.
+# Calls 1 to 3 of a network in training mode are those of the measurements; a full attempt makes ten.
 IN_TRIAL = [
     *({"kind": "kill", "where": "train", "at": at} for at in (1, *range(2, 9))),
     *({"kind": kind, "where": "train", "at": at} for kind in ("raise", "exit", "terminate") for at in (3, 5, 7)),
@@ -123,13 +123,13 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             inject(suite_file, seed, fault)
         run(suite, out, jobs=2, retry_failed=True)
         for seed, fault in planned.items():
-            if (suite_file.parent / f"fault-{seed}.json").exists():  # the trial had too little left to do: again later
+            if (suite_file.parent / f"fault-{seed}.json").exists():  # it had ended before the fault: try again
                 faults.insert(0, fault)
                 continue
             struck[f"{fault['kind']} in {fault['where']}"] += 1
             (path,) = (out / "records").glob(f"own_faulty-s{seed}-*.json")
             record = read_record(path)
-            # A full disk is met by making room, a checkpoint or weights by going on without: those trials end well.
+            # A full disk is handled by freeing space or by skipping the checkpoint or weights, so those trials succeed.
             spared = fault["kind"] == "full disk" or fault["where"] != "*.json"
             ends_well = fault["kind"] == "clock" or (fault["where"] != "train" and fault["kind"] != "kill" and spared)
             assert record.status == ("ok" if ends_well else STATUS[fault["kind"]]), (fault, record.reason)
@@ -137,7 +137,7 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             unsaved = [flag.kind for flag in record.flags if flag.kind == "weights-not-saved"]
             assert bool(unsaved) == (ends_well and fault["where"] == "model.safetensors")
         for path in sorted((out / "records").glob("*.json")):
-            if read_record(path).status == "ok":  # or there would be nothing left to disturb
+            if read_record(path).status == "ok":  # otherwise there would be nothing left to disturb
                 struck[damage(path, dice)] += 1
         for path in sorted((out / "trials").glob("*/checkpoint.pt")):
             if dice.random() < 0.3:
@@ -145,7 +145,7 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             else:
                 resumed += 1  # the next attempt begins there
     for path in sorted((out / "trials").glob("*/model.safetensors"))[:2]:
-        struck[damage(path, dice)] += 1  # of trials that have no whole record: they run again
+        struck[damage(path, dice)] += 1  # in trials without a complete record, which run again
     assert list(run(suite, out, jobs=2, retry_failed=True)["status"]) == ["ok"] * 6
     expected, found = lasting(reference), lasting(out)
     assert found.keys() == expected.keys()

@@ -200,7 +200,7 @@ def test_warping_keeps_the_topology_and_equals_flips_one_by_one(maps: tuple[np.n
     done = warp(truth, prediction)
     assert (done.warped == one_by_one(truth, prediction)).all()
     assert (done.left == (done.warped ^ prediction)).all()
-    assert ((truth == done.warped) | (truth != prediction)).all()  # where they agreed, nothing moved
+    assert ((truth == done.warped) | (truth != prediction)).all()  # nothing moved where they agreed
     before, after = (np.pad(m, 1) for m in (truth, done.warped))
     assert components(before, 1).max() == components(after, 1).max()
     assert components(~before, 2).max() == components(~after, 2).max()
@@ -291,7 +291,7 @@ def test_turned_images_score_the_same_where_no_order_matters(
 def test_nothing_and_everything():
     none, all_ = np.zeros((4, 5), bool), np.ones((4, 5), bool)
     assert image_scores(none, none) == pytest.approx(PERFECT)
-    walls = np.tile(np.arange(300) % 7 == 0, (300, 1))  # so many pixels that shares added up would not make 1
+    walls = np.tile(np.arange(300) % 7 == 0, (300, 1))  # so many pixels that accumulated shares would not sum to 1
     fused = image_scores(np.zeros_like(walls), walls)
     assert (fused["v_info_split"], fused["v_info_merge"], fused["v_info"]) == (1, 0, 0)
     missing = image_scores(all_, none)  # no segment is predicted: every pixel is alone

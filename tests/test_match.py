@@ -46,7 +46,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "width"),
     [
-        # With more levels more channels are rounded at once, which at a small size is more than the tolerance.
+        # With more levels more channels are rounded at once, which exceeds the tolerance at a small size.
         *((name, 64 if unetzoo.model_info(name).can_be_pretrained else 16) for name in GRID),
         *(("unet_paper", 64), ("unet_pixelshuffle", 64), ("unetpp", 64)),
     ],

@@ -120,7 +120,7 @@ def test_noise_is_timed_again_and_marked_where_it_stays(monkeypatch: pytest.Monk
     timing = time_calmly(Clockwork(monkeypatch, restless, itertools.repeat(4e9)).work, **WORK)
     assert (timing.attempts, timing.noisy) == (3, True)
 
-    rates = iter([4e9, 2e9, 4e9, 3.9e9])  # the machine was busy in the first attempt alone
+    rates = iter([4e9, 2e9, 4e9, 3.9e9])  # the machine was busy only in the first attempt
     timing = time_calmly(Clockwork(monkeypatch, itertools.repeat(0.010), rates).work, **WORK)
     assert (timing.attempts, timing.noisy, timing.calibration) == (2, False, (4e9, 3.9e9))
 
@@ -151,7 +151,7 @@ def hold(folder: str, alone: bool, entered: Any, leave: Any) -> None:
 def test_a_folder_for_locks_that_is_not_ours_costs_the_locks_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("")  # as another user may put there
+    (tmp_path / "file").write_text("")  # as another user might leave there
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     for name in ("file", "folder"):
@@ -201,4 +201,4 @@ def test_flops_of_a_training_step_are_three_times_those_of_a_forward_pass() -> N
     config = resolve_model("unet", in_channels=1, num_classes=2, changes={"width": 4})
     macs = count_macs(config.build(), torch.zeros(1, 1, 32, 32))
     flops = count_training_flops(config, (3, 1, 32, 32))
-    assert 0.95 * 3 * 2 * 3 * macs < flops < 3 * 2 * 3 * macs  # the image itself wants no gradient
+    assert 0.95 * 3 * 2 * 3 * macs < flops < 3 * 2 * 3 * macs  # no gradient is computed for the image itself

@@ -72,7 +72,7 @@ def masks(least: int = 0) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
 @pytest.fixture(scope="module")
 def monai() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MONAI's imports warn of other packages
+        warnings.simplefilter("ignore")  # MONAI's imports raise warnings from other packages
         return pytest.importorskip("monai.metrics", reason="MONAI is not installed (pip install unetzoo[test])")
 
 
@@ -359,7 +359,7 @@ def test_the_surface_of_void_pixels_is_monais(monai: Any) -> None:
     for a, b in pairs(60, seed=23):
         void = rng.random(a.shape) < 0.1
         p, t = one_hot(a), one_hot(b)
-        t[:, :, torch.from_numpy(void)] = 0  # MONAI's way: a pixel of no class
+        t[:, :, torch.from_numpy(void)] = 0  # void as MONAI has it: a pixel of no class
         truth = torch.from_numpy(np.where(void, VOID, b))
         scores = Scores(("0", "1"), (1,), VOID, Scoring(tolerance=1.0))
         scores.add_map("x", torch.from_numpy(a).long(), truth)

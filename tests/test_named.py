@@ -48,7 +48,7 @@ def pick(values: list[int], *shape: int) -> np.ndarray:
     return RANDOM.choice(np.array(values, np.uint8), shape)
 
 
-# what the READMEs of the shared copies say: train, val, test and the share of each class
+# from the READMEs of the shared copies: train, val, test and the share of each class
 
 FACTS = {
     "isbi2012": ((20, 4, 6), [0.7804, 0.2196]),
@@ -364,7 +364,7 @@ def test_get_merges_the_nuclei(tmp_path: Path, offline: Callable[[Path], None]) 
     dataset = create_dataset("dsb2018", tmp_path / "out")
     instances = dataset.instances("id3")
     assert instances is not None
-    assert np.unique(instances, return_counts=True)[1].tolist() == [256 * 256 - 220, 100, 120]  # the later one on top
+    assert np.unique(instances, return_counts=True)[1].tolist() == [256 * 256 - 220, 100, 120]  # the later is on top
 
 
 def test_official_files_to_be_prepared_are_said(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from unetzoo.measure.environment import environment
 from unetzoo.nn.sizes import mirror_pad
 from unetzoo.registry import resolve_model
 
-# Entry: smp's class, and the sides it takes: a multiple of the first, from the second up.
+# Entry: smp's class; image sides must be multiples of the first number, at least the second.
 PEERS = {
     "smp_unet": (smp.Unet, 1, 32),
     "smp_unetpp": (smp.UnetPlusPlus, 32, 32),

@@ -74,7 +74,7 @@ def test_prediction_is_what_real_tensors_take(name: str, precision: str) -> None
         assert sum(parts) == predicted.total
         assert 0 <= (predicted.skips or 0) <= predicted.activations
         assert predicted.skips == measured.skips
-        held = sum(p.numel() for p in narrow(name).build().parameters())  # those that are not trained too
+        held = sum(p.numel() for p in narrow(name).build().parameters())  # including those that are not trained
         assert predicted.parameters == measured.parameters == 4 * held
 
 
@@ -112,7 +112,7 @@ def test_torchs_own_tracker_sees_the_same(name: str, precision: str) -> None:
             supervised_loss(outputs, masks, None).backward()
             optimizer.step()
             optimizer.zero_grad()
-            tracker.reset_mod_stats()  # the account by modules, which takes one step only
+            tracker.reset_mod_stats()  # clear the statistics by module, which allow one step only
     (peak,) = tracker.get_tracker_snapshot("peak").values()
     ours = tensor_memory(config, 2, shape, shape, precision=precision)
     assert ours is not None
@@ -130,8 +130,8 @@ def test_the_split_by_hand() -> None:
     assert memory.train.skips == 2 * 4 * (8 * 64**2 + 16 * 32**2)
     assert memory.infer.skips == 4 * (8 * 96**2 + 16 * 48**2)
     assert memory.infer.gradients == memory.infer.optimizer == 0
-    # At the finest stage, when its second layer normalises: the coarser maps of the decoder, and of the block its
-    # input (the two maps concatenated), the first layer's output, the convolution's and the norm's.
+    # The peak is at the finest stage, when its second layer normalises. It holds the decoder's coarser maps and, of the
+    # block, the input (two maps concatenated), the first layer's output, the convolution's and the norm's.
     coarse = 32 * 24**2 + 16 * 48**2
     block = (16 + 8 + 8 + 8) * 96**2
     assert memory.infer.activations == memory.infer.skips + 4 * (coarse + block)
@@ -173,7 +173,7 @@ def test_a_storage_counts_once_and_until_it_is_gone() -> None:
 
 def test_a_prediction_allocates_nothing() -> None:
     config = resolve_model("unet", in_channels=3, num_classes=2)
-    tensor_memory(narrow("unet"), 2, TRAIN, INFER, precision="float32")  # its code is loaded
+    tensor_memory(narrow("unet"), 2, TRAIN, INFER, precision="float32")  # load its code before measuring
     process = PeakMemory("cpu")
     memory = tensor_memory(config, 2, (64, 3, 2048, 2048), (64, 3, 2048, 2048), precision="bfloat16")
     assert memory is not None

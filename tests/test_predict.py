@@ -26,7 +26,7 @@ def small(**options: object) -> nn.Module:
     model = unetzoo.create_model("unet", **{**defaults, **options}).train()
     side = 76
     images = torch.rand(2, model.unetzoo_config.in_channels, side, side)
-    with torch.no_grad():  # running statistics that matter, and logits whose largest varies
+    with torch.no_grad():  # running statistics that have an effect, and a predicted class that varies
         for _ in range(3):
             model(images)
         logits = model.eval()(images)

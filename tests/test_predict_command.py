@@ -138,7 +138,7 @@ def test_masks_store_classes_as_the_training_data_does(
         rgb = np.array(mask.convert("RGB"))
     classes = unetzoo.predict(model, image, output="classes")
     assert np.array_equal(pixels, np.array(values)[classes])
-    assert np.array_equal(read_stored(path).pixels[0], pixels)  # what a data set would read
+    assert np.array_equal(read_stored(path).pixels[0], pixels)  # as a data set would read it
     if colours:
         assert (rgb[pixels == colours[1]] == colours[0]).all()
     facts = json.loads(Path("predictions/predictions.json").read_text())

@@ -236,7 +236,7 @@ def test_commands_say_that_weights_are_not_looked_at(command: list[str], monkeyp
 def test_a_file_that_was_replaced_is_another(file: Path, state: dict[str, torch.Tensor]) -> None:
     before = pretrained.digest("test_resnet", str(file))
     save_file({**state, "fc.bias": state["fc.bias"] + 1}, file)
-    os.utime(file, (1, 1))  # the clock of files may not have moved on
+    os.utime(file, (1, 1))  # the file clock may not have advanced
     assert pretrained.digest("test_resnet", str(file)) != before
 
 
@@ -473,7 +473,7 @@ def test_options_of_an_encoder_are_refused_without_one() -> None:
             make_optimizer(Recipe(**train), unetzoo.create_model("unet", width=2))
     with pytest.raises(UnetzooError, match=r"freeze_encoder leaves encoder_lr_scale = 0\.1 nothing to do"):
         Recipe(freeze_encoder=True, encoder_lr_scale=0.1)
-    with pytest.raises(UnetzooError, match="has not"):  # an option of that name is not timm's
+    with pytest.raises(UnetzooError, match="has not"):  # timm has no option of that name
         trials(models=["smp_unet"], train={"freeze_encoder": True})
 
 
@@ -502,7 +502,7 @@ def test_a_trial_starts_from_the_weights_and_their_normalisation(
     assert facts["normalization"]["mean"] == [pytest.approx(sum(timm_mean()) / 3, abs=1e-5)]
     assert record["trial"]["train"]["freeze_encoder"] is True
     config = resolve_model("unet", in_channels=1, num_classes=2, changes={"encoder": "test_resnet", "width": 4})
-    assert record["cost"]["params"] == count_parameters(config.build())  # frozen ones are the model's too
+    assert record["cost"]["params"] == count_parameters(config.build())  # frozen parameters count too
     (weights,) = (tmp_path / "out").rglob("model.safetensors")
     file.unlink()
     model = unetzoo.load_model(weights)

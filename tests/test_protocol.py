@@ -249,5 +249,5 @@ def test_what_decides_a_result_is_in_the_id_and_what_does_not_is_not() -> None:
     ):
         assert ids(**changes) != same, changes
     baselines = ids(baselines=True)[:-1]
-    assert ids(baselines=True, train={"steps": 9})[:-1] == baselines  # training is nothing to them
+    assert ids(baselines=True, train={"steps": 9})[:-1] == baselines  # baselines do not depend on training
     assert ids(baselines=True, score={"tolerance": 3.0})[:-1] != baselines

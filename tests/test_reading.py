@@ -110,7 +110,7 @@ def test_tiff_compression_that_nobody_reads_names_the_package(tmp_path: Path) ->
     assert np.array_equal(read_stored(tmp_path / "x.tif").pixels, RGB.transpose(2, 0, 1))
     data = bytearray((tmp_path / "x.tif").read_bytes())
     at = data.index(struct.pack("<HHI", 259, 3, 1))  # the compression tag
-    data[at + 8 : at + 10] = struct.pack("<H", 34926)  # Zstandard of old
+    data[at + 8 : at + 10] = struct.pack("<H", 34926)  # obsolete code of Zstandard
     (tmp_path / "x.tif").write_bytes(bytes(data))
     with pytest.raises(UnetzooError, match=r"x\.tif: .*(imagecodecs|cannot be read)"):
         read_stored(tmp_path / "x.tif")
@@ -209,7 +209,7 @@ def test_ranges_and_channels(tmp_path: Path) -> None:
     assert np.allclose(got[0], np.clip(GREY.astype(float) * 100 / 4000, 0, 1))
     assert got.dtype == np.float32
     got, _ = read_pair(Pair(image, mask), reading(range=(0.0, 1000.0)))
-    assert (got.min(), got.max()) == (0, 1)  # cut off, as a window of CT values is
+    assert (got.min(), got.max()) == (0, 1)  # clipped, like a window of CT values
     np.save(image, np.dstack([GREY] * 3))
     assert read_pair(Pair(image, mask), reading())[0].shape == (1, 6, 8)
     assert read_pair(Pair(image, mask), reading(channels=3))[0].shape == (3, 6, 8)

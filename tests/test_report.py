@@ -172,7 +172,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_full_report(reported: Path, tmp_path: Path):
     folder = reported
     made = outputs(folder)
-    drawn = set(NAMES) - {"memory_split", "phases"}  # these records are of the old kind
+    drawn = set(NAMES) - {"memory_split", "phases"}  # these records lack the newer fields
     plots = {f"plots/{name}.{suffix}" for name in drawn for suffix in ("png", "svg")}
     assert set(made) == plots | {"index.html", "summary.md", "results.csv"}
     assert max(len(made[p]) for p in plots) < 500_000
@@ -222,7 +222,7 @@ def test_results_csv(reported: Path):
     assert pd.isna(failed["dice"])
     assert failed["reason"] == "loss is not | finite at step 3"
     assert "zz.json" in table["reason"].iloc[-1]
-    assert ",20900000,1000000000,134217728,," in (reported / "results.csv").read_text()  # whole stays whole
+    assert ",20900000,1000000000,134217728,," in (reported / "results.csv").read_text()  # integers stay integers
 
 
 def test_no_torch_and_a_cheap_import():

@@ -122,7 +122,7 @@ def test_what_was_matched_is_said():
     a, b, old = full("unet_a", 0, 0.8), full("unet_b", 0, 0.7), record("unet", 0, 0.6)
     b["model"]["matched"] |= {"ratio": 0.985}
     reference = full("unet", 0, 0.6)
-    assert matched(load(a, b, reference).models) == matched(load(a, b, old).models)  # it meets itself
+    assert matched(load(a, b, reference).models) == matched(load(a, b, old).models)  # the reference is left out
     assert matched(load(a, b, old).models) == [
         "Widths were chosen so that parameters match unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
     ]
@@ -146,7 +146,7 @@ def test_metrics_with_units_ways_and_counts():
     assert [h["unit"] for h in facts["heads"] if h["unit"]] == ["px", "px"]
     (row,) = facts["rows"]
     assert row["cells"][6] == {"mean": "6.25", "sd": "± 0.00"}
-    assert row["counts"] == "0 / 2 / 4 / 6"  # of the foreground class alone
+    assert row["counts"] == "0 / 2 / 4 / 6"  # counts of the foreground class alone
     assert [r["variant"] for r in facts["baselines"]] == ["otsu"]
     assert facts_of(record("unet", 0, 0.8))["metrics"] == {}
 

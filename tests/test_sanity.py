@@ -52,7 +52,7 @@ def test_constant() -> None:
     assert flag is not None
     assert flag.text == "'cell' is predicted at every pixel of all 2 test images, and 50.00% of them are not"
     assert sanity.constant(matrices(([1, 1], [0, 1]), ([1, 0], [1, 2])), NAMES) is None
-    assert sanity.constant(matrices(([0, 0], [0, 0]), ([0, 0], [0, 255])), NAMES) is None  # it is right
+    assert sanity.constant(matrices(([0, 0], [0, 0]), ([0, 0], [0, 255])), NAMES) is None  # it is correct
     assert "the one test image" in sanity.constant(matrices(([0, 0], [0, 1])), NAMES).text
     assert sanity.constant({}, NAMES) is None
 
@@ -65,7 +65,7 @@ def test_same_prediction() -> None:
     assert flag is not None
     assert flag.text.startswith("2 of 4 test images share their predicted map")
     assert flag.text.endswith("'image0', 'image1'")
-    assert sanity.same_prediction(test, hashes, {**truths, "image1": "1"}) is None  # one truth too
+    assert sanity.same_prediction(test, hashes, {**truths, "image1": "1"}) is None  # the truth is the same as well
     assert sanity.same_prediction(test, {**hashes, "image1": "c"}, truths) is None  # only empty maps are alike
 
 
@@ -150,7 +150,7 @@ def test_validation_that_never_moved(points: list[tuple[float, float | None]], w
         ([0.10, 0.90, 0.50], [0.30, 0.99, 0.60], False),  # within the errors
         ([0.70, 0.72], [0.90, 0.91, 0.92], False),  # too few
         ([0.70, 0.72, None], [0.90, 0.91, 0.92], False),
-        ([0.90, 0.91, 0.92], [0.70, 0.72, 0.68], False),  # as it should be
+        ([0.90, 0.91, 0.92], [0.70, 0.72, 0.68], False),  # as expected
     ],
 )
 def test_validation_above_training(train: list[float | None], validation: list[float | None], fires: bool) -> None:

@@ -168,7 +168,7 @@ def test_the_mask_is_the_middle_of_what_a_valid_network_reads(augment: str, crop
         assert image.shape == (1, sizes.input(crop), sizes.input(crop))
         assert mask.shape == (crop, crop)
         seen = model(image[None], mask.shape)[0][0, 0]
-        # The jitter is affine: what is left of it must be explained by the pixels the mask names.
+        # The jitter is affine, so the crop must correlate with the pixels that the mask names.
         named = own[mask]
         correlation = float(torch.corrcoef(torch.stack([seen.flatten(), named.flatten()]))[0, 1])
         assert correlation > (0.999 if augment == "flips" else 0.6), correlation
@@ -185,7 +185,7 @@ def test_a_deformed_crop_comes_from_the_whole_image() -> None:
         rows, columns = crops[i][1] // 200, crops[i][1] % 200
         spread = int(rows.max() - rows.min()), int(columns.max() - columns.min())
         inner += all(v.min() > 0 and v.max() < 199 for v in (rows, columns))
-        # Mirroring at the crop's border would have folded it: no position twice, but for stretching.
+        # Mirroring at the crop's border would repeat positions; only stretching may.
         assert min(spread) >= 30
     assert inner > 10
 

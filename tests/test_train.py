@@ -228,7 +228,7 @@ def test_phases_account_for_the_whole_of_it() -> None:
     assert set(seconds) == {"other", "one", "two", "inside"}
     earlier = Phases("one")
     earlier.take_over({"one": 5.0, "wait": 1.0})
-    earlier.take_over({"one": 2.0})  # an older saving
+    earlier.take_over({"one": 2.0})  # saved by an older version
     assert earlier.so_far()["one"] >= 5
     assert earlier.so_far()["wait"] == 1
     assert earlier.total("one") < 5

@@ -31,7 +31,7 @@ PARAMETERS = {
     "mednext_b": 10_447_394,
     "mednext_m": 17_418_210,
     "mednext_l": 61_556_354,
-    "unetr_2d": 87_155_650 - 24 * 768 + (6 * 6 - 4 * 6) * 768,  # positions of 96x96, where the issue has 64x96
+    "unetr_2d": 87_155_650 - 24 * 768 + (6 * 6 - 4 * 6) * 768,  # positions for 96x96 px, where the issue has 64x96
     "swin_unetr_2d": 6_302_228,
 }
 

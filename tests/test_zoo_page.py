@@ -87,7 +87,7 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
         assert "up transposed → bilinear" in page
         assert "1 give the outputs of their reference code" in page
         assert "parity.md" in page
-        assert "~1.50 \u00d7" in page  # its percentiles lie 0.4 / 1.5 apart
+        assert "~1.50 \u00d7" in page  # its percentiles are 0.4 / 1.5 apart, relative to the median
         assert "1.40 to 1.80" in page
         assert "https://arxiv.org/abs/2001.00001" in page
         assert "https://doi.org/10.1/c" in page
@@ -129,7 +129,7 @@ def test_it_resumes(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: 
     assert run() == (0, ["narrow"])  # what failed is tried again
     assert run() == (0, [])
     assert run("--threads", "2") == (0, [HOSTILE, "narrow"])
-    assert run("--threads", "2", "--time") == (0, [HOSTILE, "narrow"])  # there was no time
+    assert run("--threads", "2", "--time") == (0, [HOSTILE, "narrow"])  # no time had been measured
 
 
 class Raises(nn.Module):

@@ -13,9 +13,9 @@ from parity.parity import build, fill, make_input
 import unetzoo
 from unetzoo.nn.unet import ClassificationGate
 
-# Entry: classes, H, W, then of every output of the transcription (logits, the main one first), filled as
-# tests/parity/parity.py does ("exact"): mean, standard deviation, and the values at the first, the middle and the last
-# place of the flattened output.
+# Entry: classes, H, W, then statistics of every output of the transcription (logits, the main one first), filled as
+# tests/parity/parity.py does ("exact"): mean, standard deviation, and first, middle and last value of the flattened
+# output.
 FUNCTIONS: dict[str, tuple[int, int, int, tuple[tuple[float, ...], ...]]] = {
     "r2attention_unet": (1, 32, 48, ((-5249321.568, 1814686.489, -388821.7702, -707656.3528, -603162.0752),)),
     "unet_brain_mri": (1, 32, 48, ((4.081067226, 2.59944226, 1.797812838, 5.317116132, -0.99446624),)),
@@ -96,7 +96,7 @@ def test_a_gate_learns_where_the_network_finds_something(classes: int) -> None:
     optimizer = torch.optim.Adam(gate.parameters(), 0.05)
     bottleneck = torch.rand(8, 16, 3, 3, requires_grad=True)
     logits = torch.full((8, classes, 6, 6), -1.0)
-    logits[:, 0] += classes > 1  # of background, where there is such a class
+    logits[:, 0] += classes > 1  # the background's logits, if there is such a class
     with torch.no_grad():
         bottleneck[::2, :8] += 2
         logits[::2, -1, 2, 3] = 5

@@ -1,9 +1,9 @@
-"""Figure 3 of the 2015 paper (arXiv 1505.04597), drawn anew: where a loss with border weights looks.
+"""Figure 3 of the 2015 paper (arXiv 1505.04597), redrawn: the pixels that border weights emphasise in the loss.
 
     python benchmarks/border_weight_map.py
 
-writes ``reports/paper-2015/weight_map.png`` from a generated image of crowded cells and, where ``UNETZOO_DATA`` is
-set, ``weight_map_nuclei.png`` from a microscope's (dsb2018_nuclei, BBBC038, CC0). The same bytes on every run.
+writes ``reports/paper-2015/weight_map.png`` from a generated image of crowded cells and, if ``UNETZOO_DATA`` is set,
+``weight_map_nuclei.png`` from a microscope image (dsb2018_nuclei, BBBC038, CC0). Every run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ NUCLEI = "f6863b83d75e5927b30e2e326405b588293283c25aaef2251b30c343296b9cb1.png" 
 
 
 def main() -> None:
+    """Write both figures."""
     cells = unetzoo.create_dataset("cells", size=192, n_train=1, n_val=1, n_test=1)
     instances = cells.instances("train-000")
     assert instances is not None
@@ -38,7 +39,12 @@ def main() -> None:
 
 
 def draw(image: np.ndarray, instances: np.ndarray) -> Figure:
-    """An image (H, W), its instances (H, W), the two terms of equation 2 and their sum."""
+    """Draw an image, its instances, the two terms of equation 2 and their sum.
+
+    Args:
+        image: Grey values (H, W).
+        instances: Instance ids (H, W); 0 is background.
+    """
     balance, weights = border_weight_map(instances, w0=0), border_weight_map(instances)
     with mpl.rc_context(RC):
         figure = canvas(13, 3.4)
@@ -59,7 +65,7 @@ def draw(image: np.ndarray, instances: np.ndarray) -> Figure:
 
 
 def _coloured(instances: np.ndarray) -> np.ndarray:
-    """Neighbours in distinct colours (H, W, 3), the background black."""
+    """Return the instances in distinct colours (H, W, 3), the background black."""
     ids, where = np.unique(instances, return_inverse=True)
     colours = np.array(sns.color_palette("husl", len(ids)))[np.random.default_rng(0).permutation(len(ids))]
     colours[ids == 0] = 0

@@ -1,10 +1,10 @@
-"""Is the predicted memory right? Every registered model: predicted, tracked on real tensors, and the process's peak.
+"""Predicted memory of every registered model, compared with real tensors and with the peak of the process.
 
     taskset -c 0 python benchmarks/memory_prediction.py reports/memory-prediction
 
-Each model is measured in a process of its own, so that its peak is its own. Models wider than ``WIDTH`` are
-measured at that width, to end in minutes; `unet` also as registered, and `unet_w16` also on a large batch, where
-what a process has besides its tensors weighs least.
+Each model is measured in a process of its own, so that its peak is its own. Models wider than ``WIDTH`` are measured at
+that width, to finish in minutes; `unet` is also measured as registered, and `unet_w16` also on a large batch, where the
+memory of a process besides its tensors matters least.
 """
 
 from __future__ import annotations
@@ -22,14 +22,22 @@ WIDTH = 32
 Shape = tuple[int, int, int, int]
 TRAIN, INFER, LARGE = (2, 3, 256, 256), (1, 3, 256, 256), (8, 3, 512, 512)
 PRECISIONS = ("float32", "bfloat16")
-BOUND = 0.10  # what the prediction may differ from the tracker on real tensors
+BOUND = 0.10  # accepted relative error of the prediction against the tracker on real tensors
 MIB = 2**20
 
 
 def measure(
     name: str, changes: dict[str, Any], train_shape: Shape, infer_shape: Shape, precision: str
 ) -> dict[str, Any]:
-    """All three numbers of one model, training and inference, in bytes."""
+    """Measure all three numbers of one model, for training and inference, in bytes.
+
+    Args:
+        name: Registered model.
+        changes: Options to change.
+        train_shape: Batch of a training step (N, C, H, W).
+        infer_shape: Batch of a forward pass (N, C, H, W).
+        precision: Precision of both.
+    """
     import torch
 
     from unetzoo.measure.memory import PeakMemory, _status
@@ -38,7 +46,7 @@ def measure(
 
     torch.set_num_threads(1)
     small = resolve_model("unet", num_classes=2, changes={"width": 4, "depth": 2})
-    work = Rehearsal(small, 2, precision=precision, fake=False)  # the libraries' code and threads come first
+    work = Rehearsal(small, 2, precision=precision, fake=False)  # load the libraries' code and start threads
     work.forward(work.images((1, 3, 32, 32)))
     work.step(work.images((1, 3, 32, 32)), work.masks((1, 3, 32, 32)))
     del work
@@ -65,6 +73,7 @@ def measure(
 
 
 def cases() -> list[tuple[str, dict[str, Any], Shape, Shape]]:
+    """Return (model, changed options, training shape, inference shape) of everything to measure."""
     import unetzoo
 
     found = []
@@ -75,6 +84,7 @@ def cases() -> list[tuple[str, dict[str, Any], Shape, Shape]]:
 
 
 def main(folder: Path) -> None:
+    """Measure every case in a process of its own; write ``measured.json`` and ``README.md`` to the folder."""
     rows = []
     for name, changes, train_shape, infer_shape in cases():
         for precision in PRECISIONS:
@@ -91,21 +101,23 @@ def main(folder: Path) -> None:
 
 
 def times(shape: Shape) -> str:
+    """Format a shape as '2x3x256x256'."""
     return "x".join(map(str, shape))
 
 
 def ratios(row: dict[str, Any], what: str) -> tuple[float, float]:
-    """(predicted over tracked, process peak over predicted)."""
+    """Return predicted / tracked and process peak / predicted, for ``what`` in 'train' or 'infer'."""
     predicted = row["predicted"][what]["total"]
     return predicted / row["tracked"][what]["total"], row["process"][what] / predicted
 
 
 def _short_of(row: dict[str, Any], factor: float) -> float:
-    """Bytes that the process takes beyond ``factor`` times the prediction."""
+    """Return the bytes that the process takes beyond ``factor`` times the prediction."""
     return max(row["process"][what] - factor * row["predicted"][what]["total"] for what in ("train", "infer"))
 
 
 def page(rows: list[dict[str, Any]]) -> str:
+    """Return the README from the measured rows."""
     import torch
 
     from unetzoo.machine.device import cpu_name

@@ -2,8 +2,8 @@
 
     python benchmarks/metric_conventions.py
 
-writes reports/metric-conventions/README.md. Every score is computed here. Cells that differ from unetzoo's carry the
-number of the reason; the script fails where a difference has no reason or a reason no difference, so that the text
+writes reports/metric-conventions/README.md. Every score is computed here. Scores that differ from unetzoo's carry the
+number of a reason. The script fails if a difference has no reason or a reason has no difference, so that the text
 cannot outlive the libraries' behaviour.
 """
 
@@ -29,7 +29,7 @@ from unetzoo.metrics.calibration import Calibration
 from unetzoo.metrics.policy import Scoring
 from unetzoo.metrics.score import Scores
 
-warnings.simplefilter("ignore")  # of the libraries, on empty masks
+warnings.simplefilter("ignore")  # the libraries warn about empty masks
 import monai.metrics as mm  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "reports" / "metric-conventions" / "README.md"
@@ -51,7 +51,13 @@ class Case:
 
 
 def boxes(*places: tuple[int, int, int], shape: tuple[int, int] = (32, 32), value: int = 1) -> Tensor:
-    """One image (1, H, W) with squares at (top, left, size)."""
+    """Return a class map (1, H, W) with squares.
+
+    Args:
+        places: (top, left, size) of each square, in px.
+        shape: (H, W).
+        value: Class of the squares.
+    """
     mask = torch.zeros(1, *shape, dtype=torch.long)
     for top, left, size in places:
         mask[:, top : top + size, left : left + size] = value
@@ -59,6 +65,7 @@ def boxes(*places: tuple[int, int, int], shape: tuple[int, int] = (32, 32), valu
 
 
 def cases() -> dict[str, Case]:
+    """Return the masks to score, by name."""
     square, shifted, nothing = boxes((12, 12, 8)), boxes((12, 13, 8)), boxes()
     two = boxes((2, 2, 8)) + boxes((20, 20, 8), value=2)
     void = square.clone()
@@ -96,10 +103,12 @@ def cases() -> dict[str, Case]:
 
 
 def wide() -> tuple[Tensor, Tensor]:
+    """Return prediction and truth on an image twice as wide as high, 16 px apart."""
     return boxes((12, 24, 8), shape=(32, 64)), boxes((12, 8, 8), shape=(32, 64))
 
 
 def wider(square: Tensor, void: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a prediction 2 px too wide, only into void pixels, and the truth with these void pixels."""
     prediction = square.clone()
     prediction[:, 12:20, 20:22] = 1
     return prediction, void
@@ -111,6 +120,7 @@ NONE = "n/a"  # not offered
 
 
 def ours(metric: str, case: Case) -> float:
+    """Return unetzoo's score; NaN if there is nothing to average."""
     foreground = tuple(range(1, case.classes))
     names = [str(c) for c in range(case.classes)]
     scores = Scores(names, foreground, VOID, Scoring())
@@ -121,6 +131,7 @@ def ours(metric: str, case: Case) -> float:
 
 
 def scikit_learn(metric: str, case: Case) -> float | str:
+    """Return scikit-learn's score, or `NONE`; void pixels are dropped beforehand."""
     if metric not in ("dice", "iou", "precision"):
         return NONE
     counted = case.truth != VOID
@@ -130,6 +141,7 @@ def scikit_learn(metric: str, case: Case) -> float | str:
 
 
 def torchmetrics(metric: str, case: Case) -> float | str:
+    """Return torchmetrics' score, or `NONE`."""
     k = case.classes
     if metric == "precision":
         found = MulticlassPrecision(k, average=None, ignore_index=VOID)(case.prediction, case.truth)
@@ -147,6 +159,7 @@ def torchmetrics(metric: str, case: Case) -> float | str:
 
 
 def monai(metric: str, case: Case) -> float:
+    """Return MONAI's score."""
     prediction = channels(case.prediction, case.classes)
     truth = channels(case.truth, case.classes)  # a void pixel is in no channel
     options = {"include_background": False, "ignore_index": VOID}
@@ -164,7 +177,7 @@ def monai(metric: str, case: Case) -> float:
 
 
 def channels(maps: Tensor, classes: int) -> Tensor:
-    """(N, K, H, W) of class maps (N, H, W); zeros where void."""
+    """Return class maps (N, H, W) one-hot, as (N, K, H, W); a void pixel is zero in all channels."""
     return one_hot(maps.clamp(max=classes), classes + 1)[..., :classes].permute(0, 3, 1, 2).float()
 
 
@@ -196,6 +209,7 @@ class Soft:
 
 
 def soft_cases() -> dict[str, Soft]:
+    """Return the logits to score, by name."""
     random = np.random.default_rng(0)
     truth = torch.from_numpy(random.integers(0, 3, (1, 32, 32)))
     logits = torch.from_numpy(random.normal(0, 1, (1, 3, 32, 32))) + 1.5 * channels(truth, 3)
@@ -218,12 +232,14 @@ def soft_cases() -> dict[str, Soft]:
 
 
 def soft_ours(metric: str, case: Soft) -> float:
+    """Return unetzoo's calibration score."""
     found = Calibration(BINS)
     found.add(case.logits[0], case.truth[0], VOID)
     return found.brier() if metric == "brier" else found.ece()
 
 
 def soft_scikit_learn(metric: str, case: Soft) -> float | str:
+    """Return scikit-learn's Brier score, or `NONE`; void pixels are dropped beforehand."""
     if metric == "ece":
         return NONE
     counted = case.truth.flatten() != VOID
@@ -233,6 +249,7 @@ def soft_scikit_learn(metric: str, case: Soft) -> float | str:
 
 
 def soft_torchmetrics(metric: str, case: Soft) -> float | str:
+    """Return torchmetrics' expected calibration error, or `NONE`."""
     if metric == "brier":
         return NONE
     library = MulticlassCalibrationError(case.logits.shape[1], BINS, norm="l1", ignore_index=VOID)
@@ -240,6 +257,7 @@ def soft_torchmetrics(metric: str, case: Soft) -> float | str:
 
 
 def soft_monai(metric: str, case: Soft) -> float | str:
+    """Return MONAI's expected calibration error, or `NONE`."""
     if metric == "brier" or (case.truth == VOID).any():
         return NONE
     library = mm.CalibrationErrorMetric(num_bins=BINS, right=True)
@@ -260,19 +278,25 @@ SOFT_METRICS = {"brier": "Brier score", "ece": f"Expected calibration error, {BI
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a library's scores of some metrics differ in some cases."""
+    """Explanation of the differences in some metrics of some libraries in some cases."""
 
     text: str
     cells: frozenset[tuple[str, str, str]]  # (metric, library, case)
 
 
 def reason(text: str, *groups: tuple[str, str, str]) -> Reason:
-    """Each group: metrics, libraries, cases, comma-separated."""
+    """Build a reason.
+
+    Args:
+        text: Explanation, in Markdown; whitespace is collapsed.
+        groups: Metrics, libraries and cases that it covers, each comma-separated.
+    """
     cells = [(m, lib, c) for group in groups for m, lib, c in product(group)]
     return Reason(" ".join(text.split()), frozenset(cells))
 
 
 def product(group: tuple[str, str, str]) -> list[tuple[str, str, str]]:
+    """Return every (metric, library, case) of a group."""
     metrics, libraries, names = (part.split(", ") for part in group)
     return [(m, lib, c) for m in metrics for lib in libraries for c in names]
 
@@ -376,7 +400,17 @@ REASONS = [
 
 
 def table(title: str, metric: str, rows: dict, mine: Callable, libraries: dict, unexplained: list, used: set) -> str:
-    """One metric: cases down, the libraries that offer it across."""
+    """Return the table of one metric: cases by the libraries that offer it.
+
+    Args:
+        title: Heading of the table.
+        metric: Name of the metric.
+        rows: Cases by name.
+        mine: Computes unetzoo's score.
+        libraries: Computes each library's score.
+        unexplained: Differences without exactly one reason are appended here.
+        used: (metric, library, case) of explained differences are added here.
+    """
     libraries = {n: f for n, f in libraries.items() if any(ask(f, metric, case) != NONE for case in rows.values())}
     lines = [
         f"### {title}",
@@ -404,7 +438,7 @@ def table(title: str, metric: str, rows: dict, mine: Callable, libraries: dict, 
 
 
 def ask(score: Callable, metric: str, case: Case | Soft) -> float | str:
-    """A library's score; what it raises is its answer too."""
+    """Return a library's score, or the name of the exception it raises."""
     try:
         return score(metric, case)
     except Exception as error:
@@ -412,16 +446,19 @@ def ask(score: Callable, metric: str, case: Case | Soft) -> float | str:
 
 
 def same(a: float | str, b: float) -> bool:
+    """Return True if both scores are NaN or differ by less than 0.00001."""
     return not isinstance(a, str) and ((math.isnan(a) and math.isnan(b)) or abs(a - b) < 1e-5)
 
 
 def number(value: float | str) -> str:
+    """Format a score with four decimals; text is kept."""
     if isinstance(value, str):
         return value
     return "NaN" if math.isnan(value) else f"{value:.4f}"
 
 
 def page(tables: list[str], soft_tables: list[str]) -> str:
+    """Return the README with the tables of masks and of probabilities."""
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("scikit-learn", "torchmetrics", "monai", "torch", "scipy")
     )
@@ -490,6 +527,7 @@ Options not named are the libraries' defaults, except that background is left ou
 
 
 def main() -> None:
+    """Write the README; exit with code 1 if differences and reasons do not match."""
     unexplained, used = [], set()
     hard, soft = cases(), soft_cases()
     tables = [table(t, m, hard, ours, LIBRARIES, unexplained, used) for m, t in METRICS.items()]

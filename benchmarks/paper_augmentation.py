@@ -1,9 +1,9 @@
-"""What the 2015 paper's augmentation (arXiv 1505.04597, section 3.1) does to an image and its mask.
+"""The 2015 paper's augmentation (arXiv 1505.04597, section 3.1), shown on an image and its mask.
 
     python benchmarks/paper_augmentation.py
 
-writes ``reports/paper-2015/augmentation.png``. The grid over both is not painted in: it is where rows and columns of
-the original went, carried along as a mask of coordinates. The same bytes on every run.
+writes ``reports/paper-2015/augmentation.png``. The grid over both is not painted in: it shows where rows and columns of
+the original went, since their coordinates are transformed along as a mask. Every run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SHOWN: tuple[tuple[str, v2.Transform], ...] = (
 
 
 def main() -> None:
+    """Write the figure."""
     cells = unetzoo.create_dataset("cells", size=SIZE, difficulty=0.0, n_train=1, n_val=1, n_test=1)
     image, mask = cells["train-000"]
     mean, deviation = image.mean(), image.std()  # augmentation takes normalised images

@@ -1,14 +1,14 @@
-"""All entries on one page, ``reports/zoo``: what each is, what it costs, how it looks, what it is known to equal.
+"""The page of all entries, ``reports/zoo``: paper, cost, topology, and the code each is known to match.
 
-    python benchmarks/zoo.py                     # measure what is not measured yet, then write the page
-    python benchmarks/zoo.py --only unet,u2net   # measure these alone
+    python benchmarks/zoo.py                     # measure new or changed entries, then write the page
+    python benchmarks/zoo.py --only unet,u2net   # measure only these
     python benchmarks/zoo.py --only unet --no-time --out /tmp/zoo
     python benchmarks/zoo.py --parity            # reports/zoo/parity.md: all golden files
-    python benchmarks/zoo.py --parameters        # unetzoo/parameters.json: counts that are told without torch
+    python benchmarks/zoo.py --parameters        # unetzoo/models/parameters.json: counts available without torch
 
-Each entry is measured in a process of its own, and kept at once in ``entries.jsonl``: interrupt with Ctrl-C and run
-again to go on. What fails is a row that says why, and is tried again the next time. An entry is measured again when
-its options, its version, the machine, torch, the precision or the number of threads are others than they were.
+Each entry is measured in a process of its own and saved at once to ``entries.jsonl``: interrupt with Ctrl-C and run
+again to continue. An entry that fails becomes a row with the reason, and is tried again the next time. An entry is
+measured again if its options, its version, the machine, torch, the precision or the number of threads changed.
 """
 
 from __future__ import annotations
@@ -35,12 +35,19 @@ from unetzoo.models.registry import entries, model_info
 
 ROOT = Path(__file__).resolve().parents[1]
 SHAPE = (1, 3, 256, 256)  # (N, C, H, W)
-STAMP = ("torch", "cpu", "device", "precision", "threads")  # of the environment: other ones, other times
-LIMIT = 1800  # seconds until an entry is given up
+STAMP = ("torch", "cpu", "device", "precision", "threads")  # fields of the environment on which times depend
+LIMIT = 1800  # seconds per entry
 
 
 def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[EntryFacts], None]) -> None:
-    """All facts of one entry, told after each step; a step that fails says so and the others go on."""
+    """Measure all facts of one entry; a failed step is recorded and the others continue.
+
+    Args:
+        name: Registered entry.
+        key: Stored with the facts, to see later if they are still valid.
+        args: Arguments of the command line.
+        tell: Called with the facts so far after each step.
+    """
     import torch
 
     from unetzoo.gallery.paired import time_ratio
@@ -66,7 +73,7 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
         for images in (1, 2):  # batch norm on maps of one pixel does not train on one image
             if found := tensor_memory(config, 1, (images, *SHAPE[1:]), SHAPE, **how):
                 return {"memory": found, "train_images": images}
-        raise UnetzooError("it does not run on tensors without values, so nothing is predicted")
+        raise UnetzooError("it does not run on tensors without values, so memory cannot be predicted")
 
     def time() -> dict[str, Any]:
         torch.manual_seed(0)
@@ -95,7 +102,13 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
 
 
 def apart(name: str, key: str, args: argparse.Namespace) -> EntryFacts:
-    """`measure` in a process of its own, whose death is a fact as well."""
+    """Run `measure` in a process of its own, and record it if the process dies.
+
+    Args:
+        name: Registered entry.
+        key: Stored with the facts.
+        args: Arguments of the command line.
+    """
     call = [sys.executable, __file__, f"--one={name}", f"--key={key}", f"--precision={args.precision}"]
     call += [f"--{k}={getattr(args, k)}" for k in ("threads", "rounds", "seconds")]
     call += ["--time" if args.time else "--no-time", *(f"--import={module}" for module in args.imports)]
@@ -117,6 +130,7 @@ def _ending(done: subprocess.CompletedProcess[str]) -> str | None:
 
 
 def stamp(args: argparse.Namespace) -> list[Any]:
+    """Return the values of `STAMP` on this machine."""
     from unetzoo.machine.environment import environment
 
     now = environment("cpu", args.precision) | {"threads": args.threads}
@@ -124,12 +138,21 @@ def stamp(args: argparse.Namespace) -> list[Any]:
 
 
 def key_of(name: str, stamp: list[Any]) -> str:
+    """Return a hash of everything that the facts of an entry depend on."""
     parts = [resolve_model(name).model_dump(), model_info(name).fingerprint(), *stamp]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def run(names: list[str], args: argparse.Namespace) -> int:
-    """Measure what is missing, keep each at once, write the page of all there is."""
+    """Measure missing or outdated entries, save each at once, and write the page.
+
+    Args:
+        names: Entries to consider.
+        args: Arguments of the command line.
+
+    Returns:
+        Exit code: 0, or 130 if interrupted.
+    """
     from unetzoo.gallery.page import read_facts, write_facts, write_zoo  # pandas and matplotlib: not for `--one`
 
     folder: Path = args.out
@@ -159,7 +182,7 @@ def _line(facts: EntryFacts) -> str:
 
 
 def write_parameters() -> None:
-    """The counts of our own entries, on the meta device."""
+    """Write the parameter counts of the built-in entries, computed on the meta device."""
     import torch
 
     from unetzoo.measure.counts import count_parameters
@@ -171,7 +194,7 @@ def write_parameters() -> None:
 
 
 def write_parity(folder: Path) -> int:
-    """The table of ``tests/parity/cases.py``; its exit code."""
+    """Write the table of ``tests/parity/cases.py`` to ``parity.md``; return the exit code of that script."""
     call = [sys.executable, "-u", str(ROOT / "tests/parity/cases.py")]
     lines = [
         "# Parity",
@@ -194,21 +217,29 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--out", type=Path, default=Path("reports/zoo"), help="the folder (default: %(default)s)")
-    parser.add_argument("--only", metavar="A,B", help="measure these entries alone")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of time and memory")
-    parser.add_argument("--threads", type=int, default=1, help="of the timing (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=21, help="of the timing, at most (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=60, help="of the timing, about (default: %(default)s)")
-    parser.add_argument("--time", action=argparse.BooleanOptionalAction, default=True, help="whether to time")
-    parser.add_argument("--import", dest="imports", metavar="FILE.py", action="append", default=[], help="with models")
+    parser.add_argument("--only", metavar="A,B", help="measure only these entries")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="precision of time and memory (default: %(default)s)",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads of the timing (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=21, help="most rounds of the timing (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=60, help="rough length of the timing (default: %(default)s)")
+    parser.add_argument("--time", action=argparse.BooleanOptionalAction, default=True, help="measure the time, too")
+    parser.add_argument(
+        "--import", dest="imports", metavar="FILE.py", action="append", default=[], help="file that registers models"
+    )
     parser.add_argument("--parity", action="store_true", help="only write parity.md")
-    parser.add_argument("--parameters", action="store_true", help="only write unetzoo/parameters.json")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # measure it here and print the facts: see `apart`
+    parser.add_argument("--parameters", action="store_true", help="only write unetzoo/models/parameters.json")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # measure this entry here and print the facts; used by `apart`
     parser.add_argument("--key", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
     args = _arguments(argv)
     try:
         import_plugins(args.imports)

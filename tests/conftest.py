@@ -1,6 +1,6 @@
-"""Where tests run side by side (pytest-xdist), each process has one thread and a temporary folder of its own.
+"""With pytest-xdist, each process gets one thread and a temporary folder of its own.
 
-Timings exclude each other by locks in the temporary folder; no test looks at a time, so none has to wait.
+Timings exclude each other by locks in the temporary folder; no test checks a time, so none has to wait.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Each process takes a run of files instead of every other test, so that few fixtures of modules are made twice."""
-    if config.getoption("dist") != "load":  # the user chose another way
+    """Give each process consecutive files instead of every other test, so that few module fixtures are built twice."""
+    if config.getoption("dist") != "load":  # the user chose another scheduler
         return None
     from xdist.scheduler import WorkStealingScheduling
 

@@ -1,4 +1,4 @@
-"""Small folders of images and masks for tests, and how they are looked at."""
+"""Small folders of images and masks for tests, and helpers to inspect them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
 
 
 def picture(seed: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
-    """Smooth noise, so that thumbnails of two of them differ."""
+    """Return smooth noise, so that the thumbnails of two pictures differ."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (6, 7), dtype=np.uint8)
     grey = np.asarray(Image.fromarray(coarse).resize(shape[1::-1], Image.Resampling.BICUBIC))
@@ -31,14 +31,14 @@ def picture(seed: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
 
 
 def disc(seed: int, value: int = 1, shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    """A mask with one disc of about a tenth of the pixels."""
+    """Return a mask with one disc of about a tenth of the pixels."""
     row, column = np.random.default_rng(seed).integers(12, 28, 2)
     y, x = np.mgrid[: shape[0], : shape[1]]
     return np.where((y - row) ** 2 + (x - column) ** 2 < 64, value, 0).astype(np.uint8)
 
 
 def make_folder(root: Path) -> Path:
-    """Eight RGB images a0 to a7 with 0/255 masks."""
+    """Write eight RGB images a0 to a7 with 0/255 masks."""
     for i in range(COUNT):
         save(root / "images" / f"a{i}.png", picture(i, (*SHAPE, 3)))
         save(root / "masks" / f"a{i}.png", disc(i, 255))

@@ -1,4 +1,4 @@
-"""Entries made small, the options of a registered name that keep a test of all of them fast; and how one is refused."""
+"""Options that keep entries small, so that tests of all of them are fast, and a check for refusals."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import unetzoo
 from unetzoo.grid.spec import replace
 from unetzoo.models.entry import GridEntry
 
-# The smallest encoders of timm, with a few thousand parameters: they are there for tests.
+# timm's smallest encoders, with a few thousand parameters, which it has for tests.
 SMALLEST = {"smp_dpt": "tu-test_vit"}
-LEAST = {"smp_fpn": 64}  # of the width, where not any whole number will do
+LEAST = {"smp_fpn": 64}  # least width of entries that do not take every whole number
 
 
 def different(names: list[str]) -> list[str]:
-    """Without those that differ from another in their timm encoder alone, which tests/test_encoders.py sweeps."""
+    """Drop entries that differ from another only in their timm encoder; tests/test_encoders.py sweeps those."""
     found: dict[str, str] = {}
     for name in names:
         entry = unetzoo.model_info(name)
@@ -29,7 +29,7 @@ def different(names: list[str]) -> list[str]:
 
 
 def narrow(name: str, width: int = 4) -> dict[str, Any]:
-    """``width`` where the entry has such an option, and the smallest encoder of a peer or of timm's."""
+    """Return options that make an entry small: ``width``, if it has that option, and its smallest encoder."""
     entry = unetzoo.model_info(name)
     changes: dict[str, Any] = {}
     if "width" in entry.options:
@@ -42,7 +42,7 @@ def narrow(name: str, width: int = 4) -> dict[str, Any]:
 
 
 def refused_in_one_line(words: Sequence[str], build: Callable[[], object]) -> None:
-    """``build`` raises `UnetzooError` with one line that has all ``words``."""
+    """Check that ``build`` raises `UnetzooError` with one line that has all ``words``."""
     with pytest.raises(unetzoo.UnetzooError) as caught:
         build()
     text = str(caught.value)

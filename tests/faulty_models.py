@@ -1,4 +1,4 @@
-"""A model whose trial goes wrong once, where a file beside this one tells it to; imported by the suite of test_faults.
+"""A model whose trial fails once, at a point given by a file beside this one; imported by the suite of test_faults.
 
 ``fault-SEED.json`` holds {"kind", "where", "at"}; it is removed as the fault strikes, so a second attempt goes through.
 """
@@ -55,7 +55,7 @@ def strike(seed: int, kind: str) -> None:
 
 @unetzoo.register_model("own_faulty")
 class Faulty(nn.Module):
-    """A small network with dropout and batch norm: its result depends on every random number and statistic."""
+    """A small network with dropout and batch norm, whose result depends on every random number and statistic."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ replace = Path.replace
 
 
 def faulty_replace(self: Path, target: Path) -> Path:
-    """In the middle of writing a file: the temporary one is there, the final one is not."""
+    """Fail between writing the temporary file and moving it to the final path."""
     for seed in range(10):
         fault = plan(seed) if f"-s{seed}-" in str(target) else None  # another trial may be writing its own
         if fault and Path(target).match(fault["where"]):

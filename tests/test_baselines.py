@@ -1,4 +1,4 @@
-"""Trivial predictors: each does what its name says, from the train split alone, the same every time."""
+"""Trivial predictors: each does what its name says, from the training split alone, and gives the same every time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Drawn(SegmentationDataset):
         self._draw = draw
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        image, mask = self._draw(np.random.default_rng(int(key)))  # "never" is no number
+        image, mask = self._draw(np.random.default_rng(int(key)))  # "never" is not a number
         return image.astype(np.float32), mask.astype(np.int64)
 
     def content_digest(self, key: str) -> str:
@@ -66,7 +66,7 @@ def test_every_baseline_gives_class_maps_of_any_size_and_repeats_itself(name: st
 
 
 def counts(*numbers: int) -> Draw:
-    """A mask of so many pixels of class 0, 1, 2, ..., and 255."""
+    """Return a mask with these numbers of pixels of class 0, 1, 2, ..., and 255."""
     values = [*range(len(numbers) - 1), 255]
     mask = np.repeat(values, numbers)[None]
     return lambda rng: (np.full((1, *mask.shape), 0.5), mask)
@@ -108,7 +108,7 @@ def test_otsu_follows_each_image_and_calls_a_constant_one_background() -> None:
 
 
 def test_logistic_regression_tells_what_only_all_channels_together_tell() -> None:
-    """Class by the difference of two channels of equal distribution; a third channel is constant."""
+    """The class depends on the difference of two equally distributed channels; a third channel is constant."""
 
     def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         image = rng.random((3, 30, 30))
@@ -123,7 +123,7 @@ def test_logistic_regression_tells_what_only_all_channels_together_tell() -> Non
 
 
 def test_logistic_regression_finds_a_rare_class_that_overlaps_the_frequent_one() -> None:
-    """Balanced: with 4 % of class 1, a shift of two deviations; unweighted, hardly any pixel would be called 1."""
+    """Class 1 is 4 % of the pixels, two deviations away; without balancing, hardly any pixel would be called 1."""
 
     def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         mask = rng.random((60, 60)) < 0.04
@@ -152,7 +152,7 @@ def test_ignored_pixels_teach_the_regression_nothing() -> None:
 
 
 def test_ignored_pixels_do_not_choose_otsus_side() -> None:
-    """Dark is right by Dice (0.75 against 0.33); the dark void counted as background would make it 0.26."""
+    """Dark is the right side by Dice (0.75 against 0.33); counting the dark void as background would make it 0.26."""
     dark, bright = np.full(360, 0.2), np.full(140, 0.8)
     image = np.concatenate([dark, bright])[None, None]
     mask = np.repeat([1, 255, 1, 0], [60, 300, 40, 100])[None]
@@ -183,7 +183,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_cells_cannot_be_thresholded() -> None:
-    """The generated data are made so that no per-pixel rule works: no baseline beats "all foreground" there."""
+    """No per-pixel rule works on the generated data: no baseline beats "all foreground" there."""
     from torch import from_numpy, stack
 
     from unetzoo.metrics.overlap import confusion, dice

@@ -112,7 +112,7 @@ class Shape(Head):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One file for all tests here: its names can be registered once in a process, and are gone afterwards."""
+    """Write one file of models for all tests here, since names register once per process; remove them afterwards."""
     path = tmp_path_factory.mktemp("own") / "own_models.py"
     path.write_text(OWN_MODELS)
     yield path
@@ -131,7 +131,7 @@ def make_suite(folder: Path, own: Path, models: list[str], seeds: int = 1, steps
 
 
 class Counter(Watcher):
-    """How many trials had a record already."""
+    """A watcher that keeps the number of trials that already had a record."""
 
     reused = 0
 
@@ -150,13 +150,13 @@ def records(out: Path) -> dict[str, Record]:
 
 
 def lasting(record: Record) -> dict[str, Any]:
-    """What must be equal when the same trial runs again: all but what is measured."""
+    """Return the part of a record that must be equal when the trial runs again, that is all but measurements."""
     return record.model_dump(exclude={"cost", "environment"})
 
 
 @pytest.fixture(scope="module")
 def finished(own: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, Path]:
-    """A suite of three models and two seeds that was run to its end."""
+    """Run a suite of three models and two seeds to its end."""
     folder = tmp_path_factory.mktemp("bench")
     suite = read_suite(make_suite(folder, own, ["unet", "unet_paper", "own_fine"], seeds=2))
     trials = run(suite, folder / "out")

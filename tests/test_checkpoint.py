@@ -1,4 +1,4 @@
-"""A training that is interrupted ends bit for bit where an uninterrupted one does."""
+"""Interrupted and resumed training gives bit for bit the result of uninterrupted training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATA = create_dataset("cells", n_train=3, n_val=1, n_test=1, size=48)
 
 
 def training(folder: Path, stop_after: list[int], model: str = "unet_paper", every: float = 1e9, **more: object):
-    """Train to the end, beginning again after each interruption; the history, the weights, the checkpoint's path."""
+    """Train to the end, resuming after each interruption; return the history, the weights and the checkpoint's path."""
     recipe = Recipe.from_mapping({"steps": STEPS, "batch_size": 2, "crop": 48, "validate_every": 3, **more}, "test")
     normalization = Normalization.of(DATA)
     crops = TrainingCrops(DATA, normalization, crop=48, seed=5, length=2 * STEPS)
@@ -42,7 +42,7 @@ def training(folder: Path, stop_after: list[int], model: str = "unet_paper", eve
             checkpoint=Checkpoint(path, "trial", every),
         )
         fabric = Fabric(accelerator="cpu", devices=1)
-        torch.manual_seed(random.randrange(2**31))  # what the process did before must not matter
+        torch.manual_seed(random.randrange(2**31))  # earlier work of the process must not matter
         if not path.exists():
             torch.manual_seed(5)
         try:

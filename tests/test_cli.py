@@ -23,16 +23,16 @@ Done = subprocess.CompletedProcess[str]
 
 
 def start(*arguments: object, cwd: Path | None = None) -> Done:
-    """The command line in a process of its own, which takes seconds to import torch."""
+    """Run the command line in a process of its own, which takes seconds to import torch."""
     command = [sys.executable, "-m", "unetzoo.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd)
 
 
 def run(*arguments: object, cwd: Path | None = None) -> Done:
-    """The same in this process; models that it registers are gone afterwards, as they would be."""
+    """Run the command line in this process; remove the models it registers afterwards."""
     argv = ["unetzoo", *map(str, arguments)]
     done, here, modules = Done(argv, 0, "", ""), Path.cwd(), set(sys.modules)
-    registry.entries()  # loads ours, which are to stay
+    registry.entries()  # loads the built-in entries, which must stay
     with (
         redirect_stdout(StringIO()) as out,
         redirect_stderr(StringIO()) as err,
@@ -112,7 +112,7 @@ def test_show() -> None:
     assert "with its own width, up the same function as" in shown
     shown = run("show", "unetr_2d").stdout
     assert "\nthe same function as" in shown
-    assert "(96, 96)" not in shown  # its own img_size is no change
+    assert "(96, 96)" not in shown  # its default img_size is not listed as a change
 
 
 WRONG = {

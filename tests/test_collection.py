@@ -1,4 +1,4 @@
-"""One suite over several data sets: what is read and refused, how it runs, what its page says."""
+"""Suites over several data sets: reading, refusals, running and the page."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_data_chooses_by_label(tmp_path: Path) -> None:
 
 
 class Heard(Watcher):
-    """What was checked and run, in order; raises its own Ctrl-C after so many trials."""
+    """A watcher that records checks and trials in order, and raises KeyboardInterrupt after ``stop_after`` trials."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.checked: list[str] = []
@@ -209,7 +209,7 @@ class Heard(Watcher):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, pd.DataFrame, Heard]:
-    """A collection that was interrupted after five trials, run to its end, and reported."""
+    """Run a collection, interrupted after five trials, to its end, and write its report."""
     folder = tmp_path_factory.mktemp("collection")
     suite, out = write(folder), folder / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -348,7 +348,7 @@ def test_plan_of_a_collection(tmp_path: Path) -> None:
 
 
 def made(folder: Path, parts: dict[str, list[dict[str, Any]]], **more: list[dict[str, Any]]) -> Path:
-    """A collection's folder of synthetic records; ``more`` are asked for and have no record."""
+    """Write a collection's folder of synthetic records; the trials in ``more`` are planned but have no record."""
     asked: dict[str, list[dict[str, Any]]] = {}
     for label, records in parts.items():
         if records:
@@ -373,7 +373,7 @@ def scores(**means: float) -> list[dict[str, Any]]:
 
 
 def page_of(folder: Path) -> str:
-    """The summary over the data sets; their own pages are not drawn, they have tests of their own."""
+    """Return the summary over the data sets; their own pages, tested elsewhere, are not drawn."""
     with patch("unetzoo.report.page.build", return_value=folder / "index.html"):
         write_report(folder)
     return (folder / "summary.md").read_text()
@@ -402,8 +402,8 @@ def test_few_test_images_or_one_data_set_give_no_verdict(tmp_path: Path) -> None
     few = [record(label, seed, dice, images=3) for label, dice in (("unet", 0.8), ("b", 0.6)) for seed in (0, 1)]
     text = page_of(made(tmp_path / "f", {"x": few, "y": few}))
     assert "? 0.600" in text
-    assert "Too little can be judged to say" in text
-    assert "Too little can be judged to say" in page_of(made(tmp_path / "g", {"x": scores(unet=0.8, unet_b=0.7)}))
+    assert "Too few verdicts are available to say" in text
+    assert "Too few verdicts are available to say" in page_of(made(tmp_path / "g", {"x": scores(unet=0.8, unet_b=0.7)}))
 
 
 def rows_of(table: list[list[float | None]]) -> list[Row]:
@@ -448,11 +448,11 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     folder = made(tmp_path / "f", {"a": full, "b": full, "c": [], "d": full[:3]}, b=lacking, c=full)
     text = page_of(folder)
     assert "b: 2 of 8 trials have no record: unet_b (seeds 3 and 4)." in text
-    assert "c: no trial has run yet, 6 are to." in text
+    assert "c: no trial has run yet; 6 are planned." in text
     assert "Not in the mean ranks, because a variant has no score there: c and d." in text
     assert "15 of 23 trials finished" in text
     shutil.rmtree(folder / "d")
-    assert "d: no trial has run yet, 3 are to." in page_of(folder)
+    assert "d: no trial has run yet; 3 are planned." in page_of(folder)
     assert "| [d]" not in (folder / "summary.md").read_text()
     (next((folder / "a" / "records").glob("*.json"))).write_text("{")
     assert "a: 1 of 6 trials have no record" in page_of(folder)
@@ -471,7 +471,7 @@ def test_earlier_settings_of_a_variant_are_left_out(tmp_path: Path) -> None:
     for r in before:
         (folder / "a" / "records" / f"{r['id']}.json").write_text(json.dumps(r))
     text = page_of(folder)
-    assert "3 records of earlier settings" in text
+    assert "3 records with earlier settings" in text
     assert "unet \\[" not in text
     assert len(unetzoo.read_records(folder)) == 15
 
@@ -487,7 +487,7 @@ def test_hostile_names_and_failures(tmp_path: Path) -> None:
     assert "<b>x|y" not in page + text
     assert "<i>" not in page + text
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines[:3]] == [8] * 3  # the head, two data sets
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines[:3]] == [8] * 3  # the header and two data sets
     assert "(1 failed)" in text
     before = [(folder / name).read_bytes() for name in ("index.html", "summary.md", "results.csv")]
     page_of(shutil.copytree(folder, tmp_path / "elsewhere"))

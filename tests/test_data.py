@@ -1,4 +1,4 @@
-"""Data sets: what is generated, what is read, what is refused."""
+"""Data sets: generating, reading and refusing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Ten RGB images of different sizes with 0/255 masks."""
+    """Write ten RGB images of different sizes with 0/255 masks."""
     random = np.random.default_rng(0)
     for i in range(10):
         size = (40 + i, 50)
@@ -67,7 +67,7 @@ def test_unknown_names_and_options() -> None:
 
 
 class Given(SegmentationDataset):
-    """A data set of the splits and contents it is told."""
+    """A data set with given splits and contents."""
 
     def __init__(self, splits: dict[str, tuple[str, ...]], contents: dict[str, str]) -> None:
         self.info = DatasetInfo(name="given", channels=1, class_names=("a", "b"), foreground=(1,))
@@ -145,7 +145,7 @@ def test_isbi_is_membrane_and_contiguous() -> None:
     assert [len(dataset.splits[s]) for s in SPLITS] == [20, 4, 6]
     assert dataset.splits["val"] == ("20", "21", "22", "23")
     share = np.mean([dataset.read(key)[1].mean() for split in SPLITS for key in dataset.splits[split]])
-    assert share == pytest.approx(0.2196, abs=1e-4)  # of the data's README
+    assert share == pytest.approx(0.2196, abs=1e-4)  # from the data's README
     assert dataset.info.class_names == ("interior", "membrane")
 
 

@@ -1,4 +1,4 @@
-"""`unetzoo data check` on folders that are broken on purpose: each kind has its message."""
+"""`unetzoo data check` on folders broken on purpose: each kind of damage has its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`unetzoo data check`: what it finds by itself in real folders, and the file it writes."""
+"""`unetzoo data check`: its findings in realistic folders, and the file it writes."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_amazon_masks_are_palette_indices_not_colours() -> None:
     assert found.kind == "palette indices 1 and 2"
     assert values(found) == [([1], False), ([2], True)]
     assert share(found, 1) == pytest.approx(0.4747, abs=1e-4)
-    assert sizes(found)[2] == 15  # the official validation images are what results are stated on
+    assert sizes(found)[2] == 15  # published results are on the official validation images
     assert any("no test list: val.txt becomes the test set" in text for text in texts(found, "warning"))
 
 
@@ -152,7 +152,7 @@ def test_a_read_only_folder_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_generated_classes_are_not_taken_for_void_or_instances(tmp_path: Path) -> None:
-    """The masks of the road maps have a last class in few, thin or separate pieces."""
+    """In the masks of the road maps the last class comes in few, thin or separate pieces."""
     roads = unetzoo.create_dataset("roads", n_train=8, n_val=2, n_test=2)
     for key in (key for keys in roads.splits.values() for key in keys):
         image, mask = roads.read(key)

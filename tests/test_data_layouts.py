@@ -1,4 +1,4 @@
-"""How images and masks are found: folders, suffixes, stacks, lists, a CSV; colours and names of classes."""
+"""Finding images and masks by folders, suffixes, stacks, lists or a CSV; colours and names of classes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_hidden_files_case_of_suffixes_and_unicode(folder: Path) -> None:
 
 
 def move(f: Path, image: str, mask: str) -> None:
-    """Each pair to where the templates say; {i} is its number, {split} train, val or test."""
+    """Move each pair to the paths of the templates; {i} is its number, {split} is train, val or test."""
     for i in range(COUNT):
         split = "train" if i < 4 else "val" if i < 6 else "test"
         for source, template in ((image_of(f, i), image), (mask_of(f, i), mask)):

@@ -1,4 +1,4 @@
-"""Downloads from a server of our own in a thread, and archives made to do harm. Nothing here leaves the machine."""
+"""Downloads from a local server in a thread, and malicious archives; nothing here leaves the machine."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MD5 = hashlib.md5(BODY).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """What it serves and how it behaves, changed by the tests; ``asked`` are the Range headers it got."""
+    """A server whose content and behaviour the tests set; ``asked`` has the Range headers it received."""
 
     daemon_threads = True
     body, etag, ranges, cut, status, location = BODY, '"one"', True, 0, 200, ""
-    length = True  # whether it tells how many bytes will come
+    length = True  # send the number of bytes to come
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -38,7 +38,7 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}/set.zip"
 
     def handle_error(self, request, client_address) -> None:
-        """A client that hangs up is part of the tests."""
+        """Stay silent: a client that hangs up is part of the tests."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -170,7 +170,7 @@ def test_a_damaged_file_that_is_there_is_said(server: Server, tmp_path: Path) ->
     (tmp_path / "set.zip").write_bytes(b"other")
     with pytest.raises(UnetzooError, match="the published sha256"):
         fetch(remote(server), tmp_path)
-    assert (tmp_path / "set.zip").read_bytes() == b"other"  # a user's file is not deleted
+    assert (tmp_path / "set.zip").read_bytes() == b"other"  # a user's own file must not be deleted
 
 
 def test_where_no_checksum_is_published_the_first_download_counts(server: Server, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def make_zip(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:
 
 
 def make_tar(path: Path, *members: tuple[str, bytes, str]) -> Path:
-    """Members are (name, tarfile type, link target)."""
+    """Write a tar file; members are (name, tarfile type, link target)."""
     with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
         for name, kind, link in members:
             info = tarfile.TarInfo(name)
@@ -274,7 +274,7 @@ def make_tar(path: Path, *members: tuple[str, bytes, str]) -> Path:
 
 
 def refused(archive: Path, match: str, **limits: int) -> None:
-    """Nothing is written: neither in the folder nor beside it."""
+    """Check that nothing is written, neither in the folder nor beside it."""
     out = archive.parent / "out"
     before = sorted(p.name for p in archive.parent.iterdir())
     with pytest.raises(UnetzooError, match=match):

@@ -1,4 +1,4 @@
-"""The published augmentation: one field for image and masks, its statistics, its borders."""
+"""The published elastic augmentation: one field for image and masks, its statistics and its borders."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_values_are_those_of_scipy(mode: str) -> None:
     np.testing.assert_allclose(moved[0], expected, atol=1e-4 if mode == "bilinear" else 0.02)
     nearest = transform.transform(tv_tensors.Mask(image), {"positions": field})
     same = ndimage.map_coordinates(image[0].numpy(), field.numpy(), order=0, mode="mirror")
-    assert (nearest[0].numpy() == same).mean() > 0.999  # but for ties
+    assert (nearest[0].numpy() == same).mean() > 0.999  # except for ties
 
 
 def test_displacements_are_gaussian_on_the_coarse_grid() -> None:

@@ -1,4 +1,4 @@
-"""Encoders of timm: every one is a pyramid under every decoder, or is refused with a reason."""
+"""timm's encoders: each gives a pyramid for every decoder, or is refused with a reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DECODERS: tuple[dict[str, Any], ...] = (
     {"decoder": "nested", "up": "bilinear_aligned", "up_width": "kept"},
     {"decoder": "full_scale", "up": "bilinear"},
 )
-# The smallest of each family that builds and runs fast, by the file of timm it is in.
+# The smallest fast encoder of each family, by its file in timm.
 ENCODERS = (
     "lcnet_035", "repghostnet_050", "test_mambaout", "ghostnet_050", "starnet_s050", "efficientvit_b0", "mobilevit_xxs",
     "edgenext_xx_small", "ese_vovnet19b_slim_dw", "hgnetv2_b0", "lcnetv2_small", "efficientvit_m0", "cpubone_nano",
@@ -52,7 +52,7 @@ def deepest(encoder: str) -> int:
 
 
 class Once(nn.Module):
-    """An encoder that computes its maps for the first decoder; each decoder reads copies, which keep its gradients."""
+    """An encoder that computes its maps only once; each decoder reads copies, which keep that decoder's gradients."""
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Once(nn.Module):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_under_every_decoder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two channels in, odd sizes: logits of the image's size, and a gradient for all that learns."""
+    """With two channels in and odd sizes, logits have the image's size and all trainable parameters get a gradient."""
     encoder = Once(build(name).encoder)
     assert list(encoder.channels)[pyramid(name).first :] == list(pyramid(name).channels)
     monkeypatch.setattr(assembly, "_timm", lambda *_: encoder)
@@ -130,7 +130,7 @@ def test_every_up_and_skip_works_or_is_refused(decoder: str, changes: dict[str, 
 
 
 def test_an_encoder_is_timms_own() -> None:
-    """The levels are what timm gives for the same image, in (N, C, H, W) also where timm's are not."""
+    """The levels equal timm's for the same image, always as (N, C, H, W), even where timm's are not."""
     import timm
 
     for name, first in (("test_resnet", 1), ("swin_tiny_patch4_window7_224", 2)):
@@ -193,7 +193,7 @@ def test_what_is_refused_says_why(changes: dict[str, Any], words: list[str]) -> 
 
 
 def test_options_reach_the_plain_parts_alone() -> None:
-    """Norm, block and dropout are the decoder's and the fine levels'; he_normal leaves the encoder as timm made it."""
+    """Norm, block and dropout apply to the decoder and the fine levels; he_normal leaves timm's encoder alone."""
     plain, other = (build("test_convnext", **c) for c in ({}, {"norm": "group", "init": "he_normal", "act": "elu"}))
     theirs = dict(plain.encoder.body.named_parameters())
     for name, parameter in other.encoder.body.named_parameters():
@@ -211,7 +211,7 @@ def test_weights_do_not_depend_on_who_asked_before() -> None:
 
 
 def test_it_is_found_out_anywhere() -> None:
-    """What is not known yet of an encoder is found out under inference mode, on fake tensors and on the meta device."""
+    """Facts about a new encoder are found even in inference mode, on fake tensors and on the meta device."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     for name, mode in (

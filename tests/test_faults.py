@@ -1,4 +1,4 @@
-"""What happens to long runs, made to happen: no record is lost or wrong, a resumed trial ends bit for bit the same."""
+"""Faults injected into long runs: no record is lost or wrong, and a resumed trial ends bit for bit the same."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ attempts = 1
 checkpoint_seconds = 0
 hang_minutes = 0.2
 """
-# How a trial ends that meets the fault, if it does not end well all the same.
+# Status of a trial after each kind of fault, unless it succeeds despite it.
 STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}
 STATUS |= {"nan": "nan", "full disk": "crashed", "read-only": "crashed"}
-# A network's training calls 1 to 3 are also the measurements'; an attempt from the beginning makes ten.
+# Calls 1 to 3 of a network in training mode are those of the measurements; a full attempt makes ten.
 IN_TRIAL = [
     *({"kind": "kill", "where": "train", "at": at} for at in (1, *range(2, 9))),
     *({"kind": kind, "where": "train", "at": at} for kind in ("raise", "exit", "terminate") for at in (3, 5, 7)),
@@ -80,14 +80,14 @@ def suite_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def whole(suite_file: Path) -> tuple[Suite, Path]:
-    """The suite, and a folder in which nothing went wrong."""
+    """Return the suite, and a folder of a run in which nothing went wrong."""
     suite, out = read_suite(suite_file), suite_file.parent / "whole"
     assert list(run(suite, out, jobs=2)["status"]) == ["ok"] * 6
     return suite, out
 
 
 def lasting(out: Path) -> dict[str, Any]:
-    """Everything of the records and weights of a folder that must not depend on what happened."""
+    """Return the parts of a folder's records and weights that must not depend on the faults."""
     kept: dict[str, Any] = {}
     for path in sorted((out / "records").glob("*.json")):
         kept[path.name] = read_record(path).model_dump(exclude={"cost", "environment", "resumed"})
@@ -101,7 +101,7 @@ def inject(suite_file: Path, seed: int, fault: dict[str, Any]) -> None:
 
 
 def damage(path: Path, random_: random.Random) -> str:
-    """What a power loss leaves of a file: a shorter one, an empty one, zeros."""
+    """Damage a file as a power loss does: cut short, empty, or filled with zeros."""
     content = path.read_bytes()
     kind = random_.choice(["cut", "empty", "zeros"])
     at = random_.randrange(1, len(content)) if kind != "empty" else 0
@@ -125,13 +125,13 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             inject(suite_file, seed, fault)
         run(suite, out, jobs=2, retry_failed=True)
         for seed, fault in planned.items():
-            if (suite_file.parent / f"fault-{seed}.json").exists():  # the trial had too little left to do: again later
+            if (suite_file.parent / f"fault-{seed}.json").exists():  # it had ended before the fault: try again
                 faults.insert(0, fault)
                 continue
             struck[f"{fault['kind']} in {fault['where']}"] += 1
             (path,) = (out / "records").glob(f"own_faulty-s{seed}-*.json")
             record = read_record(path)
-            # A full disk is met by making room, a checkpoint or weights by going on without: those trials end well.
+            # A full disk is handled by freeing space or by skipping the checkpoint or weights, so those trials succeed.
             spared = fault["kind"] == "full disk" or fault["where"] != "*.json"
             ends_well = fault["kind"] == "clock" or (fault["where"] != "train" and fault["kind"] != "kill" and spared)
             assert record.status == ("ok" if ends_well else STATUS[fault["kind"]]), (fault, record.reason)
@@ -139,7 +139,7 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             unsaved = [flag.kind for flag in record.flags if flag.kind == "weights-not-saved"]
             assert bool(unsaved) == (ends_well and fault["where"] == "model.safetensors")
         for path in sorted((out / "records").glob("*.json")):
-            if read_record(path).status == "ok":  # or there would be nothing left to disturb
+            if read_record(path).status == "ok":  # otherwise there would be nothing left to disturb
                 struck[damage(path, dice)] += 1
         for path in sorted((out / "trials").glob("*/checkpoint.pt")):
             if dice.random() < 0.3:
@@ -147,7 +147,7 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
             else:
                 resumed += 1  # the next attempt begins there
     for path in sorted((out / "trials").glob("*/model.safetensors"))[:2]:
-        struck[damage(path, dice)] += 1  # of trials that have no whole record: they run again
+        struck[damage(path, dice)] += 1  # in trials without a complete record, which run again
     assert list(run(suite, out, jobs=2, retry_failed=True)["status"]) == ["ok"] * 6
     expected, found = lasting(reference), lasting(out)
     assert found.keys() == expected.keys()
@@ -162,7 +162,7 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
 
 
 class Interrupt(Watcher):
-    """Ctrl-C (or another signal) after some messages of training, and again where it is told to."""
+    """A watcher that sends Ctrl-C (or another signal) during training; with ``again``, once more while stopping."""
 
     def __init__(self, after: int, again: bool = False, number: signal.Signals = signal.SIGINT) -> None:
         self.left, self.again, self.number, self.asked = after, again, number, 0
@@ -222,7 +222,7 @@ def test_the_harness_killed_takes_its_trial_along(whole: tuple[Suite, Path], sui
 
 @pytest.mark.slow
 def test_a_termination_of_all_processes_is_no_failure(suite_file: Path, tmp_path: Path) -> None:
-    """As ``timeout``, a batch system or a service manager sends it."""
+    """The signal comes as ``timeout``, a batch system or a service manager sends it."""
     changed = tmp_path / "long.toml"
     changed.write_text(SUITE.replace("steps = 10", "steps = 100000").replace('"faulty', f'"{suite_file.parent}/faulty'))
     command = [sys.executable, "-m", "unetzoo.cli", "bench", str(changed), "--out", str(tmp_path / "out")]
@@ -241,7 +241,7 @@ def test_a_termination_of_all_processes_is_no_failure(suite_file: Path, tmp_path
 
 
 def _descendants(ancestor: int) -> list[int]:
-    """The fork server and the trials below it."""
+    """Return the ids of the fork server and the trials below it."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -253,7 +253,7 @@ def _descendants(ancestor: int) -> list[int]:
 
 
 def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], tmp_path: Path) -> None:
-    """The first one's part is played by a process that holds its lock until the second one waits for it."""
+    """A process that holds the lock until the second harness waits plays the part of the first one."""
     suite = whole[0].model_copy(update={"seeds": [0]})
     code = (
         "import sys, time; from pathlib import Path; from unetzoo.bench.lock import only_one\n"

@@ -1,4 +1,4 @@
-"""Every value of every option of the grid: it builds, takes any size, learns, and changes one thing."""
+"""Every value of every option of the grid builds, takes any size, learns, and changes one thing."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_another_way_up_changes_the_ups_alone(up: str, base: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("option", ["down", "skip", "act", "norm", "bottleneck"])
 def test_another_value_leaves_the_convolutions_of_the_blocks(option: str) -> None:
-    """Their number and shapes; 'none' and 'add' take the encoder map from the next block's input, by their nature."""
+    """Their number and shapes stay; 'none' and 'add' inherently remove the encoder map from the next block's input."""
 
     def blocks(model: nn.Module) -> list[tuple[int, ...]]:
         named = model.named_modules()
@@ -105,7 +105,7 @@ def test_another_value_leaves_the_convolutions_of_the_blocks(option: str) -> Non
             continue
         found = blocks(build(**{option: value}))
         expected = blocks(build())
-        if option == "bottleneck":  # is there besides
+        if option == "bottleneck":  # adds convolutions of its own
             assert [shape for shape in expected if shape not in found] == []
         else:
             assert found == expected, value
@@ -125,7 +125,7 @@ def test_every_down_halves_and_keeps_a_side_of_one(down: str) -> None:
 
 
 def test_transposed_kernels_centre_as_they_say() -> None:
-    """Output pixels 2i and 2i+1 are those over input pixel i: a lone pixel spreads evenly about its square."""
+    """Output pixels 2i and 2i+1 lie over input pixel i, so a lone pixel spreads evenly about its square."""
     one = torch.zeros(1, 1, 5, 5)
     one[..., 2, 2] = 1
     for size, reach in ((2, range(4, 6)), (3, range(4, 7)), (4, range(3, 7))):
@@ -266,7 +266,7 @@ def test_stages_account_for_every_parameter(name: str) -> None:
 
 
 def test_macs_see_the_ways_up() -> None:
-    """By hand, on the last Up alone: 4x8x8 to 2x16x16."""
+    """Computed by hand for the last Up alone, 4x8x8 to 2x16x16."""
     x, finer = torch.rand(1, 4, 8, 8), torch.rand(1, 2, 16, 16)
     project = 4 * 2 * 64
     by_hand = {
@@ -296,7 +296,7 @@ class _Two(nn.Module):
 
 @pytest.mark.parametrize("changes", [{"decoder": "nested"}, {"decoder": "full_scale", "up": "bilinear"}], ids=str)
 def test_memory_of_skips_is_that_of_the_chain(changes: dict[str, Any]) -> None:
-    """The encoder's maps wait in every decoder; what a nested one adds counts with the activations."""
+    """The encoder's maps wait in every decoder; maps added by a nested decoder count as activations."""
     shape = (1, 1, 32, 32)
     made = {"width": 4, "depth": 3, **changes}
     config = resolve_model("unet", in_channels=1, num_classes=2, changes=made)

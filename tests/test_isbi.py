@@ -1,4 +1,4 @@
-"""ISBI 2012 scores: cases worked by hand, identities, and brute force beside the fast code."""
+"""ISBI 2012 scores: cases worked by hand, identities, and comparison with brute force."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
 
 def drawing(*rows: str) -> np.ndarray:
-    """'#' is True."""
+    """Return a boolean map from text, in which '#' is True."""
     return np.array([[c == "#" for c in row] for row in rows])
 
 
 def grid(cells: int = 3, size: int = 6) -> np.ndarray:
-    """Boundaries one pixel wide around ``cells`` x ``cells`` squares; bool."""
+    """Return boundaries (bool), one pixel wide, around ``cells`` x ``cells`` squares."""
     side = cells * (size + 1) + 1
     lines = np.arange(side) % (size + 1) == 0
     return lines[:, None] | lines[None, :]
@@ -85,7 +85,7 @@ def test_boundaries_are_left_out_in_the_truth_and_single_segments_in_the_predict
 
 
 def by_pairs(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Split and merge from all ordered pairs of pixels, a pixel with itself among them."""
+    """Compute the split and merge scores from all ordered pairs of pixels, including each pixel with itself."""
     pixels = [(t, f or -k) for k, (t, f) in enumerate(zip(truth.flat, found.flat, strict=True), start=1) if t]
     together = [(a[0] == b[0], a[1] == b[1]) for a, b in itertools.product(pixels, pixels)]
     both = sum(t and f for t, f in together)
@@ -166,7 +166,7 @@ def test_width_of_boundaries_does_not_count():
 
 
 def test_simple_points_are_those_whose_flip_keeps_the_number_of_components():
-    """All 256 neighbourhoods, in a frame of ground: components of figure and ground with and without the centre."""
+    """Check all 256 neighbourhoods by counting components of figure and ground with and without the centre."""
     for code in range(256):
         patch = np.zeros((5, 5), bool)
         for bit, (y, x) in enumerate(RING):
@@ -179,7 +179,7 @@ def test_simple_points_are_those_whose_flip_keeps_the_number_of_components():
 
 
 def one_by_one(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """The same order of flips, without vectors: round by round, sub-lattice by sub-lattice, pixel by pixel."""
+    """Flip in the same order without vectorisation: round by round, sub-lattice by sub-lattice, pixel by pixel."""
     now, target = np.pad(truth, 1), np.pad(prediction, 1)
     flipped = True
     while flipped:
@@ -200,7 +200,7 @@ def test_warping_keeps_the_topology_and_equals_flips_one_by_one(maps: tuple[np.n
     done = warp(truth, prediction)
     assert (done.warped == one_by_one(truth, prediction)).all()
     assert (done.left == (done.warped ^ prediction)).all()
-    assert ((truth == done.warped) | (truth != prediction)).all()  # where they agreed, nothing moved
+    assert ((truth == done.warped) | (truth != prediction)).all()  # nothing moved where they agreed
     before, after = (np.pad(m, 1) for m in (truth, done.warped))
     assert components(before, 1).max() == components(after, 1).max()
     assert components(~before, 2).max() == components(~after, 2).max()
@@ -281,7 +281,7 @@ def test_scores_lie_between_0_and_1_and_a_perfect_map_is_perfect(maps: tuple[np.
 def test_turned_images_score_the_same_where_no_order_matters(
     maps: tuple[np.ndarray, np.ndarray], turns: int, mirrored: bool
 ):
-    """The warping depends on the order of flips, thinning on who reaches a pixel first; the rest does not."""
+    """Warping depends on the order of flips and thinning on which side reaches a pixel first; the rest does not."""
     turned = [np.rot90(m[::-1] if mirrored else m, turns) for m in maps]
     one, other = image_scores(*maps), image_scores(*turned)
     for name in ("rand_error", "pixel_error"):
@@ -291,7 +291,7 @@ def test_turned_images_score_the_same_where_no_order_matters(
 def test_nothing_and_everything():
     none, all_ = np.zeros((4, 5), bool), np.ones((4, 5), bool)
     assert image_scores(none, none) == pytest.approx(PERFECT)
-    walls = np.tile(np.arange(300) % 7 == 0, (300, 1))  # so many pixels that shares added up would not make 1
+    walls = np.tile(np.arange(300) % 7 == 0, (300, 1))  # so many pixels that accumulated shares would not sum to 1
     fused = image_scores(np.zeros_like(walls), walls)
     assert (fused["v_info_split"], fused["v_info_merge"], fused["v_info"]) == (1, 0, 0)
     missing = image_scores(all_, none)  # no segment is predicted: every pixel is alone
@@ -302,7 +302,7 @@ def test_nothing_and_everything():
 
 
 def test_one_threshold_for_all_images():
-    """Each image has its own best threshold; the best mean is worse than the mean of the bests."""
+    """Each image has its own best threshold, so the best mean is worse than the mean of the best scores."""
     truth = grid(2, 5)
     early, late = (np.where(truth, high, low) for high, low in ((0.35, 0.05), (0.95, 0.65)))
     scores, counted = IsbiScores(), np.ones(truth.shape, bool)

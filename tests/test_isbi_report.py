@@ -1,4 +1,4 @@
-"""ISBI scores from a suite's option to the report: asked for, checked, recorded, shown, and absent otherwise."""
+"""ISBI scores from the suite's option to the report: checked, recorded and shown if asked for, else absent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = ("background", "cell", "wall")
 
 
 def truth_and_gap() -> tuple[torch.Tensor, torch.Tensor]:
-    """A map of three classes, and the same with a gap of one pixel in a wall."""
+    """Return a map of three classes, and the same with a gap of one pixel in a wall."""
     truth = torch.from_numpy(np.where(grid(2, 5), 2, 1))
     truth[1:6, 1:6] = 0
     prediction = truth.clone()
@@ -63,7 +63,7 @@ def test_scores_take_the_named_class_as_boundary_and_all_others_as_interior():
 def test_the_probability_of_the_boundary_is_cut_at_every_threshold():
     truth, prediction = truth_and_gap()
     scores = Scores(NAMES, (1, 2), VOID, Scoring(isbi="wall"))
-    scores.add("gap", logits_of(prediction) * 0.05 + logits_of(truth) * 0.04, truth)  # unsure, and mostly of the gap
+    scores.add("gap", logits_of(prediction) * 0.05 + logits_of(truth) * 0.04, truth)  # unsure, mostly of the gap
     found = scores.result()["isbi"]
     assert found["v_rand"] < found["v_rand_max"] == 1
     assert found["split_merge_error"] > found["split_merge_error_min"] == 0
@@ -98,7 +98,7 @@ def test_a_class_that_is_none_is_refused_before_anything_runs():
     asked = Suite.from_mapping({**suite.model_dump(), "score": {"isbi": "cell"}}, "suite")
     plain = Suite.from_mapping({**suite.model_dump(), "score": {}}, "suite")
     ids = [[trial.id for trial in expand(s, s.data.open())] for s in (asked, plain)]
-    assert not set(ids[0]) & set(ids[1])  # other scores are another result
+    assert not set(ids[0]) & set(ids[1])  # other scores give another trial id
 
 
 def scored(label: str, seed: int, v_rand: float, **change: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test_the_report_has_a_table_of_means_over_seeds(tmp_path: Path):
     assert [head["unit"] for head in table["heads"]][:2] == ["", "best threshold"]
     assert rows["unet"][0] == {"mean": "0.8500", "sd": "± 0.0707"}
     assert rows["unet_b"][0] == {"mean": "0.7000", "sd": ""}
-    assert rows["unet"][titles.index("warping error\u00a0↓")]["mean"] == "0.000530"  # of 0.000353 and 0.000706
+    assert rows["unet"][titles.index("warping error\u00a0↓")]["mean"] == "0.000530"  # mean of 0.000353 and 0.000706
     assert [cell["mean"] for cell in rows["constant"]][:2] == ["0.2500", DASH]
 
     folder = folder_of(tmp_path, *records)
@@ -129,7 +129,7 @@ def test_the_report_has_a_table_of_means_over_seeds(tmp_path: Path):
     for text in (page, summary):
         assert "Boundaries: ISBI 2012 scores" in text
         assert "hidden test set" in text
-        assert "only the ISBI 2012 scores see topology" in text
+        assert "only the ISBI 2012 scores take topology into account" in text
     assert "<td>0.8500<small>± 0.0707</small></td>" in page
     lines = [line for line in summary.splitlines() if line.startswith("| unet |")]
     assert any("| 0.8500 ± 0.0707 |" in line for line in lines)

@@ -1,4 +1,4 @@
-"""The page of a collection that asks one data set with several numbers of training images."""
+"""The page of a collection that uses one data set with several numbers of training images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetzoo.report.statistics import MIN_IMAGES
 
 
 def with_images(n: int, records: list[dict[str, Any]], name: str = "nuclei") -> list[dict[str, Any]]:
-    """The records as those of trials that had ``n`` training images."""
+    """Change the records to those of trials with ``n`` training images."""
     for record in records:
         record["trial"]["data"] = {"name": name, "options": {}, "n_train": n, "digest": f"{name}{n}"}
         record["data"]["splits"]["train"] = {"n": n, "digest": f"{n}"}
@@ -33,7 +33,7 @@ def test_the_page_says_how_many_images_each_needs(tmp_path: Path) -> None:
     text = page_of(made(tmp_path / "f", curve()))
     assert "nuclei: a has the highest mean Dice with 1, 4 and 16 training images." in text
     assert "b: shown to score lower than the highest with 1, 4 and 16." in text
-    assert "With 4 images a has the mean Dice that b has with 16." in text
+    assert "With 4 images a reaches the mean Dice that b has with 16." in text
     assert "learning_curves.png" in text
     assert "mean rank" not in text.split("## How to read")[0]
     assert {p.name for p in (tmp_path / "f" / "plots").iterdir()} >= {"learning_curves.png", "learning_curves.svg"}
@@ -61,7 +61,7 @@ def test_what_is_no_curve_has_none(tmp_path: Path, change: str) -> None:
     (folder / "plots").mkdir()
     (folder / "plots" / "learning_curves.png").write_bytes(b"of an earlier report")
     text = page_of(folder)
-    assert "Highest mean Dice of 2 data sets" in text
+    assert "Highest mean Dice on 2 data sets" in text
     assert not (folder / "plots" / "learning_curves.png").exists()
 
 

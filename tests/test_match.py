@@ -1,4 +1,4 @@
-"""Matched sizes: every model of the grid meets a reference, and who cannot says so."""
+"""Matched widths: every model of the grid meets a reference, or says that it cannot."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "width"),
     [
-        # With more levels more channels are rounded at once, which at a small size is more than the tolerance.
+        # With more levels more channels are rounded at once, which exceeds the tolerance at a small size.
         *((name, 64 if unetzoo.model_info(name).can_be_pretrained else 16) for name in GRID),
         *(("unet_paper", 64), ("unet_pixelshuffle", 64), ("unetpp", 64)),
     ],
@@ -91,7 +91,7 @@ def test_a_model_matches_itself_at_its_own_whole_width() -> None:
 
 
 def test_macs_are_the_benchmarks_own() -> None:
-    """By the modules `measure_cost` uses, on the CPU; a valid network pays for its border: 64 px take 252."""
+    """Count by the modules that `measure_cost` uses, on the CPU; a valid network needs 252 px for an output of 64."""
     for name in ("unet", "unet_paper"):
         network = config(name, width=2).build().eval()
         assert count(config(name, width=2), "params") == count_parameters(network)
@@ -100,7 +100,7 @@ def test_macs_are_the_benchmarks_own() -> None:
 
 
 def test_counts_by_hand(own: None) -> None:
-    """1 channel in, 3x3 to 4, 1x1 to 2, on 5x7 pixels."""
+    """Count for 1 channel, a 3x3 convolution to 4 and a 1x1 to 2, on 5x7 pixels."""
     assert count(config("own", width=4), "params") == (9 * 4 + 4) + (4 * 2 + 2)
     assert count(config("own", width=4), "macs", (5, 7)) == 5 * 7 * (9 * 4 + 4 * 2)
 

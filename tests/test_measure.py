@@ -1,4 +1,4 @@
-"""Counts against arithmetic; memory and latency against what is known of the work."""
+"""Counts checked against arithmetic, memory and latency against work of known cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unetzoo.models.factory import resolve_model
 
 
 def test_macs_of_a_small_network_by_hand() -> None:
-    """depth 2, width 2, 1 -> 2, 8x8: 3x3 convolutions, one 2x2 transposed one, the head."""
+    """Count depth 2, width 2, 1 channel, 2 classes, 8x8 px: 3x3 convolutions, one 2x2 transposed one, the head."""
     model = unetzoo.create_model("unet", in_channels=1, num_classes=2, width=2, depth=2)
     encoder = 64 * 9 * (1 * 2 + 2 * 2) + 16 * 9 * (2 * 4 + 4 * 4)
     decoder = 16 * 4 * 4 * 2 + 64 * 9 * (4 * 2 + 2 * 2)
@@ -49,7 +49,7 @@ def test_a_model_that_cannot_run_on_the_meta_device_is_counted_all_the_same(monk
             self.head = torch.nn.Conv2d(in_channels, num_classes, 1)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(x) * float(x.max() + 1)  # a value, which meta tensors have not
+            return self.head(x) * float(x.max() + 1)  # reads a value, which meta tensors do not have
 
     monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
     unetzoo.register_model("awkward")(Awkward)
@@ -95,7 +95,7 @@ WORK = {"device": "cpu", "precision": "float32", "shape": (2, 1, 8, 8), "macs": 
 
 
 class Clockwork:
-    """A clock that work moves on by given seconds; the calibration's products take what they are told to."""
+    """A fake clock that work advances by given seconds; the calibration's products take given times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, passes: Iterator[float], rates: Iterator[float]) -> None:
         self.now, self.passes = 0.0, passes
@@ -112,7 +112,7 @@ def test_a_calm_timing_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (timing.attempts, timing.noisy, timing.repeats) == (1, False, 30)
     assert timing.p50_ms == pytest.approx(10)
     assert timing.images_per_second == pytest.approx(200)
-    assert timing.utilisation == pytest.approx(2 * 2e6 / 0.010 / 4e9)  # two images, two operations a MAC
+    assert timing.utilisation == pytest.approx(2 * 2e6 / 0.010 / 4e9)  # two images, two operations per MAC
 
 
 def test_noise_is_timed_again_and_marked_where_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_noise_is_timed_again_and_marked_where_it_stays(monkeypatch: pytest.Monk
     timing = time_calmly(Clockwork(monkeypatch, restless, itertools.repeat(4e9)).work, **WORK)
     assert (timing.attempts, timing.noisy) == (3, True)
 
-    rates = iter([4e9, 2e9, 4e9, 3.9e9])  # the machine was busy in the first attempt alone
+    rates = iter([4e9, 2e9, 4e9, 3.9e9])  # the machine was busy only in the first attempt
     timing = time_calmly(Clockwork(monkeypatch, itertools.repeat(0.010), rates).work, **WORK)
     assert (timing.attempts, timing.noisy, timing.calibration) == (2, False, (4e9, 3.9e9))
 
@@ -151,7 +151,7 @@ def hold(folder: str, alone: bool, entered: Any, leave: Any) -> None:
 def test_a_folder_for_locks_that_is_not_ours_costs_the_locks_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("")  # as another user may put there
+    (tmp_path / "file").write_text("")  # as another user might leave there
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     for name in ("file", "folder"):
@@ -201,4 +201,4 @@ def test_flops_of_a_training_step_are_three_times_those_of_a_forward_pass() -> N
     config = resolve_model("unet", in_channels=1, num_classes=2, changes={"width": 4})
     macs = count_macs(config.build(), torch.zeros(1, 1, 32, 32))
     flops = count_training_flops(config, (3, 1, 32, 32))
-    assert 0.95 * 3 * 2 * 3 * macs < flops < 3 * 2 * 3 * macs  # the image itself wants no gradient
+    assert 0.95 * 3 * 2 * 3 * macs < flops < 3 * 2 * 3 * macs  # no gradient is computed for the image itself

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn, torchmetrics and MONAI on random masks, hand-worked cases, and invariances."""
+"""Metrics compared with scikit-learn, torchmetrics and MONAI on random masks; hand-worked cases; invariances."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FINE = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def blob(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A random mask (H, W): a box, specks, a disc that may leave the image, one pixel, or all of it."""
+    """Draw a random mask (H, W): a box, specks, a disc that may leave the image, one pixel, or all of it."""
     y, x = np.mgrid[:height, :width]
     cy, cx, radius = rng.integers(height), rng.integers(width), rng.uniform(0.5, max(height, width) / 2)
     return [
@@ -46,7 +46,7 @@ def blob(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def pairs(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of masks of one size each, neither empty; half of the pairs resemble each other."""
+    """Draw pairs of masks of equal size, neither empty; half of the pairs resemble each other."""
     rng, found = np.random.default_rng(seed), []
     while len(found) < count:
         height, width = rng.integers(1, 24, size=2)
@@ -59,7 +59,7 @@ def pairs(count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def one_hot(mask: np.ndarray) -> torch.Tensor:
-    """(1, 2, H, W) float: background and foreground."""
+    """Return background and foreground as floats (1, 2, H, W)."""
     return torch.from_numpy(np.stack([~mask, mask])[None].astype(np.float32))
 
 
@@ -72,7 +72,7 @@ def masks(least: int = 0) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
 @pytest.fixture(scope="module")
 def monai() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MONAI's imports warn of other packages
+        warnings.simplefilter("ignore")  # MONAI's imports raise warnings from other packages
         return pytest.importorskip("monai.metrics", reason="MONAI is not installed (pip install unetzoo[test])")
 
 
@@ -80,7 +80,7 @@ def monai() -> Any:
 
 
 def class_maps(count: int, classes: int, void: float, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Random class maps (H, W), prediction and truth; classes are often absent, void pixels in the truth alone."""
+    """Draw class maps (H, W), prediction and truth; classes are often absent, void pixels only in the truth."""
     rng, found = np.random.default_rng(seed), []
     for _ in range(count):
         size = rng.integers(1, 20, size=2)
@@ -217,7 +217,7 @@ def test_surfaces_equal_monai(monai: Any, spacing: tuple[float, float]) -> None:
 
 
 def test_the_longest_distance_equals_torchmetrics_on_square_images() -> None:
-    """Square images alone: torchmetrics 1.9 mistakes height for width in its distance transform."""
+    """Only on square images, since torchmetrics 1.9 mistakes height for width in its distance transform."""
     rng = np.random.default_rng(11)
     for _ in range(80):
         size = int(rng.integers(4, 20))
@@ -231,7 +231,7 @@ def test_the_longest_distance_equals_torchmetrics_on_square_images() -> None:
 
 
 def test_surfaces_equal_the_definition_pair_by_pair() -> None:
-    """Every edge pixel against every other one, on uncropped masks."""
+    """Compare every edge pixel with every other one, on uncropped masks."""
     spacing = (0.9, 1.3)
     for a, b in pairs(200, seed=13):
         edges = [np.argwhere(m & ~binary_erosion(m)) * spacing for m in (a, b)]
@@ -244,7 +244,7 @@ def test_surfaces_equal_the_definition_pair_by_pair() -> None:
 
 
 def test_boundary_iou_equals_the_authors_recipe() -> None:
-    """Cheng et al.: pad by one, erode by a 3x3 square d times, take the rest away (their code, in scipy's words)."""
+    """Follow Cheng et al.: pad by one, erode d times by a 3x3 square, subtract the rest (their code, with scipy)."""
 
     def rim(mask: np.ndarray, share: float) -> np.ndarray:
         width = max(1, round(share * math.hypot(*mask.shape)))
@@ -315,7 +315,7 @@ def test_surfaces_are_symmetric_and_bounded(pair: tuple[np.ndarray, np.ndarray],
 @given(masks(least=1), st.integers(0, 5), st.integers(0, 5))
 @FINE
 def test_surfaces_do_not_depend_on_the_place(pair: tuple[np.ndarray, np.ndarray], down: int, right: int) -> None:
-    """Within the background: a mask moved together with the other keeps its scores; so cropping is exact."""
+    """Moving both masks together within the background keeps the scores, so cropping is exact."""
     size = (20, 22)
 
     def put(mask: np.ndarray, y: int, x: int) -> np.ndarray:
@@ -359,7 +359,7 @@ def test_the_surface_of_void_pixels_is_monais(monai: Any) -> None:
     for a, b in pairs(60, seed=23):
         void = rng.random(a.shape) < 0.1
         p, t = one_hot(a), one_hot(b)
-        t[:, :, torch.from_numpy(void)] = 0  # MONAI's way: a pixel of no class
+        t[:, :, torch.from_numpy(void)] = 0  # void as MONAI has it: a pixel of no class
         truth = torch.from_numpy(np.where(void, VOID, b))
         scores = Scores(("0", "1"), (1,), VOID, Scoring(tolerance=1.0))
         scores.add_map("x", torch.from_numpy(a).long(), truth)
@@ -372,7 +372,7 @@ def test_the_surface_of_void_pixels_is_monais(monai: Any) -> None:
 
 
 def predicted(rng: np.random.Generator, classes: int, size: int, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (K, H, W) and truth (H, W), some of it void: also where a confidence lies at the edge of a bin."""
+    """Draw logits (K, H, W) and truth (H, W), partly void, with some confidences at the edge of a bin."""
     logits = torch.from_numpy(rng.normal(0, rng.uniform(0.2, 5), (classes, size, size)))
     truth = torch.from_numpy(rng.integers(0, classes, (size, size)))
     truth = torch.where(torch.from_numpy(rng.random((size, size)) < 0.5), logits.argmax(0), truth)
@@ -383,7 +383,7 @@ def predicted(rng: np.random.Generator, classes: int, size: int, bins: int) -> t
 
 @pytest.mark.parametrize(("classes", "bins"), [(2, 15), (3, 10), (5, 7), (2, 1)])
 def test_calibration_equals_torchmetrics_and_scikit_learn(classes: int, bins: int) -> None:
-    """Three images of different sizes are pooled: every pixel weighs the same."""
+    """Three images of different sizes are pooled, so that every pixel weighs the same."""
     rng = np.random.default_rng(classes * bins)
     for _ in range(40):
         images = [predicted(rng, classes, size, bins) for size in (4, 13, 20)]

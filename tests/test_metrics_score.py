@@ -54,7 +54,7 @@ def test_every_kind_of_emptiness_is_counted_and_scored() -> None:
         ("beside", square(1, left=10), square(1)),
     )
     assert found["undefined"] == {"background": 0, "cell": 1, "edge": 5}
-    assert found["missed"] == {"background": 0, "cell": 2, "edge": 0}  # beside hits nothing either
+    assert found["missed"] == {"background": 0, "cell": 2, "edge": 0}  # a near miss is a miss
     assert found["false_alarms"] == {"background": 0, "cell": 1, "edge": 0}
     assert found["penalised"] == {"cell": 2, "edge": 0}
     cell = {metric: {key: found["per_image"][key][metric]["cell"] for key in found["per_image"]} for metric in SURFACE}
@@ -85,7 +85,7 @@ def test_empty_against_empty_may_be_perfect() -> None:
 
 
 def test_more_misses_make_hd95_worse() -> None:
-    """In one library a missed object becomes NaN and the mean over the others improves."""
+    """In MONAI a missed object becomes NaN, which improves the mean over the others."""
     images = [(str(i), square(1, left=2 + i), square(1)) for i in range(4)]
     before = scored(*images)["foreground"]["hd95"]
     for i in range(4):
@@ -96,7 +96,7 @@ def test_more_misses_make_hd95_worse() -> None:
 
 
 def test_void_pixels_count_nowhere() -> None:
-    """Whatever is predicted where the truth is void: the same scores; and as if both masks were cut there."""
+    """Predictions where the truth is void do not matter; the scores are as if both masks were cut there."""
     truth = square(1)
     truth[:, 5] = VOID
     plain, other = square(1), square(1)
@@ -152,7 +152,7 @@ def test_class_maps_alone_have_no_calibration_and_the_same_scores() -> None:
     assert found.pop("calibration") == {"brier": None, "ece": None}
     assert 0 < other.pop("calibration")["brier"] < 2
     assert found == other
-    scores.add("b", logits_of(square(1)), square(1))  # of half the images would mislead
+    scores.add("b", logits_of(square(1)), square(1))  # scores of half the images would mislead
     assert scores.result()["calibration"] == {"brier": None, "ece": None}
     mixed = Scores(NAMES, (1, 2), VOID, Scoring())
     mixed.add("b", logits_of(square(1)), square(1))

@@ -67,15 +67,15 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
         model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth, **changes)
         assert model.eval()(torch.empty(1, 2, side, side)).shape == (1, 3, out, out)
     halved = depth - 2 if entry.options["halve_before_up"] else depth - 1
-    own = len(model.encoder.levels)  # of another encoder the finest alone
+    own = len(model.encoder.levels)  # with another encoder only the finest
     assert list(model.encoder.channels)[:own] == [max(1, round(width * 2 ** min(i, halved))) for i in range(own)]
     assert own == depth or entry.can_be_pretrained
 
 
 def without_dead_units(model: nn.Module) -> nn.Module:
-    """ReLUs made leaky: in a network this narrow some have no input above 0, which says nothing of the wiring.
+    """Make ReLUs leaky: in a network this narrow some have no input above 0, which says nothing about the wiring.
 
-    Nor does a norm that starts as zero, so that its block starts as its shortcut.
+    Likewise norms that start at zero, so that their block starts as its shortcut, are set to one.
     """
     for module in model.modules():
         starts_as_zero = isinstance(module, nn.BatchNorm2d) and module.affine and not module.weight.any()
@@ -88,7 +88,7 @@ def without_dead_units(model: nn.Module) -> nn.Module:
 
 
 def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """All parameters; of a peer without those that its library never reads, which tests/test_peers.py holds."""
+    """Return all parameters except those that a peer's library never reads, which tests/test_peers.py checks."""
     entry = unetzoo.model_info(model.unetzoo_config.name)
     return [(n, p) for n, p in model.named_parameters() if p.requires_grad or entry.family != "peer"]
 
@@ -96,7 +96,7 @@ def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = without_dead_units(small(name)).train()
-    # Two pixels at the coarsest level: of one alone a norm over the map leaves nothing.
+    # Two pixels at the coarsest level, since a norm over a map of one pixel gives zero.
     side = 220 if name in VALID else max(64, 2 * getattr(model, "multiple", 1))
     images = torch.randn(2, 2, side, side)
     scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
@@ -160,7 +160,7 @@ def test_forward_is_the_finest_of_forward_all(name: str) -> None:
         ("unet", 3, 2, 31_037_698),  # milesial/Pytorch-UNet, bilinear=False
         ("unet_bilinear_halved", 3, 2, 17_263_042),  # the same, bilinear=True (FACTS: its published count)
         ("unet_brain_mri", 3, 1, 7_763_041),  # unet at width 32 with one class, published on its PyTorch Hub page
-        # golden r2unet, plus what golden attention_unet has more than golden unet_upconv
+        # golden r2unet, plus the surplus of golden attention_unet over golden unet_upconv
         ("r2attention_unet", 3, 1, 39_091_393 + (34_878_573 - 34_527_041)),
         # golden unet3plus, plus 3x3 heads of three levels of 320 and of the bottleneck's 1024 channels
         ("unet3plus_ds", 3, 1, 26_971_777 + 3 * (9 * 320 + 1) + 9 * 1024 + 1),
@@ -245,7 +245,7 @@ def test_skips_are_aligned_at_the_centre() -> None:
 
 @pytest.mark.parametrize("up", ["bilinear", "nearest", "pixelshuffle"])
 def test_one_option_changes_one_thing(up: str) -> None:
-    """Another way up leaves every parameter outside the Ups as it is."""
+    """Another kind of upsampling leaves every parameter outside the Ups as it is."""
 
     def outside(model: nn.Module) -> dict[str, tuple[int, ...]]:
         return {n: tuple(p.shape) for n, p in model.named_parameters() if ".up." not in n}

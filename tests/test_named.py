@@ -1,4 +1,4 @@
-"""Named data sets: those of UNETZOO_DATA as their READMEs tell, and miniatures in their official layouts."""
+"""Named data sets: the copies in UNETZOO_DATA match their READMEs, and miniatures follow the official layouts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pick(values: list[int], *shape: int) -> np.ndarray:
     return RANDOM.choice(np.array(values, np.uint8), shape)
 
 
-# what the READMEs of the shared copies say: train, val, test and the share of each class
+# from the READMEs of the shared copies: train, val, test and the share of each class
 
 FACTS = {
     "isbi2012": ((20, 4, 6), [0.7804, 0.2196]),
@@ -89,7 +89,7 @@ def test_shared_copies_are_as_their_readmes_say(name: str) -> None:
     assert dataset.digest() == DIGESTS[name]
 
 
-DIGESTS = {  # of what is read and how it is split: it changes only if results may change
+DIGESTS = {  # of content and splits; they change only if results may change
     "isbi2012": "6eb1b3ab5d76b386",
     "dsb2018": "2118b8c328904d8b",
     "chase_db1": "9699326a8e19f3f2",
@@ -327,7 +327,7 @@ def packed(folder: Path, archive: Path, top: str = "") -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Instead of a download: the archives that are given, copied."""
+    """Copy the given archives instead of downloading."""
 
     def serve(folder: Path) -> None:
         def fetch(remote: Remote, target: Path, *, progress) -> Path:
@@ -370,7 +370,7 @@ def test_get_merges_the_nuclei(tmp_path: Path, offline: Callable[[Path], None]) 
     dataset = create_dataset("dsb2018", tmp_path / "out")
     instances = dataset.instances("id3")
     assert instances is not None
-    assert np.unique(instances, return_counts=True)[1].tolist() == [256 * 256 - 220, 100, 120]  # the later one on top
+    assert np.unique(instances, return_counts=True)[1].tolist() == [256 * 256 - 220, 100, 120]  # the later is on top
 
 
 def test_official_files_to_be_prepared_are_said(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Entries against the authors' code: the same function, whatever the names and order of parameters.
+"""Entries compute the same function as the authors' code, whatever the names and order of parameters.
 
 `tests/parity/parity.py` (its docstring says how) fills a model by the shapes of its parameters and compares outputs
-with golden files made from the reference code; `tests/parity/cases.py` says which entry each is of.
+with golden files made from the reference code; `tests/parity/cases.py` names the entry of each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def test_same_function_as_the_reference(golden: str) -> None:
 
 
 def test_the_golden_ones_say_so() -> None:
-    """And a wrong one would be seen."""
+    """The golden entries pass, and a wrong one would be seen."""
     claimed = {name for name in unetzoo.list_models() if _proof(name) == "golden"}
     assert claimed == {name for name, _, _ in CASES.values()}
     fine = {"params": "OK", "shapes": "OK", "exact": "OK", "aux_exact": "4/4"}

@@ -1,4 +1,4 @@
-"""Peers: the function that smp itself gives, at any size; what is recorded of them, and what is refused."""
+"""Peers compute the same function as smp at any size; their records; refused options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unetzoo.measure.counts import count_parameters, stages
 from unetzoo.models.factory import resolve_model
 from unetzoo.nn.sizes import mirror_pad
 
-# Entry: smp's class, and the sides it takes: a multiple of the first, from the second up.
+# Entry: smp's class; image sides must be multiples of the first number, at least the second.
 PEERS = {
     "smp_unet": (smp.Unet, 1, 32),
     "smp_unetpp": (smp.UnetPlusPlus, 32, 32),
@@ -35,7 +35,7 @@ PEERS = {
 
 
 def both(name: str, theirs: dict[str, Any] | None = None, **ours: Any) -> tuple[nn.Module, nn.Module]:
-    """The entry and what a user of smp would build, with the same values; options as each of them calls them."""
+    """Return the entry and the model that a user of smp would build, with the same weights."""
     torch.manual_seed(0)
     encoder = {"encoder": narrow(name)["encoder"], **ours}.pop("encoder")
     more = {"dynamic_img_size": True} if name == "smp_dpt" else {}
@@ -57,7 +57,7 @@ def test_these_are_all_the_peers() -> None:
 
 @pytest.mark.parametrize("name", PEERS)
 def test_the_same_function_as_smp(name: str) -> None:
-    """In inference, cut from a mirrored image where the size does not fit, and in training with its dropout."""
+    """Outputs agree in inference, with mirrored borders if the size does not fit, and in training with dropout."""
     peer, direct = both(name)
     _, multiple, least = PEERS[name]
     peer.eval()
@@ -76,7 +76,7 @@ def test_the_same_function_as_smp(name: str) -> None:
     ours, theirs = found
     assert ours.keys() == theirs.keys()
     for key, gradient in theirs.items():
-        # What smp leaves without a gradient asks for none here; so it is not counted and DDP does not wait for it.
+        # Parameters without a gradient in smp require none here: they are not counted, and DDP does not wait for them.
         assert (gradient is None) == (not dict(peer.network.named_parameters())[key].requires_grad), key
         assert gradient is None or torch.equal(gradient, ours[key]), key
 
@@ -115,7 +115,7 @@ def test_options_are_smps(name: str, ours: dict[str, Any], theirs: dict[str, Any
 
 @pytest.mark.parametrize("encoder", ["mobilenet_v2", "vgg11_bn", "mit_b0", "tu-test_convnext"])
 def test_encoders_of_other_kinds_take_any_size(encoder: str) -> None:
-    """Without a map at half the size, with one at the image's own, of tokens."""
+    """Covers encoders without a map at half the size, with one at full size, and with tokens."""
     model = unetzoo.create_model("smp_unet", in_channels=1, num_classes=2, encoder=encoder, width=2).eval()
     with torch.inference_mode():
         for size in ((1, 1), (33, 47), (40, 95)):
@@ -150,7 +150,7 @@ NEEDS_TWO = {"smp_pan", "smp_deeplabv3plus", "smp_upernet"}
 
 @pytest.mark.parametrize("name", PEERS)
 def test_a_training_batch_of_one(name: str) -> None:
-    """Refused where smp's batch norm follows a pooling to one pixel, which the entry says."""
+    """It is refused where smp's batch norm follows a pooling to one pixel, as the entry says."""
     model = unetzoo.create_model(name, **narrow(name)).train()
     assert any("at least 2 images" in text for text in unetzoo.model_info(name).deviations) == (name in NEEDS_TWO)
     images = torch.rand(1, 3, 64, 64)
@@ -168,7 +168,7 @@ def test_other_mistakes_of_the_network_are_not_hidden() -> None:
 
 
 def test_a_record_says_which_smp_built_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In its environment; and a trial under another version has another id."""
+    """The version is in its environment, and a trial under another version has another id."""
     facts = environment("cpu", "float32")
     assert facts["segmentation-models-pytorch"] == smp.__version__
     assert facts["timm"]

@@ -1,4 +1,4 @@
-"""Predicted memory against real tensors and arithmetic; plans against what they say of themselves."""
+"""Predicted memory compared with real tensors and arithmetic; plans checked for consistency."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def own_models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
 
 
 class Awkward(nn.Module):
-    """Looks at values, which fake tensors have not."""
+    """A network that reads values, which fake tensors do not have."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_prediction_is_what_real_tensors_take(name: str, precision: str) -> None
         assert sum(parts) == predicted.total
         assert 0 <= (predicted.skips or 0) <= predicted.activations
         assert predicted.skips == measured.skips
-        held = sum(p.numel() for p in narrow(name).build().parameters())  # those that are not trained too
+        held = sum(p.numel() for p in narrow(name).build().parameters())  # including those that are not trained
         assert predicted.parameters == measured.parameters == 4 * held
 
 
@@ -95,7 +95,7 @@ def test_prediction_at_full_width(channels_last: bool) -> None:
     ("name", "precision"), [("unet", "bfloat16"), ("unet_paper", "float32"), ("unet_d2", "float32")]
 )
 def test_torchs_own_tracker_sees_the_same(name: str, precision: str) -> None:
-    """It is private, so it may go; it holds last step's images, so a little more than 1 % is between them."""
+    """torch's tracker is private and may vanish; it keeps the last step's images, so allow over 1 % of difference."""
     module = pytest.importorskip("torch.distributed._tools.mem_tracker")
     config, shape = narrow(name), (2, 1, 96, 96)
     model = SameSize(config.build().to(memory_format=torch.channels_last), 2).train()  # type: ignore[call-overload]
@@ -112,7 +112,7 @@ def test_torchs_own_tracker_sees_the_same(name: str, precision: str) -> None:
             supervised_loss(outputs, masks, None).backward()
             optimizer.step()
             optimizer.zero_grad()
-            tracker.reset_mod_stats()  # the account by modules, which takes one step only
+            tracker.reset_mod_stats()  # clear the statistics by module, which allow one step only
     (peak,) = tracker.get_tracker_snapshot("peak").values()
     ours = tensor_memory(config, 2, shape, shape, precision=precision)
     assert ours is not None
@@ -120,7 +120,7 @@ def test_torchs_own_tracker_sees_the_same(name: str, precision: str) -> None:
 
 
 def test_the_split_by_hand() -> None:
-    """depth 3, width 8, float32: levels of 8 and 16 channels wait for the decoder, the bottleneck does not."""
+    """With depth 3, width 8, float32, the levels of 8 and 16 channels wait for the decoder; the bottleneck does not."""
     memory = tensor_memory(narrow("unet", depth=3), 2, TRAIN, INFER, precision="float32")
     assert memory is not None
     params = count_parameters(narrow("unet", depth=3).build())
@@ -130,8 +130,8 @@ def test_the_split_by_hand() -> None:
     assert memory.train.skips == 2 * 4 * (8 * 64**2 + 16 * 32**2)
     assert memory.infer.skips == 4 * (8 * 96**2 + 16 * 48**2)
     assert memory.infer.gradients == memory.infer.optimizer == 0
-    # At the finest stage, when its second layer normalises: the coarser maps of the decoder, and of the block its
-    # input (the two maps concatenated), the first layer's output, the convolution's and the norm's.
+    # The peak is at the finest stage, when its second layer normalises. It holds the decoder's coarser maps and, of the
+    # block, the input (two maps concatenated), the first layer's output, the convolution's and the norm's.
     coarse = 32 * 24**2 + 16 * 48**2
     block = (16 + 8 + 8 + 8) * 96**2
     assert memory.infer.activations == memory.infer.skips + 4 * (coarse + block)
@@ -144,7 +144,7 @@ def test_the_split_by_hand() -> None:
 
 
 def test_gradients_are_filed_where_they_are_the_peak() -> None:
-    """On a tiny image the peak is where the last gradient is there and the optimizer works."""
+    """On a tiny image the peak is at the optimizer's step, when all gradients exist."""
     memory = tensor_memory(narrow("unet", width=32), 2, (2, 1, 32, 32), INFER, precision="float32")
     assert memory is not None
     assert memory.train.gradients > 0.9 * memory.train.parameters
@@ -173,7 +173,7 @@ def test_a_storage_counts_once_and_until_it_is_gone() -> None:
 
 def test_a_prediction_allocates_nothing() -> None:
     config = resolve_model("unet", in_channels=3, num_classes=2)
-    tensor_memory(narrow("unet"), 2, TRAIN, INFER, precision="float32")  # its code is loaded
+    tensor_memory(narrow("unet"), 2, TRAIN, INFER, precision="float32")  # load its code before measuring
     process = PeakMemory("cpu")
     memory = tensor_memory(config, 2, (64, 3, 2048, 2048), (64, 3, 2048, 2048), precision="bfloat16")
     assert memory is not None
@@ -239,7 +239,7 @@ def test_largest_batch_of_a_model() -> None:
 
 
 def test_a_batch_that_cannot_be_trained_does_not_hide_the_memory() -> None:
-    """At 16 pixels the deepest level of five has one, and batch norm refuses to train on one image."""
+    """At 16 px the deepest of five levels has one pixel, so batch norm refuses to train on one image."""
     shape = (8, 1, 16, 16)
     need = planning.predict(narrow("unet"), shape, (1, 1, 64, 64), None, Recipe(), "cpu", "float32", 1)
     assert (need.fits, need.largest_batch, need.problem) == (False, None, None)
@@ -341,7 +341,7 @@ def test_memory_limits_of_control_groups(
 
 
 def test_the_assumed_process_covers_every_measured_one() -> None:
-    """The constants are those of the committed measurement."""
+    """The constants match the committed measurement."""
     folder = Path(__file__).parents[1] / "reports" / "memory-prediction"
     rows = json.loads((folder / "measured.json").read_text())
     ratios = [row["process"]["train"] / row["predicted"]["train"]["total"] for row in rows]

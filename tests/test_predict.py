@@ -1,4 +1,4 @@
-"""Overlap-tile inference: tiles against the whole image, averaging over versions, what is read and written."""
+"""Overlap-tile inference: tiles compared with the whole image, averaging over versions, reading and writing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small(**options: object) -> nn.Module:
     model = unetzoo.create_model("unet", **{**defaults, **options}).train()
     side = 76
     images = torch.rand(2, model.unetzoo_config.in_channels, side, side)
-    with torch.no_grad():  # running statistics that matter, and logits whose largest varies
+    with torch.no_grad():  # running statistics that have an effect, and a predicted class that varies
         for _ in range(3):
             model(images)
         logits = model.eval()(images)
@@ -44,14 +44,14 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 class Pointwise(nn.Module):
-    """Logits of each pixel from that pixel alone: 4 x - 2, and 0."""
+    """A network whose logits depend on their own pixel alone: 4 x - 2, and 0."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([4 * x - 2, torch.zeros_like(x)], dim=1)
 
 
 class Shift(nn.Module):
-    """A network that knows directions: each pixel's logit is its right neighbour's value."""
+    """A network that depends on directions: each pixel's logit is its right neighbour's value."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.roll(x, -1, dims=-1)
@@ -160,7 +160,7 @@ def test_blended_tiles_are_close_to_the_whole_and_closest_inside() -> None:
 
 
 def test_blending_is_gaussian() -> None:
-    """Two tiles, one that says 0 and one that says 1: between them the ratio of two Gaussians."""
+    """Between a tile of zeros and a tile of ones, the blend is the ratio of two Gaussians."""
 
     class Counter(nn.Module):
         seen = 0
@@ -291,7 +291,7 @@ def test_progress_goes_to_stderr_or_to_a_function(capsys: pytest.CaptureFixture[
 
 
 class Recording(nn.Module):
-    """Keeps the shapes, layouts and number formats that a network is given."""
+    """A network that records the shapes, layouts and number formats of its inputs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -327,7 +327,7 @@ def test_batches_change_nothing(
 @pytest.mark.parametrize(("tta", "calls"), [(1, 2), (7, 14), (8, 12)])
 @pytest.mark.parametrize("model", [VALID, PADDED])
 def test_what_has_one_shape_makes_batches(model: nn.Module, tta: int, calls: int) -> None:
-    """Seven tiles in batches of five: of one version, or of all where they have one shape, as square tiles do."""
+    """Seven tiles go in batches of five, mixing versions only if their tiles have one shape, as square ones do."""
     seen = Recording(model)
     unetzoo.predict(seen, noise(32, 7 * 32), tile=32, overlap=0, tta=tta, batch=5)
     assert sum(shape[0] for shape in seen.shapes) == 7 * tta
@@ -355,7 +355,7 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     for fast, expected in ((True, rounded), (False, exact)):
         monkeypatch.setattr("unetzoo.machine.device.cpu_has_bfloat16", lambda fast=fast: fast)
         assert np.array_equal(unetzoo.predict(seen, image, precision="auto"), expected)
-    with torch.autocast("cpu", torch.bfloat16):  # what is around us changes nothing
+    with torch.autocast("cpu", torch.bfloat16):  # the surrounding context changes nothing
         assert np.array_equal(unetzoo.predict(seen, image), exact)
 
 

@@ -1,4 +1,4 @@
-"""`unetzoo predict`: what is read, what is written and how, what goes wrong, and what memory it takes."""
+"""`unetzoo predict`: reading, writing, errors and memory use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEAN = {"mean": (0.4,), "std": (0.2,)}
 
 
 def tiny(path: Path, channels: int = 1, classes: int = 3, name: str = "unet", **extra: object) -> nn.Module:
-    """A model whose classes vary over noise, saved."""
+    """Save a model whose predicted classes vary over noise."""
     torch.manual_seed(0)
     depth = {} if name == "unet_paper" else {"depth": 2}
     model = unetzoo.create_model(name, in_channels=channels, num_classes=classes, width=2, **depth).eval()
@@ -139,7 +139,7 @@ def test_masks_store_classes_as_the_training_data_does(
         rgb = np.array(mask.convert("RGB"))
     classes = unetzoo.predict(model, image, output="classes")
     assert np.array_equal(pixels, np.array(values)[classes])
-    assert np.array_equal(read_stored(path).pixels[0], pixels)  # what a data set would read
+    assert np.array_equal(read_stored(path).pixels[0], pixels)  # as a data set would read it
     if colours:
         assert (rgb[pixels == colours[1]] == colours[0]).all()
     facts = json.loads(Path("predictions/predictions.json").read_text())
@@ -148,7 +148,7 @@ def test_masks_store_classes_as_the_training_data_does(
 
 
 def test_palettes_and_values_of_a_folder_come_back(run: Callable[..., Run]) -> None:
-    """Masks on disk, the facts of their data set, a model that keeps these, and masks of the same kind again."""
+    """Masks on disk give facts of the data set; a model keeps them and writes masks of the same kind again."""
     entries = np.zeros((256, 3), np.uint8)
     entries[[0, 4, 7]] = (10, 20, 30), (250, 0, 0), (0, 250, 0)
     for seed in range(6):
@@ -446,7 +446,7 @@ def test_help_has_examples_and_does_not_import_torch(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is KiB on Linux alone")
 def test_memory_grows_with_the_mask_alone(tmp_path: Path) -> None:
-    """An image of 1 byte a pixel takes the mask's byte, not the file's, the probabilities' 8 or the network's."""
+    """Each pixel takes the mask's byte, but not the file's, the 8 of the probabilities or the network's."""
     tiny(tmp_path / "m.safetensors", classes=2)
     peaks = []
     for name, side in (("small", 600), ("large", 2400)):
@@ -456,4 +456,4 @@ def test_memory_grows_with_the_mask_alone(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         peaks.append(1024 * int(done.stdout.split()[-1]))
     pixels = 2400**2 - 600**2
-    assert peaks[1] - peaks[0] < 5 * pixels  # 2 bytes a pixel were measured, and 9 with the probabilities kept
+    assert peaks[1] - peaks[0] < 5 * pixels  # measured: 2 bytes per pixel, and 9 with the probabilities kept

@@ -1,4 +1,4 @@
-"""Weights: from a file, from the package, not from elsewhere; what is wrong with one; what a trial makes of them."""
+"""Pretrained weights: from a file or the package only; damaged or unfit files; their use in trials."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def code(protocol: int, path: Path, _: dict[str, torch.Tensor]) -> None:
 
 
 def flipped(path: Path, state: dict[str, torch.Tensor]) -> None:
-    """A bit of a weight is another one."""
+    """Save the weights with one bit flipped."""
     torch.save(state, path)
     content = bytearray(path.read_bytes())
     content[content.index(state["conv1.0.weight"].numpy().tobytes())] ^= 1
@@ -147,7 +147,7 @@ def test_a_file_that_timms_own_filter_stumbles_over(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["dla46x_c", "convnextv2_atto.fcmae"])
 def test_a_file_must_fit_also_where_timm_would_overlook_it(name: str, file: Path, tmp_path: Path) -> None:
-    """Of some encoders timm loads what it can find; of some, weights were published without any head."""
+    """For some encoders timm loads only the keys it finds; for some, weights were published without a head."""
     words = [f"not the weights of encoder = '{name}': ", " missing ("]
     refused_in_one_line(words, lambda: unetzoo.create_model("unet", encoder=name, depth=4, width=4, pretrained=file))
     theirs = {key: value.contiguous() for key, value in timm.create_model(name, num_classes=0).state_dict().items()}
@@ -162,7 +162,7 @@ def test_a_file_must_fit_also_where_timm_would_overlook_it(name: str, file: Path
 
 @pytest.mark.filterwarnings("ignore::UserWarning:timm.layers.interpolate")
 def test_what_timms_filter_makes_of_a_file(tmp_path: Path) -> None:
-    """Swin's position tables of another window are resized; tables that are none are reported."""
+    """Swin's position tables for another window are resized; invalid tables are reported."""
     name = "swin_tiny_patch4_window7_224"
     state = timm.create_model(name, img_size=384, window_size=12).state_dict()
     torch.save(state, tmp_path / "larger.pth")
@@ -195,7 +195,7 @@ def test_what_is_neither_a_file_nor_true(weights: Any) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_said_to_be_damaged(data: st.DataObject, damaged: tuple[bytes, Path]) -> None:
-    """Or read, where what is other are numbers alone."""
+    """A damaged file is refused, or read if only numbers changed."""
     whole, path = damaged
     content = bytearray(whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole)
     for at in data.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=4)):
@@ -207,7 +207,7 @@ def test_a_damaged_file_is_said_to_be_damaged(data: st.DataObject, damaged: tupl
 
 @pytest.fixture(scope="module", params=["zip", "legacy", "safetensors"])
 def damaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Path]:
-    """A file's content, and where to write it."""
+    """Return a file's content and the path to write it to."""
     path = tmp_path_factory.mktemp("damaged") / f"w.{'safetensors' if request.param == 'safetensors' else 'pth'}"
     state = {"a.weight": torch.rand(2, 3), "a.bias": torch.rand(2)}
     if request.param == "safetensors":
@@ -238,7 +238,7 @@ def test_commands_say_that_weights_are_not_looked_at(command: list[str], monkeyp
 def test_a_file_that_was_replaced_is_another(file: Path, state: dict[str, torch.Tensor]) -> None:
     before = pretrained.digest("test_resnet", str(file))
     save_file({**state, "fc.bias": state["fc.bias"] + 1}, file)
-    os.utime(file, (1, 1))  # the clock of files may not have moved on
+    os.utime(file, (1, 1))  # the file clock may not have advanced
     assert pretrained.digest("test_resnet", str(file)) != before
 
 
@@ -270,7 +270,7 @@ def test_the_mix_transformers_weights(tmp_path: Path) -> None:
 
 
 def test_the_package_names_an_egyptian_cat_and_an_espresso() -> None:
-    """The mapping's proof: timm's classifier with these weights, on whole pictures of scikit-image (224 px)."""
+    """timm's classifier recognises pictures of scikit-image (224 px) with these weights, so the mapping is right."""
     skimage_data = pytest.importorskip("skimage.data")
     from PIL import Image
     from timm.data import ImageNetInfo, create_transform
@@ -326,7 +326,7 @@ def test_what_is_in_the_cache_is_read_without_the_network(
 
 
 def test_ternausnet_starts_from_vggs_convolutions(tmp_path: Path) -> None:
-    """And is another trial then, wherever they lie; without them it is built as before."""
+    """With these weights it is another trial, wherever their file is; without them it is built as before."""
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in timm.create_model("vgg11").state_dict().items()}
     state = {
@@ -412,7 +412,7 @@ def test_a_trial_is_its_weights_not_where_they_lie(file: Path, tmp_path: Path) -
 
 
 def test_the_ids_of_before_still_stand() -> None:
-    """As they were before there were encoders."""
+    """Ids are as they were before there were encoders."""
     assert [trial.id for trial in trials()] == ["39f862966005"]
     made = trials(models=["unetpp_ds", "unet_paper", "tiny_unet"])
     assert [trial.id for trial in made] == ["9818b54bed5e", "c4d19b6cc551", "541b0bfaf366"]
@@ -475,7 +475,7 @@ def test_options_of_an_encoder_are_refused_without_one() -> None:
             make_optimizer(Recipe(**train), unetzoo.create_model("unet", width=2))
     with pytest.raises(UnetzooError, match=r"freeze_encoder leaves encoder_lr_scale = 0\.1 nothing to do"):
         Recipe(freeze_encoder=True, encoder_lr_scale=0.1)
-    with pytest.raises(UnetzooError, match="has not"):  # an option of that name is not timm's
+    with pytest.raises(UnetzooError, match="has not"):  # timm has no option of that name
         trials(models=["smp_unet"], train={"freeze_encoder": True})
 
 
@@ -504,7 +504,7 @@ def test_a_trial_starts_from_the_weights_and_their_normalisation(
     assert facts["normalization"]["mean"] == [pytest.approx(sum(timm_mean()) / 3, abs=1e-5)]
     assert record["trial"]["train"]["freeze_encoder"] is True
     config = resolve_model("unet", in_channels=1, num_classes=2, changes={"encoder": "test_resnet", "width": 4})
-    assert record["cost"]["params"] == count_parameters(config.build())  # frozen ones are the model's too
+    assert record["cost"]["params"] == count_parameters(config.build())  # frozen parameters count too
     (weights,) = (tmp_path / "out").rglob("model.safetensors")
     file.unlink()
     model = unetzoo.load_model(weights)

@@ -1,4 +1,4 @@
-"""What makes trials comparable: budgets, sweeps, matched widths, the order of reading, what a record accounts for."""
+"""Comparability of trials: budgets, sweeps, matched widths, the order of reading, and contents of a record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def records(out: Path) -> dict[str, Record]:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, dict[str, Record]]:
-    """Baselines, matched widths, a budget of operations, a short sweep, deterministic algorithms: all at once."""
+    """Run baselines, matched widths, a budget of operations, a short sweep and deterministic algorithms at once."""
     out = tmp_path_factory.mktemp("everything")
     made = suite(
         models=["unet", "unet_bilinear"],
@@ -250,5 +250,5 @@ def test_what_decides_a_result_is_in_the_id_and_what_does_not_is_not() -> None:
     ):
         assert ids(**changes) != same, changes
     baselines = ids(baselines=True)[:-1]
-    assert ids(baselines=True, train={"steps": 9})[:-1] == baselines  # training is nothing to them
+    assert ids(baselines=True, train={"steps": 9})[:-1] == baselines  # baselines do not depend on training
     assert ids(baselines=True, score={"tolerance": 3.0})[:-1] != baselines

@@ -1,4 +1,4 @@
-"""Files as they are stored, and what a reading makes of them."""
+"""Stored files, and the images and masks that a reading makes of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reading(**changes: object) -> Reading:
 
 
 def write_png(path: Path, rows: np.ndarray, depth: int, colour: int) -> None:
-    """A PNG that Pillow cannot write: ``rows`` are the packed bytes of each row."""
+    """Write a PNG that Pillow cannot write; ``rows`` are the packed bytes of each row."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -110,7 +110,7 @@ def test_tiff_compression_that_nobody_reads_names_the_package(tmp_path: Path) ->
     assert np.array_equal(read_stored(tmp_path / "x.tif").pixels, RGB.transpose(2, 0, 1))
     data = bytearray((tmp_path / "x.tif").read_bytes())
     at = data.index(struct.pack("<HHI", 259, 3, 1))  # the compression tag
-    data[at + 8 : at + 10] = struct.pack("<H", 34926)  # Zstandard of old
+    data[at + 8 : at + 10] = struct.pack("<H", 34926)  # obsolete code of Zstandard
     (tmp_path / "x.tif").write_bytes(bytes(data))
     with pytest.raises(UnetzooError, match=r"x\.tif: .*(imagecodecs|cannot be read)"):
         read_stored(tmp_path / "x.tif")
@@ -177,7 +177,7 @@ def test_a_stack_needs_a_page(tmp_path: Path) -> None:
 
 
 def test_the_decoder_complains_in_one_line_whatever_is_cut(tmp_path: Path) -> None:
-    """Every file cut or flipped anywhere is read, or refused in one line."""
+    """A file cut or flipped anywhere is either read or refused in one line."""
     path, rng = tmp_path / "x", np.random.default_rng(0)
     for kind in ("PNG", "JPEG", "BMP", "TIFF", "GIF", "PPM", "NPY"):
         if kind == "NPY":
@@ -209,7 +209,7 @@ def test_ranges_and_channels(tmp_path: Path) -> None:
     assert np.allclose(got[0], np.clip(GREY.astype(float) * 100 / 4000, 0, 1))
     assert got.dtype == np.float32
     got, _ = read_pair(Pair(image, mask), reading(range=(0.0, 1000.0)))
-    assert (got.min(), got.max()) == (0, 1)  # cut off, as a window of CT values is
+    assert (got.min(), got.max()) == (0, 1)  # clipped, like a window of CT values
     np.save(image, np.dstack([GREY] * 3))
     assert read_pair(Pair(image, mask), reading())[0].shape == (1, 6, 8)
     assert read_pair(Pair(image, mask), reading(channels=3))[0].shape == (3, 6, 8)
@@ -273,7 +273,7 @@ KINDS = {np.uint8: 255, np.uint16: 65535, np.int32: 2**31 - 1}
 
 @st.composite
 def readings(draw: st.DrawFn) -> tuple[Reading, list[list[int]]]:
-    """A reading, and for each class (void last) stored values that belong to it."""
+    """Draw a reading, and for each class (void last) stored values that belong to it."""
     colours = draw(st.booleans())
     top = 0xFFFFFF if colours else KINDS[draw(st.sampled_from(sorted(KINDS, key=lambda kind: kind.__name__)))]
     count = draw(st.integers(3, 7))

@@ -1,4 +1,4 @@
-"""Names: listing, changing, refusing, and bringing one's own."""
+"""Registered names: listing, changing, refusing, and registering one's own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from unetzoo.models.parameters import parameters
 
 @pytest.fixture
 def clean_registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, registry.Entry]:
-    """What a test registers is gone afterwards."""
+    """Remove the models that a test registers."""
     entries = dict(registry.entries())
     monkeypatch.setattr(registry._REGISTRY, "entries", entries)
     return entries

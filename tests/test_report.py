@@ -1,4 +1,4 @@
-"""The report on synthetic records: hand-checkable statistics, same bytes twice, nothing breaks it."""
+"""The report on synthetic records: statistics checked by hand, identical bytes on a second run, hostile input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ IMAGE_EFFECT = np.linspace(-0.05, 0.05, 12)
 def record(
     label: str = "unet", seed: int = 0, dice: Any = 0.8, images: int = 6, status: str = "ok", **change: Any
 ) -> dict[str, Any]:
-    """A record as JSON; ``dice`` is the membrane Dice of every image, or one value per image."""
+    """Return a record as JSON; ``dice`` is the membrane Dice of every image, or one value per image."""
     values = [None if d is None else float(d) for d in (np.full(images, dice) if np.isscalar(dice) else dice)]
     per_image = {
         f"slice_{k}": {m: {"interior": 0.9, "membrane": v} for m in ("dice", "iou")} for k, v in enumerate(values)
@@ -124,7 +124,7 @@ def noisy(label: str, seed: int, mean: float, **change: Any) -> dict[str, Any]:
 
 
 def rich(path: Path) -> Path:
-    """Three variants and three seeds, with samples, failures, a nasty name and a broken record."""
+    """Write records of three variants and three seeds, with samples, failures, a hostile name and a broken record."""
     scores = {"unet": 0.80, "unet_small": 0.72, NASTY: 0.80}
     made = [noisy(label, seed, mean) for label, mean in scores.items() for seed in (0, 1, 2)]
     made[0]["samples"] = [{"key": "slice_1", "image": "i.png", "truth": "t.png", "prediction": "p.png"}]
@@ -163,7 +163,7 @@ def test_nobody_is_cheapest_where_nobody_was_judged() -> None:
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with its report; not to be changed."""
+    """Write the report of a folder, which tests must not change."""
     folder = rich(tmp_path_factory.mktemp("reported") / "a")
     assert write_report(folder) == folder / "index.html"
     return folder
@@ -172,7 +172,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_full_report(reported: Path, tmp_path: Path):
     folder = reported
     made = outputs(folder)
-    drawn = set(NAMES) - {"memory_split", "phases"}  # these records are of the old kind
+    drawn = set(NAMES) - {"memory_split", "phases"}  # these records lack the newer fields
     plots = {f"plots/{name}.{suffix}" for name in drawn for suffix in ("png", "svg")}
     assert set(made) == plots | {"index.html", "summary.md", "results.csv"}
     assert max(len(made[p]) for p in plots) < 500_000
@@ -195,7 +195,7 @@ def test_a_full_report(reported: Path, tmp_path: Path):
 
 
 def links(text: str) -> list[str]:
-    """Of Markdown or HTML, to files."""
+    """Return the files that a Markdown or HTML text links to."""
     found = re.findall(r'\]\(([^)]+)\)|(?:src|href)="([^"]+)"', text)
     return [link for pair in found for link in pair if link and not link.startswith(("data:", "https://"))]
 
@@ -222,7 +222,7 @@ def test_results_csv(reported: Path):
     assert pd.isna(failed["dice"])
     assert failed["reason"] == "loss is not | finite at step 3"
     assert "zz.json" in table["reason"].iloc[-1]
-    assert ",20900000,1000000000,134217728,," in (reported / "results.csv").read_text()  # whole stays whole
+    assert ",20900000,1000000000,134217728,," in (reported / "results.csv").read_text()  # integers stay integers
 
 
 def test_no_torch_and_a_cheap_import():

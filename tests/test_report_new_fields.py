@@ -55,7 +55,7 @@ def timing(precision: str, p50: float, noise: bool = False) -> dict[str, Any]:
 
 
 def full(label: str, seed: int, mean: float, noise: bool = False, unit: int = 2, **change: Any) -> dict[str, Any]:
-    """A record with every field, as JSON."""
+    """Return a record with every field, as JSON."""
     made = noisy(label, seed, mean)
     metrics = {"dice": mean, "iou": 0.7 * mean, "precision": 0.81, "recall": 0.78, "specificity": 0.95}
     metrics |= {"nsd": 0.88, "hd95": 6.25, "assd": 1.5, "boundary_iou": 0.55}
@@ -112,7 +112,7 @@ def baseline(label: str, dice: float, **change: Any) -> dict[str, Any]:
 
 
 def everything(path: Path) -> Path:
-    """Four variants x three seeds with all that can be told of them, four baselines, and failures."""
+    """Return records of four variants and three seeds with every field, four baselines, and failures."""
     scores = {"unet": 0.80, "unet_bilinear": 0.802, "unet_noskip": 0.70, NASTY: 0.45}
     made = [
         full(label, seed, mean, noise=label == "unet_bilinear" and seed > 0, unit=2 + k)
@@ -346,5 +346,5 @@ def test_the_wait_for_data_is_said_as_the_worst_trials_share() -> None:
     slow["cost"] = {**slow["cost"], "data_share": 0.041}
     fast = record()
     fast["cost"] = {**fast["cost"], "data_share": 0.002}
-    assert "Waiting for data took 4.1 % of the training time at most." in facts_of(fast, slow)["notes"]
+    assert "Waiting for data took at most 4.1 % of a trial's training time." in facts_of(fast, slow)["notes"]
     assert list(load(fast, slow).trials["data_share"]) == [0.041, 0.002]

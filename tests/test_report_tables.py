@@ -122,18 +122,18 @@ def test_what_was_matched_is_said():
     a, b, old = full("unet_a", 0, 0.8), full("unet_b", 0, 0.7), record("unet", 0, 0.6)
     b["model"]["matched"] |= {"ratio": 0.985}
     reference = full("unet", 0, 0.6)
-    assert matched(load(a, b, reference).models) == matched(load(a, b, old).models)  # it meets itself
+    assert matched(load(a, b, reference).models) == matched(load(a, b, old).models)  # the reference is left out
     assert matched(load(a, b, old).models) == [
-        "Widths chosen so that parameters meet unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
+        "Widths were chosen so that parameters match unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
     ]
     facts = facts_of(a, b, old)
     assert facts["notes"] == matched(load(a, b, old).models)
     by_name = {v["model"]: v["matched"] for v in facts["variants"]}
-    assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for 1.941 M, x1.003"
+    assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for a target of 1.941 M, x1.003"
     assert by_name["unet"] is None
-    assert "odd channel counts" not in facts["notes"][0]
+    assert "unusual channel counts" not in facts["notes"][0]
     a["trial"]["model"]["options"]["width"] = 16.25
-    assert "odd channel counts" in matched(load(a, b).models)[0]
+    assert "unusual channel counts" in matched(load(a, b).models)[0]
     assert matched_to(load(a, b).models) == "unet"
 
 
@@ -146,7 +146,7 @@ def test_metrics_with_units_ways_and_counts():
     assert [h["unit"] for h in facts["heads"] if h["unit"]] == ["px", "px"]
     (row,) = facts["rows"]
     assert row["cells"][6] == {"mean": "6.25", "sd": "± 0.00"}
-    assert row["counts"] == "0 / 2 / 4 / 6"  # of the foreground class alone
+    assert row["counts"] == "0 / 2 / 4 / 6"  # counts of the foreground class alone
     assert [r["variant"] for r in facts["baselines"]] == ["otsu"]
     assert facts_of(record("unet", 0, 0.8))["metrics"] == {}
 
@@ -173,7 +173,7 @@ def test_the_order_of_reading():
 def test_scoring_in_words():
     a, b = full("unet", 0, 0.8), full("unet", 1, 0.8)
     assert facts_of(a, b)["policies"] == [
-        "Options of scoring: both empty exclude, tolerance 2, unit px.",
+        "Scoring options: both empty exclude, tolerance 2, unit px.",
         "Miss: 0 for overlaps.",
     ]
     assert facts_of(record())["policies"] == []
@@ -191,7 +191,7 @@ def test_an_encoder_is_cited_beside_the_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rising", [False, True])
 @pytest.mark.parametrize("count", [12, 80])
 def test_in_a_crowd_no_name_covers_another(count: int, rising: bool) -> None:
-    """Those on the front are named first, and of few all."""
+    """Points on the front are named first; if there are few points, all are named."""
     rng = np.random.default_rng(0)
     names = [f"WWW_variant_{k}" for k in range(count)]
     dice = rng.normal(0.8, 0.02, count)

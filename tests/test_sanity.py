@@ -1,4 +1,4 @@
-"""Each detector: fires on what it is for, with its numbers, and keeps still beside it."""
+"""Each detector fires on its own case, with its numbers, and stays silent on similar ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ("background", "cell", "nucleus")
 
 
 def matrices(*pairs: tuple[list[int], list[int]]) -> dict[str, torch.Tensor]:
-    """One three-class matrix for each (prediction, truth); 255 is ignored."""
+    """Return a three-class confusion matrix for each (prediction, truth); 255 is ignored."""
     return {
         f"image{i}": confusion(torch.tensor([prediction]), torch.tensor([truth]), 3, 255)
         for i, (prediction, truth) in enumerate(pairs)
@@ -52,7 +52,7 @@ def test_constant() -> None:
     assert flag is not None
     assert flag.text == "'cell' is predicted at every pixel of all 2 test images, and 50.00% of them are not"
     assert sanity.constant(matrices(([1, 1], [0, 1]), ([1, 0], [1, 2])), NAMES) is None
-    assert sanity.constant(matrices(([0, 0], [0, 0]), ([0, 0], [0, 255])), NAMES) is None  # it is right
+    assert sanity.constant(matrices(([0, 0], [0, 0]), ([0, 0], [0, 255])), NAMES) is None  # it is correct
     assert "the one test image" in sanity.constant(matrices(([0, 0], [0, 1])), NAMES).text
     assert sanity.constant({}, NAMES) is None
 
@@ -65,7 +65,7 @@ def test_same_prediction() -> None:
     assert flag is not None
     assert flag.text.startswith("2 of 4 test images share their predicted map")
     assert flag.text.endswith("'image0', 'image1'")
-    assert sanity.same_prediction(test, hashes, {**truths, "image1": "1"}) is None  # one truth too
+    assert sanity.same_prediction(test, hashes, {**truths, "image1": "1"}) is None  # the truth is the same as well
     assert sanity.same_prediction(test, {**hashes, "image1": "c"}, truths) is None  # only empty maps are alike
 
 
@@ -105,7 +105,7 @@ def test_trivial_score_by_hand() -> None:
 
 
 def test_trivial_score_follows_the_policy() -> None:
-    """Nothing found in one empty and one full image: 1 and 0 where empty against empty is perfect."""
+    """Predicting nothing scores 1 on an empty image and 0 on a full one if empty against empty is perfect."""
     test = matrices(([0, 0], [0, 0]), ([0, 0], [1, 1]))
     flag = sanity.trivial_score(test, (1,), NAMES, "perfect")
     assert flag is not None
@@ -150,7 +150,7 @@ def test_validation_that_never_moved(points: list[tuple[float, float | None]], w
         ([0.10, 0.90, 0.50], [0.30, 0.99, 0.60], False),  # within the errors
         ([0.70, 0.72], [0.90, 0.91, 0.92], False),  # too few
         ([0.70, 0.72, None], [0.90, 0.91, 0.92], False),
-        ([0.90, 0.91, 0.92], [0.70, 0.72, 0.68], False),  # as it should be
+        ([0.90, 0.91, 0.92], [0.70, 0.72, 0.68], False),  # as expected
     ],
 )
 def test_validation_above_training(train: list[float | None], validation: list[float | None], fires: bool) -> None:
@@ -184,7 +184,7 @@ def test_all_flags_are_collected() -> None:
 
 
 class Held(SegmentationDataset):
-    """Images (H, W) by key, one split each."""
+    """A data set of given images (H, W) by key, one split each."""
 
     def __init__(self, train: dict, val: dict, test: dict) -> None:
         self.info = DatasetInfo(name="held", channels=1, class_names=("a", "b"), foreground=(1,))

@@ -1,4 +1,4 @@
-"""Splits that no list fixes: a partition, groups whole, whatever the order; nested subsets; folds that cover."""
+"""Drawn splits: a partition with whole groups, independent of order; nested subsets; folds that cover all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ seeds = st.integers(0, 2**31)
 
 @st.composite
 def grouped(draw: st.DrawFn, least: int = 3) -> tuple[list[str], dict[str, str]]:
-    """Keys in any order and the groups of some of them; at least ``least`` groups."""
+    """Draw keys in any order and the groups of some of them; at least ``least`` groups."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=least, max_size=12))
     keys, groups = [], {}
     for number, size in enumerate(sizes):

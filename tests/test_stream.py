@@ -1,4 +1,4 @@
-"""What training is fed: items decoded once, crops with their context, deformed with one field, weights beside them."""
+"""The training stream: items decoded once, crops with context, one deformation for image and mask, weight maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEUTRAL = Normalization((0.0,), (1.0,))
 
 
 class Made(SegmentationDataset):
-    """Given images, counted reads; masks tell each pixel's own position."""
+    """A data set of given images that counts reads; its masks encode each pixel's own position."""
 
     def __init__(self, images: list[np.ndarray], masks: list[np.ndarray] | None = None) -> None:
         self.images = images
@@ -139,7 +139,7 @@ def test_a_window_is_a_part_of_the_mirrored_image(
 
 
 def valid_crops(augment: str, crop: int = 20) -> tuple[TrainingCrops, ValidSizes, Made]:
-    """Crops whose mask tells where in the image each pixel is from, with the context of a valid network."""
+    """Return crops whose mask encodes each pixel's place in the image, with the context of a valid network."""
     sizes = ValidSizes(2)
     made = Made(grey((61, 50), (61, 50), (61, 50)))
     crops = TrainingCrops(made, NEUTRAL, crop=crop, seed=1, length=100, augment=augment)  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ def valid_crops(augment: str, crop: int = 20) -> tuple[TrainingCrops, ValidSizes
 @pytest.mark.parametrize("augment", ["flips", "paper2015"])
 @pytest.mark.parametrize("crop", [20, 21, 32])
 def test_the_mask_is_the_middle_of_what_a_valid_network_reads(augment: str, crop: int) -> None:
-    """Of a network that hands its input through, the output lies on the mask: also where the context is odd."""
+    """The output of a network that copies its input lies on the mask, even if the context is odd."""
     crops, sizes, made = valid_crops(augment, crop)
 
     class Through(nn.Module):
@@ -168,7 +168,7 @@ def test_the_mask_is_the_middle_of_what_a_valid_network_reads(augment: str, crop
         assert image.shape == (1, sizes.input(crop), sizes.input(crop))
         assert mask.shape == (crop, crop)
         seen = model(image[None], mask.shape)[0][0, 0]
-        # The jitter is affine: what is left of it must be explained by the pixels the mask names.
+        # The jitter is affine, so the crop must correlate with the pixels that the mask names.
         named = own[mask]
         correlation = float(torch.corrcoef(torch.stack([seen.flatten(), named.flatten()]))[0, 1])
         assert correlation > (0.999 if augment == "flips" else 0.6), correlation
@@ -177,7 +177,7 @@ def test_the_mask_is_the_middle_of_what_a_valid_network_reads(augment: str, crop
 
 
 def test_a_deformed_crop_comes_from_the_whole_image() -> None:
-    """Rotation reaches beyond the crop: those pixels are the image's, mirrored at its border alone."""
+    """Pixels rotated in from beyond the crop are the image's own, mirrored only at the image's border."""
     made = Made(grey((200, 200), (200, 200), (200, 200)))
     crops = TrainingCrops(made, NEUTRAL, crop=40, seed=3, length=100, augment="paper2015")
     inner = 0
@@ -185,7 +185,7 @@ def test_a_deformed_crop_comes_from_the_whole_image() -> None:
         rows, columns = crops[i][1] // 200, crops[i][1] % 200
         spread = int(rows.max() - rows.min()), int(columns.max() - columns.min())
         inner += all(v.min() > 0 and v.max() < 199 for v in (rows, columns))
-        # Mirroring at the crop's border would have folded it: no position twice, but for stretching.
+        # Mirroring at the crop's border would repeat positions; only stretching may.
         assert min(spread) >= 30
     assert inner > 10
 

@@ -1,4 +1,4 @@
-"""Suites: what is read, what is refused, what a trial's identity is."""
+"""Suites: reading, refusals, and the identity of trials."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ids(**changes: object) -> list[str]:
 @pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
 def test_our_own_suites_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {name: entry for name, entry in registry.entries().items() if entry.family != "own"}
-    monkeypatch.setattr(registry._REGISTRY, "entries", ours)  # a pattern means what other tests registered, too
+    monkeypatch.setattr(registry._REGISTRY, "entries", ours)  # patterns match models of other tests
     made = read_suite(path)
     assert made.question
     assert made.name == path.stem
@@ -71,7 +71,7 @@ def test_a_changed_own_model_is_a_new_trial(tmp_path: Path) -> None:
     text = "import unetzoo\n@unetzoo.register_model\ndef {0}(in_channels, num_classes): ...\n"
     source.write_text(text.format("fingerprinted"))
     import_plugins([str(source)])
-    import_plugins([str(source)])  # a second time is no duplicate
+    import_plugins([str(source)])  # importing it twice is not a duplicate
     before = unetzoo.model_info("fingerprinted").fingerprint()
     source.write_text(text.format("fingerprinted") + "# changed\n")
     assert unetzoo.model_info("fingerprinted").fingerprint() != before

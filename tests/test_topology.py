@@ -1,4 +1,4 @@
-"""What feeds what: the edges of networks one knows, of odd ones, and of every entry; and the drawing."""
+"""Topology: the edges of known networks, of odd ones and of every entry; the drawing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def of(name: str, **changes: Any) -> Topology:
 
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module]], Topology]:
-    """The topology of a module class that takes no arguments, registered for as long as a test lasts."""
+    """Return the topology of a module class without arguments, registered for the duration of a test."""
     monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
 
     def found(network: type[nn.Module]) -> Topology:
@@ -64,7 +64,7 @@ def test_a_unet_is_a_chain_with_skips(skip: str) -> None:
 
 
 def test_without_skips_there_are_none() -> None:
-    """Though the decoder is handed the encoder's maps, for their sizes."""
+    """There are none although the decoder is given the encoder's maps, for their sizes."""
     assert edges(of("unet_noskip", width=4, depth=3)) == CHAIN
 
 
@@ -97,7 +97,7 @@ def conv(channels: int = 3) -> nn.Module:
 
 
 class Odd(nn.Module):
-    """A part run twice, one that hands through, constants, a shape that is used, and channel attention."""
+    """A network with a part run twice, an identity, constants, use of a shape, and channel attention."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ def test_odd_parts(own: Callable[[type[nn.Module]], Topology]) -> None:
 
 
 class Tokens(nn.Module):
-    """16x16 patches as (N, L, C), then as (N, H, W, C); not to be run without values."""
+    """A network on 16x16 patches as (N, L, C), then as (N, H, W, C); it cannot run without values."""
 
     def __init__(self) -> None:
         super().__init__()

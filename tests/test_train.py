@@ -139,7 +139,7 @@ def test_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Setup:
-    """Tiny `cells` and what `train` wants."""
+    """Tiny `cells` and the arguments of `train`."""
 
     def __init__(self, **recipe: object) -> None:
         self.dataset = unetzoo.create_dataset("cells", n_train=4, n_val=2, n_test=1, size=48)
@@ -179,7 +179,7 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights() -> None:
 
 
 def test_validation_scores_by_the_policy_of_the_test_set() -> None:
-    """One of two masks empties; a network that predicts nothing scores 0 or, where that is perfect, half."""
+    """One of two masks is empty; predicting nothing scores 0 or, if empty against empty is perfect, 0.5."""
     setup = Setup(steps=1, lr=1e-12)
     items = list(setup.validation.items())
     setup.validation = {key: (image, mask * number) for number, (key, (image, mask)) in enumerate(items)}
@@ -220,7 +220,7 @@ def test_phases_account_for_the_whole_of_it() -> None:
     assert set(seconds) == {"other", "one", "two", "inside"}
     earlier = Phases("one")
     earlier.take_over({"one": 5.0, "wait": 1.0})
-    earlier.take_over({"one": 2.0})  # an older saving
+    earlier.take_over({"one": 2.0})  # saved by an older version
     assert earlier.so_far()["one"] >= 5
     assert earlier.so_far()["wait"] == 1
     assert earlier.total("one") < 5

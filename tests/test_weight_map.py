@@ -1,4 +1,4 @@
-"""The border weight map against its definition, and on cases worked by hand."""
+"""The border weight map compared with its definition and with cases worked by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unetzoo.data.weight_map import border_weight_map, connected_components
 
 
 def by_definition(labels: np.ndarray, w0: float = 10, sigma: float = 5) -> np.ndarray:
-    """Equation 2, pixel by pixel and instance by instance."""
+    """Compute equation 2 pixel by pixel and instance by instance."""
     foreground = labels != 0
     share = foreground.mean()
     out = np.ones(labels.shape)
@@ -97,7 +97,7 @@ def test_gaps_between_generated_cells_weigh_most() -> None:
 
 
 def by_definition_at(labels: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """The definition on a part of a larger image: distances by brute force, the balance of the whole."""
+    """Compute the definition on a part of a larger image: distances by brute force, class balance of the whole."""
     share = (labels != 0).mean()
     points = [np.argwhere(labels == i) for i in np.unique(labels) if i]
     grid = np.argwhere(np.ones(labels.shape, bool)).reshape(*labels.shape, 2)[rows, columns]

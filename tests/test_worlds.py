@@ -1,4 +1,4 @@
-"""Generated worlds: the same everywhere, what they claim to hold, and harder where they are told to be."""
+"""Generated worlds: the same everywhere, with the contents they claim, and harder on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def world(name: str, **options: float) -> GeneratedDataset:
 
 @cache
 def rendered(name: str) -> GeneratedDataset:
-    """The default one, each image of it drawn once for all tests; not to be changed."""
+    """Return the default world, each image drawn once for all tests, which must not change it."""
     dataset = world(name)
     dataset.read = cache(dataset.read)  # type: ignore[method-assign]
     return dataset
@@ -45,7 +45,7 @@ def test_deterministic_and_by_key(name: str) -> None:
     assert np.array_equal(again.read("train-002")[1], mask)
     assert first.digest() == again.digest() != other.digest()
     assert not np.array_equal(other.read("train-002")[0], ahead)
-    ahead[:] = 0  # what is handed out is the caller's
+    ahead[:] = 0  # the caller owns the returned array
     assert first.read("train-002")[0].any()
 
 
@@ -90,10 +90,10 @@ def test_difficulty_lowers_contrast_to_noise_of_the_same_scenes(name: str) -> No
 
 
 def _contrast_to_noise(image: np.ndarray, mask: np.ndarray) -> float:
-    """How far the image changes over the mask's outline, over the deviation of the noise.
+    """Return the contrast across the mask's outline divided by the deviation of the noise.
 
-    Compared are pixels just inside an edge with the mean of those just outside nearby; the noise is that of the
-    Laplacian-like kernel of Immerkaer (1996, doi 10.1006/cviu.1996.0060), which smooth structure does not reach.
+    The contrast is between pixels just inside an edge and the mean of those just outside nearby; the noise is
+    estimated with the kernel of Immerkaer (1996, doi 10.1006/cviu.1996.0060), which ignores smooth structure.
     """
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
     grey = image.mean(axis=0).astype(np.float64)
@@ -116,7 +116,7 @@ def test_difficulty_is_part_of_the_identity() -> None:
 
 
 def test_cells_are_what_they_were_before_they_had_a_difficulty() -> None:
-    assert unetzoo.create_dataset("cells").digest() == "c150726605af5606"  # records from then still compare
+    assert unetzoo.create_dataset("cells").digest() == "c150726605af5606"  # older records stay comparable
 
 
 # --- each -------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_a_small_window_cannot_tell_a_stain_from_the_light() -> None:
         smooth = ndimage.uniform_filter(image[0], 9)
         (inside if deep.any() else light).append(smooth[deep] if deep.any() else smooth[mask == 0][::50])
     inside, light = np.concatenate(inside), np.concatenate(light)
-    assert len(inside) > 1000  # there is something to tell
+    assert len(inside) > 1000  # there is something to segment
     threshold = np.quantile(light, [0.02, 0.98])
     assert ((inside > threshold[0]) & (inside < threshold[1])).mean() > 0.7
 
@@ -161,7 +161,7 @@ def test_roads_have_all_their_classes_in_every_split() -> None:
     assert dataset.info.class_names == ("open land", "building", "road", "water")
     for split in SPLITS:
         share = np.bincount(np.concatenate([dataset.read(k)[1].ravel() for k in dataset.splits[split]]), minlength=4)
-        assert (share / share.sum() > 0.04).all()  # none so rare that a network gives it up
+        assert (share / share.sum() > 0.04).all()  # no class is so rare that a network ignores it
 
 
 def test_lane_markings_lie_on_the_ground_and_narrow_with_distance() -> None:
@@ -194,7 +194,7 @@ def test_text_lines_are_many_curved_and_close() -> None:
         gaps += [np.diff(np.flatnonzero(column)) for column in mask.T]
     between = np.concatenate(gaps)
     assert (between[between > 1] <= 5).mean() > 0.1
-    assert np.mean(bends) > 1.5  # px that a line leaves the straight one
+    assert np.mean(bends) > 1.5  # largest deviation in px of a line from a straight one
 
 
 # --- what they are drawn with -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Standalone entries with an encoder and a decoder of their own: the authors' function, any size, any layout."""
+"""Standalone convolutional entries: the authors' function at any size, in any memory layout."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.measure.counts import count_parameters
 
-# Entry: in, classes, parameters. Of the reference as issue 5 names it, without what it registers and never uses:
-# from its golden file where there is one; else counted on a transcription of its code, read at its newest version.
+# Entry: input channels, classes, parameters. The counts are the reference's (named in issue 5), without parameters it
+# registers and never uses: from its golden file if there is one, else from a transcription of its newest code.
 # Published: U²-Net 176.3 MB of float32, LinkNet 11.5 M, ENet 0.37 M, FR-UNet 5.72 M, UNeXt 1.47 M, UNeXt-S 0.25 M.
 PARAMETERS = {
     "u2net": (3, 1, 44_009_869),
@@ -38,8 +38,8 @@ PARAMETERS = {
     "segnet": (3, 12, 29_449_932),
 }
 
-# Entry: H, W, then of the logits of a transcription of the reference, filled as tests/parity/parity.py does ("exact"):
-# mean, standard deviation, and the values at the first, the middle and the last place of the flattened output.
+# Entry: H, W, then statistics of the logits of a transcription of the reference, filled as tests/parity/parity.py does
+# ("exact"): mean, standard deviation, and the first, middle and last value of the flattened output.
 FUNCTIONS: dict[str, tuple[int, int, tuple[float, ...]]] = {
     "dcunet": (32, 64, (-3949.018565, 3488.189807, -6716.348723, -5460.799585, -2722.115959)),
     "fcdensenet57": (43, 58, (1.058988416, 3.227869356, -0.2361436475, -0.932483839, -0.3508659276)),

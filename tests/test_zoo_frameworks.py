@@ -1,4 +1,4 @@
-"""What MONAI, nnU-Net and MedNeXt build: the same function, held live against MONAI; scales; options."""
+"""Entries from MONAI, nnU-Net and MedNeXt: the same function, compared live with MONAI; scales; options."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from unetzoo import UnetzooError
 from unetzoo.measure.counts import count_parameters
 from unetzoo.standalone.unetr import Positions
 
-# Entry: parameters with 1 channel and 2 classes. Of the reference as issue 5 names it, without what it registers and
-# never uses: from its golden file, or counted on MONAI 1.6.1, dynamic-network-architectures 0.4.4 or a transcription.
-# Unused are MedNeXt's one dummy value and 24 vectors of UNETR's 768 channels (norms of a cross attention it has not).
+# Entry: parameters with 1 channel and 2 classes. The counts are the reference's (named in issue 5), without parameters
+# it never uses: from its golden file, MONAI 1.6.1, dynamic-network-architectures 0.4.4 or a transcription.
+# Unused are MedNeXt's dummy value and UNETR's 24 vectors of 768 channels (norms of a cross attention it does not have).
 PARAMETERS = {
     "monai_unet": 1_625_161,
     "basic_unet": 1_978_466,
@@ -31,13 +31,13 @@ PARAMETERS = {
     "mednext_b": 10_447_394,
     "mednext_m": 17_418_210,
     "mednext_l": 61_556_354,
-    "unetr_2d": 87_155_650 - 24 * 768 + (6 * 6 - 4 * 6) * 768,  # positions of 96x96, where the issue has 64x96
+    "unetr_2d": 87_155_650 - 24 * 768 + (6 * 6 - 4 * 6) * 768,  # positions for 96x96 px, where the issue has 64x96
     "swin_unetr_2d": 6_302_228,
 }
 
-# Entry: its options, H, W, then of the logits of the reference, filled as tests/parity/parity.py does ("exact"): mean,
-# standard deviation, and the values at the first, the middle and the last place of the flattened output. nnU-Net's is
-# its own code, MedNeXt's a transcription; these and MONAI's transformers are here because the tests that run the
+# Entry: options, H, W, then statistics of the reference's logits, filled as tests/parity/parity.py does ("exact"):
+# mean, standard deviation, and first, middle and last value of the flattened output. nnU-Net's come from its own code,
+# MedNeXt's from a transcription; these and MONAI's transformers are listed here because the tests that run the
 # references themselves need packages that may be missing.
 FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[float, ...]]] = {
     "nnunet_resenc": ({}, 64, 128, (0.1785086345, 1.089277523, 1.621358986, -0.5668450934, -0.6573741636)),
@@ -217,7 +217,7 @@ def test_same_function_as_monai(
     ],
 )
 def test_same_function_as_nnunet(name: str, theirs: str, arguments: dict[str, Any]) -> None:
-    """All scales, of six stages the last of which is no wider than the one before."""
+    """All scales agree, with six stages of which the last is no wider than the one before."""
     nets = pytest.importorskip("dynamic_network_architectures.architectures.unet")
     kinds = {"norm_op": nn.InstanceNorm2d, "norm_op_kwargs": {"eps": 1e-5, "affine": True}, "nonlin": nn.LeakyReLU}
     reference = getattr(nets, theirs)(
@@ -264,7 +264,7 @@ def test_same_function_as_the_reference(name: str) -> None:
     ],
 )
 def test_supervised_scales(name: str, changes: dict[str, object], strides: tuple[int, ...]) -> None:
-    """Coarse ones at their own size; where the image had to be filled up, cut to what is seen of it."""
+    """Coarse scales have their own size; if the image had to be padded, they are cut to the image."""
     model = narrow(name, **changes).eval()
     scales = model.forward_all(torch.rand(1, 2, 32, 48))
     assert [scale.shape for scale in scales] == [(1, 3, 32 // stride, 48 // stride) for stride in strides]
@@ -324,7 +324,7 @@ def test_vnet_takes_channels_that_do_not_divide_its_width(channels: int) -> None
 
 
 def dropped(name: str, **changes: object) -> bool:
-    """Whether two runs in training differ; batch norm is set to what it has seen."""
+    """Return True if two runs in training mode differ, with batch norm in evaluation mode."""
     model = narrow(name, **changes).train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""Networks of few parameters, and U-KAN: the authors' function, and options that do something."""
+"""Light networks and U-KAN: the authors' function, and options that have an effect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unetzoo import UnetzooError
 from unetzoo.measure.counts import count_parameters
 from unetzoo.standalone.ukan import SplineLinear, splines
 
-# Entry: parameters with 3 channels in and 1 class, counted on a transcription of the code that issue 5 names.
+# Entry: parameters with 3 input channels and 1 class, counted on a transcription of the code named in issue 5.
 # Published: U-Lite 878 K, CMUNeXt 3.15 M, CMUNeXt-S 0.42 M, CMUNeXt-L 8.29 M, MALUNet 0.175 M, EGE-UNet 0.053 M.
 PARAMETERS = {
     "ulite": 878_417,
@@ -29,8 +29,8 @@ PARAMETERS = {
     "ukan": 25_359_265,
 }
 
-# Entry: of the logits at 64x96 of a transcription of the reference, filled as tests/parity/parity.py does ("exact"):
-# mean, standard deviation, and the values at the first, the middle and the last place of the flattened output.
+# Entry: statistics of the logits at 64x96 of a transcription of the reference, filled as tests/parity/parity.py does
+# ("exact"): mean, standard deviation, and the first, middle and last value of the flattened output.
 FUNCTIONS: dict[str, tuple[float, ...]] = {
     "ulite": (79550.37174, 29529.89101, 46874.43656, 84971.20626, 10947.13472),
     "cmunext": (2.716033569, 1.925247513, 0.9525654037, 1.610419751, 0.8624855466),
@@ -151,7 +151,7 @@ def test_keys_and_values_of_malunet_start_as_one_and_train_as_two(tmp_path: Path
 
 
 def test_splines_are_the_cubic_ones() -> None:
-    """They sum to 1 on [-1, 1], have the known values at a knot, and end 2.2 from the centre."""
+    """The splines sum to 1 on [-1, 1], have the known values at a knot, and end 2.2 from the centre."""
     x = torch.linspace(-1, 1, 101, dtype=torch.float64)
     torch.testing.assert_close(splines(x).sum(dim=-1), torch.ones_like(x))
     knot = splines(torch.tensor(-0.2, dtype=torch.float64))
@@ -160,7 +160,7 @@ def test_splines_are_the_cubic_ones() -> None:
 
 
 def test_spline_layers_start_near_their_base() -> None:
-    """Through noise of at most 0.01 at the knots, scaled by at most 1 / sqrt(inputs)."""
+    """They differ by noise of at most 0.01 at the knots, scaled by at most 1 / sqrt(inputs)."""
     torch.manual_seed(0)
     layer = SplineLinear(16, 5).double()
     x = torch.linspace(-1, 1, 6, dtype=torch.float64).expand(1, 16, 1, 6)

@@ -1,4 +1,4 @@
-"""The zoo's page: what it says and escapes, that its script resumes, and that what fails is a row."""
+"""The zoo's page: its text and escaping; the script resumes, and a failure becomes a row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOSTILE = "<script>alert(1)</script>|`x`\n../y"
 
 @pytest.fixture(scope="module")
 def zoo() -> ModuleType:
-    """``benchmarks/zoo.py``, which is no package."""
+    """Import ``benchmarks/zoo.py``, which is not in a package."""
     spec = importlib.util.spec_from_file_location("zoo", ROOT / "benchmarks/zoo.py")
     assert spec
     assert spec.loader
@@ -40,8 +40,8 @@ def zoo() -> ModuleType:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two narrow networks and no others, one of them with a hostile name."""
-    entries()  # loads ours, which would else be loaded into what follows
+    """Register two narrow networks and no others, one of them with a hostile name."""
+    entries()  # load the built-in entries now, or they would be loaded into the patched registry below
     monkeypatch.setattr(registry._REGISTRY, "entries", {})
     paper = Paper(title="A & <b>B</b>", authors="Ann Bee, Cy Dee", year=2020, arxiv="2001.00001")
     about: dict[str, Any] = {"paper": paper, "family": "block", "reference": Reference("a/b <i>c</i>", "golden")}
@@ -55,7 +55,7 @@ def arguments(zoo: ModuleType, folder: Path, *more: str) -> Any:
 
 
 def here(zoo: ModuleType) -> Callable[..., EntryFacts]:
-    """`apart`, in this process."""
+    """Return a stand-in for `apart` that measures in this process."""
 
     def found(name: str, key: str, args: Any) -> EntryFacts:
         told: list[EntryFacts] = []
@@ -87,7 +87,7 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
         assert "up transposed → bilinear" in page
         assert "1 give the outputs of their reference code" in page
         assert "parity.md" in page
-        assert "~1.50 \u00d7" in page  # its percentiles lie 0.4 / 1.5 apart
+        assert "~1.50 \u00d7" in page  # its percentiles are 0.4 / 1.5 apart, relative to the median
         assert "1.40 to 1.80" in page
         assert "https://arxiv.org/abs/2001.00001" in page
         assert "https://doi.org/10.1/c" in page
@@ -129,7 +129,7 @@ def test_it_resumes(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: 
     assert run() == (0, ["narrow"])  # what failed is tried again
     assert run() == (0, [])
     assert run("--threads", "2") == (0, [HOSTILE, "narrow"])
-    assert run("--threads", "2", "--time") == (0, [HOSTILE, "narrow"])  # there was no time
+    assert run("--threads", "2", "--time") == (0, [HOSTILE, "narrow"])  # no time had been measured
 
 
 class Raises(nn.Module):
@@ -209,7 +209,7 @@ def test_broken_facts_are_told_in_a_line(zoo: ModuleType, tmp_path: Path, capsys
 
 
 def test_a_ratio_is_of_works_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine slows down tenfold half way: the ratio does not."""
+    """The machine slows down tenfold half way, and the ratio stays the same."""
     clock, calls = [0.0], [0]
 
     def works(seconds: float) -> Callable[[], None]:

@@ -1,6 +1,6 @@
-"""Entries whose reference has no golden file here: the same function as a transcription of its code.
+"""Entries without a golden file compute the same function as a transcription of the reference's code.
 
-Transcribed from what was last stored of the repository; run outside of this one.
+The transcriptions are of the last stored version of each repository and were run outside of this one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from parity.parity import build, fill, make_input
 import unetzoo
 from unetzoo.nn.unet import ClassificationGate
 
-# Entry: classes, H, W, then of every output of the transcription (logits, the main one first), filled as
-# tests/parity/parity.py does ("exact"): mean, standard deviation, and the values at the first, the middle and the last
-# place of the flattened output.
+# Entry: classes, H, W, then statistics of every output of the transcription (logits, the main one first), filled as
+# tests/parity/parity.py does ("exact"): mean, standard deviation, and first, middle and last value of the flattened
+# output.
 FUNCTIONS: dict[str, tuple[int, int, int, tuple[tuple[float, ...], ...]]] = {
     "r2attention_unet": (1, 32, 48, ((-5249321.568, 1814686.489, -388821.7702, -707656.3528, -603162.0752),)),
     "unet_brain_mri": (1, 32, 48, ((4.081067226, 2.59944226, 1.797812838, 5.317116132, -0.99446624),)),
@@ -68,14 +68,14 @@ def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
 
 @pytest.mark.slow
 def test_an_image_that_shows_nothing_has_no_logits() -> None:
-    """UNet 3+'s classification gate, filled as above, is shut at 32x48, as in the transcription."""
+    """With these weights UNet 3+'s classification gate is shut at 32x48, as in the transcription."""
     model = fill(build({}, lambda: unetzoo.create_model("unet3plus_cgm")), "exact")
     with torch.inference_mode():
         assert not any(scale.any() for scale in model.forward_all(make_input((1, 3, 32, 48))))
 
 
 def test_a_gate_of_equal_scores_is_shut() -> None:
-    """As the reference's argmax takes the first of equals, "nothing"; it is open by the least difference."""
+    """The reference's argmax takes the first of equal scores, "nothing"; the least difference opens the gate."""
     gate = ClassificationGate(2).eval()
     with torch.no_grad():
         for parameter in gate.parameters():
@@ -90,13 +90,13 @@ def test_a_gate_of_equal_scores_is_shut() -> None:
 
 @pytest.mark.parametrize("classes", [1, 3])
 def test_a_gate_learns_where_the_network_finds_something(classes: int) -> None:
-    """And takes nothing from the gradient of what it gates."""
+    """The gate also leaves the gradient of the gated maps unchanged."""
     torch.manual_seed(0)
     gate = ClassificationGate(16)
     optimizer = torch.optim.Adam(gate.parameters(), 0.05)
     bottleneck = torch.rand(8, 16, 3, 3, requires_grad=True)
     logits = torch.full((8, classes, 6, 6), -1.0)
-    logits[:, 0] += classes > 1  # of background, where there is such a class
+    logits[:, 0] += classes > 1  # the background's logits, if there is such a class
     with torch.no_grad():
         bottleneck[::2, :8] += 2
         logits[::2, -1, 2, 3] = 5

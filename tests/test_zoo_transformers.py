@@ -1,4 +1,4 @@
-"""Standalone entries with attention over tokens: the authors' function, any size, any layout."""
+"""Standalone entries with attention over tokens: the authors' function at any size, in any memory layout."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from unetzoo.nn.dropout import DropPath
 from unetzoo.nn.tokens import Expand, Positions, attend, fitting_heads, offset_index
 from unetzoo.standalone.swin_unet import WindowAttention
 
-# Entry: in, classes, parameters. Of the reference as issue 5 names it, without what it registers and never uses:
-# from its golden file where there is one; else counted on a transcription of its code, read at its newest version.
+# Entry: input channels, classes, parameters. The counts are the reference's (named in issue 5), without parameters it
+# registers and never uses: from its golden file if there is one, else from a transcription of its newest code.
 # Published: TransUNet 105.28 M, Swin-Unet 27.17 M, UCTransNet 66.4 M, MISSFormer 42.46 M (with its unused layers).
 PARAMETERS = {
     "transunet": (3, 9, 105_277_081),
@@ -26,8 +26,8 @@ PARAMETERS = {
     "missformer": (3, 9, 42_462_537 - 7_009_792),
 }
 
-# Entry: H, W, then of the logits of a transcription of the reference, filled as tests/parity/parity.py does ("exact"):
-# mean, standard deviation, and the values at the first, the middle and the last place of the flattened output.
+# Entry: H, W, then statistics of the logits of a transcription of the reference, filled as tests/parity/parity.py does
+# ("exact"): mean, standard deviation, and the first, middle and last value of the flattened output.
 FUNCTIONS: dict[str, tuple[int, int, tuple[float, ...]]] = {
     "uctransnet": (224, 224, (-2.769389306, 0.6412036903, -1.850644119, -1.291395467, -0.6300665318)),
     "missformer": (224, 224, (-0.07139026903, 1.480240512, -0.4551673281, 0.2690162205, -0.512936021)),
@@ -77,7 +77,7 @@ def test_trains_on_one_image_of_one_pixel(name: str) -> None:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_macs_are_the_same_on_every_device(name: str) -> None:
-    """The CPU's own kernel of attention is counted as the products it stands for."""
+    """The CPU's fused attention kernel is counted as the matrix products it stands for."""
     images = torch.zeros(1, 2, 64, 64)
     with torch.device("meta"):
         planned = count_macs(narrow(name).eval(), images.to("meta"))
@@ -94,14 +94,14 @@ def test_deep_supervision_of_utnet() -> None:
 
 
 def test_what_fills_up_a_window_is_seen_by_nobody() -> None:
-    """A 3x5 map in windows of 4 is as attention by hand among those of the map that share a (shifted) window."""
+    """Attention on a 3x5 map in windows of 4 equals attention by hand among pixels that share a (shifted) window."""
     torch.manual_seed(0)
     for shift in (0, 2):
         module = WindowAttention(6, 2, 4, shift, 0.0).double()
         x = torch.randn(1, 3, 5, 6, dtype=torch.float64)
         query, key, value = module.project(x.flatten(1, 2)).chunk(3, dim=-1)
         at = [(i, j) for i in range(3) for j in range(5)]
-        # Rows have one window, and so no shift; columns, filled up to 8, have their border at 4, or at 2 and 6.
+        # Rows have one window and so no shift; columns, filled up to 8, have their border at 4, or at 2 and 6.
         window = [(j + 4 - shift) // 4 for _, j in at]
         bias = torch.full((2, 15, 15), -100.0, dtype=torch.float64)
         for a, (i, j) in enumerate(at):

@@ -1,1 +1,1 @@
-"""The checker, the golden files and what is held against them."""
+"""The parity checker, the golden files and the entries compared with them."""

@@ -1,4 +1,4 @@
-"""Which entry each golden file is held against, and the table of them all.
+"""The entry that each golden file belongs to, and a table of all results.
 
 python tests/parity/cases.py    # a Markdown table; exit code 1 unless every row is OK at its level
 """
@@ -48,7 +48,7 @@ UNUSED = {"mednext_s_k3_2d": "DIFF(-1*1)"}
 
 
 class AllScales(nn.Module):
-    """A network that gives every supervised scale: the golden files hold those too."""
+    """A network that returns every supervised scale, since the golden files have those too."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -60,13 +60,13 @@ class AllScales(nn.Module):
 
 
 def found(golden: str, *, quick: bool) -> dict[str, Any]:
-    """What the checker says of a golden file; ``quick`` leaves out its larger images."""
+    """Return the checker's result for a golden file; ``quick`` skips its larger images."""
     name, options, _ = CASES[golden]
     return check(GOLDEN / f"{golden}.json", lambda: AllScales(unetzoo.create_model(name, **options)), quick=quick)
 
 
 def wrong(golden: str, said: dict[str, Any]) -> list[str]:
-    """What is not as the reference has it: of parameters, shapes, outputs, and auxiliary outputs where it has them."""
+    """Return the parts that differ from the reference: parameters, shapes, outputs or auxiliary outputs."""
     level = CASES[golden][2]
     fine = ("OK", UNUSED.get(golden, "OK"))
     bad = [key for key in ("params", "shapes", level) if not str(said[key]).startswith(fine)]

@@ -1,7 +1,7 @@
 """A network's topology as a small drawing: time from left to right, resolution from top to bottom.
 
-A box is a part as it ran, larger with more channels, in the colour of its top-level module; a line is data that one
-part takes from another. A pale column behind a box spans the levels the part reaches within.
+A box is a part as it ran, larger with more channels, in the colour of its top-level module; a line is data passed from
+one part to another. A pale column behind a box spans the levels that the part uses internally.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from unetzoo.report.words import short
 WIDTH, HEIGHT = 220, 84  # px
 MARGIN, PAD = 6.0, 8.0
 COLOURS = ("#1f85c7", "#de8f05", "#029e73", "#cc78bc", "#d55e00", "#56b4e9", "#ca9161", "#949494")  # colour-blind-safe
-GREY = "#8a929c"  # seen on white and on black
-ROW = 20.0  # px a level takes where there is room
-APART = 0.6  # levels between boxes of one column
-MANY = 60  # lines, from which they are drawn thinner
-WIDEST = 10.0  # log2 of the channels from which a box is as large as they get
+GREY = "#8a929c"  # visible on white and on black
+ROW = 20.0  # px per level if there is room
+APART = 0.6  # least distance in levels between boxes of one column
+MANY = 60  # number of lines from which they are drawn thinner
+WIDEST = 10.0  # log2 of the number of channels from which boxes stop growing
 
 
 def draw_topology(topology: Topology) -> str:
-    """An SVG of `WIDTH` x `HEIGHT` px, without a style sheet: the same inside a page and as a file."""
+    """Return an SVG of `WIDTH` x `HEIGHT` px, without a style sheet: it looks the same in a page and as a file."""
     levels = _levels(topology.boxes)
     columns = _columns(topology, levels)
     bows = {edge: _bow(edge, columns, levels) for edge in topology.edges}
@@ -57,13 +57,13 @@ def draw_topology(topology: Topology) -> str:
 
 
 def _levels(boxes: list[Box]) -> list[float]:
-    """A vector stands below the coarsest map."""
+    """Return the level of each box; a vector is placed below the coarsest map."""
     coarsest = max((box.level for box in boxes if box.level is not None), default=0.0)
     return [coarsest + 1 if box.level is None else box.level for box in boxes]
 
 
 def _columns(topology: Topology, levels: list[float]) -> list[int]:
-    """As early as its inputs allow, and where its row is free; the logits come last."""
+    """Place each box in the earliest column after its inputs where its row is free; the logits come last."""
     columns: list[int] = []
     for i, level in enumerate(levels):
         column = 1 + max((columns[a] for a, b in topology.edges if b == i), default=-1)
@@ -76,7 +76,7 @@ def _columns(topology: Topology, levels: list[float]) -> list[int]:
 
 
 def _bow(edge: tuple[int, int], columns: list[int], levels: list[float]) -> float:
-    """How far a line rises in px to pass over the boxes between its ends, if there are any in its row."""
+    """Return the height in px of a line's arc over the boxes between its ends; 0 if there are none in its row."""
     a, b = edge
     between = (
         columns[a] < column < columns[b] and abs(level - levels[a]) < APART
@@ -88,7 +88,7 @@ def _bow(edge: tuple[int, int], columns: list[int], levels: list[float]) -> floa
 
 def _line(x1: float, y1: float, x2: float, y2: float, bow: float) -> str:
     if bow:
-        rise = 4 / 3 * bow  # of the control points of a cubic that rises by ``bow``
+        rise = 4 / 3 * bow  # control points must rise this far for the cubic to rise by ``bow``
         return f"M{x1:.1f} {y1:.1f}C{x1 + 3:.1f} {y1 - rise:.1f} {x2 - 3:.1f} {y2 - rise:.1f} {x2:.1f} {y2:.1f}"
     middle = (x1 + x2) / 2
     return f"M{x1:.1f} {y1:.1f}C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"

@@ -1,6 +1,6 @@
-"""The page of all entries: what each is, what it costs, how it looks, and what it is known to equal.
+"""The page of all entries: paper, cost, topology, and the code each is known to match.
 
-Pure: same registry and facts, same bytes; no torch in here.
+The same registry and facts give the same bytes, and nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -22,14 +22,21 @@ from unetzoo.models.papers import Paper
 from unetzoo.report.page import render
 from unetzoo.report.words import DASH, MIB, fields, number, words
 
-FACTS = "entries.jsonl"  # a line an entry
-COMPARED = ("golden", "live", "transcribed")  # proofs in which outputs were held against the reference's
+FACTS = "entries.jsonl"  # one line per entry
+COMPARED = ("golden", "live", "transcribed")  # proofs that compared outputs with the reference's
 TIMES = "\u00d7"
-NOISY = 0.20  # (p90 - p10) / median of a time ratio, from which it is marked
+NOISY = 0.20  # a time ratio is marked if its (p90 - p10) / median is above this
 
 
 def read_facts(folder: Path) -> dict[str, EntryFacts]:
-    """What was found so far, by entry; nothing where there is no file. Raises `UnetzooError` on a broken one."""
+    """Read the measured facts by entry; empty if there is no file yet.
+
+    Args:
+        folder: Folder of the page.
+
+    Raises:
+        UnetzooError: If a line of the file is broken.
+    """
     path = folder / FACTS
     lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     found = [EntryFacts.from_json(line, f"{path}: line {i}") for i, line in enumerate(lines, 1) if line]
@@ -37,15 +44,25 @@ def read_facts(folder: Path) -> dict[str, EntryFacts]:
 
 
 def write_facts(folder: Path, facts: Mapping[str, EntryFacts]) -> None:
-    """Sorted by name, and written whole or not at all."""
+    """Write the facts to ``folder``, sorted by name; the file is replaced whole or not at all."""
     lines = (facts[name].model_dump_json(exclude_defaults=True) for name in sorted(facts))
     write_atomic(folder / FACTS, "".join(f"{line}\n" for line in lines))
 
 
 def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, EntryFacts], parity: bool) -> Path:
-    """Write ``index.html``, ``README.md`` and ``drawings/`` of those entries there are facts of; return the page.
+    """Write ``index.html``, ``README.md`` and ``drawings/`` for the entries that have facts.
 
-    ``parity`` says whether there is a ``parity.md`` beside it. Raises `UnetzooError` where nothing can be written.
+    Args:
+        folder: Folder of the page.
+        entries: All registered entries, in the order of the page's families.
+        facts: Measured facts by entry.
+        parity: Link to a ``parity.md`` in the same folder.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UnetzooError: If the folder cannot be written.
     """
     drawings = {name: draw_topology(found.topology) for name, found in facts.items() if found.topology}
     rows = [_row(entry, facts[name], drawings.get(name)) for name, entry in entries.items() if name in facts]
@@ -56,7 +73,7 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
     ]
     context = {
         "title": "The zoo",
-        "question": "Which U-Nets are there, what does each cost, and is it the network its name says?",
+        "question": "Which U-Nets are there, what does each cost, and is each the network that its name claims?",
         "answer": _answer(rows, len(families)),
         "families": families,
         "measured": sorted(
@@ -112,7 +129,7 @@ def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]
 
 
 def _time(ratio: Ratio | None) -> tuple[str, str]:
-    """Median and percentiles, with a '~' where the rounds disagree."""
+    """Format median and percentiles, with a '~' if the rounds disagree."""
     if ratio is None:
         return DASH, ""
     noisy = "~" if (ratio.p90 - ratio.p10) / ratio.median > NOISY else ""
@@ -124,7 +141,7 @@ def _three(value: float) -> str:
 
 
 def _cited(paper: Paper) -> str:
-    """'Ronneberger et al.', from names that are written first name first."""
+    """Cite as 'Ronneberger et al.'; the paper's authors are written first name first."""
     authors = paper.authors.split(", ")
     return authors[0].split()[-1] + (" et al." if len(authors) > 1 else "")
 
@@ -136,7 +153,7 @@ def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
     said = [
         f"{_many(len(rows), 'network')} in {_many(families, 'family')}, {when}.",
         f"{compared} give the outputs of their reference code with the same parameters"
-        + (f"; of {known - compared} more only the parameter count was compared." if known > compared else "."),
+        + (f"; for {known - compared} more only the parameter count was compared." if known > compared else "."),
     ]
     said += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
     said += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")
@@ -150,7 +167,7 @@ def _many(count: int, word: str) -> str:
 
 
 def _span(rows: list[dict[str, Any]], key: str, told: Any, what: str) -> list[str]:
-    """One sentence on the least and the most, where there are several."""
+    """Return a sentence on the least and the most, or nothing for fewer than two values."""
     known = [row for row in rows if row[key]]
     if len(known) < 2:
         return []
@@ -163,7 +180,7 @@ def _value(value: float | Ratio) -> float:
 
 
 def _file(name: str) -> str:
-    """A file name for an entry's drawing; of names that are none, with a hash, so that no two share one."""
+    """Return the file name of an entry's drawing; a name unfit for a file gets a hash, so that no two collide."""
     if re.fullmatch(r"[\w-][\w.-]*", name, re.ASCII):
         return f"{name}.svg"
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.svg"

@@ -1,4 +1,4 @@
-"""What a record says of itself: its label, seed, data, classes and flags."""
+"""Values read from a record: its label, seed, data, classes, scores and learning rate."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from unetzoo.records.record import Record
 
 
 def dig(tree: Any, *keys: str) -> Any:
-    """``tree[a][b]...``, or None where a level is missing or not a dict."""
+    """Return ``tree[a][b]...``, or None if a level is missing or not a dict."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
 
 
 def label_of(record: Record) -> str:
+    """Return the model's label in the suite; else its registered name, else the record's id."""
     return str(dig(record.trial, "model", "label") or dig(record.trial, "model", "name") or record.id)
 
 
 def name_of(record: Record) -> str:
+    """Return the registered name of the model; else its label."""
     return str(dig(record.trial, "model", "name") or label_of(record))
 
 
 def seed_of(record: Record) -> int:
+    """Return the trial's seed, or 0 if it has none."""
     seed = dig(record.trial, "seed")
     return seed if isinstance(seed, int) else 0
 
 
 def data_of(record: Record) -> str:
-    """What tells one data set from another: its digest, else its name and options."""
+    """Return the identity of the data set: its digest, else its name and options."""
     data = record.trial.get("data")
     return str(dig(data, "digest") or (dig(data, "name"), dig(data, "options")))
 
 
 def tell_apart(records: list[Record]) -> list[Record]:
-    """Records whose label stands for several configurations get a short hash of theirs behind it.
+    """Append a short hash to labels that stand for several configurations.
 
-    A folder in which a suite was run again with another width or more steps holds both; their mean is of nothing.
+    A folder in which a suite was run again with another width or more steps holds records of both; averaging them
+    would be meaningless.
     """
     configurations: dict[str, set[str]] = {}
     for record in records:
@@ -54,7 +58,13 @@ def tell_apart(records: list[Record]) -> list[Record]:
 
 
 def current(records: list[Record], asked: Iterable[tuple[str, str]]) -> list[Record]:
-    """Without the earlier configurations of labels that are ``asked`` for, as (label, id), with another one now."""
+    """Return the records without outdated configurations of the planned labels.
+
+    Args:
+        records: Records of one data set.
+        asked: (label, trial id) of the planned trials. If one of these trials has a record, records of its label
+            with another configuration are dropped.
+    """
     ids = set(asked)
     now: dict[str, set[str]] = {label: set() for label, _ in ids}
     for record in records:
@@ -64,7 +74,7 @@ def current(records: list[Record], asked: Iterable[tuple[str, str]]) -> list[Rec
 
 
 def _configuration(record: Record) -> str:
-    """A hash of the trial but its seed and the folder its data lay in."""
+    """Return a short hash of the trial without its seed and the folder of its data."""
     rest = {key: value for key, value in record.trial.items() if key != "seed"}
     if isinstance(data := rest.get("data"), dict):
         rest["data"] = {key: value for key, value in data.items() if key != "root"}
@@ -79,12 +89,13 @@ def _relabelled(record: Record, label: str) -> Record:
 
 
 def class_names(record: Record) -> list[str]:
+    """Return the names of all classes, by index; empty if the record does not give them."""
     names = record.data.get("class_names") or record.data.get("classes")
     return [str(n) for n in names] if isinstance(names, (list, tuple)) else []
 
 
 def foreground(record: Record) -> set[str] | None:
-    """Names of the classes that count; None where the record does not say, which means all of them."""
+    """Return the names of the foreground classes; None if the record does not say, so that all classes count."""
     names, indices = class_names(record), record.data.get("foreground")
     if not isinstance(indices, (list, tuple)):
         return None
@@ -92,7 +103,7 @@ def foreground(record: Record) -> set[str] | None:
 
 
 def image_score(record: Record, key: str, metric: str = "dice") -> float | None:
-    """Mean over the foreground classes that have a score in image ``key``; None where none has one."""
+    """Return the mean score of image ``key`` over the foreground classes that have one; None if none has."""
     scores = record.result.per_image.get(key, {}).get(metric, {}) if record.result else {}
     counted = foreground(record)
     values = [s for name, s in scores.items() if s is not None and (counted is None or name in counted)]
@@ -100,11 +111,11 @@ def image_score(record: Record, key: str, metric: str = "dice") -> float | None:
 
 
 def headline(record: Record) -> Timing | None:
-    """The timing in the trial's own precision, which latency and throughput are read from."""
+    """Return the timing in the trial's own precision, the source of latency and throughput; None without timings."""
     return record.cost.timings[0] if record.cost and record.cost.timings else None
 
 
 def chosen_rate(record: Record) -> float | None:
-    """The learning rate that was trained with: the sweep's choice, else the recipe's."""
+    """Return the learning rate used in training: the sweep's choice, else the recipe's."""
     rates = [t.lr for t in record.tuning if t.chosen] or [dig(record.trial, "train", "lr")]
     return rates[0] if isinstance(rates[0], (int, float)) else None

@@ -1,4 +1,4 @@
-"""Records -> pandas tables: one row per trial, per trial x image, per trial x class, per point of a curve."""
+"""Records as pandas tables: one row per trial, per trial and image, per trial and class, or per point of a curve."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -32,7 +32,7 @@ from unetzoo.records.record import Cost, Record, Result, read_record
 
 METRICS = ["dice", "iou", "precision", "recall", "specificity", "nsd", "hd95", "assd", "boundary_iou", "brier", "ece"]
 COUNTS = ["undefined", "missed", "false_alarms", "penalised"]
-STORED = ["params", "macs", "peak_train_bytes", "peak_infer_bytes"]  # under these names in a record's cost
+STORED = ["params", "macs", "peak_train_bytes", "peak_infer_bytes"]  # named as in a record's cost
 TENSORS = ["tensor_train_bytes", "tensor_infer_bytes", "predicted_train_bytes", "predicted_infer_bytes"]
 LATENCY = ["latency_p50_ms", "latency_p90_ms"]
 TIMING = ["latency_spread", "images_per_second_infer", "utilisation", "latency_float32_ms"]
@@ -45,7 +45,7 @@ TRAINING = [
     "tuning_seconds",
     "data_share",
 ]
-COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # what is summarised by its median over seeds
+COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # summarised by the median over seeds
 TAIL = ["resumed", "device", "compute_precision", "threads", "flags", "predictions", "id", "reason"]
 PER_IMAGE = ["id", "model", "seed", "data", "image", "dice", "iou"]
 PER_CLASS = ["model", "seed", "class", "dice", "iou", "pooled_dice", "pooled_iou", *COUNTS]
@@ -58,30 +58,30 @@ TEXTS = {"model", "name", "status", "data", "image", "class", *TAIL} - {"resumed
 
 @dataclass(frozen=True)
 class Tables:
-    """All the report knows. ``trials`` has every record; the other tables only models' trials with status ok."""
+    """Input of the report. ``trials`` has every record; the other tables have only models' trials with status ok."""
 
-    records: list[Record]  # the readable ones, by label, seed and id
+    records: list[Record]  # readable ones, sorted by label, seed and id
     unreadable: list[tuple[str, str]]  # (file name, why)
-    classes: dict[str, str]  # class name -> its safe form in column names
+    classes: dict[str, str]  # class name -> its form in column names
     phases: dict[str, str]  # phase -> its column in ``trials``
     trials: pd.DataFrame  # see `read_records`
-    images: pd.DataFrame  # scores of one image: the mean over the foreground classes, NaN where none counts
+    images: pd.DataFrame  # scores of one image: mean over the foreground classes, NaN if undefined for all
     per_class: pd.DataFrame
     curves: pd.DataFrame  # a training point has a loss, a validation point a val_dice
 
     @property
     def models(self) -> list[Record]:
-        """The records of models: all but the baselines'."""
+        """Records of models, that is all but the baselines."""
         return [r for r in self.records if not r.baseline]
 
     @property
     def done(self) -> pd.DataFrame:
-        """The models' trials that finished and have a test score."""
+        """Finished trials of models that have a test score."""
         return self._scored(self.trials[~self.trials["baseline"]])
 
     @property
     def baselines(self) -> pd.DataFrame:
-        """The same of the trivial predictors."""
+        """Finished trials of trivial predictors that have a test score."""
         return self._scored(self.trials[self.trials["baseline"]])
 
     @staticmethod
@@ -90,37 +90,41 @@ class Tables:
 
 
 def read_records(folder: Path | str) -> pd.DataFrame:
-    """The records of ``folder/records/*.json`` as a table, one row per trial, sorted by model, seed and id.
+    """Return the records of ``folder/records/*.json`` as a table, one row per trial, sorted by model, seed and id.
 
-    What a trial did not measure is missing (NaN or NA); scores and costs of a trial that failed are too. Columns:
+    Values that a trial did not measure are missing (NaN or NA), and so are scores and costs of a failed trial. A
+    record that cannot be read is a row with status 'unreadable'. Columns:
 
     - ``model`` (label), ``name`` (registered), ``baseline`` (a trivial predictor), ``seed``, ``status`` (ok, crashed,
       killed, oom, nan, timeout, hung, or unreadable), ``reason`` of a failure, ``id``
     - test scores, means over images and foreground classes: ``dice``, ``iou``, ``precision``, ``recall``,
       ``specificity``, ``nsd``, ``hd95``, ``assd``, ``boundary_iou``; over pixels: ``brier``, ``ece``; for single
       classes ``dice_<class>``, ``iou_<class>`` and so on
-    - where a suite asked for them, the scores of `unetzoo.metrics.isbi`, named as `ISBI` and `ISBI_BEST` of
-      `unetzoo.metrics.policy` say
-    - images x foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
-    - of the chosen weights ``train_dice`` (a few images), ``val_dice`` and ``best_step``; ``steps`` trained; ``lr``,
-      the learning rate trained with
+    - if the suite asked for them, the scores of `unetzoo.metrics.isbi`, named as in `ISBI` and `ISBI_BEST` of
+      `unetzoo.metrics.policy`
+    - counts of images, summed over foreground classes: ``undefined``, ``missed``, ``false_alarms``, ``penalised``
+    - of the chosen weights ``train_dice`` (on a few images), ``val_dice`` and ``best_step``; ``steps`` trained;
+      ``lr``, the learning rate used
     - ``params``; ``macs`` of one image; bytes: ``peak_train_bytes``, ``peak_infer_bytes`` (process or allocator),
       ``tensor_train_bytes``, ``tensor_infer_bytes`` (tensors alone), ``predicted_train_bytes``,
-      ``predicted_infer_bytes`` (the same, nothing allocated)
+      ``predicted_infer_bytes`` (the same without allocating anything)
     - ``latency_p50_ms``, ``latency_p90_ms``, ``latency_spread`` ((p90 - p10) / median), ``images_per_second_infer``,
-      ``utilisation`` (share of the machine's own matrix product), ``latency_float32_ms``, ``noisy`` and
-      ``noisy_float32`` (of the two timings)
+      ``utilisation`` (relative to a matrix product on the same machine), ``latency_float32_ms``, ``noisy`` and
+      ``noisy_float32`` (True if that timing was noisy)
     - ``train_seconds``, ``predicted_train_seconds`` (before training, from a few steps), ``images_per_second``
       (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds), ``data_share``
-      (of training, waiting for data)
-    - ``resumed`` (how often an interrupted training went on), ``device``, ``compute_precision``, ``threads``
+      (share of the training time spent waiting for data)
+    - ``resumed`` (number of times an interrupted training was resumed), ``device``, ``compute_precision``, ``threads``
     - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
 
-    Of a collection (``folder/<label>/records/*.json``) the first column is 'data', the data set's label, and there
-    are no columns for single classes, which data sets do not share; ``folder/<label>`` read by itself has them.
+    For a collection (``folder/<label>/records/*.json``) the first column is 'data', the data set's label, and there
+    are no columns for single classes, which data sets do not share; read ``folder/<label>`` by itself for those.
 
-    Raises `UnetzooError` where the folder or its records are missing; a record that cannot be read is a row with
-    status 'unreadable'.
+    Args:
+        folder: Output folder of a run, or of a collection.
+
+    Raises:
+        UnetzooError: If the folder or its records are missing.
     """
     folder = Path(folder)
     if (manifest := read_manifest(folder)) is None:
@@ -129,7 +133,11 @@ def read_records(folder: Path | str) -> pd.DataFrame:
 
 
 def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
-    """`read_all` of each data set of a collection that has records; raises `UnetzooError` where none has."""
+    """Return `read_all` of each data set of a collection that has records, by label.
+
+    Raises:
+        UnetzooError: If no data set has a record.
+    """
     found = {label: read_all(folder / label) for label in manifest.data if record_files(folder / label)}
     if not found:
         raise UnetzooError(f"{folder}: nothing to report, no data set of this collection has a record yet")
@@ -137,23 +145,32 @@ def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record]
 
 
 def joined(parts: dict[str, Tables]) -> pd.DataFrame:
-    """The trials of several data sets, by label, as one table; see `read_records`."""
+    """Return the trials of several data sets, given by label, as one table; see `read_records`."""
     phases = dict.fromkeys(column for t in parts.values() for column in t.phases.values())
     rows = [{"data": label, **row} for label, t in parts.items() for row in t.trials.to_dict("records")]
     return _frame(rows, ["data", *_columns([], phases)])
 
 
 def record_files(folder: Path) -> list[Path]:
+    """Return the paths of all records in ``folder/records``, sorted; hidden files are skipped."""
     return sorted(p for p in (folder / "records").glob("*.json") if not p.name.startswith("."))
 
 
 def load(folder: Path) -> Tables:
-    """Read ``folder/records/*.json``, sorted by name. Raises `UnetzooError` where there are none."""
+    """Read ``folder/records/*.json`` into tables.
+
+    Raises:
+        UnetzooError: If the folder or its records are missing.
+    """
     return tables(*read_all(folder))
 
 
 def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
-    """The readable records of ``folder/records/*.json``, and (file name, why) of the others; see `load`."""
+    """Return the readable records of ``folder/records/*.json``, and (file name, reason) of the unreadable ones.
+
+    Raises:
+        UnetzooError: If the folder or its records are missing.
+    """
     if not folder.is_dir():
         raise UnetzooError(f"{folder}: no such folder")
     if not (folder / "records").is_dir():
@@ -166,13 +183,18 @@ def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
     for path in paths:
         try:
             records.append(read_record(path))
-        except UnetzooError as error:  # the file's name, not its path: the report must not know where it lies
+        except UnetzooError as error:  # name, not path: the report must not depend on where the folder is
             unreadable.append((path.name, " ".join(str(error).replace(str(path), path.name).split())))
     return records, unreadable
 
 
 def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
-    """Build every table. Rows come sorted by (label, seed, id), so file names do not change the report."""
+    """Build all tables, with rows sorted by (label, seed, id), so that file names do not change the report.
+
+    Args:
+        records: The readable records.
+        unreadable: (file name, reason) of the others.
+    """
     records = sorted(tell_apart(records), key=lambda r: (label_of(r), seed_of(r), r.id))
     done = [r for r in records if r.status == "ok" and r.result]
     scored = [name for r in done if r.result for name in r.result.per_class]
@@ -195,7 +217,7 @@ def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
 
 
 def safe_columns(names: Iterable[str]) -> dict[str, str]:
-    """Name -> letters, digits and underscores only, unique: 'cell wall' -> 'cell_wall'."""
+    """Map names to unique ones of letters, digits and underscores only: 'cell wall' -> 'cell_wall'."""
     columns: dict[str, str] = {}
     for name in dict.fromkeys(names):
         base = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or "class"
@@ -254,7 +276,7 @@ def _trial_row(record: Record, classes: dict[str, str], phases: dict[str, str]) 
         "reason": " ".join(record.reason.split()) if record.reason else None,
     }
     if record.status != "ok":
-        return row  # a failed trial keeps its row; half-measured numbers do not enter a mean
+        return row  # a failed trial keeps its row, but partial measurements must not enter a mean
     if not record.baseline:
         row["lr"] = chosen_rate(record)
     if record.cost:

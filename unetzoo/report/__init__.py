@@ -1,4 +1,7 @@
-"""Records in, report out: tables, statistics, plots, one page. Pure: same records, same bytes; no torch."""
+"""Records in, report out: tables, statistics, plots and one page.
+
+The same records give the same bytes, and nothing here needs torch.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,24 @@ __all__ = ["write_report"]
 
 
 def write_report(folder: Path, *, brief: bool = False) -> Path:
-    """Turn ``folder/records/*.json`` into a report inside ``folder``; return the path of its page.
+    """Turn ``folder/records/*.json`` into a report inside ``folder``.
 
     Writes ``summary.md``, ``results.csv``, ``plots/*.png``, ``plots/*.svg`` and ``index.html``, and removes
-    plots of an earlier report that no longer apply. The folder of a collection gets the same over all its data
-    sets, and each data set's folder in it its own.
+    plots of an earlier report that no longer apply. The folder of a collection gets the same for all its data
+    sets together, and the folder of each data set gets its own. A record that cannot be read becomes a row of the
+    report.
 
-    ``brief`` is for a folder that is to stay small, as one kept with the code: the three plots of Dice against cost as
-    PNG and ``summary.md``, which is returned; of a collection the page over all, its plots as PNG, and each data set's
-    tables alone.
+    Args:
+        folder: Output folder of a run, or of a collection.
+        brief: Keep the folder small, for instance to commit it with the code. A single data set then gets
+            ``summary.md`` and the three plots of Dice against cost as PNG; a collection gets its page, its plots as
+            PNG, and tables alone for each data set.
 
-    Raises `UnetzooError` where the folder or its records are missing or the folder cannot be written; a record that
-    cannot be read becomes a row of the report.
+    Returns:
+        The path of the page; with ``brief``, of ``summary.md`` (for a collection still the page).
+
+    Raises:
+        UnetzooError: If the folder or its records are missing, or the folder cannot be written.
     """
     from unetzoo.records.manifest import read_manifest
 

@@ -1,4 +1,4 @@
-"""The red lines of the report: what makes a result suspect or a comparison unsound."""
+"""Warnings of the report, printed in red: suspect results and unsound comparisons."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -11,11 +11,11 @@ from unetzoo.records.record import Record
 from unetzoo.report.naming import distinct, named
 from unetzoo.report.words import listed, words
 
-MOST_FLAGS = 8  # lines; the rest is in results.csv
+MOST_FLAGS = 8  # lines on the page; all flags are in results.csv
 
 
 def red_lines(t: Tables) -> list[str]:
-    """Everything to be said in red, what hits single results first."""
+    """Return all warnings, those about single results first."""
     return [
         *flags(t.records),
         *same_predictions(t.records),
@@ -27,11 +27,11 @@ def red_lines(t: Tables) -> list[str]:
 
 
 def flags(records: list[Record]) -> list[str]:
-    """One line for a flag and all trials that have it."""
+    """Return one line for each flag, naming all trials that have it."""
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         for flag in record.flags:
-            if _constant(record) and flag.kind == "trivial-score":  # says the same once more
+            if _constant(record) and flag.kind == "trivial-score":  # the constant flag says the same
                 continue
             found.setdefault((words(flag.kind), words(flag.text)), []).append(record)
     every = sum(not r.baseline for r in records)
@@ -47,7 +47,7 @@ def flags(records: list[Record]) -> list[str]:
 
 
 def same_predictions(records: list[Record]) -> list[str]:
-    """Trials of different models or seeds, or a model and a baseline, whose predictions are equal to the pixel."""
+    """Report trials of different models or seeds, or a model and a baseline, whose predictions are identical."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.status == "ok" and record.result and record.result.predictions:
@@ -64,7 +64,7 @@ def _constant(record: Record) -> bool:
 
 
 def same_dice(t: Tables) -> list[str]:
-    """The same suspicion of records that keep no hash of their predictions."""
+    """Report models with equal test Dice, for records that keep no hash of their predictions."""
     done = t.done.loc[t.done["predictions"].isna(), ["model", "dice"]]
     groups = done.assign(score=done["dice"].round(6)).groupby("score")["model"].unique()
     return [
@@ -75,12 +75,13 @@ def same_dice(t: Tables) -> list[str]:
 
 
 def best_baseline(t: Tables) -> tuple[str, float] | None:
-    """Label and test Dice of the baseline to beat."""
+    """Return the label and test Dice of the best baseline, or None without baselines."""
     scores = t.baselines.groupby("model")["dice"].mean()
     return None if scores.empty else (str(scores.idxmax()), float(scores.max()))
 
 
 def below_baseline(t: Tables) -> list[str]:
+    """Report models whose mean test Dice is no higher than the best baseline's."""
     if (best := best_baseline(t)) is None:
         return []
     means = t.done.groupby("model")["dice"].mean()
@@ -89,21 +90,21 @@ def below_baseline(t: Tables) -> list[str]:
 
 
 def in_order(record: Record) -> bool:
-    """Whether the test split was read once, and last, after the weights had been chosen."""
+    """Return True if the test split was read exactly once, last, and after the weights had been chosen."""
     tests = [k for k, event in enumerate(record.events) if event.what == "read" and event.split == "test"]
     chosen = any(event.what == "select" for event in record.events[:-1])
     return tests == [len(record.events) - 1] and chosen
 
 
 def read_early(records: list[Record]) -> list[str]:
-    """Trials that kept the order of reading and did not heed it."""
+    """Report trials whose recorded order of events breaks the rule of `in_order`."""
     wrong = [r for r in records if r.status == "ok" and r.events and not in_order(r)]
     rule = "The test split was not read exactly once, after the weights had been chosen"
     return [f"{rule}: {named(wrong)}."] if wrong else []
 
 
 def mixed(t: Tables) -> list[str]:
-    """Mixed conditions and unequal seeds. Baselines do not train, so theirs do not count."""
+    """Report mixed conditions and unequal seeds; baselines are ignored, since they do not train."""
     said = []
     for title, get in (
         ("suites", lambda r: r.suite),

@@ -1,4 +1,4 @@
-"""Stacked bars: what memory is for, and where a trial's time goes."""
+"""Stacked bars: training memory by purpose, and a trial's time by phase."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -33,11 +33,18 @@ CORE_COLOURS = ["#004d80", "#0072B2", "#56B4E9", "#8fd0f5"]  # training, validat
 REST_COLOURS = ["#5f5f5f", "#a08a68", "#b5b5b5", "#8a8a8a", "#d2d2d2", "#c9b79c", "#3d3d3d", "#e6d9c3"]
 
 
-Part = tuple[str, str, np.ndarray]  # title, colour, one width a bar
+Part = tuple[str, str, np.ndarray]  # title, colour, one width per bar
 
 
 def stacked(figure: Figure, names: Sequence[str], parts: list[Part], ends: list[str]) -> Axes:
-    """Horizontal bars, one a name, and what to write at their ends."""
+    """Draw one horizontal stacked bar per name.
+
+    Args:
+        figure: An empty figure.
+        names: One label per bar, top to bottom.
+        parts: Segments, left to right, each with one width per bar.
+        ends: One text per bar, written at its end.
+    """
     ax = figure.subplots()
     left = np.zeros(len(names))
     shown = []
@@ -58,7 +65,7 @@ def stacked(figure: Figure, names: Sequence[str], parts: list[Part], ends: list[
 
 
 def memory_split(t: Tables, summary: pd.DataFrame) -> Figure | None:
-    """Training memory at its peak, part by part; measured tensors, else the prediction."""
+    """Draw the peak training memory of each model by purpose: measured tensors, else the prediction."""
     found: dict[str, tuple[Breakdown, Breakdown | None, bool]] = {}
     for record in t.models:
         if record.status == "ok" and label_of(record) not in found and (split := _split(record)):
@@ -80,7 +87,7 @@ def memory_split(t: Tables, summary: pd.DataFrame) -> Figure | None:
 
 
 def _split(record: Record) -> tuple[Breakdown, Breakdown | None, bool] | None:
-    """The account to draw, the prediction, and whether the first was measured."""
+    """Return the breakdown to draw, the predicted one, and True if the former was measured."""
     if record.cost is None:
         return None
     predicted = record.cost.predicted.train if record.cost.predicted else None
@@ -96,7 +103,7 @@ def _parts(memory: Breakdown) -> dict[str, float]:
 
 
 def phases(t: Tables, summary: pd.DataFrame) -> Figure | None:
-    """Wall time of a trial, phase by phase, median over seeds; what is not the work itself in grey."""
+    """Draw the wall time of a trial by phase, median over seeds; phases that only prepare or measure are grey."""
     part = summary[summary[list(t.phases.values())].sum(axis=1) > 0]
     if part.empty:
         return None

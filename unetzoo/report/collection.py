@@ -1,4 +1,4 @@
-"""The page over the data sets of a collection, made from their folders' records and ``collection.json`` alone."""
+"""The page of a collection of data sets, made from their records and ``collection.json`` alone."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -26,17 +26,29 @@ CONVENTIONS = "collection_conventions.txt.j2"
 PLOT = "dice_by_data_set"
 CURVES = "learning_curves"
 CURVES_CAPTION = (
-    "Test Dice against the number of training images: means over seeds, bands are 95 % intervals of the mean over test"
-    " images and seeds (none for one seed or fewer than five images)."
+    "Test Dice against the number of training images: means over seeds; the bands are 95 % intervals of the mean over"
+    " test images and seeds (no band for one seed or fewer than five images)."
 )
 CAPTION = (
     "Test Dice, mean over seeds. \u2605 the highest of its row, \u2248 indistinguishable from it, ? not enough data to"
-    " judge; no mark: lower. The darker, the nearer to the row's best. On the right the best trivial predictor."
+    " judge; no mark: lower. Darker means nearer to the row's best. Right-hand column: the best trivial predictor."
 )
 
 
 def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -> Path:
-    """The reports of the data sets, then the page over them; see `unetzoo.report.write_report`."""
+    """Write the report of each data set, then the page over all of them.
+
+    Args:
+        folder: Output folder of the collection.
+        manifest: Contents of its ``collection.json``.
+        brief: See `unetzoo.report.write_report`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UnetzooError: If no data set has a record, or the folder cannot be written.
+    """
     parts = read_parts(folder, manifest)
     made = {label: page.build(folder / label, keep=() if brief else None).name for label in parts}
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
@@ -65,7 +77,7 @@ def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -
 
 
 def _models(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
-    """Models in the order of the suite, then those that only the records know."""
+    """Return the models in the order of the suite, then those found only in the records."""
     asked = [trial.model for trials in manifest.data.values() for trial in trials if not trial.baseline]
     return list(dict.fromkeys([*asked, *sorted(name for row in rows for name in row.cells)]))
 
@@ -73,8 +85,16 @@ def _models(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
 def context(
     manifest: Manifest, rows: list[Row], models: list[str], earlier: int, learned: Sequence[curves.Curve]
 ) -> dict[str, Any]:
-    """Everything the templates print."""
-    # rows that share their test images are no sample of data sets: no mean ranks
+    """Return everything the templates print.
+
+    Args:
+        manifest: The collection's name, question and planned trials.
+        rows: One per data set.
+        models: Labels, in the order of the columns.
+        earlier: Number of records left out because their settings are no longer in the suite.
+        learned: Learning curves among the rows; if there are any, no mean ranks are shown.
+    """
+    # Points of a learning curve share their test images, so they are not a sample of data sets to rank over.
     ranks, ranked = ([], []) if learned else mean_ranks(rows, models)
     asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}
     records = [record for row in rows for record in row.models]
@@ -102,28 +122,28 @@ def context(
 
 
 def answer(rows: Sequence[Row], models: Sequence[str], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
-    """The result in plain sentences: who is highest where, whether it depends on the data, the mean ranks."""
+    """State the result in sentences: the best model by data set, whether the choice depends on the data, mean ranks."""
     shown = [row for row in rows if row.best is not None]
     if not shown:
         return ["No trial finished with a test score, so there is no result yet."]
     where = {m: [row.label for row in shown if row.best == m] for m in models}
     order = sorted((m for m in models if where[m]), key=lambda m: -len(where[m]))
-    counts = [f"{m} in {len(where[m])} ({listed(where[m])})" for m in order]
-    said = [f"Highest mean Dice of {_data_sets(len(shown))}: {listed(counts)}."]
+    counts = [f"{m} on {len(where[m])} ({listed(where[m])})" for m in order]
+    said = [f"Highest mean Dice on {_data_sets(len(shown))}: {listed(counts)}."]
     marks = {m: [row.cell(m).mark for row in shown] for m in models}
     judged = [m for m in models if set(marks[m]) & {"best", "indistinguishable", "worse"}]
     if len(shown) < 2 or len(judged) < 2:
-        return [*said, "Too little can be judged to say whether the best depends on the data set."]
+        return [*said, "Too few verdicts are available to say whether the best variant depends on the data set."]
     return [*said, *_depends({m: marks[m] for m in judged}), *_ranked(rows, ranks, ranked)]
 
 
 def _depends(marks: dict[str, list[Mark | None]]) -> list[str]:
-    """Whether one variant is good enough everywhere; ``marks`` of each, data set by data set."""
+    """Say if one variant is good enough everywhere; ``marks`` has one mark per data set for each variant."""
     n = len(next(iter(marks.values())))
     level = {m: sum(mark in ("best", "indistinguishable") for mark in each) for m, each in marks.items()}
     order = sorted(marks, key=lambda m: -level[m])
-    counts = [f"{m} in {level[m]} of {n}" for m in order]
-    said = [f"The highest or indistinguishable from it: {listed(counts, len(counts))}."]
+    counts = [f"{m} on {level[m]} of {n}" for m in order]
+    said = [f"Highest, or indistinguishable from it: {listed(counts, len(counts))}."]
     never = [m for m in order if "worse" not in marks[m]]
     lower = "nowhere shown to score lower than the highest"
     if everywhere := [m for m in never if level[m] == n]:
@@ -131,9 +151,9 @@ def _depends(marks: dict[str, list[Mark | None]]) -> list[str]:
         return [*said, f"On this evidence one choice can serve all of them: {listed(everywhere)} {are} {lower}."]
     if never:
         are = "is" if len(never) == 1 else "are"
-        rest = "but not judged or without a score somewhere"
-        return [*said, f"Whether the choice depends on the data set is open: {listed(never)} {are} {lower}, {rest}."]
-    rest = "each variant is somewhere shown to score lower than the highest"
+        rest = "but without a verdict or a score on some data set"
+        return [*said, f"It is open whether the choice depends on the data set: {listed(never)} {are} {lower}, {rest}."]
+    rest = "each variant is shown to score lower than the highest on at least one"
     return [*said, f"So the choice depends on the data set: {rest}."]
 
 
@@ -159,15 +179,15 @@ def _rank(rank: Rank) -> dict[str, str]:
 
 
 def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
-    """What the suite asks for and no readable record tells of, one line a data set."""
+    """List the planned trials without a readable record, one line per data set."""
     said = []
     for row in rows:
         asked = manifest.data[row.label]
         done = {record.id for record in row.tables.records} if row.tables else set()
         lacking = [trial for trial in asked if trial.id not in done]
         if not row.tables:
-            of = f", {len(asked)} are to" if asked else ""
-            said.append(f"{row.label}: no trial has run yet{of}.")
+            planned = f"; {len(asked)} are planned" if asked else ""
+            said.append(f"{row.label}: no trial has run yet{planned}.")
         elif lacking:
             seeds: dict[str, list[str]] = {}
             for trial in lacking:
@@ -178,7 +198,7 @@ def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
 
 
 def below_baselines(rows: Sequence[Row]) -> list[str]:
-    """Where a trivial predictor does as well as a variant, one line a data set."""
+    """List the variants that do not beat the best trivial predictor, one line per data set."""
     said = []
     for row in rows:
         name, least = row.baseline or ("", -1.0)
@@ -196,13 +216,13 @@ def _notes(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], ea
     if earlier:
         records = "1 record" if earlier == 1 else f"{earlier} records"
         said.append(
-            f"Left out here: {records} of earlier settings of a variant; the data sets' pages and results.csv have all."
+            f"Left out here: {records} with earlier settings of a variant; see the data sets' pages and results.csv."
         )
     return said
 
 
 def _line(row: Row, models: Sequence[str]) -> dict[str, Any]:
-    """A row of the table, in words."""
+    """Format a row of the table."""
     t = row.tables
     return {
         "label": row.label,
@@ -226,7 +246,7 @@ def _cell(row: Row, model: str) -> dict[str, Any]:
 
 
 def _data_set(row: Row) -> dict[str, str]:
-    """What its trials have in common, from the first record."""
+    """Describe a data set, from the first record of its trials."""
     assert row.tables is not None
     records = row.models or row.tables.records
     first = records[0] if records else None

@@ -1,4 +1,4 @@
-"""What it costs, as tables: timings, memory, training. Each empty where no trial measured it."""
+"""Tables of costs: timings, memory and training; each is empty if no trial measured it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unetzoo.report.naming import distinct
 from unetzoo.report.words import DASH, MIB, compute, listed, missing, number, percent, signed, span
 
 Rows = list[dict[str, Any]]
-CORE = ("train", "load", "val", "test")  # how the phases begin that do the work
+CORE = ("train", "load", "val", "test")  # prefixes of the phases that are the work itself
 
 
 def timings(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
-    """The forward pass, variant by variant; medians over seeds."""
+    """Return the timings of the forward pass by variant; medians over seeds."""
     precisions = {label_of(r): timing.precision for r in records if (timing := headline(r))}
     return [
         {
@@ -34,7 +34,7 @@ def timings(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
 
 
 def noise(rows: Rows) -> str | None:
-    """What the mark beside a latency means, where there is one."""
+    """Explain the mark ``~`` beside a latency; None if no timing was noisy."""
     noisy, timed = (sum(r[k] for r in rows) for k in ("noisy", "timed"))
     if not noisy:
         return None
@@ -45,7 +45,7 @@ def noise(rows: Rows) -> str | None:
 
 
 def memory(rows: Rows) -> list[dict[str, str]]:
-    """Tensors predicted and measured beside the process's or allocator's peak; MiB, medians over seeds."""
+    """Return predicted and measured tensor memory beside the process's or allocator's peak; MiB, medians over seeds."""
 
     def side(row: dict[str, Any], when: str) -> dict[str, str]:
         predicted, measured, peak = (row[f"{kind}_{when}_bytes"] for kind in ("predicted", "tensor", "peak"))
@@ -66,7 +66,7 @@ def memory(rows: Rows) -> list[dict[str, str]]:
 
 
 def training(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
-    """What each variant made of the budget, and its learning rate; medians over seeds."""
+    """Return steps, time, throughput, compute and learning rate by variant; medians over seeds."""
     if not any(not missing(r["steps"]) or not missing(r["train_flops"]) for r in rows) and not _sweeps(records):
         return []
     return [
@@ -90,14 +90,14 @@ def _sweeps(records: list[Record]) -> list[Record]:
 
 
 def _between(row: dict[str, Any]) -> str:
-    """'240', or '180 (170 to 191)' where the seeds differ."""
+    """Format the steps: '240', or '180 (170 to 191)' if the seeds differ."""
     steps = number(row["steps"], 0)
     ends = number(row["steps_low"], 0), number(row["steps_high"], 0)
     return steps if ends[0] == ends[1] else f"{steps} ({ends[0]} to {ends[1]})"
 
 
 def _rates(records: list[Record]) -> str:
-    """'0.002', or '0.002 (2 seeds) and 0.004 (1 seed)' where a sweep chose differently."""
+    """Format the rates: '0.002', or '0.002 (2 seeds) and 0.004 (1 seed)' if the sweeps chose differently."""
     chosen = Counter(rate for r in records if (rate := chosen_rate(r)) is not None)
     if len(chosen) < 2:
         return "".join(f"{rate:g}" for rate in chosen) or DASH
@@ -105,7 +105,7 @@ def _rates(records: list[Record]) -> str:
 
 
 def sweep(records: list[Record]) -> str | None:
-    """What was tried for the learning rate, how it was chosen, and what that cost."""
+    """Describe the sweep of learning rates: rates tried, choice and cost; None without a sweep."""
     if not (swept := _sweeps(records)):
         return None
     rates = distinct(swept, lambda r: ", ".join(f"{t.lr:g}" for t in sorted(r.tuning, key=lambda t: t.lr)))
@@ -113,18 +113,18 @@ def sweep(records: list[Record]) -> str | None:
     n = len(swept)
     return (
         f"Learning rates tried: {'; or '.join(rates)}; each trial keeps the one with the best validation Dice."
-        f" Beyond the training that counts the sweep took {span(spent)} in all, over {n} trial{'s' if n > 1 else ''};"
-        " the training time is without it."
+        f" On top of training the sweep took {span(spent)} in all, over {n} trial{'s' if n > 1 else ''};"
+        " the training times do not include it."
     )
 
 
 def is_core(phase: str) -> bool:
-    """Training (and loading for it), validation and test are the work; the other phases prepare and measure."""
+    """Return True for training (with its loading), validation and test; other phases prepare or measure."""
     return phase.startswith(CORE)
 
 
 def core_share(row: dict[str, Any], phases: dict[str, str]) -> float | None:
-    """Share of a trial's phases that is training, validation and test."""
+    """Return the share of a trial's time that is training, validation and test; None without phases."""
     known = {phase: row[column] for phase, column in phases.items() if not missing(row[column])}
     total = sum(known.values())
     return sum(s for phase, s in known.items() if is_core(phase)) / total if total else None

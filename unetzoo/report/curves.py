@@ -1,7 +1,7 @@
-"""Learning curves: test Dice against the number of training images, where a collection asks one data set several times.
+"""Learning curves of a collection: test Dice against the number of training images.
 
-Rows of a collection are one curve if they share all but ``n_train``, the budget and the test images too. Their bands
-are 95 % intervals of the mean, resampled over test images and seeds as `unetzoo.report.statistics` says.
+Rows of a collection form one curve if they differ in ``n_train`` alone: same data set, budget and test images. The
+bands are 95 % intervals of the mean, resampled over test images and seeds as in `unetzoo.report.statistics`.
 """
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
@@ -35,7 +35,7 @@ class Curve:
 
 
 def learning_curves(rows: Sequence[Row]) -> list[Curve]:
-    """The curves of two points or more, in the order of the rows; rows without a score are of none."""
+    """Return the curves with at least two points, in the order of the rows; rows without a score are skipped."""
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
         if row.best is None:
@@ -58,7 +58,7 @@ def learning_curves(rows: Sequence[Row]) -> list[Curve]:
 
 
 def band(grid: pd.DataFrame) -> tuple[float, float] | None:
-    """95 % interval of the mean Dice of a (seed x image) grid; None for too few images or one seed."""
+    """Return the 95 % interval of the mean Dice of a (seeds, images) grid; None for one seed or too few images."""
     values = grid.to_numpy(float)
     if values.shape[0] < 2 or np.isfinite(values).any(0).sum() < MIN_IMAGES:
         return None
@@ -70,7 +70,7 @@ def band(grid: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
-    """Which model is highest with how many images, what the others' verdicts are there, who needs fewer images."""
+    """Say which model is highest at each number of images, the verdicts on the others, and who needs fewer images."""
     said = []
     best = {n: row.best for n, row in curve.rows.items()}
     for model in dict.fromkeys(best.values()):
@@ -83,7 +83,7 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
             f"{text} with {listed(at, len(at))}"
             for mark, text in (
                 ("worse", "shown to score lower than the highest"),
-                ("indistinguishable", "not told apart from it"),
+                ("indistinguishable", "indistinguishable from it"),
                 ("not enough data", "not judged"),
             )
             if (at := [str(n) for n, found in marks.items() if found == mark])
@@ -94,7 +94,7 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
 
 
 def _as_far(curve: Curve, models: Sequence[str]) -> list[str]:
-    """The fewest images with which one model's mean is at least another's with the most."""
+    """Say with how few images one model reaches the mean Dice that another has with the most."""
     most = max(curve.rows)
     said = []
     for slow in models:
@@ -105,7 +105,7 @@ def _as_far(curve: Curve, models: Sequence[str]) -> list[str]:
             scores = {n: row.cell(fast).dice for n, row in curve.rows.items()}
             n = next((n for n, dice in scores.items() if dice is not None and dice >= goal), most)
             if fast != slow and n < most:
-                said.append(f"With {n} image{'s' * (n > 1)} {fast} has the mean Dice that {slow} has with {most}.")
+                said.append(f"With {n} image{'s' * (n > 1)} {fast} reaches the mean Dice that {slow} has with {most}.")
     return said
 
 
@@ -114,7 +114,7 @@ def _s(at: Sequence[str]) -> str:
 
 
 def plot(curves: Sequence[Curve], models: Sequence[str]) -> tuple[bytes, bytes]:
-    """PNG and SVG: a panel for each data set, a line with a band for each model."""
+    """Draw a panel for each curve and a line with a band for each model; return (PNG, SVG)."""
     look = looks(models, "unet" if "unet" in models else None)
     with mpl.rc_context(RC):
         figure = canvas(0.8 + 4.6 * len(curves), 4.4)

@@ -13,15 +13,22 @@ from unetzoo.report.matrix import MARKS, Cell, Row
 from unetzoo.report.style import RC, canvas, save
 from unetzoo.report.words import short
 
-FULL_SHADE = 0.1  # Dice below the row's best at which a cell is lightest
-SHADES = Normalize(-0.03, 1.25 * FULL_SHADE)  # neither black nor white at the ends
+FULL_SHADE = 0.1  # a cell is lightest from this difference in Dice below the row's best
+SHADES = Normalize(-0.03, 1.25 * FULL_SHADE)  # keeps the ends from becoming black or white
 SOFT = "#6b6b6b"
 
 
 def heat_map(rows: Sequence[Row], models: Sequence[str]) -> tuple[bytes, bytes] | None:
-    """PNG and SVG: Dice in figures; the darker, the nearer to the row's best. On the right the best trivial predictor.
+    """Draw test Dice of every model on every data set; darker means nearer to the row's best.
 
-    None where no data set has a score.
+    The right-hand column is the best trivial predictor.
+
+    Args:
+        rows: One per data set.
+        models: Labels, in the order of the columns.
+
+    Returns:
+        PNG and SVG, or None if no data set has a score.
     """
     shown = [row for row in rows if row.best is not None]
     if not shown:

@@ -1,4 +1,4 @@
-"""The scores of the ISBI 2012 challenge as a table; empty where no suite asked for them."""
+"""Table of the ISBI 2012 challenge scores; empty if no suite asked for them."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
@@ -14,7 +14,7 @@ from unetzoo.report.words import missing, number
 
 UP, DOWN = "\u00a0↑", "\u00a0↓"
 BEST = "best threshold"
-HEADS = {  # score -> title, what stands below it, digits
+HEADS = {  # score -> title, subtitle, digits
     "v_rand": ("V_rand" + UP, "", 4),
     "v_rand_max": ("V_rand" + UP, BEST, 4),
     "v_info": ("V_info" + UP, "", 4),
@@ -28,7 +28,13 @@ HEADS = {  # score -> title, what stands below it, digits
 
 
 def isbi(t: Tables, rows: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Variant x score: mean over seeds and SD (n - 1), in the order of ``rows``, baselines last."""
+    """Return the ISBI scores of each variant, mean over seeds and SD (n - 1); empty if no record has them.
+
+    Args:
+        t: Tables of the report.
+        rows: Summary rows of the variants, which give the order.
+        baselines: Summary rows of the trivial predictors, listed last.
+    """
     shown = [name for name in HEADS if name in t.trials and t.trials[name].notna().any()]
     if not shown:
         return {}

@@ -1,4 +1,4 @@
-"""Data set x model: who is best where, who cannot be told from the best, and how stable the ranks are."""
+"""Data sets by models: the best of each row, those indistinguishable from it, and how stable the ranks are."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -19,23 +19,23 @@ from unetzoo.report.statistics import ALPHA, compare, draws, score_grids, summar
 
 Mark = Literal["best", "indistinguishable", "worse", "not enough data"]
 MARKS = {"best": "★", "indistinguishable": "≈", "worse": "", "not enough data": "?"}
-MIN_DATA_SETS = 5  # fewer are not resampled: three data sets can be drawn in ten ways
+MIN_DATA_SETS = 5  # fewer are not resampled: with three there are only ten different resamples
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one data set; ``dice`` and ``mark`` are None where no trial has a score."""
+    """One model on one data set; ``dice`` and ``mark`` are None if no trial has a score."""
 
     dice: float | None = None
     sd: float | None = None
     failed: int = 0
     mark: Mark | None = None
-    difference: float | None = None  # to the row's best, on the seeds and images both have
+    difference: float | None = None  # from the row's best, on the seeds and images both have
 
 
 @dataclass(frozen=True)
 class Row:
-    """One data set; ``tables`` is None where it has no record."""
+    """One data set; ``tables`` is None if it has no record."""
 
     label: str
     tables: Tables | None
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rank:
-    """A model's mean rank over data sets, 1 the best, and what resampled data sets say; None for too few of them."""
+    """A model's mean rank over data sets (1 is best); fields from resampling are None with too few data sets."""
 
     model: str
     mean: float
@@ -66,7 +66,12 @@ class Rank:
 
 
 def judge(label: str, tables: Tables | None) -> Row:
-    """Each model against the row's highest mean Dice, by the rules of `unetzoo.report.statistics`."""
+    """Compare each model with the row's highest mean Dice, by the rules of `unetzoo.report.statistics`.
+
+    Args:
+        label: The data set.
+        tables: Its records; None if there are none.
+    """
     if tables is None:
         return Row(label, None, {}, None)
     summary, grids = summarise(tables), score_grids(tables.images)
@@ -82,7 +87,8 @@ def judge(label: str, tables: Tables | None) -> Row:
             dice=row["dice"] if known else None,
             sd=row["dice_sd"] if row["dice_sd"] == row["dice_sd"] else None,
             failed=row["failed"],
-            # "better" than the best: on the seeds and images that both have, fewer than the means are over
+            # A model can be "better" than the best on the common seeds and images, which are fewer than those
+            # behind the means.
             mark=("indistinguishable" if verdict == "better" else verdict) if known else None,
             difference=found.difference if known and found else None,
         )
@@ -90,9 +96,16 @@ def judge(label: str, tables: Tables | None) -> Row:
 
 
 def mean_ranks(rows: Sequence[Row], models: Sequence[str]) -> tuple[list[Rank], list[str]]:
-    """Ranks, lowest first, over the data sets in which every model has a score, and the labels of those.
+    """Rank the models on the data sets where every model has a score.
 
-    Ties share their ranks. Models without a score anywhere are left out; fewer than two such data sets have no mean.
+    Ties share their ranks. Models without a score anywhere are left out.
+
+    Args:
+        rows: One per data set.
+        models: Labels to rank.
+
+    Returns:
+        The mean ranks, lowest first (empty with fewer than two models or data sets), and the labels of the data sets.
     """
     known = [m for m in models if any(row.cell(m).dice is not None for row in rows)]
     whole = [row for row in rows if all(row.cell(m).dice is not None for m in known)]

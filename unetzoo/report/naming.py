@@ -11,12 +11,17 @@ from unetzoo.report.words import listed, words
 
 
 def distinct(records: Iterable[Record], get: Callable[[Record], Any]) -> list[str]:
-    """The different values over all records, in words, in order of appearance."""
+    """Return the different values over all records as text, in order of appearance; empty values are skipped."""
     return list(dict.fromkeys(words(v) for r in records if (v := get(r)) not in (None, "", [], {})))
 
 
 def named(records: Iterable[Record], detail: Callable[[Record], str] = lambda r: str(seed_of(r))) -> str:
-    """Trials for people: 'unet (seeds 0 and 1) and unet_b (seed 0)', at most six variants by name."""
+    """Name trials in a sentence: 'unet (seeds 0 and 1) and unet_b (seed 0)', at most six of them.
+
+    Args:
+        records: Trials to name; baselines are named without seeds.
+        detail: Text for one trial in the brackets; by default its seed.
+    """
     seeds: dict[str, list[str]] = {}
     baselines = []
     for record in records:

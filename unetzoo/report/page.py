@@ -1,4 +1,4 @@
-"""The page: read, compute, draw, render the two templates, write the files."""
+"""The page of one data set: read, compute, draw, render the two templates, write the files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from unetzoo.report.sections import context
 from unetzoo.report.statistics import compare, first_chances, pick_reference, score_grids, summarise
 from unetzoo.report.words import escape_markdown, link, number, signed, span
 
-FRONT = " Dashed: no variant that is as cheap scores higher. Bars: SD of Dice and range of the cost over seeds."
+FRONT = (
+    " Dashed: the Pareto front (nothing at the same or lower cost scores higher)."
+    " Bars: SD of Dice and range of the cost over seeds."
+)
 CAPTIONS = {
     "dice_vs_latency": "Test Dice against the median time of one forward pass." + FRONT,
     "dice_vs_params": "Test Dice against the number of parameters." + FRONT,
@@ -28,13 +31,13 @@ CAPTIONS = {
     "dice_distribution": "Dice of each test image, all seeds, sorted by mean; box: quartiles and"
     " median, line: lowest to highest.",
     "learning_curves": "Mean over seeds; the band runs from the lowest to the highest seed.",
-    "difference": "Difference in test Dice to the reference with its 95 % bootstrap interval (images and"
-    " seeds resampled), p after Holm's correction, seeds whose own difference has the same sign, verdict.",
-    "memory_split": "What the tensors were for at the peak of one training step. Skips: pyramid levels the decoder"
-    " still waits for. Diamond: the peak predicted with nothing allocated.",
+    "difference": "Difference in test Dice from the reference with its 95 % bootstrap interval (images and"
+    " seeds resampled), p after Holm's correction, number of seeds whose own difference has the same sign, verdict.",
+    "memory_split": "Tensors at the peak of one training step, by purpose. Skips: encoder levels that the decoder"
+    " has yet to use. Diamond: the peak predicted without allocating anything.",
     "phases": "Where a trial's time goes; median over seeds. In brackets: the share of training (with loading"
     " its crops), validation and test.",
-    "predictions": "Test images, the truth, and the prediction of each variant's lowest seed.",
+    "predictions": "Test images, the ground truth, and the prediction of each variant's lowest-numbered seed.",
 }
 SUFFIXES = ("png", "svg")
 BRIEF = SUFFIXES[:1]
@@ -43,7 +46,18 @@ HOLLOW = " Hollow: the timing was noisy in at least one seed."
 
 
 def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
-    """Read, compute, draw, then write; see `unetzoo.report.write_report`. With ``keep`` those plots, and no page."""
+    """Build and write the report of one data set; see `unetzoo.report.write_report`.
+
+    Args:
+        folder: Output folder of a run.
+        keep: Names of the only plots to write, as PNG, without the page; None writes everything.
+
+    Returns:
+        The path of the page; with ``keep``, of ``summary.md``.
+
+    Raises:
+        UnetzooError: If the folder or its records are missing, or the folder cannot be written.
+    """
     t = load(folder)
     summary, reference = summarise(t), pick_reference(t.done, matched_to(t.models))
     grids = score_grids(t.images)
@@ -73,7 +87,7 @@ def _caption(name: str, noisy: bool) -> str:
 
 
 def _write(folder: Path, t: Tables, facts: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> Path:
-    """All files; the path of the page, or of the summary where that is all."""
+    """Write all files; return the path of the page, or of the summary if the report is brief."""
     summary, page = folder / "summary.md", folder / "index.html"
     write_plots(folder, NAMES, plots, BRIEF if facts["brief"] else SUFFIXES)
     write_atomic(folder / "results.csv", t.trials.to_csv(index=False, lineterminator="\n"))
@@ -89,7 +103,14 @@ def _write(folder: Path, t: Tables, facts: dict[str, Any], plots: dict[str, tupl
 def write_plots(
     folder: Path, names: Iterable[str], plots: dict[str, tuple[bytes, bytes]], suffixes: Sequence[str] = SUFFIXES
 ) -> None:
-    """Write those of ``names`` that were drawn, as ``suffixes``; remove the others, which are an earlier report's."""
+    """Write the plots that were drawn and remove the others, which an earlier report left.
+
+    Args:
+        folder: Folder of the report; plots go to its ``plots/``.
+        names: All plots that the report can have.
+        plots: (PNG, SVG) of those that were drawn.
+        suffixes: Formats to write, from `SUFFIXES`.
+    """
     for name in names:
         for suffix, content in zip(SUFFIXES, plots.get(name, (None, None)), strict=True):
             path = folder / "plots" / f"{name}.{suffix}"
@@ -100,6 +121,7 @@ def write_plots(
 
 
 def data_uri(name: str, png: bytes, svg: bytes) -> str:
+    """Return a plot as a data URI: SVG, or PNG for pictures and where the SVG is more than three times as large."""
     kind, content = ("png", png) if name == "predictions" or len(png) < len(svg) / 3 else ("svg+xml", svg)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
@@ -107,9 +129,13 @@ def data_uri(name: str, png: bytes, svg: bytes) -> str:
 def render(
     template: str, facts: dict[str, Any], conventions: str = "conventions.txt.j2", *, package: str | None = None
 ) -> str:
-    """Render a template, with the lines of another as ``conventions``; whatever the records say comes out escaped.
+    """Render a template to text; values from records are escaped.
 
-    Templates are those of ``package``, where it is given, and of `unetzoo.report`.
+    Args:
+        template: File name of an HTML or Markdown template.
+        facts: Its variables.
+        conventions: Template whose lines become the list 'How to read the numbers'.
+        package: Package whose templates come before those of `unetzoo.report`.
     """
     markdown = template.endswith(".md.j2")
     environment = Environment(

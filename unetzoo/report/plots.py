@@ -1,4 +1,4 @@
-"""Tables -> figures. One colour and marker per variant in every plot; black is the reference."""
+"""Figures from tables, with one colour and marker per variant in every plot; the reference is black."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -29,16 +29,17 @@ VERDICT_COLOURS = {
     "not enough data": "#b5b5b5",
 }
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
-CROWDED = 30  # of more points than this only those are named beside which there is room
-Baseline = tuple[str, float]  # label and test Dice of the one to beat
+CROWDED = 30  # with more points than this, only those with room beside them are named
+Baseline = tuple[str, float]  # label and test Dice of the best trivial predictor
 
 
 def plain_number(value: float, _position: object = None) -> str:
+    """Format a tick of an axis: '20,000', never '2e4'."""
     return f"{value:,.6g}"
 
 
 def pareto_front(cost: Sequence[float], dice: Sequence[float]) -> list[int]:
-    """Indices, by rising cost, of the points that no other point beats in Dice at the same or lower cost."""
+    """Return the indices, by rising cost, of the points that no other point beats in Dice at the same or lower cost."""
     front: list[int] = []
     for k in sorted(range(len(cost)), key=lambda k: (cost[k], -dice[k])):
         if not front or dice[k] > dice[front[-1]]:
@@ -47,7 +48,14 @@ def pareto_front(cost: Sequence[float], dice: Sequence[float]) -> list[int]:
 
 
 def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) -> Callable[..., Figure | None]:
-    """A plot of test Dice against the cost column ``cost`` divided by ``unit``; ``timed``: noise makes it hollow."""
+    """Return a function that plots test Dice against a cost.
+
+    Args:
+        cost: Column of the summary.
+        title: Label of its axis.
+        unit: The cost is divided by this.
+        timed: Draw variants with a noisy timing as hollow markers.
+    """
 
     def plot(summary: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
         part = summary[summary["dice"].notna() & summary[cost].notna()]
@@ -99,7 +107,7 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
 
 
 def _draw_baseline(ax: Axes, baseline: Baseline | None, axis: str) -> None:
-    """A thin line at the best baseline's Dice, named under the axis; only the name where it is off the scale."""
+    """Draw a thin line at the best baseline's Dice and name it under the axis; only name it if it is off the scale."""
     if baseline is None:
         return
     label, dice = baseline
@@ -115,10 +123,18 @@ def _draw_baseline(ax: Axes, baseline: Baseline | None, axis: str) -> None:
 def _label_points(
     figure: Figure, ax: Axes, names: list[str], x: np.ndarray, y: np.ndarray, bars: np.ndarray, first: list[int]
 ) -> None:
-    """Write names beside their points, ``first`` ones first: of a ring of places, the one that covers the least.
+    """Write names beside their points, each at the candidate place where it covers the least.
 
-    ``bars`` (points, 4) has the ends of the error bars in data units: left, right, low, high. Where there is a crowd,
-    a name that would cover another is left out, and one that is not of the ``first`` where it would cover anything.
+    In a crowd a name that would cover another is left out, and so is one not in ``first`` that would cover anything.
+
+    Args:
+        figure: The figure, whose layout is frozen here.
+        ax: Its axes.
+        names: One per point.
+        x: Positions in data units.
+        y: Positions in data units.
+        bars: Ends of the error bars in data units (points, 4): left, right, low, high.
+        first: Indices of the points to name first in a crowd.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # keep the places just computed
@@ -160,10 +176,10 @@ def _label_points(
 
 
 def _width(ax: Axes, name: str) -> float:
-    """In pixels."""
+    """Return the width of a name in pixels."""
     text = ax.text(0, 0, name, fontsize=9)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a letter that the font has not
+        warnings.simplefilter("ignore", UserWarning)  # the font may lack a letter
         width = text.get_window_extent().width
     text.remove()
     return width
@@ -178,7 +194,7 @@ def _outside(a: Sequence[float], frame: np.ndarray) -> float:
 
 
 def dice_distribution(images: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
-    """Box and points of per-image Dice, highest mean on top; one marker per seed."""
+    """Draw box and points of per-image Dice, highest mean on top, one marker per seed; None without scores."""
     images = images.dropna(subset=["dice"])
     if images.empty:
         return None
@@ -226,7 +242,7 @@ def _legend_seeds(ax: Axes, seeds: list[int]) -> None:
 
 
 def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | None:
-    """Training loss and validation Dice against the step: mean over seeds, band from lowest to highest."""
+    """Draw training loss and validation Dice against the step: mean over seeds, band from lowest to highest."""
     panels = [
         (c, t) for c, t in (("loss", "training loss"), ("val_dice", "validation Dice")) if curves[c].notna().any()
     ]
@@ -250,7 +266,7 @@ def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | Non
 
 
 def difference(comparisons: list[Comparison], reference: str | None) -> Figure | None:
-    """Forest plot: difference in Dice to the reference with its 95 % interval, coloured by verdict."""
+    """Draw a forest plot of the differences in Dice from the reference with 95 % intervals, coloured by verdict."""
     shown = [c for c in comparisons if c.difference is not None]
     shown.sort(key=lambda c: -(c.difference or 0.0))
     if not shown or reference is None:
@@ -289,7 +305,18 @@ def draw(
     reference: str | None,
     baseline: Baseline | None = None,
 ) -> dict[str, tuple[bytes, bytes]]:
-    """Every plot but the predictions that has something to show: name -> (PNG, SVG)."""
+    """Draw every plot that has data, except the predictions.
+
+    Args:
+        t: Tables of the report.
+        summary: One row per variant.
+        comparisons: Variants against the reference.
+        reference: Its label; None if no trial finished.
+        baseline: The best trivial predictor.
+
+    Returns:
+        Name of each plot -> (PNG, SVG).
+    """
     look = looks([str(name) for name in summary["model"]], reference)
     with mpl.rc_context(RC):
         figures = {name: plot(summary, look, baseline) for name, plot in PARETO.items()}

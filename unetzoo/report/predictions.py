@@ -1,4 +1,4 @@
-"""The grid of test images: input, truth, and what each variant makes of it, errors in colour."""
+"""Grid of test images: input, truth and the prediction of each variant, with errors in colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unetzoo.report.words import short
 
 IMAGES = 3
 COLUMNS = 8
-LIMIT = 480_000  # bytes of one file
+LIMIT = 480_000  # bytes per file
 IGNORED = 255
 BACKGROUND, GREY, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (
     "#f4f4f1",
@@ -34,7 +34,16 @@ Grid = npt.NDArray[np.uint8]
 
 
 def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> tuple[bytes, bytes] | None:
-    """(PNG, SVG), variants in ``order``, each file below ``LIMIT`` bytes; None without samples."""
+    """Draw the grid, at the largest of several image sizes that keeps each file below ``LIMIT`` bytes.
+
+    Args:
+        records: Records of models; of each label the one with the lowest seed is shown.
+        folder: Output folder of the run, which has the samples' files.
+        order: Labels, in the order of the panels.
+
+    Returns:
+        PNG and SVG, or None without samples.
+    """
     best: dict[str, Record] = {}
     for record in sorted(records, key=lambda r: (label_of(r), seed_of(r), r.id)):
         if record.status == "ok" and record.samples:
@@ -99,14 +108,14 @@ def _show(ax: Axes, pixels: Grid | None, title: str) -> None:
 
 
 def _read(folder: Path, name: str, side: int, mask: bool) -> Grid | None:
-    """A PNG named relative to the records folder, at most ``side`` pixels; None where it cannot be shown."""
+    """Read a PNG, named relative to the records folder, at most ``side`` px a side; None if it cannot be shown."""
     path = (folder / "records" / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         return None
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image if mask or image.mode in ("L", "RGB") else image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError):  # Pillow says SyntaxError of a broken PNG
+    except (OSError, ValueError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG
         return None
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
@@ -125,7 +134,7 @@ def _foreground_indices(record: Record) -> list[int]:
 
 
 def _class_colours(record: Record) -> dict[int, RGB]:
-    """Class index -> green; a single class gets the middle one."""
+    """Map the foreground classes to shades of green; a single class gets a medium one."""
     indices = _foreground_indices(record)
     light, dark = (np.asarray(to_rgb(c)) for c in GREENS)
     shades = [(1 - s) * light + s * dark for s in (np.linspace(0, 1, len(indices)) if indices[1:] else [0.55])]
@@ -133,7 +142,16 @@ def _class_colours(record: Record) -> dict[int, RGB]:
 
 
 def paint(truth: Grid, guess: Grid, record: Record) -> Grid:
-    """Class indices (H, W) -> RGB (H, W, 3): right pixels by class, wrong ones by kind, ignored ones grey."""
+    """Colour a prediction: correct pixels by class, wrong ones by kind of error, ignored ones grey.
+
+    Args:
+        truth: Class indices (H, W).
+        guess: Predicted class indices (H, W).
+        record: Gives the foreground classes and the ignored index.
+
+    Returns:
+        RGB (H, W, 3), uint8.
+    """
     colours = _class_colours(record)
     true, found = np.isin(truth, list(colours)), np.isin(guess, list(colours))
     rgb = np.empty((*truth.shape, 3))

@@ -1,4 +1,4 @@
-"""How the trials were run: the protocol, the budget, the order of reading, what was matched, the variants."""
+"""Sentences and tables on how the trials were run: variants, matching, recipes, budget, order of reading, protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUANTITIES = {"params": "parameters", "macs": "MACs"}
 
 
 def first_of_each(records: list[Record]) -> dict[str, Record]:
-    """Label -> its first record; what a label's trials share is read from there."""
+    """Return the first record of each label, from which the values shared by its trials are read."""
     found: dict[str, Record] = {}
     for record in records:
         found.setdefault(label_of(record), record)
@@ -22,7 +22,7 @@ def first_of_each(records: list[Record]) -> dict[str, Record]:
 
 
 def variants(records: list[Record]) -> list[dict[str, Any]]:
-    """Each label's difference from ``unet``, what it was matched to, and its citations."""
+    """Return each label's difference from ``unet``, the reference it was matched to, and its citations."""
     return [
         {
             "model": label,
@@ -63,33 +63,37 @@ def _matched_to(record: Record) -> str | None:
         return fields(facts)
     unit, name = (1e6, "M") if facts.get("what") == "params" else (1e9, "G")
     target, reached = (v if isinstance(v, (int, float)) else None for v in (facts.get("target"), facts.get("reached")))
-    amounts = f"{number(reached, 3, unit)} {name} for {number(target, 3, unit)} {name}, " if target and reached else ""
+    amounts = (
+        f"{number(reached, 3, unit)} {name} for a target of {number(target, 3, unit)} {name}, "
+        if target and reached
+        else ""
+    )
     return f"{_quantity(facts)} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
 
 
 def matched_to(records: list[Record]) -> str | None:
-    """The one label that all widths were chosen to meet; None where there is none, or several."""
+    """Return the label that all widths were matched to; None if there is none, or several."""
     found = {words(record.model.matched.get("reference")) for record in records if record.model.matched}
     return found.pop() if len(found) == 1 else None
 
 
 def _odd_widths(records: list[Record]) -> bool:
-    """Whether matching gave fractional widths: channel counts that fast kernels are not made for."""
+    """Return True if matching gave fractional widths, whose channel counts fast kernels are not made for."""
     widths = [dig(r.trial, "model", "options", "width") for r in records if r.model.matched]
     return any(isinstance(width, float) and width != int(width) for width in widths)
 
 
 def matched(records: list[Record]) -> list[str]:
-    """One sentence for each quantity and reference that widths were chosen to meet; the reference met itself."""
-    odd = " Fractional widths give odd channel counts, which run slower than their MACs say: their latency is not the"
-    odd += " variant's at a usual width."
+    """Return one sentence for each quantity and reference that widths were matched to."""
+    odd = " Fractional widths give unusual channel counts, which run slower than their MACs suggest, so these latencies"
+    odd += " do not apply to the variants at usual widths."
     groups: dict[tuple[str, str], dict[str, float]] = {}
     for label, record in first_of_each(records).items():
         facts, ratio = record.model.matched, _ratio(record)
         if ratio is not None and facts.get("reference") != label:
             groups.setdefault((_quantity(facts), words(facts.get("reference"))), {})[label] = ratio
     return [
-        f"Widths chosen so that {what} meet {reference}'s within"
+        f"Widths were chosen so that {what} match {reference}'s within"
         f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
         + listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12)
         + "."
@@ -99,7 +103,7 @@ def matched(records: list[Record]) -> list[str]:
 
 
 def recipes(records: list[Record]) -> list[str]:
-    """How the variants were trained where they were not trained alike: the options that vary, group by group."""
+    """Name the training options that differ between variants, group by group; empty if all were trained alike."""
     trained = {label: r.trial.get("train") for label, r in first_of_each(records).items()}
     known = {label: recipe for label, recipe in trained.items() if isinstance(recipe, dict)}
     options = dict.fromkeys(option for recipe in known.values() for option in recipe)
@@ -110,19 +114,22 @@ def recipes(records: list[Record]) -> list[str]:
     if len(groups) < 2:
         return []
     said = "; ".join(f"{listed(labels, 12)}: {how}" for how, labels in groups.items())
-    return [f"The variants were not trained alike, so differences between these groups are of the recipe too. {said}."]
+    warning = (
+        "The variants were not trained alike, so differences between these groups also reflect the training recipe"
+    )
+    return [f"{warning}. {said}."]
 
 
 def data_wait(records: list[Record]) -> list[str]:
-    """The largest share of a trial's training time that was spent waiting for data."""
+    """State the largest share of a trial's training time that was spent waiting for data."""
     shares = {r.id: r.cost.data_share for r in records if r.cost and r.cost.data_share is not None}
     if not shares:
         return []
-    return [f"Waiting for data took {percent(max(shares.values()), 1)} of the training time at most."]
+    return [f"Waiting for data took at most {percent(max(shares.values()), 1)} of a trial's training time."]
 
 
 def budget(record: Record) -> str | None:
-    """What every model had alike to train with."""
+    """Return the training budget that every model shares: equal time, compute or steps; None if there is none."""
     recipe = record.trial.get("train")
     if minutes := dig(recipe, "minutes"):
         return f"equal time: {words(minutes)} min of training, validation not included"
@@ -133,9 +140,9 @@ def budget(record: Record) -> str | None:
 
 
 def order_of_reading(records: list[Record]) -> list[str]:
-    """That the test split was read once and last, where the records can tell; and what was resumed.
+    """State for how many trials the test split was read once and last, and which trials were resumed.
 
-    Trials that did not heed the order are a red line, not a sentence here.
+    Trials that broke the order are among the warnings instead (`unetzoo.report.alarms.read_early`).
     """
     done = [r for r in records if r.status == "ok"]
     told = [r for r in done if r.events]
@@ -155,13 +162,13 @@ def order_of_reading(records: list[Record]) -> list[str]:
 
 
 def policies(records: list[Record]) -> list[str]:
-    """How empty masks are scored, tolerances and units, in words."""
+    """Describe the scoring policy: empty masks, tolerances and units."""
 
     def options(record: Record) -> str | None:
         facts = record.result.policy if record.result else {}
         return fields({words(k).replace("_", " "): v for k, v in facts.items() if not isinstance(v, dict)})
 
-    said = [f"Options of scoring: {line}" for line in distinct(records, options)]
+    said = [f"Scoring options: {line}" for line in distinct(records, options)]
     for record in records:
         for rules in record.result.policy.values() if record.result else ():
             said += [f"{words(k)}: {words(v)}" for k, v in rules.items()] if isinstance(rules, dict) else []
@@ -169,7 +176,7 @@ def policies(records: list[Record]) -> list[str]:
 
 
 def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
-    """What all numbers rest on: (title, its distinct values); more than one value means it varied."""
+    """Return (title, distinct values) of the conditions of the trials; several values mean that it varied."""
 
     def splits(record: Record) -> str | None:
         parts = record.data.get("splits")
@@ -185,7 +192,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
     def classes(record: Record) -> str | None:
         counted = record.data.get("foreground")
         names = class_names(record)
-        return f"{', '.join(names)}; counted (indices): {words(counted)}" if names else None
+        return f"{', '.join(names)}; foreground (indices): {words(counted)}" if names else None
 
     rows: list[tuple[str, list[str]]] = [
         ("Data", distinct(records, lambda r: r.data.get("description") or dig(r.trial, "data", "name"))),
@@ -195,7 +202,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
         ("Seeds", [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
         ("Budget", distinct(records, budget)),
         ("Training", distinct(records, lambda r: fields(r.trial.get("train")))),
-        ("Measuring", distinct(records, lambda r: fields(r.trial.get("measure")))),
+        ("Measurement", distinct(records, lambda r: fields(r.trial.get("measure")))),
         ("Memory", cost("{c.memory_method}; training step at {c.train_shape}")),
         ("Latency", cost("{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)")),
         ("MACs", cost("one forward pass of one image at the size of {c.shape} (N, C, H, W)")),

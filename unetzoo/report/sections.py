@@ -1,4 +1,4 @@
-"""Tables and statistics into what the templates print: the answer, the rows, the scores, the failures."""
+"""Variables of the page's templates: the answer, the rows, the scores and the failures."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -44,7 +44,15 @@ def context(
     first: dict[str, float],
     reference: str | None,
 ) -> dict[str, Any]:
-    """Everything the templates print."""
+    """Return everything the templates print.
+
+    Args:
+        t: Tables of the report.
+        summary: One row per variant.
+        comparisons: Variants against the reference.
+        first: Share of resamples in which each variant has the highest mean Dice.
+        reference: Label of the reference; None if no trial finished.
+    """
     versus = {c.model: c for c in comparisons}
     rows = [
         {**row, "first": first.get(row["model"]), "versus": versus.get(row["model"])}
@@ -88,7 +96,12 @@ def context(
 
 
 def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
-    """The result in plain sentences: who scores what, who is better, worse or neither, who is cheapest."""
+    """State the result in sentences: verdicts against the reference, the highest score, the cheapest variants.
+
+    Args:
+        rows: Summary rows, from the highest mean Dice down, each with its comparison under 'versus'.
+        reference: Label of the reference; None if no trial finished.
+    """
     scored = [r for r in rows if not pd.isna(r["dice"])]
     by_name = {r["model"]: r for r in scored}
     if reference is None or reference not in by_name:
@@ -106,7 +119,7 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
         said += _versus(judged, base, way)
     for verdict, text in (
         ("indistinguishable", "on this evidence indistinguishable from"),
-        ("not enough data", "not judged, for want of seeds or test images, against"),
+        ("not enough data", "not judged, for lack of seeds or test images, against"),
     ):
         names = [r["model"] for r in scored if r["versus"] and r["versus"].verdict == verdict]
         if names:
@@ -120,7 +133,7 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
     fit = [base, *(r for r in scored if r["versus"] and r["versus"].verdict == "indistinguishable")]
     better = [r for r in scored if r["versus"] and r["versus"].verdict == "better"]
     said += _cheapest(better, "that score higher")
-    if judged:  # or the reference would be the cheapest of itself alone
+    if judged:  # otherwise the reference would only be compared with itself
         which = "not shown to score lower" if len(judged) == len(scored) - 1 else "judged and not shown to score lower"
         said += _cheapest(fit + better, which)
     return said
@@ -136,7 +149,7 @@ def _cheapest(rows: list[dict[str, Any]], which: str) -> list[str]:
 
 
 def _versus(judged: list[dict[str, Any]], base: dict[str, Any], way: str) -> list[str]:
-    """One sentence each for up to three variants, else one for all."""
+    """Return one sentence for each of up to three variants, else one for all of them."""
     than = f"{way} than {base['model']}"
     if len(judged) > 3:
         names = listed([f"{r['model']} ({signed(r['versus'].difference)})" for r in judged])
@@ -149,7 +162,7 @@ def _versus(judged: list[dict[str, Any]], base: dict[str, Any], way: str) -> lis
 
 
 def failures(t: Tables) -> list[dict[str, Any]]:
-    """Every trial without a result, and why."""
+    """Return every trial without a result, with the reason."""
     tails = {r.id: r.log_tail for r in t.records}
     bad = t.trials[~t.trials.index.isin([*t.done.index, *t.baselines.index])]
     return [
@@ -166,7 +179,13 @@ def failures(t: Tables) -> list[dict[str, Any]]:
 
 
 def metrics(rows: list[dict[str, Any]], baselines: list[dict[str, Any]], records: list[Record]) -> dict[str, Any]:
-    """Variant x metric, means over seeds, baselines last; empty where there is nothing but Dice and IoU."""
+    """Return the table of metrics, means over seeds; empty if there are no metrics besides Dice and IoU.
+
+    Args:
+        rows: Summary rows of the variants.
+        baselines: Summary rows of the trivial predictors, listed last.
+        records: Records of the models, which name the unit of distances.
+    """
     shown = [m for m in METRICS if not all(missing(r[m]) for r in [*rows, *baselines])]
     if not set(shown) - {"dice", "iou"}:
         return {}
@@ -198,7 +217,7 @@ def metrics(rows: list[dict[str, Any]], baselines: list[dict[str, Any]], records
 
 
 def per_class(t: Tables) -> list[dict[str, Any]]:
-    """Variant x class: scores as means over seeds, counts of images over all seeds (NaN where none says)."""
+    """Return scores by class and variant, means over seeds, with image counts over all seeds (NaN if not recorded)."""
     scores = ["dice", "iou", "pooled_dice", "pooled_iou"]
     grouped = t.per_class.groupby(["model", "class"])
     means = grouped[scores].mean()

@@ -1,28 +1,30 @@
-"""How sure can one be? Paired two-way bootstrap, Holm, verdicts, rank stability; always the same draws.
+"""Uncertainty of the comparisons: paired two-way bootstrap, Holm's correction, verdicts and rank stability.
+
+The random draws are fixed, so the same records give the same results.
 
 Conventions, and where they come from:
 
 - A variant's score is the mean over seeds of the mean over test images of the image's Dice.
-- The difference to the reference uses the seeds and images both have. Every resample draws images *and*
+- The difference from the reference uses the seeds and images both have. Every resample draws images *and*
   seeds with replacement, the same draw for both sides, so the comparison is paired; where every score is
   defined this is the bootstrap of the per-image differences averaged over seeds. Images stand for the
   population to segment, seeds for training again; leaving either out gives intervals that are too narrow.
   Drawing both is the "pigeonhole" bootstrap (Owen 2007, Ann. Appl. Stat. 1, 386-411).
-- Of n seeds or images n - 1 are drawn, which makes the variance of a resampled mean unbiased (Rao and Wu
+- A resample draws n - 1 of n seeds or images, which makes the variance of a resampled mean unbiased (Rao and Wu
   1988, doi 10.1080/01621459.1988.10478591), and deviations from the observed difference are stretched by
-  `widening`. Without the two, three seeds of two equal variants gave a verdict in 12 to 16 % of simulations;
-  with them in 4 % (two seeds: 7 %).
-- An image without a score (0/0) leaves the mean of that side and not the other's, as in the table: a false
-  alarm in an image where the reference rightly predicts nothing counts against the variant.
+  `widening`. Without these two measures, three seeds of two equal variants gave a verdict in 12 to 16 % of
+  simulations; with them, in 4 % (two seeds: 7 %).
+- An image without a score (0/0) is left out of the mean of that side only, as in the table: a false alarm in an
+  image where the reference rightly predicts nothing counts against the variant.
 - 95 % intervals are percentiles of the resampled differences, one comparison at a time (Christodoulou et
   al. 2024, arXiv 2409.17763, on why segmentation results need intervals).
 - p is two-sided: twice the smaller share of resamples on one side of zero, (count + 1) / (resamples + 1).
 - p is corrected over all variants by Holm (1979, Scand. J. Statist. 6, 65-70). Verdict: "better" or "worse"
-  where the corrected p is below 0.05, else "indistinguishable".
+  if the corrected p is below 0.05, else "indistinguishable".
 - Fewer than 5 common images, or no common seed: "not enough data". A sign-flip test on 4 images cannot give
   p < 0.12 whatever the values, so a bootstrap that did would be claiming what the data cannot hold.
-- One common seed: only images are resampled, the interval speaks of these two trained networks and not of
-  the variants, so the verdict is never "better" or "worse": "not enough data" where it would have been.
+- One common seed: only images are resampled, so the interval describes these two trained networks and not the
+  variants, and the verdict is never "better" or "worse": it is "not enough data" instead.
 """
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
@@ -45,15 +47,15 @@ from unetzoo.records.frame import COSTS, COUNTS, METRICS, Tables
 RESAMPLES = 10_000
 ALPHA = 0.05
 MIN_IMAGES = 5
-CHUNK = 500  # resamples at a time: bounds memory on large test sets
-RNG = 20150518  # fixed: same records, same report
+CHUNK = 500  # resamples at a time, to bound memory on large test sets
+RNG = 20150518  # seed of the draws; fixed, so that the same records give the same report
 Verdict = Literal["better", "worse", "indistinguishable", "not enough data"]
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One variant against the reference. ``seeds`` and ``images`` are the ones both have."""
+    """One variant against the reference; ``seeds`` and ``images`` count those that both have."""
 
     model: str
     seeds: int
@@ -64,12 +66,19 @@ class Comparison:
     high: float | None = None
     p: float | None = None
     p_holm: float | None = None
-    agree: int = 0  # seeds whose own difference has the sign of the whole
+    agree: int = 0  # number of seeds whose own difference has the sign of the overall one
     note: str = ""
 
 
 def pick_reference(trials: pd.DataFrame, matched: str | None = None) -> str | None:
-    """The label that widths were ``matched`` to, else ``unet``, else the first of that model, else the first."""
+    """Return the label of the reference, or None without trials.
+
+    It is ``matched``, else ``unet``, else the first label of the model ``unet``, else the first label of all.
+
+    Args:
+        trials: Finished trials of models.
+        matched: Label that all widths were matched to, if any.
+    """
     labels = sorted(set(trials["model"].dropna()))
     if matched in labels:
         return matched
@@ -78,7 +87,7 @@ def pick_reference(trials: pd.DataFrame, matched: str | None = None) -> str | No
 
 
 def score_grids(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Label -> Dice by seed (rows) and test image (columns); NaN where there is no score."""
+    """Return the Dice of each label by seed (rows) and test image (columns); NaN where there is no score."""
     images = images.assign(key=images["data"] + "/" + images["image"])
     return {
         str(label): part.pivot_table(index="seed", columns="key", values="dice", dropna=False)
@@ -88,9 +97,15 @@ def score_grids(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def means(x: Array, image_weights: Array, seed_weights: Array) -> Array:
-    """Weighted mean over seeds of the weighted mean over images, for each of B weightings.
+    """Return the weighted mean over seeds of the weighted mean over images, for each of B weightings.
 
-    ``x`` (seeds, images) with NaN for no score; weights (B, images) and (B, seeds). Returns (B,).
+    Args:
+        x: Scores (seeds, images); NaN where there is none.
+        image_weights: (B, images).
+        seed_weights: (B, seeds).
+
+    Returns:
+        Means (B,); NaN where no score has a weight.
     """
     defined = np.isfinite(x)
     total = image_weights @ np.where(defined, x, 0.0).T
@@ -102,9 +117,15 @@ def means(x: Array, image_weights: Array, seed_weights: Array) -> Array:
 
 
 def resample(grids: Sequence[Array]) -> Array:
-    """Bootstrap means (RESAMPLES, len(grids)) of grids over the same images.
+    """Return the bootstrap means of grids over the same images.
 
     All grids share the drawn images; grids with the same number of seeds share the drawn seeds.
+
+    Args:
+        grids: Scores, each (seeds, images).
+
+    Returns:
+        Means (RESAMPLES, len(grids)).
     """
     out = np.empty((RESAMPLES, len(grids)))
     for start in range(0, RESAMPLES, CHUNK):
@@ -117,18 +138,28 @@ def resample(grids: Sequence[Array]) -> Array:
 
 @lru_cache(maxsize=8)
 def draws(what: Literal["images", "seeds"], n: int) -> npt.NDArray[np.uint16]:
-    """How often each of n things comes in n - 1 draws with replacement: (RESAMPLES, n), always the same."""
+    """Return how often each of n items is drawn in n - 1 draws with replacement.
+
+    Args:
+        what: Selects the random stream, so that images and seeds are drawn independently.
+        n: Number of items.
+
+    Returns:
+        Counts (RESAMPLES, n), the same on every call.
+    """
     rng = np.random.default_rng([RNG, what == "seeds", n])
     rows = (rng.multinomial(max(n - 1, 1), np.full(n, 1 / n), size=CHUNK) for _ in range(RESAMPLES // CHUNK))
     return np.concatenate([part.astype(np.uint16) for part in rows])
 
 
 def widening(difference: Array) -> float:
-    """How much wider than the bootstrap's an interval from so few seeds and images must be, at least 1.
+    """Return the factor, at least 1, by which few seeds and images must widen a bootstrap interval.
 
-    The ratio of Student's t to the normal quantile, with Satterthwaite's degrees of freedom for the variance
-    over seeds plus the variance over images of ``difference`` (seeds, images): 2.2 where three seeds make up
-    all of the noise, 1.04 where thirty images do.
+    It is the ratio of Student's t to the normal quantile, with Satterthwaite's degrees of freedom for the variance
+    over seeds plus the variance over images: 2.2 if three seeds cause all of the noise, 1.04 if thirty images do.
+
+    Args:
+        difference: Paired differences (seeds, images); NaN where there is none.
     """
     scored = np.isfinite(difference)
     difference = difference[scored.any(1)][:, scored.any(0)]
@@ -142,14 +173,14 @@ def widening(difference: Array) -> float:
 
 
 def two_sided_p(differences: Array) -> float:
-    """Bootstrap p of 'no difference'; rounded first, so that rounding noise is no evidence."""
+    """Return the bootstrap p of 'no difference'; values are rounded so that floating-point noise is no evidence."""
     d = np.round(differences[np.isfinite(differences)], 12)
     one_sided = (min((d <= 0).sum(), (d >= 0).sum()) + 1) / (d.size + 1)
     return float(min(1.0, 2 * one_sided))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the i-th smallest of m times (m - i + 1), kept monotone, at most 1."""
+    """Return p after Holm's step-down correction: the i-th smallest of m times (m - i + 1), monotone, at most 1."""
     values = np.asarray(p, float)
     order = np.argsort(values, kind="stable")
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -159,7 +190,15 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def compare(grids: dict[str, pd.DataFrame], reference: str) -> list[Comparison]:
-    """Every other variant against ``reference``, in order of label, with Holm's correction over all."""
+    """Compare every other variant with the reference, in order of label, with Holm's correction over all of them.
+
+    Args:
+        grids: Dice of each label by seed and test image, from `score_grids`.
+        reference: Label of the reference.
+
+    Returns:
+        One comparison for each other label; empty if the reference has no scores.
+    """
     if reference not in grids:
         return []
     raw = [_pair(name, grids[name], grids[reference]) for name in sorted(grids) if name != reference]
@@ -169,7 +208,7 @@ def compare(grids: dict[str, pd.DataFrame], reference: str) -> list[Comparison]:
 
 
 def _pair(name: str, variant: pd.DataFrame, reference: pd.DataFrame) -> Comparison:
-    """Difference, interval and p of one variant; no verdict yet."""
+    """Return difference, interval and p of one variant, without a verdict."""
     seeds = variant.index.intersection(reference.index)
     images = variant.columns.intersection(reference.columns)
     ours, theirs = (g.loc[seeds, images].to_numpy(float) for g in (variant, reference))
@@ -184,7 +223,7 @@ def _pair(name: str, variant: pd.DataFrame, reference: pd.DataFrame) -> Comparis
     whole = float((means(ours, one, np.ones((1, n_seeds))) - means(theirs, one, np.ones((1, n_seeds))))[0])
     found = replace(found, difference=whole, agree=sum(np.sign(d) == np.sign(whole) for d in own))
     if n_images < MIN_IMAGES:
-        return replace(found, note=f"{n_images} test images in common, {MIN_IMAGES} are the least")
+        return replace(found, note=f"{n_images} test images in common, at least {MIN_IMAGES} are needed")
     resampled = resample([ours, theirs])
     differences = whole + widening(ours - theirs) * (resampled[:, 0] - resampled[:, 1] - whole)
     low, high = np.nanpercentile(differences, [100 * ALPHA / 2, 100 - 100 * ALPHA / 2])
@@ -196,7 +235,7 @@ def _seed_by_seed(ours: Array, theirs: Array) -> list[tuple[Array, Array, Array]
 
 
 def _judge(c: Comparison, p_holm: float | None) -> Comparison:
-    """The verdict, by the rules at the top of this module."""
+    """Add the verdict, by the rules at the top of this module."""
     if p_holm is None or c.difference is None:
         return c
     c = replace(c, p_holm=p_holm)
@@ -209,9 +248,9 @@ def _judge(c: Comparison, p_holm: float | None) -> Comparison:
 
 
 def first_chances(grids: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """Share of resamples in which each variant has the highest mean Dice (ties are split evenly).
+    """Return the share of resamples in which each variant has the highest mean Dice; ties are split evenly.
 
-    Over the images all variants have, each variant with its own seeds; empty where no image is common.
+    Only images that all variants have are drawn, while each variant keeps its own seeds; empty if there are none.
     """
     if not grids:
         return {}
@@ -228,10 +267,14 @@ def first_chances(grids: dict[str, pd.DataFrame]) -> dict[str, float]:
 
 
 def summarise(tables: Tables, baselines: bool = False) -> pd.DataFrame:
-    """One row per model label, or per baseline: mean and SD (n - 1; NaN for one seed) of the scores over seeds,
-    median, lowest and highest of the costs, sums of the counts over seeds.
+    """Summarise the trials over seeds, one row per model label.
 
-    From the highest mean Dice down; labels where every trial failed come last.
+    Rows have mean and SD (n - 1; NaN for one seed) of the scores, median, lowest and highest of the costs, and sums
+    of the counts. They are sorted from the highest mean Dice down; labels whose trials all failed come last.
+
+    Args:
+        tables: Tables of the report.
+        baselines: Summarise the trivial predictors instead of the models.
     """
     trials = tables.trials[tables.trials["baseline"] == baselines]
     done = tables.baselines if baselines else tables.done
@@ -255,7 +298,7 @@ def _summary_row(label: str, part: pd.DataFrame, trials: int, tables: Tables) ->
         "model": label,
         "seeds": int(part["seed"].nunique()),
         "failed": trials - len(part),
-        "timed": int(part["noisy"].notna().sum()),  # trials whose timing says whether it is noisy
+        "timed": int(part["noisy"].notna().sum()),  # trials with a timing that was checked for noise
         "noisy": int(part["noisy"].fillna(False).sum()),
         "noisy_float32": int(part["noisy_float32"].fillna(False).sum()),
     }

@@ -1,4 +1,4 @@
-"""The looks of every figure: fonts, colours, the canvas, and bytes that do not depend on the day."""
+"""Style of every figure: fonts, colours and canvas, saved as bytes that do not depend on the date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 RC: Any = {
     **sns.axes_style("whitegrid"),
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same letters on every machine
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same glyphs on every machine
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.edgecolor": "#888888",
@@ -29,13 +29,20 @@ BASELINE = "#8c6d31"
 
 
 class Look(NamedTuple):
+    """Colour, marker and line style of a variant, in matplotlib's terms."""
+
     colour: str
     marker: str
     line: str
 
 
 def looks(labels: Sequence[str], reference: str | None) -> dict[str, Look]:
-    """Label -> colour, marker, line. Eight colour-blind-safe colours, then the next marker and line."""
+    """Give each label its look: eight colour-blind-safe colours, which repeat with other markers and lines.
+
+    Args:
+        labels: All variants.
+        reference: The one to draw in black.
+    """
     colours = [to_hex(c) for k, c in enumerate(sns.color_palette("colorblind", 10)) if k not in (7, 8)]
     others = [label for label in sorted(labels) if label != reference]
     found = {
@@ -46,16 +53,17 @@ def looks(labels: Sequence[str], reference: str | None) -> dict[str, Look]:
 
 
 def save(figure: Figure, dpi: int = 130) -> tuple[bytes, bytes]:
-    """The figure as (PNG, SVG) bytes; no date, no random ids."""
+    """Return the figure as (PNG, SVG) bytes, without a date or random ids; ``dpi`` is in pixels per inch."""
     png, svg = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # a box instead of the letter
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # a missing letter is drawn as a box
         figure.savefig(png, format="png", dpi=dpi)
         figure.savefig(svg, format="svg", dpi=dpi, metadata={"Date": None})
     return png.getvalue(), svg.getvalue()
 
 
 def canvas(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches, independent of pyplot's state."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

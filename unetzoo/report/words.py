@@ -1,4 +1,4 @@
-"""Numbers and names as people read them; nothing in here knows of records or tables."""
+"""Formatting of numbers and names for readers; nothing here depends on records or tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 2**20
 
 
 def escape_markdown(value: Any) -> Any:
-    """One line of plain text: nothing in it can end a table cell or start markup."""
+    """Return one line of plain text, escaped so that it cannot end a table cell or start markup; Markup is kept."""
     if isinstance(value, Markup):
         return value
     text = re.sub(r"[\\`*\[\]|~#]|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(str(value).split()))
@@ -22,26 +22,27 @@ def escape_markdown(value: Any) -> Any:
 
 
 def missing(value: Any) -> bool:
-    """None, NaN and pandas' NA."""
+    """Return True for None, NaN and pandas' NA."""
     return value is None or bool(pd.isna(value))
 
 
 def number(value: Any, digits: int = 3, unit: float = 1.0) -> str:
-    """'0.790', '31.0', or a dash where there is none."""
+    """Format ``value / unit``: '0.790', '1,234'; a dash if it is missing."""
     return DASH if missing(value) else f"{value / unit:,.{digits}f}"
 
 
 def percent(value: Any, digits: int = 0) -> str:
+    """Format a share: '79 %'; a dash if it is missing."""
     return DASH if missing(value) else f"{100 * value:.{digits}f} %"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """'+0.012', with a true minus sign; a dash where there is none."""
+    """Format with a sign: '+0.012', with a true minus sign; a dash if it is missing."""
     return DASH if missing(value) else f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
 def span(seconds: Any) -> str:
-    """'85 s', '12.3 min', '4.1 h'."""
+    """Format a duration: '85 s', '12.3 min', '4.1 h'."""
     if missing(seconds):
         return DASH
     for limit, unit, name in ((120, 1, "s"), (7200, 60, "min")):
@@ -51,7 +52,7 @@ def span(seconds: Any) -> str:
 
 
 def compute(flops: Any) -> str:
-    """An amount of floating-point operations: '2.5 PFLOP'."""
+    """Format a number of floating-point operations: '2.5 PFLOP'."""
     if missing(flops):
         return DASH
     for unit, name in ((1e18, "E"), (1e15, "P"), (1e12, "T")):
@@ -61,7 +62,7 @@ def compute(flops: Any) -> str:
 
 
 def link(key: str, value: Any) -> str | None:
-    """Where a citation's field points to: a DOI, an arXiv number or an https address; else None."""
+    """Return the address behind a citation's field: of a DOI, an arXiv number or a URL; else None."""
     text = str(value)
     if key == "doi" and re.fullmatch(r"10\.\S+", text):
         return f"https://doi.org/{text}"
@@ -71,7 +72,7 @@ def link(key: str, value: Any) -> str | None:
 
 
 def words(value: Any) -> str:
-    """A JSON value for people: text in one line, lists with commas, short floats, the rest as JSON."""
+    """Format a JSON value for readers: text in one line, lists with commas, short floats, the rest as JSON."""
     if isinstance(value, str):
         return " ".join(value.split())
     if isinstance(value, float):
@@ -84,19 +85,19 @@ def words(value: Any) -> str:
 
 
 def fields(tree: Any) -> str | None:
-    """A dict in one line: 'steps 240, lr 0.002'; fields that are None are left out."""
+    """Format a dict in one line: 'steps 240, lr 0.002'; fields that are None are left out, and None if none is left."""
     keys = tree if isinstance(tree, dict) else {}
     return ", ".join(f"{k} {words(v)}" for k, v in keys.items() if v is not None) or None
 
 
 def listed(names: list[str], most: int = 6) -> str:
-    """'a', 'a and b', 'a, b and c', '... and 4 more'."""
+    """Join names: 'a', 'a and b', 'a, b and c', or with more than ``most`` of them '... and 4 more'."""
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def short(text: str, n: int = 26) -> str:
-    """One printable line of at most n characters; what goes is in the middle, for names differ at the end."""
+    """Return one printable line of at most n characters; the middle is cut out, since names often differ at the end."""
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", " ", text).split())
     return line if len(line) <= n else f"{line[: n - n // 2 - 1]}…{line[len(line) - n // 2 :]}"

@@ -2,5 +2,5 @@
 
 A network is a class or function ``(in_channels, num_classes, *, options)`` that maps images (N, in_channels, H, W) of
 any size to logits (N, num_classes, H, W). With the same parameters it computes the same function as the public code
-that its module names under References.
+named under References in its module, but for the deviations that its entry lists.
 """

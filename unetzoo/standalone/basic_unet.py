@@ -1,10 +1,10 @@
 """MONAI's BasicUNet and BasicUNetPlusPlus, which are built from the same blocks.
 
 References:
-    Falk et al. 2019, U-Net: deep learning for cell counting, detection, and morphometry,
-    doi 10.1038/s41592-018-0261-2 (BasicUNet).
+    Falk et al. 2019, U-Net: deep learning for cell counting, detection, and morphometry, doi 10.1038/s41592-018-0261-2
+        (BasicUNet).
     Zhou et al. 2018, UNet++: A Nested U-Net Architecture for Medical Image Segmentation, arXiv 1807.10165
-    (BasicUNetPlusPlus).
+        (BasicUNetPlusPlus).
     Code: MONAI 1.6.1, monai/networks/nets/basic_unet.py and basic_unetplusplus.py.
 """
 
@@ -55,6 +55,7 @@ class UpMerge(nn.Module):
         self.layers = TwoLayers(c_skips + c_up, c_out, dropout=dropout)
 
     def forward(self, below: Tensor, *skips: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w) and skips (N, C_i, H, W) to (N, c_out, H, W), where H is 2h or 2h + 1."""
         x, (h, w) = self.up(below), spatial(skips[0])
         missing = (0, w - x.shape[-1], 0, h - x.shape[-2])
         if any(missing):
@@ -71,6 +72,7 @@ class Encoder(nn.ModuleList):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, C, H, W) to the maps (N, C_i, H / 2**i, W / 2**i) of the levels i."""
         pyramid: list[Tensor] = []
         for i, level in enumerate(self):
             x = level(F.max_pool2d(x, 2) if i else x)

@@ -2,7 +2,7 @@
 
 References:
     Tang et al. 2023, CMUNeXt: An Efficient Medical Image Segmentation Network based on Large Kernel and Skip Fusion,
-    arXiv 2308.01239.
+        arXiv 2308.01239.
     Code: FengheTan9/CMUNeXt, network/CMUNeXt.py, CMUNeXt.
 """
 

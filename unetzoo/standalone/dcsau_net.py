@@ -2,7 +2,7 @@
 
 References:
     Xu et al. 2022, DCSAU-Net: A Deeper and More Compact Split-Attention U-Net for Medical Image Segmentation,
-    arXiv 2202.00972.
+        arXiv 2202.00972.
     Code: xq141839/DCSAU-Net, pytorch_dcsaunet/DCSAU_Net.py, Model.
 """
 

@@ -1,8 +1,8 @@
 """DC-UNet: two of MultiResUNet's blocks side by side.
 
 References:
-    Lou, Guan & Loew 2021, DC-UNet: Rethinking the U-Net Architecture with Dual Channel Efficient CNN for Medical
-    Images Segmentation, arXiv 2006.00414.
+    Lou, Guan & Loew 2021, DC-UNet: Rethinking the U-Net Architecture with Dual Channel Efficient CNN for Medical Images
+        Segmentation, arXiv 2006.00414.
     Code: AngeLouCN/DC-UNet, dc_unet-pytorch/DC_UNet.py, DC_Unet.
 """
 

@@ -2,7 +2,7 @@
 
 References:
     Isensee et al. 2021, nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation,
-    doi 10.1038/s41592-020-01008-z.
+        doi 10.1038/s41592-020-01008-z.
     Code: MONAI 1.6.1, monai/networks/nets/dynunet.py, DynUNet.
 """
 
@@ -87,6 +87,7 @@ class UpMerge(nn.Module):
         self.block = block(2 * c_skip, c_skip)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, H / 2, W / 2) and ``skip`` (N, c_skip, H, W) to (N, c_skip, H, W)."""
         return self.block(torch.cat((self.up(below), skip), dim=1))
 
 

@@ -81,6 +81,7 @@ class GroupBridge(nn.Module):
         self.fuse = nn.Sequential(PixelLayerNorm(4 * few, eps=1e-6), nn.Conv2d(4 * few, channels, 1))
 
     def forward(self, below: Tensor, skip: Tensor, *mask: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w), ``skip`` (N, C, H, W) and any mask (N, c_mask, H, W) to (N, C, H, W)."""
         below = stretch(self.project(below), *spatial(skip))
         pairs = zip(below.chunk(4, dim=1), skip.chunk(4, dim=1), strict=True)
         return self.fuse(

@@ -1,8 +1,7 @@
 """ENet: a fast residual encoder-decoder with unpooling by indices.
 
 References:
-    Paszke et al. 2016, ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation,
-    arXiv 1606.02147.
+    Paszke et al. 2016, ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation, arXiv 1606.02147.
     Code: davidtvs/PyTorch-ENet, models/enet.py, ENet (the authors' own code is in Lua).
 """
 
@@ -73,6 +72,7 @@ class Down(nn.Module):
         self.act = act()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (N, c_in, H, W) to (N, c_out, H / 2, W / 2) and the indices (N, c_in, H / 2, W / 2) of the maxima."""
         pooled, indices = max_pool_indices(x)
         return self.act(F.pad(pooled, (0, 0, 0, 0, 0, self.new_channels)) + self.body(x)), indices
 

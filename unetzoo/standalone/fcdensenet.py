@@ -2,7 +2,7 @@
 
 References:
     Jégou et al. 2017, The One Hundred Layers Tiramisu: Fully Convolutional DenseNets for Semantic Segmentation,
-    arXiv 1611.09326.
+        arXiv 1611.09326.
     Code: bfortuner/pytorch_tiramisu, models/tiramisu.py, FCDenseNet (the authors' own: SimJeg/FC-DenseNet).
 """
 

@@ -2,7 +2,7 @@
 
 References:
     Liu et al. 2022, Full-Resolution Network and Dual-Threshold Iteration for Retinal Vessel and Coronary Angiograph
-    Segmentation, doi 10.1109/JBHI.2022.3188710.
+        Segmentation, doi 10.1109/JBHI.2022.3188710.
     Code: lseventeen/FR-UNet, models/fr_unet.py, FR_UNet.
 """
 
@@ -37,11 +37,9 @@ class FeatureFuse(nn.Module):
 class Node(nn.Module):
     """Projection where the channels change, then two 3x3 convolutions.
 
-    Returns the map, its upsampled and its downsampled version; each of the latter is None where no other node uses it.
-
     Args:
         c_in: Channels of the input.
-        c_out: Channels of the map; twice as many downsampled, half upsampled.
+        c_out: Channels of the map.
         fuse: Project with `FeatureFuse`; if False, with a 1x1 convolution.
         dropout: Probability of dropping a channel.
         up: Build the transposed convolution for the finer row.
@@ -64,6 +62,10 @@ class Node(nn.Module):
         self.down = nn.Sequential(nn.Conv2d(c_out, twice, 2, stride=2, bias=False), *norm_act(twice)) if down else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the map (N, C, H, W), its upsampling (N, C / 2, 2H, 2W) and its downsampling (N, 2C, H / 2, W / 2).
+
+        Either of the last two is None where no other node uses it.
+        """
         x = self.block(self.fuse(x))
         return x, self.up(x) if self.up else None, self.down(x) if self.down else None
 

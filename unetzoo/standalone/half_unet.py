@@ -2,7 +2,7 @@
 
 References:
     Lu et al. 2022, Half-UNet: A Simplified U-Net Architecture for Medical Image Segmentation,
-    doi 10.3389/fninf.2022.911679.
+        doi 10.3389/fninf.2022.911679.
     Ghost modules as in the code of alxfgh/Half-UNet.
 """
 

@@ -2,7 +2,7 @@
 
 References:
     Valanarasu et al. 2020, KiU-Net: Towards Accurate Segmentation of Biomedical Images using Over-complete
-    Representations, arXiv 2006.04878.
+        Representations, arXiv 2006.04878.
     Code: jeya-maria-jose/KiU-Net-pytorch, arch/ae.py, kiunet.
 """
 
@@ -43,6 +43,7 @@ class Exchange(nn.Module):
         self.from_over, self.from_under = layer(), layer()
 
     def forward(self, under: Tensor, over: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``under`` (N, C, h, w) and ``over`` (N, C, H, W) to maps of the same shapes."""
         return under + resize(self.from_over(over), under), over + resize(self.from_under(under), over)
 
 

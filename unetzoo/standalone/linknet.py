@@ -2,7 +2,7 @@
 
 References:
     Chaurasia & Culurciello 2017, LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation,
-    arXiv 1707.03718.
+        arXiv 1707.03718.
     Code: e-lab/pytorch-linknet, models/linknet.py, LinkNet.
 """
 

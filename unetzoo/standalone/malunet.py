@@ -1,8 +1,7 @@
 """MALUNet: dilated gated attention, external attention and bridged skips.
 
 References:
-    Ruan et al. 2022, MALUNet: A Multi-Attention and Light-weight UNet for Skin Lesion Segmentation,
-    arXiv 2211.01784.
+    Ruan et al. 2022, MALUNet: A Multi-Attention and Light-weight UNet for Skin Lesion Segmentation, arXiv 2211.01784.
     Code: JCruan519/MALUNet, models/malunet.py, MALUNet.
 """
 
@@ -97,6 +96,7 @@ class SpatialBridge(nn.Module):
         self.conv = nn.Conv2d(2, 1, 7, padding=9, dilation=3)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return the weighed maps, of the same shapes (N, C_i, H_i, W_i)."""
         pairs = [torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1) for x in maps]
         return [x * self.conv(pair).sigmoid() for x, pair in zip(maps, pairs, strict=True)]
 
@@ -110,6 +110,7 @@ class ChannelBridge(nn.Module):
         self.weigh = nn.ModuleList(nn.Linear(sum(channels), c) for c in channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return the weighed maps, of the same shapes (N, C_i, H_i, W_i)."""
         means = torch.cat([x.mean(dim=(2, 3)) for x in maps], dim=1)
         means = self.neighbours(means[:, None])[:, 0]
         return [x * weigh(means).sigmoid()[..., None, None] for x, weigh in zip(maps, self.weigh, strict=True)]

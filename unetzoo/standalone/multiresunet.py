@@ -1,8 +1,8 @@
 """MultiResUNet: several receptive fields in each block, residual paths on the skips.
 
 References:
-    Ibtehaz & Rahman 2019, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical Image
-    Segmentation, arXiv 1902.04049.
+    Ibtehaz & Rahman 2019, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical Image Segmentation,
+        arXiv 1902.04049.
     Code: nibtehaz/MultiResUNet, pytorch/MultiResUNet.py, MultiResUnet.
 """
 

@@ -1,10 +1,10 @@
 """The networks that nnU-Net configures, in two dimensions.
 
 References:
-    Isensee et al. 2021, nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation, doi
-        10.1038/s41592-020-01008-z.
-    Isensee et al. 2024, nnU-Net Revisited: A Call for Rigorous Validation in 3D Medical Image Segmentation, arXiv
-        2404.09556 (the residual encoder).
+    Isensee et al. 2021, nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation,
+        doi 10.1038/s41592-020-01008-z.
+    Isensee et al. 2024, nnU-Net Revisited: A Call for Rigorous Validation in 3D Medical Image Segmentation,
+        arXiv 2404.09556 (the residual encoder).
     Code: dynamic-network-architectures 0.4.4, architectures/unet.py, PlainConvUNet and ResidualEncoderUNet.
 """
 

@@ -2,6 +2,10 @@
 
 Nothing is built anew: `Peer.network` is smp's own module, with smp's parameters under smp's names. smp is imported when
 the first network is built. Weights are random; the call of smp in `Peer` is the only place that decides so.
+
+References:
+    Code: segmentation_models_pytorch, https://github.com/qubvel-org/segmentation_models.pytorch. The papers are named
+        by the entries smp_*.
 """
 
 from __future__ import annotations
@@ -77,7 +81,7 @@ class Peer(AnySize):
         """Return smp's logits (N, K, H, W) for an image whose sides fit.
 
         Raises:
-            UnetzooError: If batch norm meets a single value per channel, when training on a batch of one image.
+            UnetzooError: If batch norm meets a single value per channel, as in training on one small image.
             ValueError: If smp's forward pass raises any other one.
         """
         try:

@@ -2,8 +2,8 @@
 
 References:
     He et al. 2015, Deep Residual Learning for Image Recognition, arXiv 1512.03385.
-    Chaurasia & Culurciello 2017, LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation, arXiv
-        1707.03718.
+    Chaurasia & Culurciello 2017, LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation,
+        arXiv 1707.03718.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class ResNetEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (N, C, H, W) to five maps: the stem's, (N, width, H / 4, W / 4), and those of the levels."""
         pyramid = [self.stem(x)]
         for level in self.levels:
             pyramid.append(level(pyramid[-1]))

@@ -137,6 +137,7 @@ class Attention(nn.Module):
         self.weigh = nn.Sequential(nn.BatchNorm2d(c_below), nn.ReLU(), nn.Conv2d(c_below, 1, kernel_size=1))
 
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """Map ``skip`` (N, c_skip, H, W) and ``below`` (N, c_below, H / 2, W / 2), rounded up, to ``below`` weighed."""
         pooled = F.max_pool2d(self.see_skip(skip), 2, ceil_mode=True)  # rounds up as the strides do
         return below * self.weigh(pooled + self.see_below(below))
 
@@ -150,6 +151,7 @@ class ResUNetPPStage(nn.Module):
         self.block = PreActBlock(c_below + c_skip, c_out)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, H / 2, W / 2), rounded up, and ``skip`` (N, c_skip, H, W) to (N, c_out, H, W)."""
         up = F.interpolate(self.attend(skip, below), scale_factor=2.0, mode="bilinear", align_corners=False)
         return self.block(torch.cat(pad_to_skip(skip, up)[::-1], dim=1))
 

@@ -1,8 +1,8 @@
 """SegNet: VGG-16 down, and up with unpooling to where each maximum was.
 
 References:
-    Badrinarayanan et al. 2017, SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation, arXiv
-        1511.00561.
+    Badrinarayanan et al. 2017, SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation,
+        arXiv 1511.00561.
     Code: say4n/pytorch-segnet, src/model.py, SegNet (the authors' own code is for Caffe).
 """
 

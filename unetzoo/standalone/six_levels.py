@@ -1,4 +1,8 @@
-"""Six levels with added skips, the coarser three of a block of their own: the shape of MALUNet and EGE-UNet."""
+"""Six levels with added skips, the coarser three of a block of their own: the shape of MALUNet and EGE-UNet.
+
+References:
+    Those of `unetzoo.standalone.malunet` and `unetzoo.standalone.egeunet`.
+"""
 
 from __future__ import annotations
 

@@ -51,9 +51,7 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[1:3]
         full = [-(-side // self.window) * self.window for side in (h, w)]
-        shift = [
-            self.shift if side > self.window else 0 for side in full
-        ]  # a single window has no neighbours to shift into
+        shift = [self.shift if side > self.window else 0 for side in full]  # a single window has no neighbours
         x = F.pad(x, (0, 0, 0, full[1] - w, 0, full[0] - h)).roll((-shift[0], -shift[1]), (1, 2))
         query, key, value = self.project(self.windows(x)).chunk(3, dim=-1)
         bias = self.table[self.index].movedim(-1, 0)

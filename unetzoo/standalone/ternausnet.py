@@ -1,8 +1,8 @@
 """TernausNet: the convolutions of VGG as encoder, no batch norm.
 
 References:
-    Iglovikov & Shvets 2018, TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet for Image Segmentation, arXiv
-        1801.05746.
+    Iglovikov & Shvets 2018, TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet for Image Segmentation,
+        arXiv 1801.05746.
     Simonyan & Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556
         (VGG).
     Code: ternaus/TernausNet, ternausnet/models.py, UNet11 and UNet16.
@@ -67,6 +67,7 @@ class VGG(nn.Module):
             self.body.append(nn.Sequential(*(conv_relu(c_out if i else c_in, c_out) for i in range(n))))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (N, in_channels, H, W) to six maps of the strides 1 to 32, finest first."""
         pyramid: list[Tensor] = []
         for level in self.body:
             pyramid.append(level(F.max_pool2d(pyramid[-1], 2) if pyramid else x))

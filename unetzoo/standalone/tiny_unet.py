@@ -1,8 +1,8 @@
 """TinyU-Net: cascaded multi-receptive fields.
 
 References:
-    Chen et al. 2024, TinyU-Net: Lighter Yet Better U-Net with Cascaded Multi-receptive Fields, doi
-        10.1007/978-3-031-72114-4_60.
+    Chen et al. 2024, TinyU-Net: Lighter Yet Better U-Net with Cascaded Multi-receptive Fields,
+        doi 10.1007/978-3-031-72114-4_60.
     Code: ChenJunren-Lab/TinyU-Net, TinyU-Net.py, TinyUNet.
 """
 

@@ -1,4 +1,8 @@
-"""Three convolutional levels, two levels of tokens, and as many back: the shape of UNeXt and U-KAN."""
+"""Three convolutional levels, two levels of tokens, and as many back: the shape of UNeXt and U-KAN.
+
+References:
+    Those of `unetzoo.standalone.unext` and `unetzoo.standalone.ukan`.
+"""
 
 from __future__ import annotations
 

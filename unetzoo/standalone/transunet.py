@@ -82,6 +82,7 @@ class HybridEncoder(nn.Module):
             self.stages.append(nn.Sequential(first, *(Bottleneck(c_out, c_mid, c_out, 1) for _ in range(n - 1))))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (N, in_channels, H, W) to four maps of the strides 2, 4, 8 and 16."""
         x = self.stem(x)
         pyramid = [x]
         x = F.max_pool2d(x, 3, stride=2)
@@ -130,6 +131,7 @@ class Up(nn.Module):
         self.layers = nn.Sequential(conv_norm_act(c_in + c_skip, c_out), conv_norm_act(c_out, c_out))
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Map (N, c_in, H / 2, W / 2) and a skip (N, c_skip, H, W) or None to (N, c_out, H, W)."""
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         return self.layers(x if skip is None else torch.cat((x, skip), dim=1))
 

@@ -82,6 +82,7 @@ class Layer(nn.Module):
         self.think = nn.ModuleList(nn.Sequential(nn.LayerNorm(c, eps=1e-6), MLP(c)) for c in channels)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Map the tokens (N, L, C_i) of each level to tokens of the same shape."""
         normed = [norm(x) for norm, x in zip(self.norms, levels, strict=True)]
         attended = self.attend(normed, self.norm_together(torch.cat(levels, dim=-1)))
         levels = [x + y for x, y in zip(levels, attended, strict=True)]
@@ -115,6 +116,7 @@ class ChannelTransformer(nn.Module):
         )
 
     def forward(self, skips: list[Tensor]) -> list[Tensor]:
+        """Return the fused skips, of the same shapes (N, C_i, H_i, W_i)."""
         embedded = [embed(x) for embed, x in zip(self.embed, skips, strict=True)]
         h, w = spatial(embedded[0])
         levels = [
@@ -136,6 +138,7 @@ class ChannelGate(nn.Module):
         self.see_up = nn.Linear(channels, channels)
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Weigh ``skip`` (N, C, H, W) by itself and by ``up`` (N, C, H, W)."""
         weight = (self.see_skip(skip.mean(dim=(2, 3))) + self.see_up(up.mean(dim=(2, 3)))) / 2
         return F.relu(skip * weight.sigmoid()[..., None, None])
 

@@ -1,8 +1,8 @@
 """U-Lite: axial depthwise convolutions, each with a 1x1 convolution.
 
 References:
-    Dinh et al. 2023, 1M parameters are enough? A lightweight CNN-based model for medical image segmentation, arXiv
-        2306.16103.
+    Dinh et al. 2023, 1M parameters are enough? A lightweight CNN-based model for medical image segmentation,
+        arXiv 2306.16103.
     Code: duong-db/U-Lite, model/ULite.py, ULite.
 """
 

@@ -98,6 +98,7 @@ class Attention(nn.Module):
         self.out = nn.Sequential(separable(channels, channels), nn.Dropout(dropout))
 
     def forward(self, x: Tensor, below: Tensor | None = None) -> Tensor:
+        """Map x (N, C, H, W) to (N, C, H, W); keys and values come from ``below`` (N, c_below, h, w) if it is given."""
         h, w = spatial(x)
         if self.query is not None and below is not None:
             query, (key, value) = self.query(x), self.project(below).chunk(2, dim=1)
@@ -161,6 +162,7 @@ class AttentionUp(nn.Module):
         self.block = Block(2 * channels, channels)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w) and ``skip`` (N, C, H, W) to (N, C, H, W)."""
         up = interpolate(self.project(below), spatial(skip))
         x = self.think(self.attend(self.norm_skip(skip), self.norm_below(below)) + up)
         return self.block(torch.cat((x, skip), dim=1))
@@ -175,6 +177,7 @@ class Up(nn.Module):
         self.blocks = nn.Sequential(Block(2 * channels, channels), Block(channels, channels))
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w) and ``skip`` (N, C, H, W) to (N, C, H, W)."""
         return self.blocks(torch.cat((skip, interpolate(self.project(below), spatial(skip))), dim=1))
 
 

@@ -1,8 +1,8 @@
 """V-Net in two dimensions, as in MONAI.
 
 References:
-    Milletari et al. 2016, V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation, arXiv
-        1606.04797.
+    Milletari et al. 2016, V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation,
+        arXiv 1606.04797.
     Code: MONAI 1.6.1, monai/networks/nets/vnet.py, VNet.
 """
 

@@ -45,7 +45,7 @@ LI_2024 = Paper(
     doi="10.1609/aaai.v39i5.32491",
     code="https://github.com/CUHK-AIM-Group/U-KAN",
 )
-_ANY = "Any number of channels in and classes out; the code's takes 3 and gives 1."
+_ANY = "Any number of image channels and classes; the code has 3 and 1."
 _LOGITS = "Logits; the code ends in a sigmoid."
 
 register_model(
@@ -88,8 +88,8 @@ register_model(
     note="dilated gated and external attention, skips bridged over all levels: 0.18 M parameters",
     deviations=(
         _LOGITS,
-        "Keys and values of the external attention, one memory in the code until the network is moved to a GPU, part "
-        "when it is trained, on any device.",
+        "Keys and values of the external attention share memory in the code until the network is moved to a GPU; here, "
+        "until it is trained, on any device.",
     ),
     family="light",
     reference=Reference(
@@ -115,7 +115,7 @@ register_model(
     note="convolutions above, Kolmogorov-Arnold layers on tokens below; skips added",
     deviations=(
         "The first convolution takes any number of channels; the code's always takes 3.",
-        "The dropout that the code declares and never uses is not built.",
+        "The dropout that the code declares but never uses is not built.",
     ),
     family="block",
     reference=Reference("CUHK-AIM-Group/U-KAN Seg_UKAN/archs.py: UKAN(1, embed_dims=[256, 320, 512])", "transcribed"),

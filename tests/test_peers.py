@@ -203,7 +203,7 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
         ("smp_pan", {"encoder": "tu-test_vit"}, ["smp's PAN cannot use it"]),
         ("smp_unet", {"width": 0}, ["width = 0"]),
         ("smp_unetpp", {"encoder_depth": 6}, ["encoder_depth = 6", "3, 4, 5"]),
-        ("smp_fpn", {"width": 48}, ["width = 48", "multiple of 32 from 64 up"]),
+        ("smp_fpn", {"width": 48}, ["width = 48", "multiple of 32 and at least 64"]),
         ("smp_fpn", {"merge": "sum"}, ["merge = 'sum'", "add, cat"]),
         ("smp_deeplabv3plus", {"output_stride": 32}, ["output_stride = 32", "16, 8"]),
         ("smp_dpt", {"readout": "ignor"}, ["readout = 'ignor'", "did you mean ignore"]),

@@ -354,7 +354,7 @@ def test_ternausnet_starts_from_vggs_convolutions(tmp_path: Path) -> None:
     optimizer = make_optimizer(Recipe(freeze_encoder=True), model)
     assert not any(p.requires_grad for p in model.encoder.parameters())
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters())) - 2 * len(loaded)
-    words = ["option width = 8: pretrained weights are of VGG's own width, 64"]
+    words = ["option width = 8: must be 64 with pretrained weights"]
     changes = {"width": 8, "pretrained": str(paths[0])}
     refused_in_one_line(words, lambda: unetzoo.create_model("ternausnet11", **changes))
     refused_in_one_line(words, lambda: trials(models=[{"name": "ternausnet11", "set": changes}]))

@@ -1,4 +1,12 @@
-"""MONAI's BasicUNet (after Falk et al. 2019) and BasicUNetPlusPlus (after Zhou et al. 2018): of the same parts."""
+"""MONAI's BasicUNet and BasicUNetPlusPlus, which are built from the same blocks.
+
+References:
+    Falk et al. 2019, U-Net: deep learning for cell counting, detection, and morphometry, doi 10.1038/s41592-018-0261-2
+        (BasicUNet).
+    Zhou et al. 2018, UNet++: A Nested U-Net Architecture for Medical Image Segmentation, arXiv 1807.10165
+        (BasicUNetPlusPlus).
+    Code: MONAI 1.6.1, monai/networks/nets/basic_unet.py and basic_unetplusplus.py.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +20,11 @@ from unetzoo.nn.blocks import spatial
 from unetzoo.nn.norms import InstanceNorm
 from unetzoo.standalone.common import AnySize, fraction, whole
 
-MULTIPLES = (1, 1, 2, 4, 8)  # of the width: the channels of the five levels
+MULTIPLES = (1, 1, 2, 4, 8)  # channels of the five levels over ``width``
 
 
 class TwoLayers(nn.Sequential):
-    """Twice: 3x3 convolution with bias, instance norm, dropout, leaky ReLU of slope 0.1."""
+    """Two layers of 3x3 convolution with bias, instance norm, dropout and leaky ReLU of slope 0.1."""
 
     def __init__(self, c_in: int, c_out: int, *, dropout: float) -> None:
         layers: list[nn.Module] = []
@@ -27,10 +35,17 @@ class TwoLayers(nn.Sequential):
 
 
 class UpMerge(nn.Module):
-    """2x2 transposed convolution of the map below, concatenated after the skips, two layers.
+    """2x2 transposed convolution of the map below, concatenated after the skips, then two layers.
 
-    It halves the channels unless it leads to the finest level, as in MONAI. Where a skip has an odd side, the last
-    row or column is repeated.
+    Where a skip has an odd side, the last row or column of the upsampled map is repeated.
+
+    Args:
+        c_below: Channels of the map below.
+        c_skips: Channels of all skips together.
+        c_out: Channels of the result.
+        finest: True for the finest level, to which the transposed convolution does not halve the channels (as in
+            MONAI).
+        dropout: Probability of dropout in the two layers.
     """
 
     def __init__(self, c_below: int, c_skips: int, c_out: int, *, finest: bool, dropout: float) -> None:
@@ -40,6 +55,7 @@ class UpMerge(nn.Module):
         self.layers = TwoLayers(c_skips + c_up, c_out, dropout=dropout)
 
     def forward(self, below: Tensor, *skips: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w) and skips (N, C_i, H, W) to (N, c_out, H, W), where H is 2h or 2h + 1."""
         x, (h, w) = self.up(below), spatial(skips[0])
         missing = (0, w - x.shape[-1], 0, h - x.shape[-2])
         if any(missing):
@@ -48,7 +64,7 @@ class UpMerge(nn.Module):
 
 
 class Encoder(nn.ModuleList):
-    """Five levels of two layers with 2x2 max pooling in between: the maps, finest first."""
+    """Five levels of two layers with 2x2 max pooling in between; returns the maps, finest first."""
 
     def __init__(self, in_channels: int, channels: list[int], *, dropout: float) -> None:
         super().__init__(
@@ -56,6 +72,7 @@ class Encoder(nn.ModuleList):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, C, H, W) to the maps (N, C_i, H / 2**i, W / 2**i) of the levels i."""
         pyramid: list[Tensor] = []
         for i, level in enumerate(self):
             x = level(F.max_pool2d(x, 2) if i else x)
@@ -64,9 +81,19 @@ class Encoder(nn.ModuleList):
 
 
 class BasicUNet(AnySize):
-    """Level i has ``width * (1, 1, 2, 4, 8)[i]`` channels. Raises `UnetzooError` on a bad option."""
+    """U-Net of five levels with ``width * (1, 1, 2, 4, 8)[i]`` channels at level i.
 
-    least = 16  # the coarsest map has a pixel
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the two finest levels.
+        dropout: Probability of dropout in every layer.
+
+    Raises:
+        UnetzooError: If an option is out of range.
+    """
+
+    least = 16  # leaves the coarsest map one pixel
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int = 32, dropout: float = 0.0) -> None:
         super().__init__()
@@ -87,10 +114,19 @@ class BasicUNet(AnySize):
 
 
 class BasicUNetPlusPlus(AnySize):
-    """`BasicUNet` with dense skips: node (i, j) merges all nodes of level i before it and the one below.
+    """`BasicUNet` with dense skips: node (i, j) merges all earlier nodes of level i and the one below.
 
-    ``forward_all`` with ``deep_supervision`` gives the logits of the four nodes of the finest level, the last first.
-    Raises `UnetzooError` on a bad option.
+    With ``deep_supervision``, ``forward_all`` returns the logits of the four nodes of the finest level, the last first.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the two finest levels.
+        dropout: Probability of dropout in every layer.
+        deep_supervision: Build a head for each of the four nodes, not for the last alone.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     least = 16
@@ -110,12 +146,12 @@ class BasicUNetPlusPlus(AnySize):
         c = [width * multiple for multiple in MULTIPLES]
         node = partial(UpMerge, dropout=dropout)
         self.encoder = Encoder(in_channels, c, dropout=dropout)
-        self.nodes = nn.ModuleList(  # in the order in which they can be computed
+        self.nodes = nn.ModuleList(  # in an order in which they can be computed
             node(c[i + 1], j * c[i], c[i], finest=not i) for j in range(1, len(c)) for i in range(len(c) - j)
         )
         self.heads = nn.ModuleList(
             nn.Conv2d(c[0], num_classes, 1) for _ in range(len(c) - 1 if deep_supervision else 1)
-        )  # the last node's first
+        )  # that of the last node first
 
     def logits(self, x: Tensor) -> Tensor:
         return self.heads[0](self._finest(x)[0])
@@ -124,7 +160,7 @@ class BasicUNetPlusPlus(AnySize):
         return [head(node) for head, node in zip(self.heads, self._finest(x), strict=False)]
 
     def _finest(self, x: Tensor) -> list[Tensor]:
-        """The four merged nodes of the finest level, the last first."""
+        """Return the four merged nodes of the finest level, the last first."""
         grid = [[x] for x in self.encoder(x)]
         nodes = iter(self.nodes)
         for j in range(1, len(grid)):

@@ -1,4 +1,9 @@
-"""CE-Net (Gu et al. 2019, arXiv 1903.02740): LinkNet with a context extractor at the bottleneck."""
+"""CE-Net: LinkNet's shape with a context extractor at the bottleneck.
+
+References:
+    Gu et al. 2019, CE-Net: Context Encoder Network for 2D Medical Image Segmentation, arXiv 1903.02740.
+    Code: Guzaiwang/CE-Net, src/lib/models/networks/cenet.py, CE_Net_.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,13 @@ POOLS = (2, 3, 5, 6)
 
 
 class DenseAtrous(nn.Module):
-    """DAC: four cascades of 3x3 convolutions with dilations 1, 3, 5, added to the input; weights are shared.
+    """Dense atrous convolution (DAC): four cascades of 3x3 convolutions with dilations 1, 3, 5, added to the input.
 
-    With ``atrous`` false all dilations are 1 (an ablation of the paper).
+    The cascades share their weights.
+
+    Args:
+        channels: Channels of input and output.
+        atrous: False sets all dilations to 1 (an ablation of the paper).
     """
 
     def __init__(self, channels: int, *, atrous: bool) -> None:
@@ -36,9 +45,10 @@ class DenseAtrous(nn.Module):
 
 
 class PyramidPool(nn.Module):
-    """RMP: max pools of 2, 3, 5 and 6, each by the same 1x1 convolution to one channel, resized, before the input.
+    """Residual multi-kernel pooling (RMP): the input, concatenated after four of its max pools.
 
-    A pool larger than the map covers the map.
+    Each pool is reduced to one channel and resized to the input. The pools are of 2, 3, 5 and 6 pixels a side and share
+    one 1x1 convolution. A pool larger than the map covers the map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -53,10 +63,20 @@ class PyramidPool(nn.Module):
 
 
 class CENet(AnySize):
-    """ResNet-34 without its stem's skip, `DenseAtrous` and `PyramidPool`, four `LinkUp`s, three last convolutions.
+    """ResNet-34, `DenseAtrous` and `PyramidPool`, four `LinkUp`s and three last convolutions.
 
-    ``width`` are the ResNet's channels at its finest level; ``dac``, ``atrous`` and ``rmp`` take the paper's
-    blocks out. Raises `UnetzooError` on a bad width.
+    The stem's map is not used as a skip.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the ResNet's finest level.
+        dac: Include `DenseAtrous`; False is an ablation of the paper.
+        atrous: Dilate the convolutions of `DenseAtrous`; False is an ablation of the paper.
+        rmp: Include `PyramidPool`; False is an ablation of the paper.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     multiple = 32

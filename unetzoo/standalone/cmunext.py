@@ -1,4 +1,10 @@
-"""CMUNeXt (Tang et al. 2023, arXiv 2308.01239): large depthwise kernels, inverted bottlenecks, fused skips."""
+"""CMUNeXt: large depthwise kernels, inverted bottlenecks and fused skips.
+
+References:
+    Tang et al. 2023, CMUNeXt: An Efficient Medical Image Segmentation Network based on Large Kernel and Skip Fusion,
+        arXiv 2308.01239.
+    Code: FengheTan9/CMUNeXt, network/CMUNeXt.py, CMUNeXt.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +30,7 @@ def layer(c_in: int, c_out: int) -> nn.Module:
 
 
 class Mixer(nn.Module):
-    """x plus its depthwise convolution, then four times the channels and back."""
+    """Depthwise convolution with a shortcut, then 1x1 convolutions to four times the channels and back."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -36,9 +42,18 @@ class Mixer(nn.Module):
 
 
 class CMUNeXt(AnySize):
-    """Five levels of ``depths[i]`` mixers with kernels of ``kernels[i]`` pixels; bilinear upsampling.
+    """Five levels of `Mixer`s, 2x2 max pooling and bilinear upsampling.
 
-    Level i has ``width * multiples[i]`` channels. Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level where its multiple is 1.
+        multiples: Level i has ``width * multiples[i]`` channels; five numbers, finest first.
+        depths: Mixers of each level.
+        kernels: Kernel size of each level's mixers, odd numbers of pixels.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 16
@@ -66,7 +81,7 @@ class CMUNeXt(AnySize):
             for a, b, depth, kernel in zip(ins, c, depths, kernels, strict=True)
         )
         self.up = nn.ModuleList(layer(c[i + 1], c[i]) for i in range(4))
-        # The paper's skip fusion: each of the two maps by itself, then both.
+        # The paper's skip fusion: a grouped convolution of each of the two maps, then 1x1 convolutions of both.
         self.fuse = nn.ModuleList(
             nn.Sequential(act_norm(2 * a, 2 * a, 3, groups=2), act_norm(2 * a, 4 * a), act_norm(4 * a, a))
             for a in c[:-1]

@@ -1,4 +1,4 @@
-"""What the networks of this folder share: any image size, checked options, resizing and unpooling."""
+"""Helpers shared by the networks of this folder: any image size, checked options, resizing and unpooling."""
 
 from __future__ import annotations
 
@@ -15,34 +15,44 @@ from unetzoo.nn.sizes import mirror_pad
 
 
 class AnySize(nn.Module):
-    """A network whose authors' code takes only sides that are a multiple of ``multiple``, from ``least`` up.
+    """Base class of networks whose authors' code takes only certain image sizes.
 
-    Other images (N, C, H, W) are mirrored at the bottom and the right to the next such size and the logits cut
-    back to H, W; where the size fits, nothing is done. A subclass says what `logits` are.
+    Other images (N, C, H, W) are mirrored at the bottom and the right up to the next size that fits, and the logits are
+    cropped back to H, W; an image that fits is left as it is. Subclasses implement `logits`, and `scales` where several
+    outputs are supervised.
+
+    Attributes:
+        multiple: Number of pixels of which H and W must be a multiple.
+        least: Smallest H and W, in pixels.
     """
 
     multiple = 1
     least = 1
 
     def logits(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, K, H', W') with H' >= H and W' >= W, for sides that fit."""
+        """Return logits (N, K, H', W') with H' >= H and W' >= W for an image whose sides fit."""
         raise NotImplementedError
 
     def scales(self, x: Tensor) -> list[Tensor]:
-        """All supervised scales for sides that fit, finest first: those are the `logits`."""
+        """Return the logits of all supervised scales, finest first, for an image whose sides fit; here `logits`."""
         return [self.logits(x)]
 
     def fit(self, x: Tensor) -> Tensor:
-        """The image as it is, or mirrored to the next size that fits."""
+        """Return the image unchanged where its sides fit, otherwise mirrored up to the next size that does."""
         below, right = (max(-(-side // self.multiple) * self.multiple, self.least) - side for side in spatial(x))
         return mirror_pad(x, 0, below, 0, right) if below or right else x
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to logits (N, K, H, W)."""
         h, w = spatial(x)
         return self.logits(self.fit(x))[..., :h, :w]
 
     def forward_all(self, x: Tensor) -> list[Tensor]:
-        """Coarse scales as they are, or interpolated to the image where that was mirrored and they are cut as it is."""
+        """Return the logits of all supervised scales, finest first.
+
+        Coarse scales keep their own size where the image fits. Where it had to be mirrored, they are interpolated to
+        the mirrored image's size and cropped like the finest.
+        """
         (h, w), fitted = spatial(x), self.fit(x)
         finest, *coarse = self.scales(fitted)
         if spatial(fitted) != (h, w):
@@ -51,21 +61,31 @@ class AnySize(nn.Module):
 
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear interpolation of (N, C, h, w) to the H, W of ``like``; pixels are areas (align_corners=False)."""
+    """Interpolate a map bilinearly to the size of another one, with pixels as areas (align_corners=False).
+
+    Args:
+        x: Map (N, C, h, w).
+        like: Map or image whose H, W the result has.
+    """
     return F.interpolate(x, size=spatial(like), mode="bilinear", align_corners=False)
 
 
 def max_pool_indices(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max pooling of (N, C, H, W) and, for each value, its index into H * W; a side of 1 stays 1."""
+    """Return the 2x2 max pooling of (N, C, H, W) and, for each maximum, its index into H * W; a side of 1 stays 1."""
     h, w = spatial(x)
     return F.max_pool2d(x, (min(2, h), min(2, w)), return_indices=True)
 
 
 def max_unpool(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
-    """Each value of (N, C, h, w) at the place of the maximum it goes with, zeros elsewhere; H, W as ``like``.
+    """Put each value where the maximum was that it belongs to, with zeros elsewhere.
 
-    As torch's max_unpool2d, which has no bfloat16 on the CPU and is not deterministic on CUDA. Windows do not
+    Equals torch's max_unpool2d, which has no bfloat16 on the CPU and is not deterministic on CUDA. Windows do not
     overlap, so no place is written twice.
+
+    Args:
+        x: Values (N, C, h, w).
+        indices: Index into H * W of each value, as `max_pool_indices` returns them.
+        like: Map whose H, W the result has.
     """
     n, c = x.shape[:2]
     h, w = spatial(like)
@@ -74,10 +94,11 @@ def max_unpool(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
 
 
 def init_by_fan_out(module: nn.Module) -> None:
-    """Initial weights of UNeXt's code, and of what was made from it: convolutions by their fan-out, linear N(0, 0.02).
+    """Draw the initial weights of UNeXt's code and its descendants: convolutions by their fan-out, linear N(0, 0.02).
 
-    Biases 0, but torch's own in 1-D convolutions, whose groups do not count. The truncation at 2 of the linear
-    layers, a hundred standard deviations, cuts nothing. Use with ``model.apply``.
+    Biases start at 0, except in 1-D convolutions, which keep torch's own and whose groups do not count. The code's
+    truncation of the linear layers' weights at 2, a hundred standard deviations, cuts nothing. Use with
+    ``model.apply``.
     """
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
@@ -90,21 +111,45 @@ def init_by_fan_out(module: nn.Module) -> None:
 
 
 def at_least(least: float, **options: float) -> None:
-    """Raise `UnetzooError` unless every option is a number from ``least`` up."""
+    """Raise an error unless every option is a number of at least ``least``.
+
+    Args:
+        least: Smallest value allowed.
+        **options: The options by name.
+
+    Raises:
+        UnetzooError: If an option is not such a number.
+    """
     for option, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
             raise UnetzooError(f"option {option} = {value!r}: must be a number of at least {least}")
 
 
 def whole(least: int = 1, **options: int) -> None:
-    """Raise `UnetzooError` unless every option is a whole number from ``least`` up."""
+    """Raise an error unless every option is a whole number of at least ``least``.
+
+    Args:
+        least: Smallest value allowed.
+        **options: The options by name.
+
+    Raises:
+        UnetzooError: If an option is not such a number.
+    """
     for option, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise UnetzooError(f"option {option} = {value!r}: must be a whole number of at least {least}")
 
 
 def wholes(count: int | None = None, **options: Iterable[int]) -> None:
-    """Raise `UnetzooError` unless every option is a list of positive whole numbers, ``count`` of them if given."""
+    """Raise an error unless every option is a list of positive whole numbers.
+
+    Args:
+        count: Number of values each list must have; any number but 0 if None.
+        **options: The options by name.
+
+    Raises:
+        UnetzooError: If an option is not such a list.
+    """
     for option, values in options.items():
         good = isinstance(values, list | tuple) and all(type(v) is int and v >= 1 for v in values)
         if not good or not values or (count is not None and len(values) != count):  # type: ignore[arg-type]
@@ -113,21 +158,43 @@ def wholes(count: int | None = None, **options: Iterable[int]) -> None:
 
 
 def odd(**options: int) -> None:
-    """Raise `UnetzooError` unless every option is an odd number from 1 up."""
+    """Raise an error unless every option is a positive odd number.
+
+    Args:
+        **options: The options by name.
+
+    Raises:
+        UnetzooError: If an option is not such a number.
+    """
     for option, value in options.items():
         if type(value) is not int or value < 1 or value % 2 == 0:
             raise UnetzooError(f"option {option} = {value!r}: must be an odd number of at least 1")
 
 
 def fraction(**options: float) -> None:
-    """Raise `UnetzooError` unless every option is a probability from 0 up, below 1."""
+    """Raise an error unless every option is a probability of at least 0 and below 1.
+
+    Args:
+        **options: The options by name.
+
+    Raises:
+        UnetzooError: If an option is not such a number.
+    """
     for option, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             raise UnetzooError(f"option {option} = {value!r}: must be at least 0 and below 1")
 
 
 def one_of(known: Iterable[object], **options: object) -> None:
-    """Raise `UnetzooError` unless every option is one of the known words or numbers."""
+    """Raise an error unless every option is one of the known words or numbers.
+
+    Args:
+        known: The values allowed.
+        **options: The options by name.
+
+    Raises:
+        UnetzooError: If an option has another value; the message suggests the nearest ones.
+    """
     words = list(known)
     for option, value in options.items():
         if value not in words:

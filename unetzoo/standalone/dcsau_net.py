@@ -1,4 +1,10 @@
-"""DCSAU-Net (Xu et al. 2022, arXiv 2202.00972): a wide first layer and split-attention blocks throughout."""
+"""DCSAU-Net: a wide first layer and split-attention blocks throughout.
+
+References:
+    Xu et al. 2022, DCSAU-Net: A Deeper and More Compact Split-Attention U-Net for Medical Image Segmentation,
+        arXiv 2202.00972.
+    Code: xq141839/DCSAU-Net, pytorch_dcsaunet/DCSAU_Net.py, Model.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,10 @@ from unetzoo.standalone.common import AnySize, whole
 
 
 class PrimaryFeatures(nn.Module):
-    """PFC: 7x7 convolution, depthwise 7x7 with a residual, 1x1; each with ReLU before batch norm."""
+    """Primary feature conservation (PFC): 7x7 convolution, depthwise 7x7 with a shortcut, 1x1 convolution.
+
+    Each convolution is followed by ReLU and then batch norm.
+    """
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -35,7 +44,10 @@ class PrimaryFeatures(nn.Module):
 class SplitAttention(nn.Module):
     """Two halves, the second with one more 3x3 convolution, weighed channel by channel (paper, figure 3).
 
-    From ResNeSt (arXiv 2004.08955) with radix 2; ``channels`` in and out, an even number.
+    From ResNeSt (arXiv 2004.08955) with radix 2.
+
+    Args:
+        channels: Channels of input and output, an even number.
     """
 
     def __init__(self, channels: int) -> None:
@@ -67,7 +79,14 @@ class SplitAttention(nn.Module):
 
 
 class CSABlock(nn.Module):
-    """ResNet bottleneck around `SplitAttention`: (N, c_in, H, W) to (N, 4 planes, H, W)."""
+    """ResNet bottleneck around `SplitAttention`: (N, c_in, H, W) to (N, 4 * planes, H, W).
+
+    Args:
+        c_in: Channels of the input.
+        planes: Channels inside the bottleneck, an even number.
+        smooth: Average over 3x3 pixels after the attention.
+        project: Use a 1x1 convolution as shortcut; if False, ``c_in`` must be ``4 * planes``.
+    """
 
     def __init__(self, c_in: int, planes: int, *, smooth: bool, project: bool) -> None:
         super().__init__()
@@ -77,7 +96,7 @@ class CSABlock(nn.Module):
             nn.BatchNorm2d(planes),
             nn.ReLU(inplace=True),
             SplitAttention(planes),
-            # The authors' code keeps ResNeSt's average pool of a stage's first block, without its stride.
+            # As in ResNeSt, a stage's first block averages, but the authors' code gives that no stride.
             nn.AvgPool2d(3, stride=1, padding=1) if smooth else nn.Identity(),
             nn.Conv2d(planes, c_out, 1, bias=False),
             nn.BatchNorm2d(c_out),
@@ -90,7 +109,14 @@ class CSABlock(nn.Module):
 
 
 def stage(c_in: int, planes: int, *, smooth: bool = True, project: bool = True) -> nn.Sequential:
-    """Two `CSABlock`s; out come 4 planes channels. Convolutions initialised by their fan-out, as in the code."""
+    """Build two `CSABlock`s, which give 4 * planes channels, with convolutions initialised by their fan-out.
+
+    Args:
+        c_in: Channels of the input.
+        planes: Channels inside the bottlenecks, an even number.
+        smooth: Average over 3x3 pixels in the first block.
+        project: Use a 1x1 convolution as the first block's shortcut.
+    """
     blocks = nn.Sequential(
         CSABlock(c_in, planes, smooth=smooth, project=project),
         CSABlock(4 * planes, planes, smooth=False, project=False),
@@ -104,8 +130,15 @@ def stage(c_in: int, planes: int, *, smooth: bool = True, project: bool = True) 
 class DCSAUNet(AnySize):
     """`PrimaryFeatures`, four `stage`s down and four up; bilinear upsampling with aligned corners.
 
-    ``width`` channels at the finest level; the planes of the split-attention blocks are rounded to even numbers.
-    Batch norm follows a global average, so training needs a batch of two. Raises `UnetzooError` on a bad width.
+    Batch norm follows a global average, so training needs batches of at least two images.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level; the planes of the split-attention blocks are rounded to even numbers.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     least = 16  # smaller images have nothing left to pool at the fourth level
@@ -118,7 +151,7 @@ class DCSAUNet(AnySize):
             return max(2, 2 * round(width * over_width / 2))
 
         self.first = PrimaryFeatures(in_channels, width)
-        # Channels of the skips, finest first; the last stage keeps those of the one above it.
+        # Channels are listed finest first; the last stage keeps those of the one above it.
         down = [planes(1 / 2), planes(1), planes(2), planes(2)]
         skips = [width, *(4 * p for p in down[:3])]
         self.encoder = nn.ModuleList(

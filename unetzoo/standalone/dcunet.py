@@ -1,4 +1,10 @@
-"""DC-UNet (Lou, Guan & Loew 2021, arXiv 2006.00414): MultiResUNet's block twice, side by side."""
+"""DC-UNet: two of MultiResUNet's blocks side by side.
+
+References:
+    Lou, Guan & Loew 2021, DC-UNet: Rethinking the U-Net Architecture with Dual Channel Efficient CNN for Medical Images
+        Segmentation, arXiv 2006.00414.
+    Code: AngeLouCN/DC-UNet, dc_unet-pytorch/DC_UNet.py, DC_Unet.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +17,20 @@ from unetzoo.standalone.multiresunet import split_width
 
 
 def conv_norm(c_in: int, c_out: int, kernel: int, *, affine: bool) -> nn.Sequential:
-    """Convolution without bias on a mirrored border, batch norm; the norms before a ReLU learn no scale."""
+    """Build a convolution without bias on a mirrored border, and its batch norm.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        kernel: Kernel size, an odd number of pixels.
+        affine: Let the norm learn scale and offset; those before a ReLU do not.
+    """
     conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, padding_mode="reflect", bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(c_out, affine=affine))
 
 
 class Channel(nn.Module):
-    """Three 3x3 convolutions in a row, all three outputs concatenated, batch norm."""
+    """Three 3x3 convolutions in a row, whose three outputs are concatenated and normalised."""
 
     def __init__(self, c_in: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -35,7 +48,7 @@ class Channel(nn.Module):
 
 
 class DCBlock(nn.Module):
-    """Two `Channel`s and a 1x1 shortcut, added; ReLU, batch norm."""
+    """Sum of two `Channel`s and a 1x1 shortcut, then ReLU and batch norm."""
 
     def __init__(self, c_in: int, width: int, alpha: float, dropout: float = 0.0) -> None:
         super().__init__()
@@ -51,7 +64,7 @@ class DCBlock(nn.Module):
 
 
 class ResPathLayer(nn.Module):
-    """3x3 convolution with ReLU plus a 1x1 shortcut; ReLU, batch norm."""
+    """Sum of a 3x3 convolution with ReLU and a 1x1 shortcut, then ReLU and batch norm."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -66,12 +79,20 @@ class ResPathLayer(nn.Module):
 class DCUNet(AnySize):
     """Five levels of `DCBlock`, skips through 4, 3, 2, 1 `ResPathLayer`s, batch norm after the head.
 
-    ``dropout`` is before the decoder's blocks but the finest (the code's ``use_dropout`` sets it to 0.5).
-    Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels that the finest level of a U-Net of equal size would have; doubled at each coarser level.
+        alpha: Factor on the channels of the blocks.
+        dropout: Probability of dropout before the decoder's blocks but the finest (0.5 with the code's
+            ``use_dropout``).
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 16
-    least = 32  # a border of one pixel is mirrored at the coarsest level, which needs two
+    least = 32  # mirroring a border of one pixel at the coarsest level needs a map of two
 
     def __init__(
         self, in_channels: int, num_classes: int, *, width: int = 32, alpha: float = 1.67, dropout: float = 0.0

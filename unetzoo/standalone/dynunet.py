@@ -1,4 +1,10 @@
-"""MONAI's DynUNet: nnU-Net's network without biases, with residual blocks as an option."""
+"""MONAI's DynUNet: nnU-Net's network without biases, with residual blocks as an option.
+
+References:
+    Isensee et al. 2021, nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation,
+        doi 10.1038/s41592-020-01008-z.
+    Code: MONAI 1.6.1, monai/networks/nets/dynunet.py, DynUNet.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +22,32 @@ SLOPE = 0.01
 
 
 def conv(c_in: int, c_out: int, *, kernel_size: int = 3, stride: int = 1, drop: Part = nn.Identity) -> nn.Module:
-    """Convolution without bias, and its dropout."""
+    """Build a convolution without bias, followed by its dropout.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        kernel_size: Kernel size, an odd number of pixels.
+        stride: Stride in pixels.
+        drop: Factory of the dropout.
+    """
     padding = kernel_size // 2
     return nn.Sequential(nn.Conv2d(c_in, c_out, kernel_size, stride=stride, padding=padding, bias=False), drop())
 
 
 class ResidualLayers(nn.Module):
-    """Two 3x3 convolutions, each with its ``norm(channels)``, and leaky ReLUs; the input is added before the last.
+    """Two 3x3 convolutions, each with a norm and a leaky ReLU; the input is added before the last ReLU.
 
-    Where size or channels change, a 1x1 convolution of the stride and its norm take the input there. With
-    ``residual`` False there is no such sum. Shared by DynUNet, UNETR and Swin UNETR.
+    Where size or channels change, the input passes a 1x1 convolution with the same stride, and a norm. Shared by
+    DynUNet, UNETR and Swin UNETR.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        norm: Factory ``norm(channels)``.
+        stride: Stride of the first convolution.
+        residual: False leaves the sum out.
+        drop: Factory of the dropout after each convolution.
     """
 
     def __init__(
@@ -50,7 +72,14 @@ class ResidualLayers(nn.Module):
 
 
 class UpMerge(nn.Module):
-    """2x2 transposed convolution without bias, then ``block(c_in, c_out)`` on it and the skip, of as many channels."""
+    """2x2 transposed convolution without bias to the skip's channels, concatenated before the skip, then a block.
+
+    Args:
+        c_below: Channels of the map below.
+        c_skip: Channels of the skip and of the result.
+        block: Factory ``block(c_in, c_out)``.
+        drop: Factory of the dropout after the transposed convolution.
+    """
 
     def __init__(self, c_below: int, c_skip: int, *, block: Part, drop: Part = nn.Identity) -> None:
         super().__init__()
@@ -58,15 +87,29 @@ class UpMerge(nn.Module):
         self.block = block(2 * c_skip, c_skip)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, H / 2, W / 2) and ``skip`` (N, c_skip, H, W) to (N, c_skip, H, W)."""
         return self.block(torch.cat((self.up(below), skip), dim=1))
 
 
 class DynUNet(AnySize):
-    """``stages`` levels of ``width * 2**i`` channels, at most ``max_width``; all but the first have stride 2.
+    """U-Net of strided 3x3 convolutions, instance norm and leaky ReLU, without biases.
 
-    ``residual`` adds shortcuts to the encoder's blocks. ``dropout`` follows every convolution, the last too, as in
-    MONAI. ``forward_all`` with ``deep_supervision`` gives logits of ``supervised`` scales beside the finest, each at
-    its own size. Raises `UnetzooError` on a bad option.
+    All levels but the first have stride 2. With ``deep_supervision``, ``forward_all`` returns the logits of
+    ``supervised`` scales beside the finest, each at its own size.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the first level; doubled at each further one.
+        stages: Number of levels, at least 3.
+        max_width: Most channels of any level.
+        residual: Add shortcuts to the encoder's blocks.
+        dropout: Probability of dropout after every convolution, including the last (as in MONAI).
+        deep_supervision: Supervise coarser scales too.
+        supervised: Number of coarser scales to supervise, at most ``stages - 2``.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -115,7 +158,7 @@ class DynUNet(AnySize):
         return [head(level) for head, level in zip(self.heads, self._decoded(x), strict=False)]
 
     def _decoded(self, x: Tensor) -> list[Tensor]:
-        """The decoder's maps, finest first."""
+        """Return the decoder's maps, finest first."""
         pyramid: list[Tensor] = []
         for stage in self.encoder:
             x = stage(x)

@@ -1,4 +1,9 @@
-"""EGE-UNet (Ruan et al. 2023, arXiv 2307.08473): products with learned maps along the axes, masks on the skips."""
+"""EGE-UNet: products with learned maps along the axes, and masks on the skips.
+
+References:
+    Ruan et al. 2023, EGE-UNet: an Efficient Group Enhanced UNet for skin lesion segmentation, arXiv 2307.08473.
+    Code: JCruan519/EGE-UNet, models/egeunet.py, EGEUNet.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +19,16 @@ from unetzoo.nn.norms import PixelLayerNorm
 from unetzoo.standalone.common import init_by_fan_out, whole, wholes
 from unetzoo.standalone.six_levels import Conv3x3, SixLevels, enlarge
 
-SIDE = 8  # of the learned maps, which are interpolated to the size of what they multiply
+SIDE = 8  # pixels to a side of the learned maps, which are interpolated to the size of their factor
 
 
 def stretch(x: Tensor, *size: int) -> Tensor:
-    """(N, C, ...) to the given size along its one or two axes, corners aligned."""
+    """Interpolate (N, C, ...) to ``size`` along its one or two axes, with aligned corners."""
     return F.interpolate(x, size=size, mode="linear" if len(size) == 1 else "bilinear", align_corners=True)
 
 
 class HadamardAttention(nn.Module):
-    """A quarter of the channels times a map of H and W, of C and H, of C and W; the last convolved (paper, GHPA)."""
+    """Four groups of channels: one convolved, three times a learned map over (H, W), (C, H) or (C, W) (paper, GHPA)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -54,7 +59,16 @@ class HadamardAttention(nn.Module):
 
 
 class GroupBridge(nn.Module):
-    """The coarser skip and this level's in four groups, each with the mask and a dilation (paper, GAB)."""
+    """Group aggregation bridge: the coarser skip and this level's in four groups, each with the mask and a dilation.
+
+    It is the paper's GAB.
+
+    Args:
+        c_below: Channels of the coarser skip.
+        channels: Channels of this level's skip and of the result.
+        c_mask: Channels of the mask, 0 for none.
+        dilations: Dilation of each group's convolution.
+    """
 
     def __init__(self, c_below: int, channels: int, c_mask: int, dilations: Sequence[int]) -> None:
         super().__init__()
@@ -67,6 +81,7 @@ class GroupBridge(nn.Module):
         self.fuse = nn.Sequential(PixelLayerNorm(4 * few, eps=1e-6), nn.Conv2d(4 * few, channels, 1))
 
     def forward(self, below: Tensor, skip: Tensor, *mask: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w), ``skip`` (N, C, H, W) and any mask (N, c_mask, H, W) to (N, C, H, W)."""
         below = stretch(self.project(below), *spatial(skip))
         pairs = zip(below.chunk(4, dim=1), skip.chunk(4, dim=1), strict=True)
         return self.fuse(
@@ -77,10 +92,20 @@ class GroupBridge(nn.Module):
 class EGEUNet(SixLevels):
     """`SixLevels` of Hadamard attention; each skip is made from the one below, the encoder's map and a mask.
 
-    The masks are logits of each decoder level: ``forward_all`` with ``deep_supervision`` gives the main logits and then
-    theirs, finest first, all of the image's size; without it the skips see no mask. ``dilations`` are those of a
-    bridge's four groups; without ``bridge`` the encoder's maps are added as they are, without ``hadamard`` the blocks
-    are 3x3 convolutions. Raises `UnetzooError` on a bad option.
+    The masks are logits of each decoder level. With ``deep_supervision``, ``forward_all`` returns the main logits and
+    then the masks, finest first, all of the image's size; without it the skips see no mask.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level, rounded as in `SixLevels`.
+        hadamard: False replaces the blocks by 3x3 convolutions.
+        bridge: False adds the encoder's maps as they are.
+        dilations: Dilations of the four groups of a bridge.
+        deep_supervision: Predict, return and use the masks.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -113,7 +138,7 @@ class EGEUNet(SixLevels):
         return [scale[..., :h, :w] for scale in scales]
 
     def _decoded(self, x: Tensor) -> list[Tensor]:
-        """The logits, then the masks of each level at 1/2 to 1/32 of their size."""
+        """Return the logits, then the masks of the levels, finest first, at 1/2 to 1/32 of the size of the logits."""
         pyramid, x = self.descend(x)
         skip, masks = x, []
         for level in reversed(range(5)):

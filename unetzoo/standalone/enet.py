@@ -1,4 +1,9 @@
-"""ENet (Paszke et al. 2016, arXiv 1606.02147): a fast residual encoder-decoder with unpooling by indices."""
+"""ENet: a fast residual encoder-decoder with unpooling by indices.
+
+References:
+    Paszke et al. 2016, ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation, arXiv 1606.02147.
+    Code: davidtvs/PyTorch-ENet, models/enet.py, ENet (the authors' own code is in Lua).
+"""
 
 from __future__ import annotations
 
@@ -13,17 +18,24 @@ from unetzoo.nn.blocks import spatial
 from unetzoo.standalone.common import AnySize, max_pool_indices, max_unpool, whole
 
 Act: TypeAlias = Callable[[], nn.Module]
-# The 3x3 convolutions of stages 2 and 3 (paper, table 1): dilations, and "5" for a 5x1 and a 1x5 in a row.
+# Dilations of the 3x3 convolutions of stages 2 and 3 (paper, table 1); "5" is a 5x1 and a 1x5 in their place.
 CONTEXT = (1, 2, "5", 4, 1, 8, "5", 16)
 
 
 def layer(conv: nn.Conv2d, act: Act) -> list[nn.Module]:
-    """Convolution, batch norm, activation."""
+    """Return a convolution, its batch norm and an activation."""
     return [conv, nn.BatchNorm2d(conv.out_channels), act()]
 
 
 class Bottleneck(nn.Module):
-    """1x1 convolution to a quarter of the channels, one or two in the middle, 1x1 back; added to the input."""
+    """1x1 convolution to a quarter of the channels, one or two in the middle, 1x1 back; added to the input.
+
+    Args:
+        channels: Channels of input and output.
+        act: Factory of the activation.
+        dropout: Probability of dropping a channel.
+        dilation: Dilation of the 3x3 convolution, or "5" for a 5x1 and a 1x5 convolution in its place.
+    """
 
     def __init__(self, channels: int, act: Act, dropout: float, dilation: int | str = 1) -> None:
         super().__init__()
@@ -34,7 +46,7 @@ class Bottleneck(nn.Module):
             d = int(dilation)
             middle = [nn.Conv2d(c, c, 3, padding=d, dilation=d, bias=False)]
         convs = [nn.Conv2d(channels, c, 1, bias=False), *middle, nn.Conv2d(c, channels, 1, bias=False)]
-        self.body = nn.Sequential(*(part for conv in convs for part in layer(conv, act)), nn.Dropout2d(dropout))
+        self.body = nn.Sequential(*(module for conv in convs for module in layer(conv, act)), nn.Dropout2d(dropout))
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +54,10 @@ class Bottleneck(nn.Module):
 
 
 class Down(nn.Module):
-    """Max pool with zeros for the new channels, plus a 2x2 strided, a 3x3 and a 1x1 convolution; gives the indices."""
+    """Max pooling padded with zero channels, plus a 2x2 strided, a 3x3 and a 1x1 convolution.
+
+    Returns the map and the indices of the pooled maxima.
+    """
 
     def __init__(self, c_in: int, c_out: int, act: Act, dropout: float) -> None:
         super().__init__()
@@ -52,11 +67,12 @@ class Down(nn.Module):
             nn.Conv2d(c, c, 3, padding=1, bias=False),
             nn.Conv2d(c, c_out, 1, bias=False),
         ]
-        self.body = nn.Sequential(*(part for conv in convs for part in layer(conv, act)), nn.Dropout2d(dropout))
+        self.body = nn.Sequential(*(module for conv in convs for module in layer(conv, act)), nn.Dropout2d(dropout))
         self.new_channels = c_out - c_in
         self.act = act()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (N, c_in, H, W) to (N, c_out, H / 2, W / 2) and the indices (N, c_in, H / 2, W / 2) of the maxima."""
         pooled, indices = max_pool_indices(x)
         return self.act(F.pad(pooled, (0, 0, 0, 0, 0, self.new_channels)) + self.body(x)), indices
 
@@ -76,15 +92,24 @@ class Up(nn.Module):
         self.act = act()
 
     def forward(self, x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
+        """Upsample x, unpooling by ``indices`` (of the matching `Down`), to the height and width of ``like``."""
         unpooled = max_unpool(self.shortcut(x), indices, like)
         return self.act(unpooled + self.expand(self.up(self.reduce(x), output_size=spatial(like))))
 
 
 class ENet(AnySize):
-    """Initial block, two `Down`s with four, eight and eight bottlenecks, two `Up`s with two and one.
+    """Initial block, two `Down`s with 4 and 16 bottlenecks, two `Up`s with two and one.
 
-    ``width`` channels after the initial block, of which ``in_channels`` are the pooled image (so at least one more
-    than these). ``encoder_relu`` and ``decoder_relu`` put ReLU for PReLU. Raises `UnetzooError` on a bad width.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels after the initial block; they include the pooled image, so at least ``in_channels + 1`` are
+            used.
+        encoder_relu: Use ReLU in place of PReLU in the encoder.
+        decoder_relu: Use ReLU in place of PReLU in the decoder.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     least = 7

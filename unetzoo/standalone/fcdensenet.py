@@ -1,4 +1,10 @@
-"""FC-DenseNet, the "Tiramisu" (Jégou et al. 2017, arXiv 1611.09326): dense blocks in a U-Net."""
+"""FC-DenseNet, the "Tiramisu": dense blocks in a U-Net.
+
+References:
+    Jégou et al. 2017, The One Hundred Layers Tiramisu: Fully Convolutional DenseNets for Semantic Segmentation,
+        arXiv 1611.09326.
+    Code: bfortuner/pytorch_tiramisu, models/tiramisu.py, FCDenseNet (the authors' own: SimJeg/FC-DenseNet).
+"""
 
 from __future__ import annotations
 
@@ -12,16 +18,27 @@ from unetzoo.standalone.common import AnySize, fraction, whole, wholes
 
 
 def norm_act_conv(c_in: int, c_out: int, kernel: int, dropout: float) -> nn.Sequential:
-    """Batch norm, ReLU, convolution with bias, dropout of whole channels (paper, tables 1a and 1b)."""
+    """Build batch norm, ReLU, convolution with bias and dropout of whole channels (paper, tables 1a and 1b).
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        kernel: Kernel size, an odd number of pixels.
+        dropout: Probability of dropping a channel.
+    """
     conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2)
     return nn.Sequential(nn.BatchNorm2d(c_in), nn.ReLU(), conv, nn.Dropout2d(dropout))
 
 
 class DenseBlock(nn.Module):
-    """``layers`` convolutions of ``growth`` channels, each seeing the input and all before it.
+    """Convolutions that each see the input and the outputs of all earlier ones.
 
-    Out come the input and all new channels, or with ``only_new`` the new ones alone, which keeps the decoder from
-    growing (paper, section 3.3).
+    Args:
+        c_in: Channels of the input.
+        growth: Channels that each convolution adds.
+        layers: Number of convolutions.
+        dropout: Probability of dropping a channel.
+        only_new: Return the new channels without the input, which keeps the decoder from growing (paper, section 3.3).
     """
 
     def __init__(self, c_in: int, growth: int, layers: int, dropout: float, *, only_new: bool) -> None:
@@ -38,10 +55,19 @@ class DenseBlock(nn.Module):
 
 
 class FCDenseNet(AnySize):
-    """Dense blocks of ``layers`` convolutions down (finest first), ``bottleneck_layers`` below, and back.
+    """U-Net of `DenseBlock`s.
 
-    ``width`` is the growth rate: the channels each convolution adds; the first convolution gives
-    ``stem_multiple`` times as many. Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Growth rate, the channels that each convolution adds.
+        stem_multiple: Channels of the first convolution, as a multiple of ``width``.
+        layers: Convolutions of the dense block of each level, down and up, finest first.
+        bottleneck_layers: Convolutions of the coarsest block.
+        dropout: Probability of dropping a channel after each convolution.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -88,6 +114,6 @@ class FCDenseNet(AnySize):
         x = self.bottleneck(x)
         for up, block in zip(self.ups, self.decoder, strict=True):
             skip = skips.pop()
-            h, w = spatial(skip)  # the 3x3 transposed convolution gives 2h + 1 or one more than an even skip has
+            h, w = spatial(skip)  # up(x) is one row and column larger than an even skip; crop it
             x = block(torch.cat((up(x)[..., :h, :w], skip), dim=1))
         return self.head(x)

@@ -1,4 +1,10 @@
-"""FR-UNet (Liu et al. 2022, doi 10.1109/JBHI.2022.3188710): a triangular grid of blocks that keeps full resolution."""
+"""FR-UNet: a triangular grid of blocks that keeps full resolution.
+
+References:
+    Liu et al. 2022, Full-Resolution Network and Dual-Threshold Iteration for Retinal Vessel and Coronary Angiograph
+        Segmentation, doi 10.1109/JBHI.2022.3188710.
+    Code: lseventeen/FR-UNet, models/fr_unet.py, FR_UNet.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +15,12 @@ from unetzoo.standalone.common import AnySize, fraction, whole
 
 
 def norm_act(channels: int) -> tuple[nn.Module, nn.Module]:
-    """Batch norm, leaky ReLU."""
+    """Return batch norm and leaky ReLU."""
     return nn.BatchNorm2d(channels), nn.LeakyReLU(0.1)
 
 
 class FeatureFuse(nn.Module):
-    """Sum of a 1x1, a 3x3 and a 3x3 convolution with dilation 2; batch norm."""
+    """Sum of a 1x1, a 3x3 and a dilated 3x3 convolution (dilation 2), then batch norm."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -29,7 +35,16 @@ class FeatureFuse(nn.Module):
 
 
 class Node(nn.Module):
-    """Fuse where channels change, then two 3x3 convolutions; gives the map, its Up and its Down, None if unused."""
+    """Projection where the channels change, then two 3x3 convolutions.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the map.
+        fuse: Project with `FeatureFuse`; if False, with a 1x1 convolution.
+        dropout: Probability of dropping a channel.
+        up: Build the transposed convolution for the finer row.
+        down: Build the strided convolution for the coarser row.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, fuse: bool, dropout: float, up: bool, down: bool) -> None:
         super().__init__()
@@ -47,16 +62,31 @@ class Node(nn.Module):
         self.down = nn.Sequential(nn.Conv2d(c_out, twice, 2, stride=2, bias=False), *norm_act(twice)) if down else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the map (N, C, H, W), its upsampling (N, C / 2, 2H, 2W) and its downsampling (N, 2C, H / 2, W / 2).
+
+        Either of the last two is None where no other node uses it.
+        """
         x = self.block(self.fuse(x))
         return x, self.up(x) if self.up else None, self.down(x) if self.down else None
 
 
 class FRUNet(AnySize):
-    """Rows of nodes, finest first and two nodes shorter each; each sees the Down above, the one before, the Up below.
+    """Rows of `Node`s, finest first, each row two nodes shorter than the one above.
 
-    Row r has ``width * 2**r`` channels. The logits are the mean of those of the finest row's nodes from the third
-    on, or with ``average`` false those of its last. ``fuse`` false puts a 1x1 convolution for each `FeatureFuse`.
-    Raises `UnetzooError` on a bad option.
+    A node sees the downsampled map of the row above, the node before it, and the upsampled map of the row below. Row r
+    has ``width * 2**r`` channels.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the finest row.
+        depth: Number of rows, at least 2.
+        dropout: Probability of dropping a channel.
+        fuse: False replaces each `FeatureFuse` by a 1x1 convolution.
+        average: Return the mean logits of the finest row's nodes from the third on; if False, those of its last node.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -76,7 +106,7 @@ class FRUNet(AnySize):
         fraction(dropout=dropout)
         self.multiple = 2 ** (depth - 1)
         nodes = [2 * (depth - row) - 1 for row in range(depth)]
-        # A node needs what is one step nearer to the image: the sum of row and column tells the order.
+        # A node needs nodes that are one step nearer to the image, so sorting by row + column gives an order.
         self.order = sorted(((r, k) for r in range(depth) for k in range(nodes[r])), key=lambda at: (sum(at), -at[0]))
         self.nodes = nn.ModuleList()
         for r, k in self.order:

@@ -1,4 +1,10 @@
-"""Half-UNet (Lu et al. 2022, doi 10.3389/fninf.2022.911679)."""
+"""Half-UNet: one width at all levels, and a sum of all levels in place of a decoder.
+
+References:
+    Lu et al. 2022, Half-UNet: A Simplified U-Net Architecture for Medical Image Segmentation,
+        doi 10.3389/fninf.2022.911679.
+    Ghost modules as in the code of alxfgh/Half-UNet.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ from unetzoo.standalone.common import one_of, whole
 
 
 class GhostModule(nn.Module):
-    """Half of the channels by a 3x3 convolution, the rest by a depthwise 3x3 of those (GhostNet, arXiv 1911.11907)."""
+    """Half of the channels from a 3x3 convolution, half from a depthwise 3x3 of those (GhostNet, arXiv 1911.11907)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -28,10 +34,16 @@ class GhostModule(nn.Module):
 
 
 class HalfUNet(nn.Module):
-    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W).
+    """Encoder of `GhostModule`s whose levels are upsampled to the image's size and summed.
 
-    ``width`` channels, rounded up to an even number, half of which are ghosts, at each of ``depth`` levels. Raises
-    `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of every level, rounded up to an even number; half of them are ghosts.
+        depth: Number of levels, from 2 to 8.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int = 64, depth: int = 5) -> None:
@@ -46,6 +58,7 @@ class HalfUNet(nn.Module):
         self.head = nn.Conv2d(width, num_classes, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, in_channels, H, W) of any size to logits (N, num_classes, H, W)."""
         size = spatial(x)
         total = x = self.levels[0](x)
         for level in self.levels[1:]:

@@ -1,4 +1,10 @@
-"""KiU-Net (Valanarasu et al. 2020, arXiv 2006.04878): a U-Net beside a network that goes up instead of down."""
+"""KiU-Net: a U-Net beside a network that goes up instead of down.
+
+References:
+    Valanarasu et al. 2020, KiU-Net: Towards Accurate Segmentation of Biomedical Images using Over-complete
+        Representations, arXiv 2006.04878.
+    Code: jeya-maria-jose/KiU-Net-pytorch, arch/ae.py, kiunet.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +32,7 @@ class Double(nn.Sequential):
 
 
 class Exchange(nn.Module):
-    """Cross residual fusion block: each branch gets a 3x3 convolution of the other one, resized to it and added."""
+    """Cross residual fusion block: each branch adds a 3x3 convolution of the other one, resized to its own size."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -37,14 +43,23 @@ class Exchange(nn.Module):
         self.from_over, self.from_under = layer(), layer()
 
     def forward(self, under: Tensor, over: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``under`` (N, C, h, w) and ``over`` (N, C, H, W) to maps of the same shapes."""
         return under + resize(self.from_over(over), under), over + resize(self.from_under(under), over)
 
 
 class KiUNet(AnySize):
     """Three levels down to 1/8 of the size ("U-Net") and three up to 8 times the size ("Ki-Net"), fused at each.
 
-    The overcomplete branch holds maps of 64 times the image's pixels: mind the memory. ``final_relu``: as in the
-    authors' code no logit is negative. Raises `UnetzooError` on a bad width.
+    The overcomplete branch holds maps of 64 times the image's pixels: mind the memory.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the first level of both branches.
+        final_relu: End in a ReLU as the authors' code does, so that no logit is negative.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     multiple = 8

@@ -1,4 +1,9 @@
-"""LadderNet (Zhuang 2018, arXiv 1810.07810): U-Nets in a row, each adding the decoder maps of the one before."""
+"""LadderNet: U-Nets in a row, each adding the decoder maps of the one before.
+
+References:
+    Zhuang 2018, LadderNet: Multi-path networks based on U-Net for medical image segmentation, arXiv 1810.07810.
+    Code: juntang-zhuang/LadderNet, src/LadderNetv65.py, LadderNetv6.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from unetzoo.standalone.common import AnySize, fraction, whole
 
 
 class SharedResidual(nn.Module):
-    """Residual block whose two 3x3 convolutions are one, with dropout of whole channels between."""
+    """Residual block whose two 3x3 convolutions share their weights, with dropout of whole channels in between."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
@@ -23,7 +28,7 @@ class SharedResidual(nn.Module):
 
 
 class Ladder(nn.Module):
-    """One U-Net: strided 3x3 convolutions down, transposed ones up, skips added. Maps come and go finest first."""
+    """One U-Net: strided 3x3 convolutions down, transposed ones up, skips added."""
 
     def __init__(self, channels: list[int], dropout: float) -> None:
         super().__init__()
@@ -34,7 +39,12 @@ class Ladder(nn.Module):
         self.decoder = nn.ModuleList(SharedResidual(c, dropout) for c in channels[:-1])
 
     def forward(self, x: Tensor, before: list[Tensor]) -> list[Tensor]:
-        """``before`` are the decoder maps of the U-Net before, empty for the first; its coarsest is not used."""
+        """Return the decoder maps, finest first.
+
+        Args:
+            x: Map (N, C, H, W) for the finest level.
+            before: Decoder maps of the preceding U-Net, finest first; empty for the first U-Net.
+        """
         skips: list[Tensor] = []
         for level, down in enumerate(self.downs):
             skips.append(self.encoder[level](x + before[level] if before else x))
@@ -48,9 +58,18 @@ class Ladder(nn.Module):
 
 
 class LadderNet(AnySize):
-    """``unets`` U-Nets of ``levels`` downsamplings in a row, with ``width`` channels at the finest level.
+    """U-Nets in a row, each fed with the decoder maps of the one before.
 
-    Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level; doubled at each coarser one.
+        levels: Number of downsamplings of each U-Net.
+        unets: Number of U-Nets.
+        dropout: Probability of dropping a channel in each residual block.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(

@@ -1,4 +1,10 @@
-"""LinkNet (Chaurasia & Culurciello 2017, arXiv 1707.03718): a ResNet encoder whose maps are added, not concatenated."""
+"""LinkNet: a ResNet encoder whose maps are added, not concatenated, to the decoder's.
+
+References:
+    Chaurasia & Culurciello 2017, LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation,
+        arXiv 1707.03718.
+    Code: e-lab/pytorch-linknet, models/linknet.py, LinkNet.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,13 @@ from unetzoo.standalone.resnet import LinkUp, ResNetEncoder
 class LinkNet(AnySize):
     """ResNet-18, four `LinkUp`s, and two transposed convolutions to the image's size.
 
-    ``width`` are the ResNet's channels at its finest level. Raises `UnetzooError` on a bad width.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the ResNet's finest level.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     multiple = 32

@@ -1,4 +1,9 @@
-"""MALUNet (Ruan et al. 2022, arXiv 2211.01784): dilated gated attention, external attention, bridged skips."""
+"""MALUNet: dilated gated attention, external attention and bridged skips.
+
+References:
+    Ruan et al. 2022, MALUNet: A Multi-Attention and Light-weight UNet for Skin Lesion Segmentation, arXiv 2211.01784.
+    Code: JCruan519/MALUNet, models/malunet.py, MALUNet.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,20 @@ BRIDGES = ("both", "spatial", "channel", "none")
 
 
 def depthwise(c_in: int, c_out: int, kernel: int, act: nn.Module) -> nn.Sequential:
-    """Depthwise convolution, group norm, 1x1 convolution, activation."""
+    """Build a depthwise convolution, group norm, 1x1 convolution and activation.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        kernel: Kernel size, an odd number of pixels.
+        act: The activation.
+    """
     conv = nn.Conv2d(c_in, c_in, kernel, padding=kernel // 2, groups=c_in)
     return nn.Sequential(conv, Norm(c_in), nn.Conv2d(c_in, c_out, 1), act)
 
 
 class DilatedGatedAttention(nn.Module):
-    """Four groups of channels with dilations 7, 5, 2, 1, fused; then one gate per value (paper, DGA)."""
+    """Four groups of channels with dilations 7, 5, 2, 1, fused, then one gate for each value (paper, DGA)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -42,8 +54,8 @@ class DilatedGatedAttention(nn.Module):
 class ExternalAttention(nn.Module):
     """Attention to 4 C learned keys and values in place of other pixels (paper, IEA; arXiv 2105.02358); residual.
 
-    The values start as the transposed keys. As in the authors' code the two are one memory at first; training, saving,
-    loading or moving the network parts them, and from then on they are two weights.
+    The values start as the transposed keys. As in the authors' code, the two share memory at first; training, saving,
+    loading or moving the network separates them, and from then on they are two weights.
     """
 
     def __init__(self, channels: int) -> None:
@@ -54,12 +66,12 @@ class ExternalAttention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1, bias=False)
         self.norm = Norm(channels)
         self.values.weight.data = self.keys.weight.data.transpose(0, 1)
-        self.register_state_dict_pre_hook(_part)
-        self.register_load_state_dict_pre_hook(_part)
+        self.register_state_dict_pre_hook(_separate)
+        self.register_load_state_dict_pre_hook(_separate)
 
     def train(self, mode: bool = True) -> ExternalAttention:
         if mode:
-            _part(self)
+            _separate(self)
         return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,25 +80,29 @@ class ExternalAttention(nn.Module):
         return F.gelu(self.norm(self.out(self.values(weights).unflatten(2, x.shape[-2:]))) + x)
 
 
-def _part(attention: ExternalAttention, *_: object) -> None:
-    """Give the values a memory of their own."""
+def _separate(attention: ExternalAttention, *_: object) -> None:
+    """Give the values memory of their own, apart from the keys'."""
     attention.values.weight.data = attention.values.weight.data.contiguous()
 
 
 class SpatialBridge(nn.Module):
-    """A weight per pixel of each map, by one dilated 7x7 convolution for all of its mean and maximum (paper, SAB)."""
+    """A weight for each pixel of each map, from the mean and maximum over its channels (paper, SAB).
+
+    One dilated 7x7 convolution serves all maps.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 7, padding=9, dilation=3)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return the weighed maps, of the same shapes (N, C_i, H_i, W_i)."""
         pairs = [torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1) for x in maps]
         return [x * self.conv(pair).sigmoid() for x, pair in zip(maps, pairs, strict=True)]
 
 
 class ChannelBridge(nn.Module):
-    """A weight per channel of each map, from the means of all channels of all maps (paper, CAB)."""
+    """A weight for each channel of each map, from the means of all channels of all maps (paper, CAB)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -94,6 +110,7 @@ class ChannelBridge(nn.Module):
         self.weigh = nn.ModuleList(nn.Linear(sum(channels), c) for c in channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return the weighed maps, of the same shapes (N, C_i, H_i, W_i)."""
         means = torch.cat([x.mean(dim=(2, 3)) for x in maps], dim=1)
         means = self.neighbours(means[:, None])[:, 0]
         return [x * weigh(means).sigmoid()[..., None, None] for x, weigh in zip(maps, self.weigh, strict=True)]
@@ -102,8 +119,16 @@ class ChannelBridge(nn.Module):
 class MALUNet(SixLevels):
     """`SixLevels` of dilated gated attention, with external attention at its coarser end, and bridged skips.
 
-    ``bridge`` is what all five skips pass together: both attentions, one, or none. Without ``gated`` the blocks are 3x3
-    convolutions, without ``external`` they have no external attention. Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level, rounded as in `SixLevels`.
+        bridge: Attention that all five skips pass together: "both", "spatial", "channel" or "none".
+        gated: False replaces the gated blocks by 3x3 convolutions.
+        external: False leaves the external attention out.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -139,7 +164,10 @@ class MALUNet(SixLevels):
         return enlarge(self.head(x))
 
     def _bridged(self, maps: list[Tensor]) -> list[Tensor]:
-        """As in the code, the channel weights see residual maps, but are added to those without the residual."""
+        """Return the weighed skips.
+
+        As in the code, the channel bridge sees the maps with their residual, but is added to those without it.
+        """
         weighed = self.spatial(maps) if self.spatial else maps
         seen = _sums(weighed, maps) if self.spatial else maps
         return _sums(self.channel(seen), weighed) if self.channel else seen

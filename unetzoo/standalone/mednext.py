@@ -1,4 +1,9 @@
-"""MedNeXt (Roy et al. 2023, arXiv 2303.09975): a U-Net of ConvNeXt blocks, on the way down and up too."""
+"""MedNeXt: a U-Net of ConvNeXt blocks, which also halve and double the size.
+
+References:
+    Roy et al. 2023, MedNeXt: Transformer-driven Scaling of ConvNets for Medical Image Segmentation, arXiv 2303.09975.
+    Code: MIC-DKFZ/MedNeXt, nnunet_mednext/network_architecture/mednextv1/MedNextV1.py, MedNeXt with dim='2d'.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +18,24 @@ from unetzoo.nn.norms import InstanceNorm
 from unetzoo.standalone.common import AnySize, whole, wholes
 
 LEVELS = 5
-BLOCKS = 2 * LEVELS - 1  # of the encoder, the bottleneck and the decoder
+BLOCKS = 2 * LEVELS - 1  # rows of blocks in the encoder, the bottleneck and the decoder
 
 
 class MedNeXtBlock(nn.Module):
-    """Depthwise convolution, norm, 1x1 to ``expansion`` times the channels, GELU, 1x1 to c_out; and a shortcut.
+    """Depthwise convolution, norm, 1x1 convolution to more channels, GELU, 1x1 convolution to c_out, and a shortcut.
 
-    ``step`` is "same", "down" or "up": the depthwise convolution has stride 2 or is a transposed one, and so has the
-    shortcut, a 1x1 convolution. On the way up both give 2H - 1 pixels; the first row and column are filled with zeros.
-    ``shortcut`` leaves it out. ``grn`` norms the responses before the second 1x1 convolution (ConvNeXt V2,
-    arXiv 2301.00808). The norm is over each channel of an image: the code's group norm of as many groups as
-    channels.
+    Going down, the depthwise convolution has stride 2; going up, it is a transposed one. The shortcut is then a 1x1
+    convolution of the same kind. On the way up both give 2H - 1 pixels, and the first row and column are filled with
+    zeros. The norm is over each channel of an image: the code's group norm with as many groups as channels.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        expansion: Channels between the 1x1 convolutions, as a multiple of ``c_in``.
+        kernel_size: Kernel size of the depthwise convolution, an odd number of pixels.
+        shortcut: False leaves the shortcut out.
+        grn: Normalise the responses before the second 1x1 convolution (ConvNeXt V2, arXiv 2301.00808).
+        step: "same", "down" (half the size) or "up" (twice the size).
     """
 
     def __init__(
@@ -58,13 +70,25 @@ class MedNeXtBlock(nn.Module):
 
 
 class MedNeXt(AnySize):
-    """Five levels of ``width * 2**i`` channels; skips are added.
+    """U-Net of five levels with ``width * 2**i`` channels at level i; skips are added.
 
-    ``blocks`` and ``expansion`` are nine numbers each, from the encoder's finest level over the bottleneck back to the
-    finest; a block down has the expansion of the level it leads to, as has one up. ``shortcuts`` and
-    ``resample_shortcuts`` leave out the shortcuts of blocks of one size and of those down and up; ``grn`` adds the
-    code's global response norm to every block but the first down. ``forward_all`` with ``deep_supervision`` gives
-    logits of all five levels, each at its own size. Raises `UnetzooError` on a bad option.
+    With ``deep_supervision``, ``forward_all`` returns the logits of all five levels, each at its own size.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        kernel_size: Kernel size of all depthwise convolutions, an odd number of pixels.
+        expansion: Expansion of the blocks: one number, or nine as for ``blocks``. A block that changes the size has the
+            expansion of the level it leads to.
+        blocks: Number of blocks, nine values: from the encoder's finest level over the bottleneck back to the finest.
+        shortcuts: False leaves out the shortcuts of the blocks that keep the size.
+        resample_shortcuts: False leaves out the shortcuts of the blocks that change the size.
+        grn: Add the code's global response norm to every block but the first one down.
+        deep_supervision: Supervise all five levels.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 2 ** (LEVELS - 1)
@@ -114,7 +138,7 @@ class MedNeXt(AnySize):
                 expansion=expansions[at],
                 kernel_size=kernel_size,
                 shortcut=resample_shortcuts,
-                grn=grn and at != 1,  # as in the code: the first block down is not told of it
+                grn=grn and at != 1,  # as in the code, which does not pass it to the first block down
                 step=way,
             )
 
@@ -124,7 +148,7 @@ class MedNeXt(AnySize):
         self.bottleneck = stage(LEVELS - 1)
         self.ups = nn.ModuleList(step(c[i + 1], c[i], BLOCKS - 1 - i, "up") for i in range(LEVELS - 1))
         self.decoder = nn.ModuleList(stage(BLOCKS - 1 - i) for i in range(LEVELS - 1))
-        # 1x1 like a convolution; transposed in the code, which its initial weights and their shapes follow
+        # A 1x1 convolution would compute the same; the code's is transposed, with its shapes and initial weights.
         self.heads = nn.ModuleList(
             nn.ConvTranspose2d(channels, num_classes, 1) for channels in (c if deep_supervision else c[:1])
         )
@@ -136,7 +160,7 @@ class MedNeXt(AnySize):
         return [head(level) for head, level in zip(self.heads, self._decoded(x), strict=False)]
 
     def _decoded(self, x: Tensor) -> list[Tensor]:
-        """The maps of the decoder and the bottleneck, finest first."""
+        """Return the maps of the decoder and the bottleneck, finest first."""
         x, pyramid = self.stem(x), []
         for stage, down in zip(self.encoder, self.downs, strict=True):
             x = stage(x)

@@ -1,4 +1,9 @@
-"""MISSFormer (Huang et al. 2021, arXiv 2109.07162): a U-Net of transformer blocks, its skips bridged by another."""
+"""MISSFormer: a U-Net of transformer blocks, its skips bridged by another transformer.
+
+References:
+    Huang et al. 2021, MISSFormer: An Effective Medical Image Segmentation Transformer, arXiv 2109.07162.
+    Code: ZhifangDeng/MISSFormer, networks/MISSFormer.py, MISSFormer.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +14,23 @@ from unetzoo.errors import UnetzooError
 from unetzoo.nn.tokens import Expand, ReducedAttention, attend
 from unetzoo.standalone.common import AnySize, one_of, whole
 
-MULTIPLES = (1, 2, 5, 8)  # of ``width``: the channels of a level, and its heads
-REDUCTIONS = (8, 4, 2, 1)  # of a level's sides, for its keys and values
+MULTIPLES = (1, 2, 5, 8)  # channels of each level over ``width``, and its heads
+REDUCTIONS = (8, 4, 2, 1)  # factors by which the map for a level's keys and values is smaller
 FFNS = ("mix_skip", "mix", "plain")
 
 
 def on_map(conv: nn.Module, x: Tensor) -> Tensor:
-    """A convolution of (N, H, W, C)."""
+    """Apply a convolution to (N, H, W, C) and return its result in the same layout."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 class MixFFN(nn.Module):
     """Linear layer to four times the channels, depthwise 3x3 convolution, GELU, linear layer back.
 
-    ``kind`` "mix_skip" adds the convolution's input to it and norms the sum (the paper's Enhanced Mix-FFN); "mix" does
-    not (SegFormer's); "plain" has no convolution.
+    Args:
+        channels: Channels of input and output.
+        kind: "mix_skip" adds the convolution's input to it and normalises the sum (the paper's Enhanced Mix-FFN); "mix"
+            does not (SegFormer's); "plain" has no convolution.
     """
 
     def __init__(self, channels: int, kind: str = "mix_skip") -> None:
@@ -58,9 +65,13 @@ class Block(nn.Module):
 class BridgeLayer(nn.Module):
     """Attention among the tokens of several levels, all cut to ``width`` channels, then a `MixFFN` for each level.
 
-    A token of (H, W, m * width) is m tokens in a row. Keys and values see the finer levels reduced to the coarsest's
-    grid; a reduced map is cut channel by channel, so its m tokens have other channels than the queries' (as in the
-    authors' code).
+    A token of (H, W, m * width) becomes m tokens in a row. Keys and values see the finer levels reduced to the coarsest
+    level's grid. A reduced map is cut channel by channel, so its m tokens have other channels than those of the
+    queries, as in the authors' code.
+
+    Args:
+        width: Channels of a token.
+        multiples: Channels m of each level as a multiple of ``width``, finest first.
     """
 
     def __init__(self, width: int, multiples: tuple[int, ...]) -> None:
@@ -78,11 +89,12 @@ class BridgeLayer(nn.Module):
         self.ffns = nn.ModuleList(MixFFN(m * width) for m in multiples)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Return the bridged levels for levels (N, H, W, m * width), finest first."""
         levels = [x + y for x, y in zip(levels, self._attend([self._cut(self.norm, x) for x in levels]), strict=True)]
         return [x + ffn(self._cut(self.norm_ffn, x)) for x, ffn in zip(levels, self.ffns, strict=True)]
 
     def _cut(self, layer: nn.Module, x: Tensor) -> Tensor:
-        """A layer on the tokens of ``width`` channels that (N, H, W, m * width) is cut into."""
+        """Apply a layer to the tokens of ``width`` channels into which (N, H, W, m * width) is cut."""
         return layer(x.unflatten(-1, (-1, self.width))).flatten(-2)
 
     def _attend(self, levels: list[Tensor]) -> list[Tensor]:
@@ -101,9 +113,18 @@ class BridgeLayer(nn.Module):
 class MISSFormer(AnySize):
     """Four levels of two `Block`s, overlapping patches down, patch expanding up, `BridgeLayer`s on the skips.
 
-    Level i has ``width * (1, 2, 5, 8)[i]`` channels, stride 4 * 2**i and 1, 2, 5 and 8 heads. Ablations of the paper:
-    ``ffn`` of the blocks, "mix_skip", "mix" or "plain"; ``bridge_layers``, 0 for none; how many of the coarsest
-    levels they bridge, ``bridge_levels``. Raises `UnetzooError` on a bad option.
+    Level i has ``width * (1, 2, 5, 8)[i]`` channels, stride ``4 * 2**i`` and 1, 2, 5 or 8 heads.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        ffn: Kind of `MixFFN` in the blocks: "mix_skip", or "mix" or "plain" (ablations of the paper).
+        bridge_layers: Number of `BridgeLayer`s, 0 for none (an ablation of the paper).
+        bridge_levels: Number of the coarsest levels that are bridged, 1 to 4 (an ablation of the paper).
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 32
@@ -144,8 +165,8 @@ class MISSFormer(AnySize):
         self.decoder = nn.ModuleList(blocks(i) for i in range(3))
         self.last = Expand(width, width, 4)
         self.head = nn.Conv2d(width, num_classes, 1)
-        for part in (self.ups, self.fuse, self.decoder, self.last, self.head):
-            part.apply(_init)
+        for module in (self.ups, self.fuse, self.decoder, self.last, self.head):
+            module.apply(_init)
 
     def logits(self, x: Tensor) -> Tensor:
         pyramid: list[Tensor] = []
@@ -163,7 +184,7 @@ class MISSFormer(AnySize):
 
 
 def _init(module: nn.Module) -> None:
-    """The authors' initial weights of the decoder: Xavier's, bias 0."""
+    """Initialise a layer as the authors' decoder: Xavier-uniform weights, biases 0."""
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -1,4 +1,9 @@
-"""MONAI's UNet: strided (transposed) convolutions and residual units (Kerfoot et al. 2018)."""
+"""MONAI's UNet: strided (transposed) convolutions and residual units.
+
+References:
+    Kerfoot et al. 2018, Left-Ventricle Quantification Using Residual U-Net, doi 10.1007/978-3-030-12029-0_40.
+    Code: MONAI 1.6.1, monai/networks/nets/unet.py, UNet.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +20,34 @@ NORMS: dict[str, Part] = {"batch": nn.BatchNorm2d, "instance": partial(InstanceN
 
 
 def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
-    """3x3 convolution with bias, to a map of 1 / stride of the size."""
+    """Return a 3x3 convolution with bias, to a map of 1 / ``stride`` of the size."""
     return nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1)
 
 
 def up_conv(c_in: int, c_out: int) -> nn.Module:
-    """3x3 transposed convolution with bias, to twice the size."""
+    """Return a 3x3 transposed convolution with bias, to twice the size."""
     return nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=1)
 
 
 class Finish(nn.Sequential):
-    """What follows a convolution: norm, dropout, PReLU of one slope."""
+    """Layers after a convolution: norm, dropout and a PReLU with one slope for all channels."""
 
     def __init__(self, channels: int, *, norm: Part, dropout: float) -> None:
         super().__init__(norm(channels), nn.Dropout(dropout), nn.PReLU())
 
 
 class ResidualUnit(nn.Module):
-    """``layers`` 3x3 convolutions with their ``finish(channels)``, the first of them strided, and a shortcut.
+    """3x3 convolutions, the first of them strided, and a shortcut.
 
-    The shortcut is a 3x3 convolution where the unit has a stride, a 1x1 where only the channels change. ``bare``
-    leaves the last convolution as it is.
+    The shortcut is a 3x3 convolution where the unit has a stride, a 1x1 convolution where only the channels change.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        layers: Number of convolutions.
+        finish: Factory ``finish(channels)`` of the layers after each convolution.
+        stride: Stride of the first convolution.
+        bare: Leave the last convolution as it is, without norm and activation.
     """
 
     def __init__(
@@ -59,11 +71,22 @@ class ResidualUnit(nn.Module):
 
 
 class MONAIUNet(AnySize):
-    """``depth`` levels of ``width * 2**i`` channels, all but the last with stride 2: the finest map is half the image.
+    """U-Net whose levels all have stride 2 but the last, so that the finest map is half the image's size.
 
-    ``num_res_units`` convolutions to a residual unit, or 0 for single convolutions without shortcuts. ``norm`` is
-    "batch", "instance" (which learns no scale and no offset, as in MONAI) or "auto": instance norm with residual
-    units, as is MONAI's default, batch norm without. Raises `UnetzooError` on a bad option.
+    Level i has ``width * 2**i`` channels.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        depth: Number of levels, at least 2.
+        num_res_units: Convolutions in a residual unit; 0 for single convolutions without shortcuts.
+        norm: "batch", "instance" (without scale and offset, as in MONAI) or "auto": instance norm with residual units,
+            which is MONAI's default, and batch norm without.
+        dropout: Probability of dropout after every norm.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -100,10 +123,12 @@ class MONAIUNet(AnySize):
 
         self.encoder = nn.ModuleList(down(a, b, 2) for a, b in zip((in_channels, *c), c[:-1], strict=False))
         self.bottleneck = down(c[-2], c[-1], 1)
-        merged = [2 * a for a in c[:-2]] + [c[-2] + c[-1]]  # channels of skip and map from below
+        merged = [2 * a for a in c[:-2]] + [c[-2] + c[-1]]  # channels of a skip and the map from below
         self.decoder = nn.ModuleList(up(a, b) for a, b in zip(merged[1:], c, strict=False))
         self.head = up_conv(merged[0], num_classes)
-        if num_res_units:  # the last transposed convolution is a layer like all others, a unit of the logits follows
+        if (
+            num_res_units
+        ):  # the last transposed convolution is then a layer like the others, before a unit of the logits
             last = ResidualUnit(num_classes, num_classes, layers=1, finish=finish, bare=True)
             self.head = nn.Sequential(self.head, finish(num_classes), last)
 

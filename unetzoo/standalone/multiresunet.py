@@ -1,4 +1,10 @@
-"""MultiResUNet (Ibtehaz & Rahman 2019, arXiv 1902.04049): several receptive fields a block, residual skip paths."""
+"""MultiResUNet: several receptive fields in each block, residual paths on the skips.
+
+References:
+    Ibtehaz & Rahman 2019, MultiResUNet: Rethinking the U-Net Architecture for Multimodal Biomedical Image Segmentation,
+        arXiv 1902.04049.
+    Code: nibtehaz/MultiResUNet, pytorch/MultiResUNet.py, MultiResUnet.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +16,29 @@ from unetzoo.standalone.common import AnySize, at_least, whole
 
 
 def conv_norm(c_in: int, c_out: int, kernel: int) -> nn.Sequential:
-    """Convolution with bias, batch norm."""
+    """Return a convolution with bias, followed by batch norm."""
     return nn.Sequential(nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2), nn.BatchNorm2d(c_out))
 
 
 def split_width(width: int, alpha: float) -> tuple[int, int, int]:
-    """Channels of the three 3x3 convolutions of a block: about 1/6, 1/3 and 1/2 of ``alpha * width``."""
+    """Return the channels of a block's three 3x3 convolutions: about 1/6, 1/3 and 1/2 of ``width * alpha``.
+
+    Args:
+        width: Channels of the level.
+        alpha: Factor on them.
+    """
     w = width * alpha
     return max(1, int(w * 0.167)), max(1, int(w * 0.333)), max(1, int(w * 0.5))
 
 
 class MultiResBlock(nn.Module):
-    """Three 3x3 convolutions in a row, all three outputs concatenated (as 3x3, 5x5 and 7x7), plus a 1x1 shortcut."""
+    """Three 3x3 convolutions in a row, their outputs concatenated (fields of 3x3, 5x5 and 7x7), plus a 1x1 shortcut.
+
+    Args:
+        c_in: Channels of the input.
+        width: Channels of the level; `split_width` tells those of the output.
+        alpha: Factor on ``width``.
+    """
 
     def __init__(self, c_in: int, width: int, alpha: float) -> None:
         super().__init__()
@@ -41,7 +58,13 @@ class MultiResBlock(nn.Module):
 
 
 class ResPath(nn.Module):
-    """``length`` residual layers on a skip, which narrow the gap to the decoder's maps (paper, section 3.2)."""
+    """Residual layers on a skip, which narrow the gap to the decoder's maps (paper, section 3.2).
+
+    Args:
+        c_in: Channels of the skip.
+        c_out: Channels of the result.
+        length: Number of layers.
+    """
 
     def __init__(self, c_in: int, c_out: int, length: int) -> None:
         super().__init__()
@@ -60,8 +83,14 @@ class ResPath(nn.Module):
 class MultiResUNet(AnySize):
     """Five levels of `MultiResBlock`, skips through a `ResPath` of 4, 3, 2, 1 layers, batch norm after the head.
 
-    ``width`` is what the finest level of a U-Net of equal size would have, ``alpha`` scales the blocks.
-    Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels that the finest level of a U-Net of equal size would have; doubled at each coarser level.
+        alpha: Factor on the channels of the blocks.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 16

@@ -1,4 +1,12 @@
-"""The networks that nnU-Net configures (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z), in two dimensions."""
+"""The networks that nnU-Net configures, in two dimensions.
+
+References:
+    Isensee et al. 2021, nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation,
+        doi 10.1038/s41592-020-01008-z.
+    Isensee et al. 2024, nnU-Net Revisited: A Call for Rigorous Validation in 3D Medical Image Segmentation,
+        arXiv 2404.09556 (the residual encoder).
+    Code: dynamic-network-architectures 0.4.4, architectures/unet.py, PlainConvUNet and ResidualEncoderUNet.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +27,19 @@ Act = partial(nn.LeakyReLU, SLOPE, inplace=True)
 
 
 def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Conv2d:
-    """3x3 convolution with bias."""
+    """Return a 3x3 convolution with bias."""
     return nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1)
 
 
 def layers(c_in: int, c_out: int, count: int, stride: int = 1) -> nn.Sequential:
-    """``count`` times convolution, instance norm, leaky ReLU; the first has the stride."""
+    """Build a row of layers, each of convolution, instance norm and leaky ReLU.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of every layer.
+        count: Number of layers.
+        stride: Stride of the first layer.
+    """
     return nn.Sequential(
         *(
             ConvNormAct(c_out if i else c_in, c_out, conv=conv, norm=InstanceNorm, act=Act, stride=1 if i else stride)
@@ -34,9 +49,9 @@ def layers(c_in: int, c_out: int, count: int, stride: int = 1) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Two layers and a shortcut that pools by averaging before its 1x1 convolution (ResNet-D, arXiv 1812.01187).
+    """Two layers and a shortcut that averages before its 1x1 convolution (ResNet-D, arXiv 1812.01187).
 
-    The norm before the sum starts at zero, so that the block starts as its shortcut.
+    The norm before the sum starts at zero, so the block starts as its shortcut.
     """
 
     def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
@@ -56,9 +71,16 @@ class ResidualBlock(nn.Module):
 
 
 class NNUNet(AnySize):
-    """An ``encoder`` of stages with stride 2 each but the first, ``convs`` layers to a stage on the way back.
+    """Encoder of given stages with nnU-Net's decoder.
 
-    ``forward_all`` with ``deep_supervision`` gives logits of every stage of the decoder, each at its own size.
+    With ``deep_supervision``, ``forward_all`` returns the logits of every stage of the decoder, each at its own size.
+
+    Args:
+        encoder: Stages of the encoder, finest first; all but the first have stride 2.
+        channels: Channels of each stage.
+        num_classes: Number of classes, the channels of the logits.
+        convs: Layers in each stage of the decoder.
+        deep_supervision: Supervise every stage of the decoder, not the finest alone.
     """
 
     def __init__(
@@ -90,7 +112,7 @@ class NNUNet(AnySize):
         return [head(level) for head, level in zip(self.heads, self._decoded(x), strict=False)]
 
     def _decoded(self, x: Tensor) -> list[Tensor]:
-        """The decoder's maps, finest first."""
+        """Return the decoder's maps, finest first."""
         pyramid: list[Tensor] = []
         for stage in self.encoder:
             x = stage(x)
@@ -103,17 +125,37 @@ class NNUNet(AnySize):
 
 
 def channels_of(width: int, stages: int, max_width: int) -> list[int]:
-    """Doubled from stage to stage up to ``max_width``. Raises `UnetzooError` on a bad option."""
+    """Return the channels of each stage, doubled from stage to stage up to ``max_width``.
+
+    Args:
+        width: Channels of the first stage.
+        stages: Number of stages, at least 2.
+        max_width: Most channels of any stage.
+
+    Raises:
+        UnetzooError: If an option is out of range.
+    """
     whole(width=width, max_width=max_width)
     whole(2, stages=stages)
     return [min(width * 2**i, max_width) for i in range(stages)]
 
 
 class PlainConvUNet(NNUNet):
-    """nnU-Net's U-Net: ``convs`` layers a stage. Stage i has ``width * 2**i`` channels, at most ``max_width``.
+    """nnU-Net's U-Net of plain convolutions.
 
-    nnU-Net takes as many ``stages`` as leave a coarsest map of at least 4 pixels a side. Raises `UnetzooError` on a
-    bad option.
+    nnU-Net itself takes as many stages as leave a coarsest map of at least 4 pixels a side.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the first stage; doubled at each further one.
+        stages: Number of stages, at least 2.
+        max_width: Most channels of any stage.
+        convs: Layers in each stage of encoder and decoder.
+        deep_supervision: Supervise every stage of the decoder, not the finest alone.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -134,11 +176,23 @@ class PlainConvUNet(NNUNet):
 
 
 class ResidualEncoderUNet(NNUNet):
-    """nnU-Net's U-Net with a residual encoder (ResEnc, arXiv 2404.09556): one layer, then ``blocks`` a stage.
+    """nnU-Net's U-Net with a residual encoder (ResEnc): one layer, then stages of residual blocks.
 
-    Of ``blocks`` the last is repeated for all further stages: (1, 3, 4, 6) are those of nnU-Net's M, L and XL presets,
-    which differ in the size of the images and, with it, in ``stages``. Channels as in `PlainConvUNet`. Raises
-    `UnetzooError` on a bad option.
+    nnU-Net's presets M, L and XL differ in the size of the images and, with it, in ``stages``.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the first stage; doubled at each further one.
+        stages: Number of stages, at least 2.
+        max_width: Most channels of any stage.
+        blocks: Residual blocks of each stage, the last number repeated for all further stages. The default is that of
+            the presets M, L and XL.
+        convs: Layers in each stage of the decoder.
+        deep_supervision: Supervise every stage of the decoder, not the finest alone.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -157,7 +211,9 @@ class ResidualEncoderUNet(NNUNet):
         whole(convs=convs)
         wholes(blocks=blocks)
         if len(blocks) > stages:
-            raise UnetzooError(f"option blocks = {blocks!r}: must be at most one for each of the {stages} stages")
+            raise UnetzooError(
+                f"option blocks = {blocks!r}: must list at most one number for each of the {stages} stages"
+            )
         counts = [*blocks, *[blocks[-1]] * (stages - len(blocks))]
 
         def stage(i: int) -> nn.Sequential:

@@ -1,7 +1,11 @@
-"""Networks as segmentation_models_pytorch (smp) builds them: rows to compare with, under names and sizes of this house.
+"""Networks as segmentation_models_pytorch (smp) builds them, to compare with, under this library's names and any size.
 
-Nothing is rebuilt here: `Peer.network` is smp's own module, with smp's parameters under smp's names. smp is imported
-when the first one is built; weights are random, and the one place where they could be others is `Peer`'s call of smp.
+Nothing is built anew: `Peer.network` is smp's own module, with smp's parameters under smp's names. smp is imported when
+the first network is built. Weights are random; the call of smp in `Peer` is the only place that decides so.
+
+References:
+    Code: segmentation_models_pytorch, https://github.com/qubvel-org/segmentation_models.pytorch. The papers are named
+        by the entries smp_*.
 """
 
 from __future__ import annotations
@@ -19,12 +23,22 @@ from unetzoo.standalone.common import AnySize, one_of, whole
 
 
 class Peer(AnySize):
-    """``architecture`` of smp (the name of its class) on an encoder that smp knows.
+    """Architecture of smp on an encoder of smp, for images of any size.
 
-    ``multiple`` and ``least`` are the sides it is given, where they are not those that smp asks for; ``options`` go to
-    smp's class. Parameters that smp declares and its forward pass never reads (PSPNet's deeper encoder, a ViT's
-    classifier) are kept, so that smp's weights fit, and ask for no gradient, so that they are neither counted nor
-    trained. Raises `UnetzooError` where smp does not know the encoder or cannot build this network on it.
+    Parameters that smp declares but its forward pass never reads (PSPNet's deeper encoder, a ViT's classifier) are
+    kept, so that smp's weights fit, but need no gradient, so that they are neither counted nor trained.
+
+    Args:
+        architecture: Name of smp's class.
+        encoder: Name of an encoder of smp, or "tu-" and the name of a model of timm.
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        multiple: Number of pixels of which H and W must be a multiple; by default, what smp asks for.
+        least: Smallest H and W in pixels; more where the encoder's stride or ``multiple`` is larger.
+        **options: Further options of smp's class.
+
+    Raises:
+        UnetzooError: If smp does not know the encoder or cannot build this architecture on it.
     """
 
     def __init__(
@@ -55,7 +69,7 @@ class Peer(AnySize):
             self.multiple = multiple or (stride if network.requires_divisible_input_shape else 1)
             self.least = max(least, stride, self.multiple)
             unused = never_read(network, (2, in_channels, self.least, self.least))
-        except Exception as error:  # smp and timm raise anything for an encoder that does not go with a decoder
+        except Exception as error:  # smp and timm raise many types for an encoder that does not suit a decoder
             raise UnetzooError(
                 f"option encoder = {encoder!r}: smp's {architecture} cannot use it ({plain(error)})"
             ) from None
@@ -64,6 +78,12 @@ class Peer(AnySize):
         self.network: nn.Module = network
 
     def logits(self, x: Tensor) -> Tensor:
+        """Return smp's logits (N, K, H, W) for an image whose sides fit.
+
+        Raises:
+            UnetzooError: If batch norm meets a single value per channel, as in training on one small image.
+            ValueError: If smp's forward pass raises any other one.
+        """
         try:
             return self.network(x)
         except ValueError as error:
@@ -72,12 +92,15 @@ class Peer(AnySize):
             h, w = spatial(x)
             raise UnetzooError(
                 f"smp's {type(self.network).__name__} has batch norm on maps of one pixel: "
-                f"it trains on batches of at least 2 images, got 1 of {h}x{w}"
+                f"training needs batches of at least 2 images, got 1 of {h}x{w}"
             ) from None
 
 
 class _ReadNumbers(TorchFunctionMode):
-    """Rates of stochastic depth, which smp's Mix Transformer reads from a ``linspace``, have values on any device."""
+    """Mode in which ``linspace`` computes on the CPU, so that its values can be read while building on the meta device.
+
+    smp's Mix Transformer reads its rates of stochastic depth from one.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.linspace:
@@ -86,7 +109,12 @@ class _ReadNumbers(TorchFunctionMode):
 
 
 def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]:
-    """The parameters on which the output for a batch of this shape does not depend; nothing is allocated."""
+    """Return the parameters on which the output for a batch of this shape does not depend; nothing is allocated.
+
+    Args:
+        network: The network.
+        shape: Shape (N, C, H, W) of the batch.
+    """
     parameters = dict(network.named_parameters())
     with torch.inference_mode(False), torch.enable_grad(), torch.device("meta"):
         wanted = {name: torch.empty(p.shape, dtype=p.dtype, requires_grad=True) for name, p in parameters.items()}
@@ -97,19 +125,50 @@ def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]
 
 
 def unet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16) -> Peer:
-    """smp.Unet. ``width`` are the decoder's channels at the image's size; each halving doubles them."""
+    """Build smp.Unet.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder at the image's size; doubled at each coarser level.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     return _u_shaped("Unet", encoder, in_channels, num_classes, width)
 
 
 def unetpp(
     in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16, encoder_depth: int = 5
 ) -> Peer:
-    """smp.UnetPlusPlus, ``encoder_depth`` times halved (3 to 5); ``width`` as in `unet`."""
+    """Build smp.UnetPlusPlus.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder at the image's size; doubled at each coarser level.
+        encoder_depth: Number of times the encoder halves the image, 3 to 5.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     return _u_shaped("UnetPlusPlus", encoder, in_channels, num_classes, width, encoder_depth)
 
 
 def manet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16) -> Peer:
-    """smp.MAnet; ``width`` as in `unet`."""
+    """Build smp.MAnet.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder at the image's size; doubled at each coarser level.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     return _u_shaped("MAnet", encoder, in_channels, num_classes, width)
 
 
@@ -121,19 +180,39 @@ def _u_shaped(architecture: str, encoder: str, in_channels: int, num_classes: in
 
 
 def linknet(in_channels: int, num_classes: int, *, encoder: str = "resnet34") -> Peer:
-    """smp.Linknet, whose decoder has the encoder's channels."""
+    """Build smp.Linknet, whose decoder has the encoder's channels.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+
+    Raises:
+        UnetzooError: If smp cannot build the network on the encoder.
+    """
     return Peer("Linknet", encoder, in_channels, num_classes)
 
 
 def fpn(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 128, merge: str = "add") -> Peer:
-    """smp.FPN. ``width`` are the channels of the maps that are merged ("add" or "cat"), half of the pyramid's.
+    """Build smp.FPN.
 
-    A multiple of 32, the groups of its norm, from 64 up: a group of one channel on one pixel has no deviation.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the maps that are merged, half of the pyramid's. A multiple of 32, the groups of its norm,
+            and at least 64, since a group of one channel on one pixel has no deviation.
+        merge: "add" or "cat".
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
     """
     whole(width=width)
     one_of(("add", "cat"), merge=merge)
     if width % 32 or width < 64:
-        raise UnetzooError(f"option width = {width}: must be a multiple of 32 from 64 up (32 groups are normalised)")
+        raise UnetzooError(
+            f"option width = {width}: must be a multiple of 32 and at least 64 (its group norm has 32 groups)"
+        )
     return Peer(
         "FPN",
         encoder,
@@ -146,15 +225,35 @@ def fpn(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width:
 
 
 def pspnet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 512) -> Peer:
-    """smp.PSPNet. ``width`` are the channels after the pooled maps are joined."""
+    """Build smp.PSPNet.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels after the pooled maps are joined.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     whole(width=width)
     return Peer("PSPNet", encoder, in_channels, num_classes, psp_out_channels=width)
 
 
 def pan(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 32) -> Peer:
-    """smp.PAN. ``width`` are the decoder's channels."""
+    """Build smp.PAN.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     whole(width=width)
-    # The encoder's map, a sixteenth of the image, is halved three times more.
+    # The encoder's map, at 1/16 of the image's size, is halved three times more.
     return Peer("PAN", encoder, in_channels, num_classes, least=128, decoder_channels=width)
 
 
@@ -167,9 +266,18 @@ def deeplabv3plus(
     output_stride: int = 16,
     separable: bool = True,
 ) -> Peer:
-    """smp.DeepLabV3Plus. ``width`` are the decoder's channels, ``output_stride`` (8 or 16) of the encoder;
+    """Build smp.DeepLabV3Plus.
 
-    ``separable`` is of the atrous convolutions.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder.
+        output_stride: Stride of the encoder's last map, 8 or 16.
+        separable: Make the atrous convolutions depthwise separable.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
     """
     whole(width=width)
     one_of((8, 16), output_stride=output_stride)
@@ -185,13 +293,33 @@ def deeplabv3plus(
 
 
 def upernet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 256) -> Peer:
-    """smp.UPerNet. ``width`` are the decoder's channels."""
+    """Build smp.UPerNet.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     whole(width=width)
     return Peer("UPerNet", encoder, in_channels, num_classes, decoder_channels=width)
 
 
 def segformer(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 256) -> Peer:
-    """smp.Segformer. ``width`` are the decoder's channels."""
+    """Build smp.Segformer.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
+    """
     whole(width=width)
     return Peer("Segformer", encoder, in_channels, num_classes, decoder_segmentation_channels=width)
 
@@ -204,9 +332,17 @@ def dpt(
     width: int = 256,
     readout: str = "cat",
 ) -> Peer:
-    """smp.DPT on a ViT of timm. ``width`` are the decoder's channels; ``readout`` says what becomes of the class token.
+    """Build smp.DPT on a ViT of timm.
 
-    "ignore", "add" or "cat", as in the paper's ablation.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: Name of an encoder, as in `Peer`.
+        width: Channels of the decoder.
+        readout: Use of the class token: "ignore", "add" or "cat", as in the paper's ablation.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if smp cannot build the network on the encoder.
     """
     whole(width=width)
     one_of(("ignore", "add", "cat"), readout=readout)
@@ -215,7 +351,7 @@ def dpt(
         encoder,
         in_channels,
         num_classes,
-        multiple=32,  # the coarsest of its four maps is a 32nd of the image, whatever the patches are
+        multiple=32,  # the coarsest of its four maps has 1/32 of the image's size, whatever the patches are
         decoder_fusion_channels=width,
         decoder_intermediate_channels=[width, 2 * width, 4 * width, 4 * width],
         decoder_readout=readout,

@@ -1,4 +1,10 @@
-"""A ResNet's pyramid and LinkNet's decoder block, which LinkNet and CE-Net share."""
+"""A ResNet's pyramid and LinkNet's decoder block, which LinkNet and CE-Net share.
+
+References:
+    He et al. 2015, Deep Residual Learning for Image Recognition, arXiv 1512.03385.
+    Chaurasia & Culurciello 2017, LinkNet: Exploiting Encoder Representations for Efficient Semantic Segmentation,
+        arXiv 1707.03718.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +15,14 @@ from torchvision.models.resnet import BasicBlock
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet of basic blocks (He et al. 2016, arXiv 1512.03385): the stem's map of stride 4, then four levels.
+    """ResNet of basic blocks: (N, C, H, W) to the stem's map, of stride 4, then a map of each level.
 
-    ``blocks`` per level: (2, 2, 2, 2) for ResNet-18, (3, 4, 6, 3) for 34; level i has ``width * 2**i`` channels
-    and stride 4 * 2**i. (N, C, H, W) gives five maps, the first two of equal size.
+    The first level keeps the stem's size. Level i has ``width * 2**i`` channels and stride ``4 * 2**i``.
+
+    Args:
+        in_channels: Channels of the image.
+        blocks: Blocks of each level: (2, 2, 2, 2) for ResNet-18, (3, 4, 6, 3) for ResNet-34.
+        width: Channels of the stem and the first level.
     """
 
     def __init__(self, in_channels: int, *, blocks: Sequence[int], width: int) -> None:
@@ -36,6 +46,7 @@ class ResNetEncoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (N, C, H, W) to five maps: the stem's, (N, width, H / 4, W / 4), and those of the levels."""
         pyramid = [self.stem(x)]
         for level in self.levels:
             pyramid.append(level(pyramid[-1]))
@@ -43,7 +54,14 @@ class ResNetEncoder(nn.Module):
 
 
 class LinkUp(nn.Sequential):
-    """1x1 convolution to a quarter of the channels, 3x3 transposed one by ``stride``, 1x1 to c_out (1707.03718)."""
+    """LinkNet's decoder block: 1x1 convolution to a quarter of the channels, 3x3 transposed one, 1x1 convolution.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        stride: Stride of the transposed convolution, by which the size grows.
+        bias: Give the convolutions a bias, as in CE-Net.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, stride: int = 2, bias: bool = False) -> None:
         c = max(1, c_in // 4)

@@ -1,6 +1,11 @@
-"""ResUNet (Zhang et al. 2018, arXiv 1711.10684) and ResUNet++ (Jha et al. 2019, arXiv 1911.07067).
+"""ResUNet and ResUNet++, as in rishikksh20/ResUnet.
 
-As rishikksh20/ResUnet has them: full pre-activation, 3x3 convolutions with batch norm as shortcuts, strides in blocks.
+Blocks have full pre-activation, carry the strides, and have 3x3 convolutions with batch norm as shortcuts.
+
+References:
+    Zhang et al. 2018, Road Extraction by Deep Residual U-Net, arXiv 1711.10684 (ResUNet).
+    Jha et al. 2019, ResUNet++: An Advanced Architecture for Medical Image Segmentation, arXiv 1911.07067.
+    Code: rishikksh20/ResUnet, core/res_unet.py, ResUnet, and core/res_unet_plus.py, ResUnetPlusPlus.
 """
 
 from __future__ import annotations
@@ -23,9 +28,17 @@ Conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)
 
 
 def resunet(in_channels: int, num_classes: int, *, width: int = 64, depth: int = 4, up: str = "transposed") -> UNet:
-    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W); ``up`` as in `UNetSpec`, channels kept.
+    """Build the ResUNet, which maps images (N, in_channels, H, W) of any size to logits (N, num_classes, H, W).
 
-    Raises `UnetzooError` on a ``width``, ``depth`` or ``up`` that the grid refuses, or that needs other channels.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level; doubled at each coarser one.
+        depth: Number of levels.
+        up: Upsampling as in `UNetSpec`; it keeps the channels.
+
+    Raises:
+        UnetzooError: If the grid refuses ``width``, ``depth`` or ``up``, or if ``up`` cannot keep the channels.
     """
     spec = UNetSpec.from_mapping({"width": width, "depth": depth, "up": up, "up_width": "kept"}, "resunet")
     channels = spec.channels
@@ -54,7 +67,13 @@ class NormActConv(nn.Sequential):
 
 
 class PreActBlock(nn.Module):
-    """Two layers, norm and activation first, plus a convolution with norm; ``stride`` 2 halves, rounding up."""
+    """Two `NormActConv`s, plus a convolution with batch norm as shortcut.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        stride: 2 halves the size, rounding up.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -66,7 +85,7 @@ class PreActBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """The first block, on the image as it is."""
+    """First block, which sees the image without norm and activation."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -78,7 +97,7 @@ class Stem(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """A weight per channel, without biases."""
+    """Squeeze-and-excitation: a weight for each channel, by linear layers without biases."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -92,7 +111,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Three dilated convolutions side by side, each with ReLU and then batch norm, and a 1x1 one."""
+    """Three dilated 3x3 convolutions side by side, each with ReLU and then batch norm, fused by a 1x1 convolution."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -109,7 +128,7 @@ class ASPP(nn.Module):
 
 
 class Attention(nn.Module):
-    """Weighs the coarse map pixel by pixel by its agreement with the finer encoder map, pooled (not 0 to 1)."""
+    """Coarse map, each pixel weighed by its agreement with the finer encoder map, pooled; weights are not bounded."""
 
     def __init__(self, c_skip: int, c_below: int) -> None:
         super().__init__()
@@ -118,12 +137,13 @@ class Attention(nn.Module):
         self.weigh = nn.Sequential(nn.BatchNorm2d(c_below), nn.ReLU(), nn.Conv2d(c_below, 1, kernel_size=1))
 
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """Map ``skip`` (N, c_skip, H, W) and ``below`` (N, c_below, H / 2, W / 2), rounded up, to ``below`` weighed."""
         pooled = F.max_pool2d(self.see_skip(skip), 2, ceil_mode=True)  # rounds up as the strides do
         return below * self.weigh(pooled + self.see_below(below))
 
 
 class ResUNetPPStage(nn.Module):
-    """Attention, bilinear interpolation, concatenation (upsampled first), block."""
+    """Attention, bilinear interpolation, concatenation (the upsampled map first) and a block."""
 
     def __init__(self, c_below: int, c_skip: int, c_out: int) -> None:
         super().__init__()
@@ -131,12 +151,22 @@ class ResUNetPPStage(nn.Module):
         self.block = PreActBlock(c_below + c_skip, c_out)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, H / 2, W / 2), rounded up, and ``skip`` (N, c_skip, H, W) to (N, c_out, H, W)."""
         up = F.interpolate(self.attend(skip, below), scale_factor=2.0, mode="bilinear", align_corners=False)
         return self.block(torch.cat(pad_to_skip(skip, up)[::-1], dim=1))
 
 
 class ResUNetPP(nn.Module):
-    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W)."""
+    """ResUNet++: four levels with squeeze-and-excitation, `ASPP` at both ends of the decoder, attention in its stages.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level; doubled at each coarser one.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
+    """
 
     def __init__(self, in_channels: int, num_classes: int, *, width: int = 32) -> None:
         super().__init__()
@@ -152,6 +182,7 @@ class ResUNetPP(nn.Module):
         self.head = nn.Conv2d(a, num_classes, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, in_channels, H, W) of any size to logits (N, num_classes, H, W)."""
         skips = [self.stem(x)]
         for level in self.encoder:
             skips.append(level(skips[-1]))

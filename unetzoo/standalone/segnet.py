@@ -1,4 +1,10 @@
-"""SegNet (Badrinarayanan et al. 2017, arXiv 1511.00561): VGG-16 down, and up to where each maximum was."""
+"""SegNet: VGG-16 down, and up with unpooling to where each maximum was.
+
+References:
+    Badrinarayanan et al. 2017, SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation,
+        arXiv 1511.00561.
+    Code: say4n/pytorch-segnet, src/model.py, SegNet (the authors' own code is for Caffe).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +12,23 @@ from torch import Tensor, nn
 
 from unetzoo.standalone.common import AnySize, max_pool_indices, max_unpool, whole
 
-# VGG-16's convolutions per level and their channels over ``width``.
+# Convolutions of each level of VGG-16, and their channels over ``width``.
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 WIDTHS = (1, 2, 4, 8, 8)
 
 
 class SegNet(AnySize):
-    """Five levels of 3x3 convolutions with batch norm, pooling that keeps its indices, and as many back.
+    """Five levels of 3x3 convolutions with batch norm, pooling that keeps its indices, and as many levels back.
 
-    The decoder's convolutions are transposed ones of stride 1, as in the reference. Raises `UnetzooError` on a bad
-    width.
+    The decoder's convolutions are transposed ones of stride 1, as in the reference.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     least = 32

@@ -1,4 +1,9 @@
-"""SegResNet (Myronenko 2018, arXiv 1810.11654) in two dimensions, as MONAI has it: without the autoencoder branch."""
+"""SegResNet in two dimensions and without the autoencoder branch, as in MONAI.
+
+References:
+    Myronenko 2018, 3D MRI brain tumor segmentation using autoencoder regularization, arXiv 1810.11654.
+    Code: MONAI 1.6.1, monai/networks/nets/segresnet.py, SegResNet.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +26,19 @@ UPS: dict[str, Part] = {
 
 
 class GroupNorm(norms.GroupNorm):
-    """Of ``groups`` groups, or as many as divide both them and the channels; one may be of a single channel."""
+    """Group norm with as many groups as divide both ``groups`` and the channels; a group may be a single channel."""
 
     def __init__(self, channels: int, *, groups: int) -> None:
         nn.GroupNorm.__init__(self, math.gcd(groups, channels), channels)
 
 
 def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
+    """Return a 3x3 convolution without bias."""
     return nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False)
 
 
 class PreActivation(nn.Module):
-    """Twice norm, ReLU, 3x3 convolution; the input is added."""
+    """Two layers of norm, ReLU and 3x3 convolution; the input is added."""
 
     def __init__(self, channels: int, *, norm: Part) -> None:
         super().__init__()
@@ -46,11 +52,21 @@ class PreActivation(nn.Module):
 
 
 class SegResNet(AnySize):
-    """Levels of ``width * 2**i`` channels with residual blocks down and up; skips are added.
+    """Levels of residual blocks with ``width * 2**i`` channels at level i, a thin decoder; skips are added.
 
-    ``blocks_down`` and ``blocks_up`` are their numbers, finest level first; the coarsest has none up. The way up is a
-    1x1 convolution and "bilinear" or "transposed". ``dropout`` is that of the first convolution's channels (0.2 in
-    the paper). Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        blocks_down: Residual blocks of each encoder level, finest first; at least two levels.
+        blocks_up: Residual blocks of each decoder level, finest first; one number fewer, as the coarsest level has
+            none.
+        groups: Groups of the norms, or as many as divide both them and the channels.
+        up: Upsampling after a 1x1 convolution: "bilinear" or "transposed".
+        dropout: Probability of dropping a channel of the first convolution (0.2 in the paper).
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -69,7 +85,7 @@ class SegResNet(AnySize):
         whole(width=width, groups=groups)
         wholes(blocks_down=blocks_down)
         if len(blocks_down) < 2:
-            raise UnetzooError(f"option blocks_down = {blocks_down!r}: must be of at least 2 levels")
+            raise UnetzooError(f"option blocks_down = {blocks_down!r}: must list at least 2 levels")
         wholes(len(blocks_down) - 1, blocks_up=blocks_up)
         one_of(UPS, up=up)
         fraction(dropout=dropout)

@@ -1,4 +1,8 @@
-"""What MALUNet and EGE-UNet share: six levels, the coarser three of a block of their own, skips added."""
+"""Six levels with added skips, the coarser three of a block of their own: the shape of MALUNet and EGE-UNet.
+
+References:
+    Those of `unetzoo.standalone.malunet` and `unetzoo.standalone.egeunet`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,22 @@ MULTIPLES = (1, 2, 3, 4, 6, 8)
 
 
 def enlarge(x: Tensor, times: int = 2) -> Tensor:
-    """Bilinear interpolation with the corners aligned."""
+    """Interpolate (N, C, H, W) bilinearly to ``times`` the size, with aligned corners."""
     return F.interpolate(x, scale_factor=float(times), mode="bilinear", align_corners=True)
 
 
 class SixLevels(AnySize):
-    """The way down and the steps of the way up; ``encode`` and ``decode`` are the coarser blocks (c_in, c_out).
+    """Encoder of six levels and the steps of the decoder; subclasses combine them in ``logits``.
 
-    Level i has ``channels[i]``: ``width`` times 1, 2, 3, 4, 6, 8, rounded to fours, in which the blocks split them.
+    Level i has ``channels[i]``: ``width`` times 1, 2, 3, 4, 6 or 8, rounded to a multiple of 4, since blocks split the
+    channels in four.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level, before rounding.
+        encode: Factory ``encode(c_in, c_out)`` of the three coarser levels' blocks on the way down.
+        decode: Factory ``decode(c_in, c_out)`` of the three coarser levels' blocks on the way up.
     """
 
     multiple = 32
@@ -41,7 +53,7 @@ class SixLevels(AnySize):
         self.head = nn.Conv2d(c[0], num_classes, 1)
 
     def descend(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The maps of five levels, at 1/2 to 1/32 of the size, and the bottleneck's at 1/32."""
+        """Return the maps of five levels, at 1/2 to 1/32 of the size, and the bottleneck's at 1/32."""
         pyramid: list[Tensor] = []
         for encode, norm in zip(self.encoder, self.encoder_norms, strict=False):
             x = F.gelu(F.max_pool2d(norm(encode(x)), 2))
@@ -49,6 +61,6 @@ class SixLevels(AnySize):
         return pyramid, F.gelu(self.encoder[-1](x))
 
     def ascend(self, x: Tensor, level: int) -> Tensor:
-        """From level + 1 to ``level``; the bottleneck has the size of the level above it."""
+        """Take the map of level + 1 to ``level``; the bottleneck has the size of the level above it."""
         x = self.decoder_norms[level](self.decoder[level](x))
         return F.gelu(enlarge(x) if level < 4 else x)

@@ -1,4 +1,9 @@
-"""Swin-Unet (Cao et al. 2021, arXiv 2105.05537): a U-Net whose every block attends within shifted windows."""
+"""Swin-Unet: a U-Net whose every block attends within shifted windows.
+
+References:
+    Cao et al. 2021, Swin-Unet: Unet-like Pure Transformer for Medical Image Segmentation, arXiv 2105.05537.
+    Code: HuCaoFighting/Swin-Unet, swin_transformer_unet_skip_expand_decoder_sys.py, SwinTransformerSys.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +19,21 @@ from unetzoo.nn.tokens import MLP, Expand, attend, fitting_heads, offset_index
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole, wholes
 
 PATCH = 4  # pixels to a side of a token
-APART = -100.0  # added to the scores of tokens that may not see each other, as in the authors' code
+APART = -100.0  # bias between tokens that may not see each other, as in the authors' code
 
 
 class WindowAttention(nn.Module):
     """Self-attention of (N, H, W, C) within windows, with a learnt bias per head and offset (arXiv 2103.14030).
 
-    ``shift`` moves the windows by that many tokens, around the borders; what is not neighbouring in the map is kept
-    apart. Maps that the window does not divide are filled up, and the filling is seen by no token of the map.
+    Maps that the window does not divide are padded, and no token of the map sees the padding.
+
+    Args:
+        channels: Channels of input and output.
+        heads: Number of heads; must divide ``channels``.
+        window: Tokens to a side of a window.
+        shift: Tokens by which the windows move, around the borders; tokens that are not neighbours in the map are kept
+            apart.
+        dropout: Probability of dropout on the result.
     """
 
     index: Tensor
@@ -51,18 +63,26 @@ class WindowAttention(nn.Module):
         return self.dropout(x.roll(shift, (1, 2))[:, :h, :w])
 
     def windows(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to (N, windows, tokens, C)."""
+        """Cut (N, H, W, C) into windows: (N, windows, tokens, C)."""
         x = x.unflatten(2, (-1, self.window)).unflatten(1, (-1, self.window))
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def apart(self, full: Sequence[int], real: Sequence[int], shift: Sequence[int]) -> Tensor:
-        """(windows, 1, tokens, tokens): 0, and `APART` between parts that meet by shifting or filling up."""
-        parts = []
+        """Return the bias (windows, 1, tokens, tokens) that keeps apart what only shifting or padding brings together.
+
+        It is `APART` between tokens that may not see each other, and 0 elsewhere.
+
+        Args:
+            full: Tokens to a side of the padded map, (H, W).
+            real: Tokens to a side of the map itself.
+            shift: Shift along each axis.
+        """
+        regions = []
         for size, inside, by in zip(full, real, shift, strict=True):
             at = torch.arange(by, size + by, device=self.table.device)
             around = (at >= size).int()
-            parts.append(torch.where(at % size < inside, around, 2))
-        labels = self.windows((3 * parts[0][:, None] + parts[1])[None, :, :, None])[0].squeeze(-1)
+            regions.append(torch.where(at % size < inside, around, 2))
+        labels = self.windows((3 * regions[0][:, None] + regions[1])[None, :, :, None])[0].squeeze(-1)
         different = labels[:, None, :, None] != labels[:, None, None, :]
         return APART * different.to(self.table.dtype)
 
@@ -96,7 +116,7 @@ class Merge(nn.Module):
 
 
 class Interpolate(nn.Module):
-    """Bilinear interpolation of (N, H, W, c_in) to ``factor`` times the size, linear layer to c_out."""
+    """Linear layer to c_out, then bilinear interpolation of (N, H, W, c_out) to ``factor`` times the size."""
 
     def __init__(self, c_in: int, c_out: int, factor: int = 2) -> None:
         super().__init__()
@@ -110,7 +130,7 @@ class Interpolate(nn.Module):
 
 
 class Transpose(nn.Module):
-    """Transposed convolution of (N, H, W, c_in) by a kernel of its stride ``factor``."""
+    """Transposed convolution of (N, H, W, c_in) to ``factor`` times the size, its kernel as large as its stride."""
 
     def __init__(self, c_in: int, c_out: int, factor: int = 2) -> None:
         super().__init__()
@@ -126,10 +146,23 @@ UPS = {"expand": Expand, "bilinear": Interpolate, "transposed": Transpose}
 class SwinUNet(AnySize):
     """Four levels of `SwinLayer`s on tokens of 4x4 pixels, patch merging down, patch expanding up.
 
-    Level i has ``width * 2**i`` channels, ``depths[i]`` layers on either side and ``heads[i]`` heads, or as many as
-    divide the channels. Every second layer's windows are shifted. The chance ``drop_path`` that an image skips a
-    layer's branch in training grows linearly from 0. Ablations of the paper: ``skips`` from 0 to 3, coarsest first;
-    ``up``. Raises `UnetzooError` on a bad option.
+    Level i has ``width * 2**i`` channels. The windows of every second layer are shifted.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        depths: Layers of each level, in the encoder and again in the decoder, finest first; four numbers.
+        heads: Heads of each level, or as many as divide its channels; four numbers.
+        window: Tokens to a side of a window.
+        skips: Number of skips, 0 to 3, coarsest first; fewer than 3 are ablations of the paper.
+        up: Upsampling: "expand", or "bilinear" or "transposed" (ablations of the paper).
+        dropout: Probability of dropout in every layer.
+        drop_path: Chance that an image skips a branch of a layer in training: 0 for the first layer, growing linearly
+            to this at the last.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = PATCH * 2**3
@@ -183,7 +216,7 @@ class SwinUNet(AnySize):
         self.decoder = nn.ModuleList(level(i) for i in range(3))
         self.norm_decoded = nn.LayerNorm(width)
         self.last = UPS[up](width, width, PATCH)
-        for module in self.modules():  # the authors cut at 2, a hundred standard deviations, which cuts nothing
+        for module in self.modules():  # the code truncates at 2, a hundred standard deviations, which cuts nothing
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
                 if module.bias is not None:

@@ -1,4 +1,10 @@
-"""Swin UNETR (Hatamizadeh et al. 2022, arXiv 2201.01266) in two dimensions, as MONAI has it."""
+"""Swin UNETR in two dimensions, as in MONAI.
+
+References:
+    Hatamizadeh et al. 2022, Swin UNETR: Swin Transformers for Semantic Segmentation of Brain Tumors in MRI Images,
+        arXiv 2201.01266.
+    Code: MONAI 1.6.1, monai/networks/nets/swin_unetr.py, SwinUNETR.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +23,21 @@ from unetzoo.standalone.dynunet import ResidualLayers, UpMerge
 
 PATCH = 2  # pixels to a side of a token
 LEVELS = 4
-APART = -100.0  # added to the scores of tokens that met by shifting alone
+APART = -100.0  # bias between tokens that only shifting brings together
 
 
 class WindowAttention(nn.Module):
     """Self-attention of (N, H, W, C) within windows, with a learnt bias per head and offset (arXiv 2103.14030).
 
-    ``shift`` moves the windows by that many tokens, around the borders. As MONAI has it: maps are filled up with zeros
-    to whole windows, and those are tokens like others; a side up to the window is one window of its own size, whose n
-    tokens take the biases of the full window's first n.
+    As in MONAI, maps are padded with zeros to whole windows, and the padding is tokens like any others. A side of at
+    most ``window`` tokens is one window of its own size, whose n tokens take the biases of the full window's first n.
+
+    Args:
+        channels: Channels of input and output.
+        heads: Number of heads; must divide ``channels``.
+        window: Tokens to a side of a window.
+        shift: Tokens by which the windows move, around the borders.
+        dropout: Probability of dropout on the result.
     """
 
     index: Tensor
@@ -35,7 +47,7 @@ class WindowAttention(nn.Module):
         self.heads, self.window, self.shift = heads, window, shift
         self.project = nn.Linear(channels, 3 * channels)
         self.table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
-        nn.init.normal_(self.table, std=0.02)  # the code's truncation at 2, a hundred of those, cuts nothing
+        nn.init.normal_(self.table, std=0.02)  # the code truncates at 2, a hundred of those, which cuts nothing
         self.register_buffer("index", offset_index(window), persistent=False)
         self.out = nn.Linear(channels, channels)
         self.dropout = nn.Dropout(dropout)
@@ -57,7 +69,15 @@ class WindowAttention(nn.Module):
         return self.dropout(x.roll(shift, (1, 2))[:, :h, :w])
 
     def apart(self, full: Sequence[int], window: Sequence[int], shift: Sequence[int]) -> Tensor:
-        """(windows, 1, tokens, tokens): 0, and `APART` between parts that meet by shifting."""
+        """Return the bias (windows, 1, tokens, tokens) that keeps apart what only shifting brings together.
+
+        It is `APART` between tokens that may not see each other, and 0 elsewhere.
+
+        Args:
+            full: Tokens to a side of the padded map, (H, W).
+            window: Tokens to a side of a window.
+            shift: Shift along each axis.
+        """
         rows, columns = (
             torch.arange(size, device=self.table.device) >= size - by for size, by in zip(full, shift, strict=True)
         )
@@ -67,13 +87,18 @@ class WindowAttention(nn.Module):
 
 
 def split(x: Tensor, window: Sequence[int]) -> Tensor:
-    """(N, H, W, C) to (N, windows, tokens, C)."""
+    """Cut (N, H, W, C) into windows: (N, windows, tokens, C).
+
+    Args:
+        x: Map (N, H, W, C).
+        window: Tokens to a side of a window, (height, width); they divide H and W.
+    """
     x = x.unflatten(2, (-1, window[1])).unflatten(1, (-1, window[0]))
     return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 class SwinLayer(nn.Module):
-    """`WindowAttention` and a network of two layers on (N, H, W, C), each after a norm and with a shortcut."""
+    """`WindowAttention` and a two-layer network on (N, H, W, C), each after a norm and with a shortcut."""
 
     def __init__(self, channels: int, heads: int, window: int, shift: int, dropout: float, drop_path: float) -> None:
         super().__init__()
@@ -111,11 +136,23 @@ class Merge(nn.Module):
 class SwinUNETR(AnySize):
     """Tokens of 2x2 pixels, four levels of `SwinLayer`s and patch merging, a convolutional decoder.
 
-    Level i has ``width * 2**i`` channels, ``depths[i]`` layers and ``heads[i]`` heads, or as many as divide the
-    channels; ``feature_size`` is MONAI's name for the width and goes before it. Every second layer's windows are
-    shifted. ``v2`` puts a residual block of convolutions before each level's layers (MONAI's use_v2). The chance
-    ``drop_path`` that an image skips a layer's branch in training grows linearly from 0. Raises `UnetzooError` on a
-    bad option.
+    Level i has ``width * 2**i`` channels. The windows of every second layer are shifted.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the first level.
+        feature_size: MONAI's name for ``width``; overrides it if given.
+        depths: Layers of each level, four numbers.
+        heads: Heads of each level, or as many as divide its channels; four numbers.
+        window: Tokens to a side of a window.
+        v2: Put a residual block of convolutions before each level's layers (MONAI's use_v2).
+        dropout: Probability of dropout in every layer.
+        drop_path: Chance that an image skips a branch of a layer in training: 0 for the first layer, growing linearly
+            to this at the last.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = PATCH * 2**LEVELS
@@ -157,7 +194,7 @@ class SwinUNETR(AnySize):
         self.dropout = nn.Dropout(dropout)
         self.before = nn.ModuleList(block(c[i], c[i]) if v2 else nn.Identity() for i in range(LEVELS))
         self.levels = nn.ModuleList(level(i) for i in range(LEVELS))
-        # Of the image and of each level's input; that of the last goes to the decoder as it is.
+        # The skips are the image and each level's input; the last level's goes to the decoder as it is.
         self.skips = nn.ModuleList([block(in_channels, width), *(block(a, a) for a in c[: LEVELS - 1]), nn.Identity()])
         self.bottleneck = block(c[-1], c[-1])
         self.decoder = nn.ModuleList(UpMerge(below, a, block=block) for a, below in zip((width, *c), c, strict=False))
@@ -175,5 +212,5 @@ class SwinUNETR(AnySize):
 
 
 def normal(x: Tensor) -> Tensor:
-    """Layer norm over the channels of (N, C, H, W), without weight and bias."""
+    """Return the layer norm of (N, C, H, W) over the channels, without weight and bias."""
     return F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2]).permute(0, 3, 1, 2)

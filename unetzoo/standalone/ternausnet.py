@@ -1,4 +1,12 @@
-"""TernausNet (Iglovikov & Shvets 2018, arXiv 1801.05746): the convolutions of VGG as encoder, no batch norm."""
+"""TernausNet: the convolutions of VGG as encoder, no batch norm.
+
+References:
+    Iglovikov & Shvets 2018, TernausNet: U-Net with VGG11 Encoder Pre-Trained on ImageNet for Image Segmentation,
+        arXiv 1801.05746.
+    Simonyan & Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv 1409.1556
+        (VGG).
+    Code: ternaus/TernausNet, ternausnet/models.py, UNet11 and UNet16.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +17,28 @@ from torch.nn import functional as F
 from unetzoo.errors import UnetzooError
 from unetzoo.standalone.common import AnySize, one_of, whole
 
-# VGG 11 and 16 (arXiv 1409.1556): convolutions of each level, and their channels over ``width``.
+# Convolutions of each level of VGG-11 and VGG-16 (arXiv 1409.1556), and their channels over ``width``.
 CONVOLUTIONS = {"vgg11": (1, 1, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3)}
 WIDTHS = (1, 2, 4, 8, 8)
-# Channels of the decoder over ``num_filters``, finest first: between the two layers of a stage, and after it.
+# Channels of the decoder over ``num_filters``, finest first: between a stage's two layers, and after them.
 MIDDLE = (4, 8, 16, 16, 16)
 OUT = {"vgg11": (1, 2, 4, 8, 8), "vgg16": (1, 2, 8, 8, 8)}
 
 
 def conv_relu(c_in: int, c_out: int) -> nn.Sequential:
-    """3x3 convolution, ReLU."""
+    """Return a 3x3 convolution, followed by ReLU."""
     return nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1), nn.ReLU(inplace=True))
 
 
 class UpStage(nn.Sequential):
-    """(N, c_in, H, W) to (N, c_out, 2H, 2W): bilinear before two convolutions, or one and a transposed one.
+    """Convolutions to twice the size: (N, c_in, H, W) to (N, c_out, 2H, 2W).
 
-    ``up`` is "bilinear", "transposed_3x3" (11 layers' decoder) or "transposed_4x4" (16 layers' with is_deconv).
+    Args:
+        c_in: Channels of the input.
+        c_middle: Channels between the two layers.
+        c_out: Channels of the output.
+        up: "bilinear" interpolates before two convolutions; "transposed_3x3" (UNet11's) and "transposed_4x4" (UNet16's
+            with is_deconv) are one convolution and a transposed one.
     """
 
     def __init__(self, c_in: int, c_middle: int, c_out: int, up: str) -> None:
@@ -39,7 +52,13 @@ class UpStage(nn.Sequential):
 
 
 class VGG(nn.Module):
-    """(N, in_channels, H, W) to maps of the strides 1 to 16, by the convolutions of ``name``, and the last, pooled."""
+    """Convolutions of VGG: (N, in_channels, H, W) to maps of the strides 1 to 16, and the last of them pooled.
+
+    Args:
+        name: "vgg11" or "vgg16".
+        in_channels: Channels of the image.
+        channels: Channels of the five levels.
+    """
 
     def __init__(self, name: str, in_channels: int, channels: list[int]) -> None:
         super().__init__()
@@ -48,13 +67,18 @@ class VGG(nn.Module):
             self.body.append(nn.Sequential(*(conv_relu(c_out if i else c_in, c_out) for i in range(n))))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (N, in_channels, H, W) to six maps of the strides 1 to 32, finest first."""
         pyramid: list[Tensor] = []
         for level in self.body:
             pyramid.append(level(F.max_pool2d(pyramid[-1], 2) if pyramid else x))
         return [*pyramid, F.max_pool2d(pyramid[-1], 2)]
 
     def copy(self, trained: nn.Module) -> None:
-        """Take over the convolutions of timm's network of the same name."""
+        """Copy the weights of the convolutions of timm's network of the same name.
+
+        Args:
+            trained: timm's network.
+        """
         ours, theirs = ([m for m in body.modules() if isinstance(m, nn.Conv2d)] for body in (self, trained))
         for own, other in zip(ours, theirs, strict=True):
             own.load_state_dict(other.state_dict())
@@ -63,10 +87,18 @@ class VGG(nn.Module):
 class TernausNet(AnySize):
     """VGG's five levels of convolutions, a pooled centre, and a decoder of `UpStage`s.
 
-    ``width`` are VGG's channels at the finest level, ``num_filters`` the decoder's (None: half of ``width``, as
-    published). ``pretrained`` are weights of the encoder, as `create_model` takes them: True for those of ImageNet
-    that timm knows, with which the paper starts, or a file. Raises `UnetzooError` on a bad option, and where weights
-    cannot be had.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        encoder: "vgg11" or "vgg16".
+        width: Channels of VGG's finest level.
+        num_filters: Channels of the decoder's finest level; half of ``width`` if None, as published.
+        up: Upsampling: "bilinear", "transposed_3x3" or "transposed_4x4", as in `UpStage`.
+        pretrained: Weights of the encoder, as `create_model` takes them: True for timm's ImageNet weights, with which
+            the paper starts, or a file.
+
+    Raises:
+        UnetzooError: If an option is out of range, or if the weights cannot be loaded.
     """
 
     multiple = 32
@@ -92,7 +124,9 @@ class TernausNet(AnySize):
         self.encoder = VGG(encoder, in_channels, channels)
         if pretrained is not False:
             if width != 64:
-                raise UnetzooError(f"option width = {width}: pretrained weights are of VGG's own width, 64")
+                raise UnetzooError(
+                    f"option width = {width}: must be 64 with pretrained weights, which have VGG's own width"
+                )
             from unetzoo.encoders.pretrained import create_pretrained
 
             self.encoder.copy(create_pretrained(pretrained, encoder, in_chans=in_channels, out_indices=range(5)))

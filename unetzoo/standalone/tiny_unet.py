@@ -1,4 +1,10 @@
-"""TinyU-Net (Chen et al., MICCAI 2024, doi 10.1007/978-3-031-72114-4_60): cascaded multi-receptive fields."""
+"""TinyU-Net: cascaded multi-receptive fields.
+
+References:
+    Chen et al. 2024, TinyU-Net: Lighter Yet Better U-Net with Cascaded Multi-receptive Fields,
+        doi 10.1007/978-3-031-72114-4_60.
+    Code: ChenJunren-Lab/TinyU-Net, TinyU-Net.py, TinyUNet.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +27,12 @@ class ConvNorm(nn.Sequential):
 
 
 class CMRF(nn.Module):
-    """Cascade multi-receptive fields: every second channel through depthwise 3x3 convolutions in a row.
+    """Cascaded multi-receptive fields: every second channel passes depthwise 3x3 convolutions in a row.
 
-    (N, c_in, H, W) to (N, c_out, H, W); the cascade has ``cascade`` steps, of which the first is no convolution.
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of the output.
+        cascade: Steps of the cascade, the first of which is no convolution.
     """
 
     def __init__(self, c_in: int, c_out: int, cascade: int) -> None:
@@ -48,7 +57,16 @@ class CMRF(nn.Module):
 class TinyUNet(AnySize):
     """Four levels of `CMRF`, a max pool after each, and as many back, with bicubic upsampling.
 
-    The coarsest map has no block of its own. Raises `UnetzooError` on a bad option.
+    The coarsest map has no block of its own.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level; doubled at each coarser one.
+        cascade: Steps of each cascade, at least 2.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 16

@@ -1,4 +1,8 @@
-"""What UNeXt and U-KAN share: three convolution levels, two levels of tokens, and as many back."""
+"""Three convolutional levels, two levels of tokens, and as many back: the shape of UNeXt and U-KAN.
+
+References:
+    Those of `unetzoo.standalone.unext` and `unetzoo.standalone.ukan`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,13 @@ from unetzoo.standalone.common import AnySize, init_by_fan_out, resize
 
 
 class TokenBlock(nn.Module):
-    """x + mix(norm(x)) on (N, C, H, W); in training an image skips ``mix`` with the chance ``drop_path``."""
+    """Residual block x + mix(norm(x)) on (N, C, H, W).
+
+    Args:
+        channels: Channels of input and output.
+        mix: Module that mixes the tokens; it keeps the shape.
+        drop_path: Chance that an image skips ``mix`` in training.
+    """
 
     def __init__(self, channels: int, mix: nn.Module, drop_path: float) -> None:
         super().__init__()
@@ -25,10 +35,20 @@ class TokenBlock(nn.Module):
 
 
 class TokenUNet(AnySize):
-    """Any image (N, in_channels, H, W) to logits (N, num_classes, H, W); skips are added.
+    """U-Net of three convolutional levels and two levels of tokens; skips are added.
 
-    Level i has ``channels[i]`` and stride 2**(i + 1). ``conv`` and ``back`` are layers (c_in, c_out) before a pooling
-    and before an interpolation, ``last`` the one at full size; ``mix(c)`` is what a `TokenBlock` computes.
+    Level i has ``channels[i]`` and stride ``2**(i + 1)``.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        channels: Channels of the five levels, finest first.
+        conv: Factory ``conv(c_in, c_out)`` of the layers before a pooling.
+        back: Factory ``back(c_in, c_out)`` of the layers before an interpolation.
+        last: Layers at the image's size, before the head.
+        mix: Factory ``mix(channels)`` of what a `TokenBlock` adds.
+        drop_path: Chance that an image skips a block's branch in training: 0 at the finer token level, half of this at
+            the coarser.
     """
 
     multiple = 32
@@ -52,12 +72,12 @@ class TokenUNet(AnySize):
             return nn.Sequential(TokenBlock(c[level], mix(c[level]), drop_path), PixelLayerNorm(c[level]))
 
         def down(level: int, drop_path: float) -> nn.Sequential:
-            """To tokens: overlapping 3x3 patches with stride 2, norm, block, norm."""
+            """Build the layers that make tokens: overlapping 3x3 patches with stride 2, norm, block, norm."""
             embed = nn.Conv2d(c[level - 1], c[level], 3, stride=2, padding=1)
             return nn.Sequential(embed, PixelLayerNorm(c[level]), *block(level, drop_path))
 
         self.convs = nn.ModuleList(conv(a, b) for a, b in zip((in_channels, *c[:2]), c[:3], strict=True))
-        # The chance to skip a block grows linearly over the two token levels of three steps in all, as in the code.
+        # As in the code, chances grow linearly from 0 to drop_path over three blocks; token levels have the first two.
         paths = (0.0, drop_path / 2)
         self.tokens = nn.ModuleList(down(i + 3, paths[i]) for i in range(2))
         self.back = nn.ModuleList(back(c[i + 1], c[i]) for i in range(4))

@@ -1,4 +1,9 @@
-"""TransUNet (Chen et al. 2021, arXiv 2102.04306): a vision transformer on a ResNet's map, and a U-Net's way up."""
+"""TransUNet: a vision transformer on a ResNet's map, and a U-Net's decoder.
+
+References:
+    Chen et al. 2021, TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation, arXiv 2102.04306.
+    Code: Beckschen/TransUNet, networks/vit_seg_modeling.py, VisionTransformer.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ MOST_SKIPS = 3
 
 
 class StandardConv(nn.Conv2d):
-    """Convolution without bias by its weights minus their mean, over their deviation (arXiv 1903.10520)."""
+    """Convolution without bias whose weights are standardised: zero mean, unit deviation (arXiv 1903.10520)."""
 
     def __init__(self, c_in: int, c_out: int, size: int, *, stride: int = 1) -> None:
         super().__init__(c_in, c_out, size, stride=stride, padding=size // 2, bias=False)
@@ -30,12 +35,12 @@ class StandardConv(nn.Conv2d):
 
 
 def norm(channels: int) -> nn.Module:
-    """Group norm with 32 groups, fewer where there are few channels."""
+    """Return a group norm with 32 groups, or fewer where there are few channels."""
     return GroupNorm(channels, groups=32, eps=1e-6)
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution, each with norm; a shortcut, by a normed 1x1 convolution where the shape changes."""
+    """1x1, 3x3 and 1x1 convolution, each with norm, and a shortcut: a normed 1x1 convolution if the shape changes."""
 
     def __init__(self, c_in: int, c_mid: int, c_out: int, stride: int) -> None:
         super().__init__()
@@ -50,7 +55,7 @@ class Bottleneck(nn.Module):
             norm(c_out),
         )
         self.shortcut = nn.Sequential()
-        if c_in != c_out or stride != 1:  # the code's group norm has a group per channel here: instance norm
+        if c_in != c_out or stride != 1:  # instance norm: the code's group norm has a group per channel here
             self.shortcut = nn.Sequential(StandardConv(c_in, c_out, 1, stride=stride), InstanceNorm(c_out))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +63,13 @@ class Bottleneck(nn.Module):
 
 
 class HybridEncoder(nn.Module):
-    """ResNet-50 v2 as in Big Transfer (arXiv 1912.11370) without its last stage: maps of strides 2, 4, 8 and 16."""
+    """ResNet-50 v2 as in Big Transfer (arXiv 1912.11370) without its last stage: maps of strides 2, 4, 8 and 16.
+
+    Args:
+        in_channels: Channels of the image.
+        width: Channels of the stem.
+        blocks: Blocks of each stage.
+    """
 
     def __init__(self, in_channels: int, width: int, blocks: Sequence[int] = (3, 4, 9)) -> None:
         super().__init__()
@@ -71,6 +82,7 @@ class HybridEncoder(nn.Module):
             self.stages.append(nn.Sequential(first, *(Bottleneck(c_out, c_mid, c_out, 1) for _ in range(n - 1))))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (N, in_channels, H, W) to four maps of the strides 2, 4, 8 and 16."""
         x = self.stem(x)
         pyramid = [x]
         x = F.max_pool2d(x, 3, stride=2)
@@ -107,29 +119,43 @@ class Layer(nn.Module):
 
 
 def conv_norm_act(c_in: int, c_out: int) -> nn.Sequential:
-    """3x3 convolution without bias, batch norm, ReLU."""
+    """Return a 3x3 convolution without bias, batch norm and ReLU."""
     return nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
 
 
 class Up(nn.Module):
-    """Bilinear interpolation to twice the size (corners aligned), the skip if any after it, two 3x3 layers."""
+    """Bilinear interpolation to twice the size, with aligned corners, then the skip, if any, and two 3x3 layers."""
 
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(conv_norm_act(c_in + c_skip, c_out), conv_norm_act(c_out, c_out))
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Map (N, c_in, H / 2, W / 2) and a skip (N, c_skip, H, W) or None to (N, c_out, H, W)."""
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
         return self.layers(x if skip is None else torch.cat((x, skip), dim=1))
 
 
 class TransUNet(AnySize):
-    """Tokens of 16x16 pixels from the ResNet's coarsest map, ``layers`` of ViT, four `Up`s with three skips.
+    """Tokens of 16x16 pixels from the ResNet's coarsest map, ViT layers, four `Up`s with three skips.
 
-    ``width`` are the ResNet's first channels, and those of each of the ``heads``: 64, 12 heads and 12 layers are
-    ViT-Base, 16 and 24 ViT-Large. Positions are learnt for images of ``image_size`` and interpolated to others.
-    Ablations of the paper: ``skips`` from 0 to 3, coarsest first; ``hybrid`` false cuts the image itself into
-    patches (no ResNet, so no skips). Raises `UnetzooError` on a bad option.
+    With ``width`` 64, 12 heads and 12 layers are ViT-Base, 16 heads and 24 layers ViT-Large. Positions are learnt for
+    images of ``image_size`` and interpolated to others.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels of the ResNet's stem, and of each head.
+        heads: Number of heads; a token has ``heads * width`` channels.
+        layers: Number of ViT layers.
+        skips: Number of skips, 0 to 3, coarsest first; fewer than 3 are ablations of the paper.
+        hybrid: False cuts the image itself into patches, without a ResNet and so without skips (an ablation of the
+            paper).
+        image_size: Pixels to a side of the images for which positions are learnt.
+        dropout: Probability of dropout on tokens.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = STRIDE
@@ -155,7 +181,9 @@ class TransUNet(AnySize):
         fraction(dropout=dropout)
         most = MOST_SKIPS if hybrid else 0
         if skips > most:
-            raise UnetzooError(f"option skips = {skips}: must be at most {most}{'' if hybrid else ' without a ResNet'}")
+            raise UnetzooError(
+                f"option skips = {skips}: must be at most {most}{'' if hybrid else ' with hybrid = False'}"
+            )
         self.skips = skips
         hidden = heads * width
         self.resnet = HybridEncoder(in_channels, width) if hybrid else None

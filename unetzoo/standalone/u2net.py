@@ -1,4 +1,9 @@
-"""U²-Net (Qin et al. 2020, arXiv 2005.09007): a U-Net whose every stage is a small U-Net (RSU) of its own."""
+"""U²-Net: a U-Net whose every stage is a small U-Net (RSU) of its own.
+
+References:
+    Qin et al. 2020, U²-Net: Going Deeper with Nested U-Structure for Salient Object Detection, arXiv 2005.09007.
+    Code: xuebinqin/U-2-Net, model/u2net.py, U2NET and U2NETP.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,15 @@ from torch.nn import functional as F
 from unetzoo.nn.blocks import ConvNormAct
 from unetzoo.standalone.common import resize, whole
 
-DEPTHS = (7, 6, 5, 4, 0, 0)  # of the RSU of each level, finest first; 0: dilated, not pooled ("RSU-4F")
-# Middle and outgoing channels of the RSUs over ``width`` (paper, table 1), finest first.
+DEPTHS = (7, 6, 5, 4, 0, 0)  # of each level's RSU, finest first; 0: dilated, not pooled ("RSU-4F")
+# Middle and output channels of the RSUs over ``width`` (paper, table 1), finest first.
 ENCODER = ((1 / 2, 1), (1 / 2, 2), (1, 4), (2, 8), (4, 8), (4, 8))
 DECODER = ((1 / 4, 1), (1 / 2, 1), (1, 2), (2, 4), (4, 8))
 SMALL = ((1 / 4, 1),) * 6
 
 
 def layer(c_in: int, c_out: int, dilation: int = 1) -> nn.Module:
-    """3x3 convolution with bias, batch norm, ReLU."""
+    """Return a 3x3 convolution with bias, batch norm and ReLU."""
 
     def conv(c_in: int, c_out: int) -> nn.Module:
         return nn.Conv2d(c_in, c_out, 3, padding=dilation, dilation=dilation)
@@ -26,20 +31,24 @@ def layer(c_in: int, c_out: int, dilation: int = 1) -> nn.Module:
 
 
 def pool(x: Tensor) -> Tensor:
-    """2x2 max pooling; an odd last row or column is kept."""
+    """Pool (N, C, H, W) by 2x2 maxima; an odd last row or column is kept."""
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
 class ResidualU(nn.Module):
-    """RSU-L: (N, c_in, H, W) to (N, c_out, H, W) by a U-Net of ``depth`` layers down, plus its input layer.
+    """RSU-L: (N, c_in, H, W) to (N, c_out, H, W) by a small U-Net, plus its input layer.
 
-    With ``depth`` 0 it is RSU-4F: four layers with dilations 1, 2, 4, 8 instead of pooling.
+    Args:
+        c_in: Channels of the input.
+        c_middle: Channels inside.
+        c_out: Channels of the output.
+        depth: Layers down; 0 for RSU-4F, four layers with dilations 1, 2, 4, 8 in place of pooling.
     """
 
     def __init__(self, c_in: int, c_middle: int, c_out: int, depth: int) -> None:
         super().__init__()
         self.pooled = depth > 0
-        # The layer below the last pool has no pool of its own but a dilation.
+        # The lowest layer is dilated instead of pooled.
         dilations = [1] * (depth - 1) + [2] if self.pooled else [1, 2, 4, 8]
         n = len(dilations)
         self.first = layer(c_in, c_out)
@@ -62,9 +71,18 @@ class ResidualU(nn.Module):
 class U2Net(nn.Module):
     """Six levels of RSUs, a side output of each decoder level, and a 1x1 fusion of all six.
 
-    ``forward`` gives the fused logits (N, K, H, W) for any H, W from 1 up; ``forward_all`` with
-    ``deep_supervision`` those and the six side outputs, finest first, all of the image's size. ``small`` is the
-    paper's U²-Net† (the code's U2NETP): all RSUs alike. Raises `UnetzooError` on a bad width.
+    ``forward`` returns the fused logits (N, num_classes, H, W) for any H, W from 1 up. With ``deep_supervision``,
+    ``forward_all`` returns those and the six side outputs, finest first, all of the image's size.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        small: Build the paper's U²-Net† (the code's U2NETP), whose RSUs are all alike.
+        deep_supervision: Supervise the side outputs.
+
+    Raises:
+        UnetzooError: If ``width`` is not a positive whole number.
     """
 
     def __init__(
@@ -100,9 +118,11 @@ class U2Net(nn.Module):
         self.head = nn.Conv2d(len(backs) * num_classes, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, in_channels, H, W) of any size to logits (N, num_classes, H, W)."""
         return self._scales(x)[0]
 
     def forward_all(self, x: Tensor) -> list[Tensor]:
+        """Return the fused logits and, with ``deep_supervision``, the six side outputs, finest first."""
         return self._scales(x)[: None if self.deep_supervision else 1]
 
     def _scales(self, x: Tensor) -> list[Tensor]:

@@ -1,4 +1,10 @@
-"""UCTransNet (Wang et al. 2021, arXiv 2109.04335): a U-Net whose skips are fused by attention among channels."""
+"""UCTransNet: a U-Net whose skips are fused by attention among channels.
+
+References:
+    Wang et al. 2021, UCTransNet: Rethinking the Skip Connections in U-Net from a Channel-wise Perspective with
+        Transformer, arXiv 2109.04335.
+    Code: McGregorWwww/UCTransNet, nets/UCTransNet.py, UCTransNet.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +21,28 @@ from unetzoo.nn.tokens import MLP, Positions
 from unetzoo.standalone.common import AnySize, fraction, whole
 
 STRIDE = 16  # pixels to a token, at every level
-LEVELS = 4  # with a skip
+LEVELS = 4  # those with a skip
 
 
 def layer(c_in: int, c_out: int) -> nn.Module:
-    """3x3 convolution with bias, batch norm, ReLU."""
+    """Return a 3x3 convolution with bias, batch norm and ReLU."""
     return ConvNormAct(c_in, c_out, conv=nn.Conv2d, norm=nn.BatchNorm2d, act=nn.ReLU, kernel_size=3, padding=1)
 
 
 def norms(channels: Sequence[int]) -> nn.ModuleList:
+    """Return a layer norm for each number of channels."""
     return nn.ModuleList(nn.LayerNorm(c, eps=1e-6) for c in channels)
 
 
 class ChannelAttention(nn.Module):
-    """Each level's channels (N, L, C_i) attend to all levels' (N, L, C); the same number L of tokens at each.
+    """Attention of each level's channels (N, L, C_i) to all levels' (N, L, C), for the same number L of tokens at each.
 
-    Scores are instance-normed over a head's C_i x C before the softmax; heads have all channels and are averaged.
+    Scores are instance-normed over a head's C_i x C before the softmax. Heads have all channels and are averaged.
+
+    Args:
+        channels: Channels C_i of each level; they sum to C.
+        heads: Number of heads.
+        dropout: Probability of dropout on the weights and on the result.
     """
 
     def __init__(self, channels: Sequence[int], heads: int, dropout: float) -> None:
@@ -45,6 +57,7 @@ class ChannelAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, levels: list[Tensor], together: Tensor) -> list[Tensor]:
+        """Return what each level (N, L, C_i) attends to in ``together`` (N, L, C), in the shape of the levels."""
         keys, values = (torch.stack([head(together) for head in heads], dim=1) for heads in (self.keys, self.values))
         attended: list[Tensor] = []
         for x, queries, out in zip(levels, self.queries, self.out, strict=True):
@@ -52,7 +65,7 @@ class ChannelAttention(nn.Module):
             scores = query.transpose(2, 3) @ keys / math.sqrt(together.shape[-1])  # (N, heads, C_i, C)
             scores = torch.instance_norm(
                 scores, None, None, None, None, True, 0.0, 1e-5, torch.backends.cudnn.enabled
-            )  # not torch.nn's, which refuses a single value
+            )  # torch.nn's instance norm refuses a single value
             x = self.dropout(scores.softmax(dim=-1)) @ values.transpose(2, 3)
             attended.append(self.dropout(out(x.mean(dim=1).transpose(1, 2))))
         return attended
@@ -69,6 +82,7 @@ class Layer(nn.Module):
         self.think = nn.ModuleList(nn.Sequential(nn.LayerNorm(c, eps=1e-6), MLP(c)) for c in channels)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Map the tokens (N, L, C_i) of each level to tokens of the same shape."""
         normed = [norm(x) for norm, x in zip(self.norms, levels, strict=True)]
         attended = self.attend(normed, self.norm_together(torch.cat(levels, dim=-1)))
         levels = [x + y for x, y in zip(levels, attended, strict=True)]
@@ -76,9 +90,15 @@ class Layer(nn.Module):
 
 
 class ChannelTransformer(nn.Module):
-    """CCT: the skips of some levels as tokens of 16x16 pixels, through `Layer`s, and back, added to themselves.
+    """Channel-wise cross fusion transformer (CCT): `Layer`s on skips as tokens of 16x16 pixels, added to the skips.
 
-    ``strides`` are those of the levels; positions are learnt on ``side`` x ``side`` tokens.
+    Args:
+        channels: Channels of the levels whose skips are fused.
+        strides: Strides of these levels.
+        layers: Number of `Layer`s.
+        heads: Heads of each layer.
+        side: Tokens to a side of the grid on which positions are learnt.
+        dropout: Probability of dropout in every layer.
     """
 
     def __init__(
@@ -96,6 +116,7 @@ class ChannelTransformer(nn.Module):
         )
 
     def forward(self, skips: list[Tensor]) -> list[Tensor]:
+        """Return the fused skips, of the same shapes (N, C_i, H_i, W_i)."""
         embedded = [embed(x) for embed, x in zip(self.embed, skips, strict=True)]
         h, w = spatial(embedded[0])
         levels = [
@@ -109,7 +130,7 @@ class ChannelTransformer(nn.Module):
 
 
 class ChannelGate(nn.Module):
-    """CCA: the skip's channels weighed by their mean and that of the coarser map, then ReLU."""
+    """Channel-wise cross attention (CCA): the skip's channels weighed by its mean and the coarser map's, then ReLU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -117,16 +138,31 @@ class ChannelGate(nn.Module):
         self.see_up = nn.Linear(channels, channels)
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Weigh ``skip`` (N, C, H, W) by itself and by ``up`` (N, C, H, W)."""
         weight = (self.see_skip(skip.mean(dim=(2, 3))) + self.see_up(up.mean(dim=(2, 3)))) / 2
         return F.relu(skip * weight.sigmoid()[..., None, None])
 
 
 class UCTransNet(AnySize):
-    """A U-Net of five levels, width 64, whose four skips pass `ChannelTransformer` and, each, `ChannelGate`.
+    """U-Net of five levels whose four skips pass `ChannelTransformer` and then each a `ChannelGate`.
 
-    One layer at the finest level, two elsewhere; nearest-neighbour upsampling. Positions are learnt for images of
-    ``image_size`` and interpolated to others. Ablations of the paper: the ``levels`` (1 is the finest) that pass the
-    transformer, none to leave it out; ``layers`` and ``heads`` of it; ``cca``. Raises `UnetzooError` on a bad option.
+    There is one layer at the finest level, and two elsewhere; upsampling is to the nearest neighbour. Positions are
+    learnt for images of ``image_size`` and interpolated to others.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        levels: Levels whose skips pass the transformer, 1 being the finest; an empty list leaves it out. Fewer than
+            four are ablations of the paper.
+        layers: Layers of the transformer (varied in the paper's ablations).
+        heads: Heads of the transformer (varied in the paper's ablations).
+        cca: False leaves the gates out (an ablation of the paper).
+        image_size: Pixels to a side of the images for which positions are learnt.
+        dropout: Probability of dropout in the transformer.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = STRIDE
@@ -151,7 +187,7 @@ class UCTransNet(AnySize):
         fraction(dropout=dropout)
         good = isinstance(levels, list | tuple) and all(type(i) is int and 1 <= i <= LEVELS for i in levels)
         if not good or len(set(levels)) < len(levels):
-            raise UnetzooError(f"option levels = {levels!r}: must be a list of different whole numbers from 1 to 4")
+            raise UnetzooError(f"option levels = {levels!r}: must be a list of distinct whole numbers from 1 to 4")
         self.levels = sorted(i - 1 for i in levels)
         channels = [width * 2**i for i in range(LEVELS)]
         below = [*channels[1:], channels[-1]]

@@ -1,4 +1,9 @@
-"""U-KAN (Li et al. 2024, arXiv 2406.02918): UNeXt's shape, with layers of learned splines on the tokens."""
+"""U-KAN: UNeXt's shape, with layers of learned splines on the tokens.
+
+References:
+    Li et al. 2024, U-KAN Makes Strong Backbone for Medical Image Segmentation and Generation, arXiv 2406.02918.
+    Code: CUHK-AIM-Group/U-KAN, Seg_UKAN/archs.py, UKAN.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +20,16 @@ from unetzoo.standalone.common import fraction, whole, wholes
 from unetzoo.standalone.token_unet import TokenUNet
 from unetzoo.standalone.unext import ChannelLinear
 
-INTERVALS, ORDER = 5, 3  # of [-1, 1], which cubic B-splines cover; as many knots as the order go beyond each end
+INTERVALS, ORDER = 5, 3  # intervals of [-1, 1] and order of the B-splines; ORDER more knots lie beyond each end
 
 
 def splines(x: Tensor) -> Tensor:
-    """(...) to (..., 8): the cubic B-splines at x; all are 0 from 2.2 on, on either side."""
+    """Evaluate the cubic B-splines at each value of (...), as (..., 8); all are 0 beyond 2.2 on either side."""
     precise = torch.promote_types(x.dtype, torch.float32)
-    place = ((x.to(precise) + 1) * INTERVALS / 2 + ORDER)[..., None]  # the knots are 0, 1, 2, ...
+    place = ((x.to(precise) + 1) * INTERVALS / 2 + ORDER)[..., None]  # in units where the knots are 0, 1, 2, ...
     knots = torch.arange(INTERVALS + 2 * ORDER, dtype=precise, device=x.device)
     bases = ((place >= knots) & (place < knots + 1)).to(precise)
-    for k in range(1, ORDER + 1):  # Cox and de Boor
+    for k in range(1, ORDER + 1):  # the recursion of Cox and de Boor
         knots = knots[:-1]
         bases = ((place - knots) * bases[..., :-1] + (knots + k + 1 - place) * bases[..., 1:]) / k
     return bases.to(x.dtype)
@@ -40,7 +45,7 @@ class SplineLinear(nn.Module):
         self.scale = nn.Parameter(torch.empty(c_out, c_in))
         for weight in (self.base, self.scale):
             nn.init.uniform_(weight, -1 / math.sqrt(c_in), 1 / math.sqrt(c_in))
-        # Splines start as the smallest ones through noise of at most 0.01 at the knots of [-1, 1].
+        # Splines start as those of least norm through noise of at most 0.01 at the knots of [-1, 1].
         ends = 0.05 / INTERVALS
         noise = torch.empty(c_out, c_in, INTERVALS + 1).uniform_(-ends, ends)
         fit = torch.linalg.pinv(splines(torch.linspace(-1, 1, INTERVALS + 1)))
@@ -54,10 +59,21 @@ class SplineLinear(nn.Module):
 
 
 class UKAN(TokenUNet):
-    """A `TokenUNet` of double convolutions and of `SplineLinear` layers, each before a depthwise 3x3 layer.
+    """`TokenUNet` of double convolutions and of `SplineLinear` layers, each before a depthwise 3x3 layer.
 
-    Level i has ``width * multiples[i]`` channels: the paper's large network with 32, its medium with 16. ``layers``
-    are the KAN layers of a block; without ``kan`` they are linear. Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level where its multiple is 1: 32 for the paper's large network, 16 for its
+            medium.
+        multiples: Level i has ``width * multiples[i]`` channels; five numbers, finest first.
+        layers: KAN layers of a block.
+        kan: False replaces the KAN layers by linear ones.
+        drop_path: Twice the chance that an image skips a branch at the coarser token level in training, as in
+            `TokenUNet`.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(
@@ -84,7 +100,7 @@ class UKAN(TokenUNet):
 
         def mix(c: int) -> nn.Module:
             dense = SplineLinear if kan else ChannelLinear
-            return nn.Sequential(*(part for _ in range(layers) for part in (dense(c, c), layer(c, c, groups=c))))
+            return nn.Sequential(*(module for _ in range(layers) for module in (dense(c, c), layer(c, c, groups=c))))
 
         c = [width * multiple for multiple in multiples]
         super().__init__(

@@ -1,4 +1,10 @@
-"""U-Lite (Dinh et al. 2023, arXiv 2306.16103): axial depthwise convolutions, each with a 1x1 convolution."""
+"""U-Lite: axial depthwise convolutions, each with a 1x1 convolution.
+
+References:
+    Dinh et al. 2023, 1M parameters are enough? A lightweight CNN-based model for medical image segmentation,
+        arXiv 2306.16103.
+    Code: duong-db/U-Lite, model/ULite.py, ULite.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from unetzoo.standalone.common import AnySize, odd, whole
 
 
 class AxialDepthwise(nn.Module):
-    """x plus a depthwise convolution along each axis."""
+    """Sum of the input and a depthwise convolution along each axis."""
 
     def __init__(self, channels: int, kernel: int, dilation: int = 1) -> None:
         super().__init__()
@@ -25,7 +31,7 @@ class AxialDepthwise(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A quarter of the channels, and axial 3x3 convolutions of it with dilations 1, 2, 3; norm, 1x1, GELU."""
+    """A quarter of the channels and axial convolutions of it with dilations 1, 2, 3; norm, 1x1 convolution, GELU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -40,10 +46,16 @@ class Bottleneck(nn.Module):
 
 
 class ULite(AnySize):
-    """Five levels down and up; skips concatenated behind the upsampled map.
+    """Five levels down and up; skips are concatenated behind the upsampled map.
 
-    ``width`` channels at the finest level, twice as many at each coarser one; ``kernel`` pixels along each axis.
-    Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level; doubled at each coarser one.
+        kernel: Length of the axial convolutions, an odd number of pixels.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 32

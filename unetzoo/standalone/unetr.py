@@ -1,4 +1,9 @@
-"""UNETR (Hatamizadeh et al. 2021, arXiv 2103.10504) in two dimensions: a vision transformer as encoder."""
+"""UNETR in two dimensions, as in MONAI: a vision transformer as encoder.
+
+References:
+    Hatamizadeh et al. 2021, UNETR: Transformers for 3D Medical Image Segmentation, arXiv 2103.10504.
+    Code: MONAI 1.6.1, monai/networks/nets/unetr.py, UNETR.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +23,17 @@ from unetzoo.standalone.dynunet import ResidualLayers, UpMerge
 
 PATCH = 16  # pixels to a side of a token
 LAYERS = 12
-TAPS = (4, 7, 10)  # after so many layers the tokens become the skips of the levels 1, 2, 3
+TAPS = (4, 7, 10)  # layers after which the tokens become the skips of levels 1, 2 and 3
 
 
 class TransformerLayer(nn.Module):
-    """Attention and a network of two layers on (N, L, C), each after a norm and with a shortcut (arXiv 2010.11929)."""
+    """Attention and a two-layer network on (N, L, C), each after a norm and with a shortcut (ViT, arXiv 2010.11929).
+
+    Args:
+        channels: Channels of a token.
+        heads: Number of heads; must divide ``channels``.
+        qkv_bias: Give queries, keys and values a bias.
+    """
 
     def __init__(self, channels: int, heads: int, *, qkv_bias: bool) -> None:
         super().__init__()
@@ -41,18 +52,21 @@ class TransformerLayer(nn.Module):
 
 
 class Positions(nn.Module):
-    """A learnt vector for each token of a ``grid`` (h, w), interpolated to grids of another size.
+    """A learnt vector for each token of a grid, interpolated to grids of another size.
 
-    ``forward(h, w)`` gives (1, h * w, C), rows in a row.
+    Args:
+        grid: Tokens along (height, width) for which the vectors are learnt.
+        channels: Channels of a token.
     """
 
     def __init__(self, grid: tuple[int, int], channels: int) -> None:
         super().__init__()
         self.grid = grid
         self.table = nn.Parameter(torch.empty(1, grid[0] * grid[1], channels))
-        nn.init.normal_(self.table, std=0.02)  # the code's truncation at 2, a hundred of those, cuts nothing
+        nn.init.normal_(self.table, std=0.02)  # the code truncates at 2, a hundred of those, which cuts nothing
 
     def forward(self, h: int, w: int) -> Tensor:
+        """Return the positions (1, h * w, C) of a grid of h rows and w columns, row by row."""
         if (h, w) == self.grid:
             return self.table
         table = self.table.transpose(1, 2).unflatten(2, self.grid)
@@ -62,9 +76,18 @@ class Positions(nn.Module):
 class UNETR(AnySize):
     """Tokens of 16x16 pixels, twelve transformer layers, a convolutional decoder of ``width * 2**i`` channels.
 
-    Tokens have 48 channels for each of the ``width``, ``heads`` heads or as many as divide them, and learnt positions
-    for images of ``img_size`` (H, W, or one number for both; multiples of 16), which are interpolated for others.
-    ``residual`` False leaves the shortcuts out of the convolution blocks. Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        img_size: Image size for which positions are learnt, (H, W) or one number for both, in multiples of 16 pixels;
+            they are interpolated to other sizes.
+        width: Channels of the decoder's finest level; a token has ``48 * width`` channels.
+        heads: Heads of the transformer, or as many as divide a token's channels.
+        qkv_bias: Give queries, keys and values a bias.
+        residual: False leaves the shortcuts out of the convolution blocks.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = PATCH
@@ -94,7 +117,7 @@ class UNETR(AnySize):
             return nn.ConvTranspose2d(c_in, c_out, 2, stride=2, bias=False)
 
         def skip(level: int) -> nn.Sequential:
-            """Tokens to the map of that level."""
+            """Build the layers that turn tokens into the map of ``level``."""
             more = [nn.Sequential(up(c[level], c[level]), block(c[level], c[level])) for _ in range(3 - level)]
             return nn.Sequential(up(hidden, c[level]), *more)
 

@@ -1,4 +1,9 @@
-"""UNeXt (Valanarasu & Patel 2022, arXiv 2203.04967): convolutions above, shifted MLPs on tokens below."""
+"""UNeXt: convolutions at the finer levels, shifted MLPs on tokens at the coarser ones.
+
+References:
+    Valanarasu & Patel 2022, UNeXt: MLP-based Rapid Medical Image Segmentation Network, arXiv 2203.04967.
+    Code: jeya-maria-jose/UNeXt-pytorch, archs.py, UNext and UNext_S.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,13 @@ from unetzoo.standalone.token_unet import TokenUNet
 
 
 def shift(x: Tensor, dim: int, groups: int = 5) -> Tensor:
-    """Channel groups of (N, C, H, W) moved by -2, -1, 0, 1, 2 pixels along ``dim``; zeros come in."""
+    """Move channel groups of (N, C, H, W) by -2, -1, 0, 1, 2 pixels along ``dim``, filling with zeros.
+
+    Args:
+        x: Map (N, C, H, W).
+        dim: 2 or 3.
+        groups: Number of groups, an odd number.
+    """
     reach = groups // 2
     padded = F.pad(x, (reach, reach, reach, reach))
     chunks = padded.chunk(groups, dim=1)
@@ -31,7 +42,7 @@ class ChannelLinear(nn.Linear):
 
 
 class ShiftedMLP(nn.Module):
-    """Shift rows, linear, depthwise 3x3, GELU; shift columns, linear."""
+    """Rows shifted, linear layer, depthwise 3x3, GELU; columns shifted, linear layer."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
@@ -46,9 +57,19 @@ class ShiftedMLP(nn.Module):
 
 
 class UNeXt(TokenUNet):
-    """A `TokenUNet` of single convolutions and shifted MLPs.
+    """`TokenUNet` of single convolutions and shifted MLPs.
 
-    Level i has ``width * multiples[i]`` channels. ``dropout`` is in the MLPs. Raises `UnetzooError` on a bad option.
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level where its multiple is 1.
+        multiples: Level i has ``width * multiples[i]`` channels; five numbers, finest first.
+        dropout: Probability of dropout in the MLPs.
+        drop_path: Twice the chance that an image skips a branch at the coarser token level in training, as in
+            `TokenUNet`.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     def __init__(

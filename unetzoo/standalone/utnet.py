@@ -1,4 +1,9 @@
-"""UTNet (Gao et al. 2021, arXiv 2107.00781): a residual U-Net with attention to a reduced map on both sides."""
+"""UTNet: a residual U-Net with attention to a reduced map in encoder and decoder.
+
+References:
+    Gao et al. 2021, UTNet: A Hybrid Transformer Architecture for Medical Image Segmentation, arXiv 2107.00781.
+    Code: yhygao/UTNet, model/utnet.py, UTNet.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +22,22 @@ DEPTH = 5
 
 
 def interpolate(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear interpolation of (N, C, h, w) to (H, W), corners aligned."""
+    """Interpolate (N, C, h, w) bilinearly to ``size``, with aligned corners.
+
+    Args:
+        x: Map (N, C, h, w).
+        size: Height and width of the result.
+    """
     return F.interpolate(x, size=list(size), mode="bilinear", align_corners=True)
 
 
 def norm_act(channels: int) -> nn.Sequential:
-    """Batch norm, ReLU."""
+    """Return batch norm and ReLU."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 class Block(nn.Module):
-    """Two 3x3 layers, norm and ReLU first; a shortcut, by a 1x1 layer of the same kind where the channels change."""
+    """Two 3x3 layers, norm and ReLU first, and a shortcut: a 1x1 layer of the same kind where the channels change."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -46,17 +56,26 @@ class Block(nn.Module):
 
 
 def separable(c_in: int, c_out: int) -> nn.Sequential:
-    """Depthwise 3x3 and 1x1 convolution without bias."""
+    """Return a depthwise 3x3 and a 1x1 convolution without biases."""
     return nn.Sequential(
         nn.Conv2d(c_in, c_in, 3, padding=1, groups=c_in, bias=False), nn.Conv2d(c_in, c_out, 1, bias=False)
     )
 
 
 class Attention(nn.Module):
-    """Attention of every pixel of (N, C, H, W) to a map reduced to ``side`` x ``side`` (the paper's section 2.2).
+    """Attention of every pixel of (N, C, H, W) to a map reduced to ``side`` x ``side`` (paper, section 2.2).
 
-    Keys and values are from the map itself or, with ``c_below``, from the coarser one (N, c_below, h, w). A learnt
-    bias per head and offset is added: each pixel has the place on the reduced map that it falls on.
+    Keys and values come from the map itself or, with ``c_below``, from the coarser one (N, c_below, h, w).
+
+    Args:
+        channels: Channels of the map.
+        heads: Number of heads; must divide ``channels``.
+        side: Pixels to a side of the reduced map.
+        reduce: "interpolate" or "maxpool".
+        relative: Add a learnt bias per head and offset; a pixel has the position of the cell of the reduced map in
+            which it lies.
+        dropout: Probability of dropout on the weights and on the result.
+        c_below: Channels of the coarser map, 0 for self-attention.
     """
 
     index: Tensor
@@ -79,6 +98,7 @@ class Attention(nn.Module):
         self.out = nn.Sequential(separable(channels, channels), nn.Dropout(dropout))
 
     def forward(self, x: Tensor, below: Tensor | None = None) -> Tensor:
+        """Map x (N, C, H, W) to (N, C, H, W); keys and values come from ``below`` (N, c_below, h, w) if it is given."""
         h, w = spatial(x)
         if self.query is not None and below is not None:
             query, (key, value) = self.query(x), self.project(below).chunk(2, dim=1)
@@ -97,7 +117,7 @@ class Attention(nn.Module):
         return interpolate(x, size) if self.reduce == "interpolate" else F.adaptive_max_pool2d(x, size)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, heads, H * W, C / heads); a head has every ``heads``-th channel."""
+        """Split (N, C, H, W) into (N, heads, H * W, C / heads); a head has every ``heads``-th channel."""
         return x.flatten(2).unflatten(1, (-1, self.heads)).permute(0, 2, 3, 1)
 
     def _bias(self, table: Tensor, h: int, w: int) -> Tensor:
@@ -107,7 +127,7 @@ class Attention(nn.Module):
 
 
 class Think(nn.Module):
-    """x plus norm, ReLU and 1x1 convolution of it: what follows attention."""
+    """Norm, ReLU and 1x1 convolution after an attention, with a shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -118,7 +138,7 @@ class Think(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention after a norm and `Think`, each with a shortcut."""
+    """Self-attention after a norm, and `Think`, each with a shortcut."""
 
     def __init__(self, channels: int, *options: object) -> None:
         super().__init__()
@@ -130,7 +150,7 @@ class AttentionBlock(nn.Module):
 
 
 class AttentionUp(nn.Module):
-    """The skip attends to the coarser map, which is added interpolated; the skip after it, a block."""
+    """Attention of the skip to the coarser map, to which that map is added interpolated; then the skip and a block."""
 
     def __init__(self, c_below: int, channels: int, *options: object) -> None:
         super().__init__()
@@ -142,13 +162,14 @@ class AttentionUp(nn.Module):
         self.block = Block(2 * channels, channels)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w) and ``skip`` (N, C, H, W) to (N, C, H, W)."""
         up = interpolate(self.project(below), spatial(skip))
         x = self.think(self.attend(self.norm_skip(skip), self.norm_below(below)) + up)
         return self.block(torch.cat((x, skip), dim=1))
 
 
 class Up(nn.Module):
-    """Bilinear interpolation and 1x1 convolution, the skip before it, two blocks."""
+    """Bilinear interpolation and 1x1 convolution, concatenated after the skip; two blocks."""
 
     def __init__(self, c_below: int, channels: int) -> None:
         super().__init__()
@@ -156,17 +177,32 @@ class Up(nn.Module):
         self.blocks = nn.Sequential(Block(2 * channels, channels), Block(channels, channels))
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Map ``below`` (N, c_below, h, w) and ``skip`` (N, C, H, W) to (N, C, H, W)."""
         return self.blocks(torch.cat((skip, interpolate(self.project(below), spatial(skip))), dim=1))
 
 
 class UTNet(AnySize):
-    """Five levels of blocks, pooled by 2; attention at ``levels``, by default at all but the finest (0).
+    """Five levels of blocks, pooled by 2, with attention to reduced maps.
 
-    Level i has ``width * 2**i`` channels; ``blocks`` are the attention blocks of levels 1 to 4 (level 0 has one),
-    ``heads`` each, or as many as divide the channels. Keys and values are reduced to ``side`` x ``side`` by
-    ``reduce``, "interpolate" or "maxpool". Ablations of the paper: ``levels``, ``side``, ``reduce``, ``relative``
-    positions, ``decoder_attention``. ``deep_supervision`` adds logits of the three coarser stages, at the image's
-    size. Raises `UnetzooError` on a bad option.
+    Level i has ``width * 2**i`` channels. With ``deep_supervision``, ``forward_all`` also returns the logits of the
+    three coarser stages, at the image's size.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        levels: Levels with attention, 0 being the finest (varied in the paper's ablations).
+        blocks: Attention blocks of the levels 1 to 4; level 0 has one.
+        heads: Heads of each attention, or as many as divide the channels.
+        side: Pixels to a side of the reduced maps (varied in the paper's ablations).
+        reduce: Reduction of keys and values: "interpolate" or "maxpool" (varied in the paper's ablations).
+        relative: Use relative positions; False is an ablation of the paper.
+        decoder_attention: Use attention in the decoder too; False is an ablation of the paper.
+        deep_supervision: Supervise the three coarser stages too.
+        dropout: Probability of dropout in every attention.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 2 ** (DEPTH - 1)
@@ -221,6 +257,7 @@ class UTNet(AnySize):
         return self.head(self._decoded(x)[0])
 
     def forward_all(self, x: Tensor) -> list[Tensor]:
+        """Return the logits (N, num_classes, H, W) of the supervised stages, finest first."""
         h, w = spatial(x)
         x = self.fit(x)
         finest, *coarser = self._decoded(x)
@@ -228,7 +265,7 @@ class UTNet(AnySize):
         return [logits[..., :h, :w] for logits in (self.head(finest), *sides)]
 
     def _decoded(self, x: Tensor) -> list[Tensor]:
-        """Of each stage of the decoder, finest first."""
+        """Return the map of each stage of the decoder, finest first."""
         pyramid: list[Tensor] = []
         for i, level in enumerate(self.encoder):
             x = level(F.max_pool2d(x, 2) if i else x)

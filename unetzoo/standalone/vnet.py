@@ -1,4 +1,10 @@
-"""V-Net (Milletari et al. 2016, arXiv 1606.04797) in two dimensions, as MONAI has it."""
+"""V-Net in two dimensions, as in MONAI.
+
+References:
+    Milletari et al. 2016, V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation,
+        arXiv 1606.04797.
+    Code: MONAI 1.6.1, monai/networks/nets/vnet.py, VNet.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +16,24 @@ from torch import Tensor, nn
 from unetzoo.nn.blocks import ConvNormAct, Part
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole
 
-DOWN = (1, 2, 3, 2)  # layers of the levels below the finest
-UP = (1, 1, 2, 2)  # and on the way back, finest first
+DOWN = (1, 2, 3, 2)  # layers of the encoder's levels below the finest, finest first
+UP = (1, 1, 2, 2)  # layers of the decoder's levels, finest first
 ACTS: dict[str, Part] = {"elu": lambda _: nn.ELU(inplace=True), "prelu": nn.PReLU}
 
 
 def conv(c_in: int, c_out: int) -> nn.Module:
+    """Return a 5x5 convolution without bias."""
     return nn.Conv2d(c_in, c_out, 5, padding=2, bias=False)
 
 
 class Layers(nn.Module):
-    """``count`` times 5x5 convolution, batch norm, activation; the input is added at the end, and activated again.
+    """Layers of 5x5 convolution, batch norm and activation; the input is added at the end, and the sum activated again.
 
-    ``drop`` is for the layers' input, not for what is added. ``act(channels)`` is an activation.
+    Args:
+        channels: Channels of input and output.
+        count: Number of layers.
+        act: Factory ``act(channels)`` of an activation.
+        drop: Dropout on the layers' input, but not on what is added.
     """
 
     def __init__(self, channels: int, count: int, *, act: Part, drop: nn.Module) -> None:
@@ -39,9 +50,19 @@ class Layers(nn.Module):
 class VNet(AnySize):
     """Five levels of ``width * 2**i`` channels, 2x2 convolutions with stride 2 down and transposed ones up.
 
-    The image's channels, repeated ``width`` times over and cut to that, are added to the first layer's. ``act`` is
-    "elu", as in MONAI, or the paper's "prelu". ``dropout`` is that of channels: of the two coarsest levels of encoder
-    and decoder and, in ``skip_dropout``, of all skips; the paper has none. Raises `UnetzooError` on a bad option.
+    The image's channels, repeated up to ``width`` channels, are added to the first layer's.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level.
+        act: "elu", as in MONAI, or the paper's "prelu".
+        dropout: Probability of dropping a channel at the two coarsest levels of encoder and decoder; the paper has
+            none.
+        skip_dropout: Probability of dropping a channel of a skip; the paper has none.
+
+    Raises:
+        UnetzooError: If an option is out of range.
     """
 
     multiple = 16

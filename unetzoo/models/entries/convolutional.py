@@ -27,9 +27,9 @@ _HERE = "unetzoo.standalone"
 
 _U2NET = "Logits; the code ends in a sigmoid. Its U2NET and U2NETP are one class here."
 _UNEXT = "The first convolution takes any number of channels; the code's always takes 3."
-_TERNAUS = "Starts from random weights unless pretrained is asked for; the paper's starts from VGG's of ImageNet."
+_TERNAUS = "Starts from random weights unless pretrained is set; the paper's starts from VGG's ImageNet weights."
 _TIRAMISU = "Logits; the code ends in a log-softmax."
-_IMAGENET = "Starts from random weights; the authors' encoder starts from ImageNet's."
+_IMAGENET = "Starts from random weights; the authors' encoder starts from ImageNet weights."
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -57,7 +57,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.multiresunet:MultiResUNet",
         paper=IBTEHAZ_2019,
         note="blocks of three receptive fields, residual paths on the skips",
-        deviations=("num_classes are the logits given; the code gives one more than asked for.",),
+        deviations=("Returns num_classes logits; the code returns one more than asked for.",),
         family="context",
         reference=Reference("nibtehaz/MultiResUNet pytorch/MultiResUNet.py: MultiResUnet(3, 1)", "golden"),
     ),
@@ -66,7 +66,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.dcsau_net:DCSAUNet",
         paper=XU_2022,
         note="a 7x7 first layer and split-attention blocks",
-        deviations=("The dropout that the code declares and never uses is not built.",),
+        deviations=("The dropout that the code declares but never uses is not built.",),
         family="attention",
         reference=Reference("xq141839/DCSAU-Net pytorch_dcsaunet/DCSAU_Net.py: Model(3, 1)", "golden"),
     ),
@@ -117,7 +117,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper=IGLOVIKOV_2018,
         encoder_paper=SIMONYAN_2014,
         note="VGG11's convolutions as encoder, transposed 3x3 convolutions up",
-        deviations=(_TERNAUS, "Any number of classes; the code's gives one."),
+        deviations=(_TERNAUS, "Any number of classes; the code has one."),
         family="paper",
         reference=Reference("ternaus/TernausNet ternausnet/models.py: UNet11(32, pretrained=False)", "transcribed"),
     ),
@@ -125,7 +125,7 @@ ENTRIES: tuple[Entry, ...] = (
         "dcunet",
         f"{_HERE}.dcunet:DCUNet",
         paper=LOU_2021,
-        note="two multi-resolution channels a block, mirrored borders",
+        note="two multi-resolution channels per block, mirrored borders",
         deviations=("Logits; the authors' PyTorch code ends in a tanh, the paper in a sigmoid.",),
         family="context",
         reference=Reference("AngeLouCN/DC-UNet dc_unet-pytorch/DC_UNet.py: DC_Unet(3, 1, nf=32)", "transcribed"),
@@ -164,9 +164,8 @@ ENTRIES: tuple[Entry, ...] = (
         paper=VALANARASU_2020,
         note="a U-Net and an overcomplete network side by side, fused at each level",
         deviations=(
-            "Logits of at least 0: the code ends in a ReLU (final_relu=False leaves it out); layers it never uses are "
-            "not "
-            "built.",
+            "No logit is negative: the code ends in a ReLU (final_relu=False leaves it out). Layers that the code "
+            "never uses are not built.",
         ),
         family="context",
         reference=Reference("jeya-maria-jose/KiU-Net-pytorch arch/ae.py: kiunet()", "transcribed"),
@@ -177,9 +176,8 @@ ENTRIES: tuple[Entry, ...] = (
         paper=LIU_2022_FRUNET,
         note="a triangular grid of blocks that keeps full resolution; five outputs averaged",
         deviations=(
-            "Layers the code declares and never uses are not built; torch's own initial weights, which the code keeps "
-            "too: "
-            "its call of Kaiming's does nothing.",
+            "Layers that the code declares but never uses are not built. Initial weights are torch's own, as in the "
+            "code, whose call of Kaiming's has no effect.",
         ),
         family="context",
         reference=Reference(
@@ -221,9 +219,8 @@ ENTRIES: tuple[Entry, ...] = (
         paper=PASZKE_2016,
         note="fast residual encoder-decoder with unpooling by indices: 0.35 M parameters",
         deviations=(
-            "As davidtvs/PyTorch-ENet since March 2021 (its issue 50): convolutions without bias; the authors' own "
-            "code is "
-            "in Lua.",
+            "As in davidtvs/PyTorch-ENet since March 2021 (its issue 50): convolutions without bias. The authors' own "
+            "code is in Lua.",
         ),
         family="light",
         reference=Reference(
@@ -237,8 +234,8 @@ ENTRIES: tuple[Entry, ...] = (
         note="VGG-16 down and up, unpooling by indices, no other skips",
         deviations=(
             _IMAGENET,
-            "As say4n/pytorch-segnet: transposed convolutions in the decoder; the authors' own code is for Caffe. "
-            "The VGG-16 from which that code copies weights is no part of it.",
+            "As in say4n/pytorch-segnet: transposed convolutions in the decoder. The authors' own code is for Caffe. "
+            "The VGG-16 from which that code copies weights is left out.",
         ),
         family="residual",
         reference=Reference("say4n/pytorch-segnet src/model.py: SegNet(3, 12)", "transcribed"),

@@ -20,7 +20,7 @@ _HERE = "unetzoo.standalone"
 _MONAI = "MONAI 1.6.1 monai/networks/nets/"
 _NNUNET = "dynamic-network-architectures 0.4.4 architectures/unet.py: "
 _MEDNEXT = "MIC-DKFZ/MedNeXt nnunet_mednext/network_architecture/mednextv1/MedNextV1.py: MedNeXt(1, 32, 2, "
-_HEADS = "The code builds the heads of all scales in any case; here deep_supervision=False leaves them out."
+_HEADS = "The code always builds the heads of all scales; here deep_supervision=False leaves out all but the finest."
 _B = (2, 3, 4, 4, 4, 4, 4, 3, 2)
 _L = (3, 4, 8, 8, 8, 8, 8, 4, 3)
 _SIZES: tuple[tuple[str, tuple[int, ...], tuple[int, ...], Proof], ...] = (
@@ -38,7 +38,9 @@ ENTRIES: tuple[Entry, ...] = (
         paper=KERFOOT_2018,
         note="strided convolutions down, transposed ones up, residual units; half the image's size from the first "
         "layer on",
-        deviations=("norm='auto' is MONAI's default with residual units, batch norm without.",),
+        deviations=(
+            "norm='auto' is MONAI's default, instance norm, with residual units, and batch norm without them.",
+        ),
         family="framework",
         reference=Reference(
             f"{_MONAI}unet.py: UNet(2, 1, 2, (16, 32, 64, 128, 256), (2, 2, 2, 2), num_res_units=2)", "golden"
@@ -49,7 +51,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.basic_unet:BasicUNet",
         paper=FALK_2019,
         note="a narrow U-Net with instance norm and leaky ReLU",
-        deviations=("As MONAI has it: padded convolutions and instance norm, which the paper's network has not.",),
+        deviations=("As in MONAI: padded convolutions and instance norm, which the paper's network lacks.",),
         family="framework",
         reference=Reference(f"{_MONAI}basic_unet.py: BasicUNet(2, 1, 2)", "golden"),
     ),
@@ -59,7 +61,7 @@ ENTRIES: tuple[Entry, ...] = (
         paper=ZHOU_2018,
         note="basic_unet with nested skips and a head for each of the finest level's maps, the last one main",
         deviations=(
-            "As MONAI has it, not the authors: instance norm, leaky ReLU, transposed convolutions.",
+            "As in MONAI, not as in the authors' code: instance norm, leaky ReLU, transposed convolutions.",
             "MONAI builds all four heads and by default uses the last; here deep_supervision=False leaves the others "
             "out.",
         ),
@@ -72,9 +74,9 @@ ENTRIES: tuple[Entry, ...] = (
         paper=MILLETARI_2016,
         note="5x5 convolutions, residual over each level, 2x2 convolutions down and up",
         deviations=(
-            "2-D, where the paper's is 3-D; as MONAI has it: ELU, batch norm, dropout.",
+            "2-D, where the paper's is 3-D; ELU, batch norm and dropout as in MONAI.",
             "Dropout of channels; MONAI's default, Dropout3d, drops whole images in 2-D.",
-            "Any number of channels in; MONAI's takes those that divide 16.",
+            "Any number of image channels; MONAI's must divide 16.",
         ),
         family="framework",
         reference=Reference(f"{_MONAI}vnet.py: VNet(2, 1, 2)", "live"),
@@ -84,7 +86,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.segresnet:SegResNet",
         paper=MYRONENKO_2018,
         note="pre-activation residual blocks with group norm, a deep encoder and a thin decoder; skips added",
-        deviations=("2-D and without the paper's autoencoder branch, as MONAI's SegResNet.",),
+        deviations=("2-D and without the paper's autoencoder branch, like MONAI's SegResNet.",),
         family="framework",
         reference=Reference(f"{_MONAI}segresnet.py: SegResNet(2, in_channels=1, out_channels=2)", "live"),
     ),
@@ -92,8 +94,8 @@ ENTRIES: tuple[Entry, ...] = (
         "dynunet",
         f"{_HERE}.dynunet:DynUNet",
         paper=ISENSEE_2021,
-        note="nnU-Net as MONAI has it: no biases; six levels, shortcuts as an option",
-        deviations=("3x3 kernels and stride 2 throughout; MONAI's takes them for each level.",),
+        note="nnU-Net as built by MONAI: no biases; six levels, shortcuts as an option",
+        deviations=("3x3 kernels and stride 2 throughout; in MONAI both are set for each level.",),
         family="framework",
         reference=Reference(f"{_MONAI}dynunet.py: DynUNet(2, 1, 2, [3] * 6, [1, 2, 2, 2, 2, 2], [2] * 5)", "live"),
     ),
@@ -105,8 +107,8 @@ ENTRIES: tuple[Entry, ...] = (
         "decoder",
         deviations=(
             "2-D, where the paper's is 3-D.",
-            "Any image size: positions are interpolated to the image's grid; MONAI's takes img_size alone.",
-            "The norms that MONAI builds and never uses are not built.",
+            "Any image size: positions are interpolated to the image's grid; MONAI's accepts only img_size.",
+            "The norms that MONAI builds but never uses are not built.",
         ),
         family="framework",
         reference=Reference(f"{_MONAI}unetr.py: UNETR(1, 2, img_size=(64, 96), spatial_dims=2)", "live"),
@@ -116,7 +118,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.swin_unetr:SwinUNETR",
         paper=HATAMIZADEH_2022,
         note="shifted windows of attention on tokens of 2x2 pixels, a convolutional decoder from the image's size down",
-        deviations=("2-D, where the paper's is 3-D; half the paper's width, as MONAI's default.",),
+        deviations=("2-D, where the paper's is 3-D; half the paper's width, which is MONAI's default.",),
         family="framework",
         reference=Reference(f"{_MONAI}swin_unetr.py: SwinUNETR(1, 2, feature_size=24, spatial_dims=2)", "live"),
     ),
@@ -125,7 +127,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.nnunet:PlainConvUNet",
         paper=ISENSEE_2021,
         note="nnU-Net's own: strided convolutions, instance norm, leaky ReLU, seven levels, a head for each scale",
-        deviations=("Seven stages for any data; nnU-Net plans them from the images.", _HEADS),
+        deviations=("Seven stages for any data; nnU-Net plans their number from the images.", _HEADS),
         family="framework",
         reference=Reference(f"{_NNUNET}PlainConvUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "golden"),
     ),
@@ -134,7 +136,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.nnunet:ResidualEncoderUNet",
         paper=ISENSEE_2024,
         note="nnU-Net with a residual encoder of 32 blocks and a thin decoder, as its presets M, L and XL plan",
-        deviations=("Seven stages for any data; nnU-Net plans them from the images.", _HEADS),
+        deviations=("Seven stages for any data; nnU-Net plans their number from the images.", _HEADS),
         family="framework",
         reference=Reference(f"{_NNUNET}ResidualEncoderUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
     ),
@@ -144,7 +146,7 @@ ENTRIES: tuple[Entry, ...] = (
             f"{_HERE}.mednext:MedNeXt",
             defaults={"expansion": expansion, "blocks": blocks},
             paper=ROY_2023,
-            note=f"ConvNeXt blocks, {sum(blocks)} and one for each way down and up; skips added",
+            note=f"{sum(blocks)} ConvNeXt blocks, and one for each step down or up; skips added",
             deviations=("The 2-D setting of the code; the paper's networks are 3-D.",),
             family="framework",
             reference=Reference(

@@ -7,7 +7,7 @@ from unetzoo.models.papers import DINH_2023, LI_2024, RUAN_2022, RUAN_2023, TANG
 
 _HERE = "unetzoo.standalone"
 
-_ANY = "Any number of channels in and classes out; the code's takes 3 and gives 1."
+_ANY = "Any number of image channels and classes; the code has 3 and 1."
 _LOGITS = "Logits; the code ends in a sigmoid."
 
 
@@ -54,9 +54,8 @@ ENTRIES: tuple[Entry, ...] = (
         note="dilated gated and external attention, skips bridged over all levels: 0.18 M parameters",
         deviations=(
             _LOGITS,
-            "Keys and values of the external attention, one memory in the code until the network is moved to a GPU, "
-            "part "
-            "when it is trained, on any device.",
+            "Keys and values of the external attention share memory in the code until the network is moved to a GPU; "
+            "here, until it is trained, on any device.",
         ),
         family="light",
         reference=Reference(
@@ -83,7 +82,7 @@ ENTRIES: tuple[Entry, ...] = (
         note="convolutions above, Kolmogorov-Arnold layers on tokens below; skips added",
         deviations=(
             "The first convolution takes any number of channels; the code's always takes 3.",
-            "The dropout that the code declares and never uses is not built.",
+            "The dropout that the code declares but never uses is not built.",
         ),
         family="block",
         reference=Reference(

@@ -18,9 +18,9 @@ from unetzoo.models.papers import (
     Paper,
 )
 
-_RANDOM = "As smp builds it, which is not the paper's network in every layer; weights start random."
-_BATCH = "Batch norm on maps of one pixel: it trains on batches of at least 2 images."
-_UNREAD = "What smp declares and never reads is neither counted nor trained: "
+_RANDOM = "As smp builds it, which differs from the paper's network in some layers; initial weights are random."
+_BATCH = "Has batch norm on maps of one pixel, so training needs batches of at least 2 images."
+_UNREAD = "Neither counted nor trained, since smp never reads them: "
 
 
 def _peer(name: str, architecture: str, paper: Paper, note: str, *deviations: str, encoder: str = "resnet34") -> Entry:
@@ -65,22 +65,21 @@ ENTRIES: tuple[Entry, ...] = (
         "Linknet",
         CHAURASIA_2017,
         "smp's LinkNet: a ResNet-34 whose maps are added to the decoder's",
-        "ResNet-34, the paper's is ResNet-18; 4x4 transposed convolutions, and a fifth stage instead of the paper's "
-        "end.",
+        "ResNet-34, where the paper's is ResNet-18; 4x4 transposed convolutions, a fifth stage in place of the end.",
     ),
     _peer(
         "fpn",
         "FPN",
         KIRILLOV_2019,
         "smp's FPN: the semantic branch of Panoptic FPN on a ResNet-34",
-        "The pyramid is that of Lin et al. 2017 (arXiv 1612.03144), made without its 3x3 convolutions.",
+        "The pyramid is that of Lin et al. 2017 (arXiv 1612.03144) without its 3x3 convolutions.",
     ),
     _peer(
         "pspnet",
         "PSPNet",
         ZHAO_2017,
         "smp's PSPNet: maps pooled to 1, 2, 3 and 6 a side",
-        "The encoder ends at an eighth of the image; the paper's goes on, dilated. No auxiliary loss.",
+        "The encoder ends at 1/8 of the image's size; the paper's continues with dilated stages. No auxiliary loss.",
         _UNREAD + "the encoder's deeper levels.",
     ),
     _peer(
@@ -88,7 +87,7 @@ ENTRIES: tuple[Entry, ...] = (
         "PAN",
         LI_2018,
         "smp's PAN: pyramid attention on the encoder, global attention on skips",
-        "Images are mirrored up to 128 px a side at least.",
+        "Images are mirrored to at least 128 px a side.",
         _BATCH,
     ),
     _peer(
@@ -104,7 +103,7 @@ ENTRIES: tuple[Entry, ...] = (
         "UPerNet",
         XIAO_2018,
         "smp's UPerNet: pyramid pooling and a feature pyramid on a ResNet-34",
-        "The segmentation head alone; layer norm on the encoder's maps, which the paper has not.",
+        "Only the segmentation head; layer norm on the encoder's maps, which the paper's network lacks.",
         _BATCH,
     ),
     _peer(

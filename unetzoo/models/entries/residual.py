@@ -13,7 +13,7 @@ ENTRIES: tuple[Entry, ...] = (
         "resunet",
         "unetzoo.standalone.resunet:resunet",
         paper=papers.ZHANG_2018,
-        note="pre-activation residual blocks that halve by stride, four levels, as rishikksh20/ResUnet",
+        note="pre-activation residual blocks that halve by stride, four levels, as in rishikksh20/ResUnet",
         deviations=(
             LOGITS,
             "Shortcuts are 3x3 convolutions with batch norm, as in that repository; the paper's are 1x1.",
@@ -25,11 +25,11 @@ ENTRIES: tuple[Entry, ...] = (
         "resunetpp",
         "unetzoo.standalone.resunet:ResUNetPP",
         paper=papers.JHA_2019,
-        note="resunet with squeeze-and-excitation, ASPP and attention on what is upsampled, as rishikksh20/ResUnet",
+        note="resunet with squeeze-and-excitation, ASPP and attention on the upsampled maps, as in rishikksh20/ResUnet",
         deviations=(
             LOGITS,
-            "As in that repository ASPP has no pooled branch, and ReLU before batch norm.",
-            "Torch's initial weights, where the code draws ASPP's He-normal.",
+            "As in that repository, ASPP has no pooled branch and applies ReLU before batch norm.",
+            "Initial weights are torch's own; the code draws those of ASPP from He's normal distribution.",
         ),
         family="residual",
         reference=Reference("rishikksh20/ResUnet core/res_unet_plus.py: ResUnetPlusPlus(3)", "transcribed"),
@@ -41,9 +41,8 @@ ENTRIES: tuple[Entry, ...] = (
         note="one width at all levels, ghost modules, all levels upsampled and summed in place of a decoder",
         deviations=(
             LOGITS,
-            "Ghost modules as in alxfgh/Half-UNet; otherwise the paper: that code fuses the pooled maps, so its output "
-            "is "
-            "half the size, and makes the last two modules anew, untrained, in every forward pass.",
+            "Ghost modules as in alxfgh/Half-UNet, all else as in the paper: that code fuses the pooled maps, so its "
+            "output is half the size, and builds its last two modules anew, untrained, in every forward pass.",
         ),
         family="light",
     ),

@@ -8,7 +8,7 @@ from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WAN
 _HERE = "unetzoo.standalone"
 
 
-_ANY_SIZE = "Any image size: {}; the code takes only the size it is made for."
+_ANY_SIZE = "Any image size: {}; the code accepts only the size it is built for."
 _POSITIONS = _ANY_SIZE.format("position embeddings are interpolated to the image's grid")
 
 
@@ -19,9 +19,9 @@ ENTRIES: tuple[Entry, ...] = (
         paper=CHEN_2021,
         note="ResNet-50 without its last stage, ViT-Base on its map, a convolutional decoder with three skips",
         deviations=(
-            "Starts from random weights; the authors' encoder starts from ImageNet-21k's.",
+            "Starts from random weights; the authors' encoder starts from ImageNet-21k weights.",
             _POSITIONS,
-            "Images of one channel are taken as they are; the code makes three equal channels of one.",
+            "Images of one channel are used as they are; the code repeats the channel three times.",
         ),
         family="transformer",
         reference=Reference(
@@ -33,11 +33,11 @@ ENTRIES: tuple[Entry, ...] = (
         "swin_unet",
         f"{_HERE}.swin_unet:SwinUNet",
         paper=CAO_2021,
-        note="shifted-window transformer (Swin-T) down and up, no other convolution than patches and head",
+        note="shifted-window transformer (Swin-T) down and up, no convolutions but patch embedding and head",
         deviations=(
-            "Starts from random weights; the authors' encoder and decoder start from ImageNet's.",
-            _ANY_SIZE.format("windows are filled up with tokens that no token of the image sees"),
-            "up = bilinear and transposed, and fewer skips, are by the paper; the code has neither.",
+            "Starts from random weights; the authors' encoder and decoder start from ImageNet weights.",
+            _ANY_SIZE.format("windows are padded with tokens that no token of the image sees"),
+            "up = 'bilinear' or 'transposed' and fewer skips are ablations of the paper; the code has neither.",
         ),
         family="transformer",
         reference=Reference(
@@ -52,9 +52,8 @@ ENTRIES: tuple[Entry, ...] = (
         paper=GAO_2021,
         note="residual U-Net; pixels attend to an 8x8 reduction of the map, skips to the coarser one",
         deviations=(
-            "Any image size: a pixel has the position bias of the place on the 8x8 map that it falls on; the code "
-            "takes "
-            "maps whose sides are a multiple of 8.",
+            "Any image size: a pixel has the position bias of the cell of the 8x8 map in which it lies; the code "
+            "accepts only maps whose sides are a multiple of 8.",
         ),
         family="transformer",
         reference=Reference(
@@ -66,7 +65,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.uctransnet:UCTransNet",
         paper=WANG_2021,
         note="the four skips of a U-Net fused by attention among channels, then gated",
-        deviations=("Logits; the code ends in a sigmoid where there is one class.", _POSITIONS),
+        deviations=("Logits; the code ends in a sigmoid if there is one class.", _POSITIONS),
         family="transformer",
         reference=Reference(
             "McGregorWwww/UCTransNet nets/UCTransNet.py: UCTransNet(get_CTranS_config(), 3, 1, img_size=224)",
@@ -79,9 +78,9 @@ ENTRIES: tuple[Entry, ...] = (
         paper=HUANG_2021,
         note="transformer blocks with depthwise convolutions, and a transformer that bridges all skips",
         deviations=(
-            _ANY_SIZE.format("the bridge's tokens are counted from the image's"),
-            "Layers the code declares and never uses, 7.0 M parameters, are not built.",
-            "Images of one channel are taken as they are; the code makes three equal channels of one.",
+            _ANY_SIZE.format("the number of the bridge's tokens follows from the image's size"),
+            "Layers that the code declares but never uses, 7.0 M parameters, are not built.",
+            "Images of one channel are used as they are; the code repeats the channel three times.",
         ),
         family="transformer",
         reference=Reference("ZhifangDeng/MISSFormer networks/MISSFormer.py: MISSFormer(9)", "transcribed"),

@@ -17,7 +17,7 @@ class DataEntry(DataRequest):
     """A data set of the collection, the label of its folder, and its changes to the suite's tables."""
 
     name: str
-    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="label in the report and name of the folder; default: name")
+    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="name of the folder; default: name")
     train: dict[str, Any] = {}
     measure: dict[str, Any] = {}
     score: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def adjust_collection(
     for label in only:
         if label not in collection.suites:
             raise UnetzooError(
-                f"--data {label!r} is not a label of the collection {collection.name!r}; for a collection it takes labels; "
+                f"--data {label!r} is not a label of the collection {collection.name!r}, whose data sets it selects; "
                 f"{nearest(label, collection.suites)}"
             )
     imports = list(imports)

@@ -21,7 +21,7 @@ class Limits(Strict):
         None, gt=0, description="GiB of memory per trial; default: the machine's memory divided by --jobs"
     )
     cache_gib: float | None = Field(
-        None, ge=0, description="GiB of decoded images kept in memory, the rest in files; default: a quarter of the memory"
+        None, ge=0, description="GiB of decoded images in memory, the others in files; default: a quarter of the memory"
     )
     checkpoint_seconds: float = Field(60, ge=0, description="seconds between two checkpoints; more if saving is slow")
 

@@ -41,7 +41,7 @@ class Link:
         self._stop = state["stop"]
 
     def listen(self) -> None:
-        """Start a thread that listens to the harness; once the harness is gone, it kills all processes of this trial."""
+        """Start a thread that listens to the harness and, once that is gone, kills all processes of this trial."""
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:

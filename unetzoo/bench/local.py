@@ -165,7 +165,7 @@ def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None
                     trial.stop()
             wait([w for trial in running for w in trial.waitables()], timeout=0.5)
             for trial in list(running):
-                ended = not trial.process.is_alive()  # checked before listening, so that its last messages are not missed
+                ended = not trial.process.is_alive()  # checked first, so that its last messages are not missed
                 trial.listen(on_change)
                 if not ended and (passed := trial.over(trial.job.suite.limits)):
                     trial.kill()
@@ -317,7 +317,7 @@ def classify(error: BaseException) -> tuple[Status, str]:
     reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
     if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
         return "killed", reason.partition(": ")[2]
-    if type(error).__name__ == "ProcessRaisedException":  # one process of several raised it: the message is its traceback
+    if type(error).__name__ == "ProcessRaisedException":  # raised by one process of several, whose traceback it holds
         reason = str(error).strip().splitlines()[-1]
     if "NonFiniteLossError" in reason or type(error) is ArithmeticError:
         return "nan", reason.partition(": ")[2]

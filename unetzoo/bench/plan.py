@@ -38,7 +38,7 @@ from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice
 from unetzoo.train.recipe import Recipe, steps_for
 
-# Memory of a process: the median ratio of its peak to the predicted peak of its tensors during training, and a constant.
+# Memory of a process: the median ratio of its peak to the predicted peak of its tensors in training, and a constant.
 # Together they cover every model in reports/memory-prediction (CPU; not measured on a GPU).
 PROCESS_FACTOR = 1.27
 PROCESS_BASE = 896 * 2**20

@@ -50,7 +50,7 @@ class LiveWatcher(Watcher):
         self.console.print(f"waiting: the folder is in use by {owner}", highlight=False, markup=False)
 
     def stopping(self) -> None:
-        self.console.print("stopping: running trials save themselves; press Ctrl-C again to end at once", highlight=False)
+        self.console.print("stopping: running trials save themselves; Ctrl-C again ends them at once", highlight=False)
 
     def data(self, dataset: SegmentationDataset) -> None:
         if isinstance(dataset, Folder):

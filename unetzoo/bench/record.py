@@ -86,7 +86,7 @@ class Cost(Strict):
         macs: Multiply-accumulates of one image.
         shape: Shape (N, C, H, W) of a batch in inference, for memory and latency.
         train_shape: Shape (N, C, H, W) of a training batch on one device.
-        peak_train_bytes: Peak memory of training by ``memory_method``: the allocator's on a GPU, the process's on a CPU.
+        peak_train_bytes: Peak memory of training: the allocator's on a GPU, the process's on a CPU.
         peak_infer_bytes: The same of inference.
         memory_method: How peak memory was measured.
         tensors: Memory by the tracker on real tensors.
@@ -158,7 +158,7 @@ class Try(Strict):
 
 
 class Event(Strict):
-    """One step in the order of reading: items of a split were read, or the weights were chosen; the test split is last."""
+    """An event in the order of reading: items of a split were read, or the weights were chosen."""
 
     what: Literal["read", "select"]
     split: str

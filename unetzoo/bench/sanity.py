@@ -122,7 +122,7 @@ def trivial_score(
 
     stacked = torch.stack(list(matrices.values()))
     score = _mean_dice(stacked, foreground, both_empty)
-    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # all background classes score alike, so one is enough
+    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # all of them score alike
     for label in (*background, *foreground):
         trivial = torch.zeros_like(stacked)
         trivial[:, :, label] = stacked.sum(-1)
@@ -194,7 +194,7 @@ def validation_above_training(train: Sequence[float | None], validation: Sequenc
 
 
 def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
-    """Return pairs of images in two splits that show the same thing, most similar first: (split, key, split, key, r)."""
+    """Return pairs of similar images in two splits, most similar first: (split, key, split, key, correlation)."""
     thumbnails = Thumbnails()
     for split in SPLITS:
         for key in dataset.splits[split]:

@@ -17,7 +17,7 @@ class DataEntry(DataRequest):
     """A data set of the collection, the label of its folder, and its changes to the suite's tables."""
 
     name: str
-    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="name of the folder; default: name")
+    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="folder name; default: name")
     train: dict[str, Any] = {}
     measure: dict[str, Any] = {}
     score: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Suite: a question as data. Read from TOML, checked to the last key, and expanded to trials."""
+"""A suite: a question as data, read from TOML, checked to the last key, and expanded to trials."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ from unetzoo.train.recipe import Recipe
 if TYPE_CHECKING:
     from unetzoo.bench.collection import Collection
 
-PROTOCOL = 3  # raised whenever the same trial would give another result
-SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # of every data set
+PROTOCOL = 3  # to be raised whenever the same trial would give another result
+SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # options that every data set has
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
 class ModelRequest(Strict):
-    """A model of the suite: its registered name, changed options, changes of ``[train]``, its label in the report.
+    """A model of the suite, or several by a pattern.
 
-    A name may be a pattern such as 'unet_d*': all registered models that match and that no request before it gave.
-    Models that train differently answer a question about recipes, not about networks alone; the report says so.
+    If models train differently, the suite compares recipes and not only networks; the report says so.
+
+    Attributes:
+        name: Registered name, or a pattern such as 'unet_d*' for all matching models that no earlier request named.
+        set: Options of the model that differ from the registered ones.
+        train: Changes to the suite's ``[train]``.
+        label: Name of the model in the report; default: the name with the changed options.
     """
 
     name: str
@@ -44,95 +49,132 @@ class ModelRequest(Strict):
 
 
 class DataRequest(Strict):
-    """The data set: a registered name, where its files lie (relative to the suite file), its options and its split."""
+    """The data set of a suite.
+
+    Attributes:
+        name: Registered name.
+        root: Folder of its files, relative to the suite file.
+        options: Its options.
+    """
 
     name: str = "cells"
     root: str | None = None
     options: dict[str, Any] = {}
-    n_train: int | None = Field(None, ge=1, description="training images to use; fewer are among more")
-    folds: int | None = Field(None, ge=2, description="k of k-fold")
-    fold: int | None = Field(None, ge=0, description="which of them, from 0")
-    split_seed: int | None = Field(None, ge=0, description="of what is drawn of the split")
+    n_train: int | None = Field(
+        None, ge=1, description="number of training images; smaller subsets are contained in larger ones"
+    )
+    folds: int | None = Field(None, ge=2, description="number of folds of a cross-validation")
+    fold: int | None = Field(None, ge=0, description="index of the fold, from 0")
+    split_seed: int | None = Field(None, ge=0, description="seed of the random parts of the split")
 
     @model_validator(mode="after")
     def _once(self) -> DataRequest:
         for name in SPLIT_OPTIONS:
             if name in self.options and getattr(self, name) is not None:
-                raise ValueError(f"{name} stands in data and in its options; give it once")
+                raise ValueError(f"{name} is given in data and in data.options; give it once")
         return self
 
     def open(self) -> SegmentationDataset:
+        """Open the data set.
+
+        Raises:
+            UnetzooError: If the name, an option, the split or the files are not valid.
+        """
         split = {name: value for name in SPLIT_OPTIONS if (value := getattr(self, name)) is not None}
         return create_dataset(self.name, self.root, **self.options, **split)
 
 
 class Measurement(Strict):
-    """What latency and inference memory are measured on: a batch of square images."""
+    """How latency and inference memory are measured, on a batch of square images."""
 
-    size: int = Field(256, ge=8)
-    batch_size: int = Field(1, ge=1)
-    repeats: int = Field(30, ge=5, description="timed forward passes of one attempt")
-    seconds: float = Field(5.0, gt=0, description="after which there are fewer of them, 5 at least")
-    attempts: int = Field(3, ge=1, description="timings of a model whose timing was noisy")
+    size: int = Field(256, ge=8, description="side of the images in px")
+    batch_size: int = Field(1, ge=1, description="images per batch")
+    repeats: int = Field(30, ge=5, description="timed forward passes per attempt")
+    seconds: float = Field(5.0, gt=0, description="time limit per attempt; at least 5 passes are timed")
+    attempts: int = Field(3, ge=1, description="attempts at most, if the timing is noisy")
 
 
 class Suite(Strict):
-    """Everything that decides a suite's records."""
+    """The request of a user: models, data, training and measurement; all that decides the suite's records.
+
+    Attributes:
+        name: Name of the suite, and of its folder.
+        question: The question it answers, for the report.
+        models: The models to compare.
+        seeds: Seeds of every model; a number n stands for 0 to n - 1.
+        data: The data set.
+        train: The recipe.
+        measure: How cost is measured.
+        score: The policy of the scores.
+        limits: Limits of a trial.
+    """
 
     name: str = Field(min_length=1)
     question: str = ""
     imports: list[str] = Field([], description="modules or .py files that register models or data sets")
     models: list[ModelRequest] = Field(min_length=1)
-    set: dict[str, Any] = Field({}, description="options changed in every model")
+    set: dict[str, Any] = Field({}, description="options to change in every model that does not set them itself")
     seeds: list[int] = Field([0], min_length=1)
     data: DataRequest = DataRequest()
     train: Recipe = Recipe()
     measure: Measurement = Measurement()
     score: Scoring = Scoring()
     limits: Limits = Limits()
-    baselines: bool = Field(True, description="run the trivial predictors too, as reference rows")
+    baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
-        None, description="give every model the width at which it meets the reference's parameters or MACs"
+        None, description="give every model the width at which it matches the reference's parameters or MACs"
     )
-    reference: str | None = Field(None, description="label of the model to match; default: the first")
+    reference: str | None = Field(None, description="label of the model to match; default: the first model")
 
     @field_validator("models", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        """A bare string is a model without changes."""
+        """Accept a bare string as a model without changes."""
         return [{"name": v} if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
-        """``seeds = 3`` is 0, 1, 2."""
+        """Accept ``seeds = 3`` as 0, 1, 2."""
         return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
         if self.name in (".", "..") or any(c in self.name for c in "/\\"):
-            raise ValueError(f"name = {self.name!r} names a folder too, so it must not be a path")
+            raise ValueError(f"name = {self.name!r} must not be a path, because it also names the output folder")
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
             raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {self.seeds}: one stands twice")
+            raise ValueError(f"seeds = {self.seeds}: one is given twice; give each once")
         for request in self.models:
             self.recipe(request)
         if self.reference is not None and self.match is None:
-            raise ValueError("reference is the model to match, and match is not given; it is params or macs")
+            raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
         return self
 
     def recipe(self, request: ModelRequest) -> Recipe:
-        """What a model trains with. Raises `UnetzooError` on a change that is no option or value of ``[train]``."""
+        """Return the recipe that a model of the suite trains with.
+
+        Raises:
+            UnetzooError: If one of its changes is not a valid option or value of ``[train]``.
+        """
         where = f"models: {request.label or request.name}: train"
         return self.train.changed(request.train, where) if request.train else self.train
 
 
 class TrialModel(Strict):
-    """A model resolved to its last option; ``source`` is a hash of its file, empty for a model of the grid.
+    """A model with all its options resolved.
 
-    ``weights`` is a hash of the file with its pretrained ones, empty where it starts at random. ``matched`` tells how
-    its width was found. A ``baseline`` has the name of a trivial predictor.
+    Attributes:
+        label: Its name in the report.
+        name: Its registered name, or the name of a trivial predictor.
+        in_channels: Channels of the images.
+        num_classes: Classes of the data set.
+        options: All its options.
+        source: Fingerprint of the code that defines it; empty for a model of the grid.
+        weights: Hash of its pretrained weights; empty if it starts from random ones.
+        matched: How its width was matched to the reference's size.
+        baseline: True for a trivial predictor.
     """
 
     label: str
@@ -147,10 +189,13 @@ class TrialModel(Strict):
 
     @property
     def config(self) -> ModelConfig:
+        """The model's config, from which it can be built."""
         return ModelConfig(**self.model_dump(include=set(ModelConfig.model_fields)))
 
 
 class TrialData(Strict):
+    """The data set of a trial: a `DataRequest`, and the digest of the content that it had."""
+
     name: str
     root: str | None
     options: dict[str, Any]
@@ -162,7 +207,7 @@ class TrialData(Strict):
 
 
 class Trial(Strict):
-    """One model, one seed, everything resolved. The same trial gives the same result on the same machine."""
+    """One model and one seed, with everything resolved; the same trial gives the same result on the same machine."""
 
     protocol: int = PROTOCOL
     model: TrialModel
@@ -174,52 +219,64 @@ class Trial(Strict):
 
     @property
     def id(self) -> str:
-        """A hash of all that decides the result, of the label, and of what is to be measured.
+        """Hash of all that decides the result, of the label, and of the measurements requested.
 
-        Options at their default are left out, so that an option added later does not make old records stale; a
-        default that is changed raises `PROTOCOL`. Of the data and of pretrained weights the digest counts, not where
-        they lie; device, threads and precision count as they were asked for, and the record says what they came to.
+        Options at their default are left out, so that an option added later does not make old records stale; whoever
+        changes a default raises `PROTOCOL`. Data and pretrained weights enter by their digest, not by their place.
+        The requested device, threads and precision enter the id; the record states the values actually used.
         """
         tables = ("train", "measure", "score")
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
         facts = self.model_dump(mode="json", exclude=left_out)
         facts["data"] = {name: value for name, value in facts["data"].items() if value is not None}
         if self.model.baseline:
-            tables = ("score",)  # nothing else touches it
+            tables = ("score",)  # nothing else affects a baseline
         facts |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
         options = facts["model"]["options"]
         if self.model.weights:
-            del options["pretrained"]  # says where they lie
+            del options["pretrained"]  # only the place of the weights; their hash is in the id
         else:
             del facts["model"]["weights"]
-        if not self.model.source:  # of the grid
+        if not self.model.source:  # a model of the grid
             neutral = UNetSpec().model_dump(mode="json")
             facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def stem(self) -> str:
-        """A file name: label and seed to be read, the id to be unique."""
+        """File name without suffix: label and seed for the reader, and the id to make it unique."""
         plain = (c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.model.label)
         safe = "".join(plain)[:60].lstrip(".")
         return f"{safe}-s{self.seed}-{self.id}"
 
 
 def read_suite(path: Path) -> Suite | Collection:
-    """Read and check a suite file; one with several ``[[data]]`` is a `Collection`.
+    """Read and check a suite file.
 
-    Raises `UnetzooError` naming file, table, key, value and what is allowed.
+    Args:
+        path: The TOML file.
+
+    Returns:
+        The suite, or a `Collection` if the file has a list ``[[data]]``.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is not valid; the message names file, table, key, value and what is
+            allowed.
     """
     data = _read(path)
     if isinstance(data.get("data"), list):
-        from unetzoo.bench.collection import collection_from  # it stands on this module
+        from unetzoo.bench.collection import collection_from  # imported here, because it imports this module
 
         return collection_from(data, str(path), path.parent)
     return suite_from(data, str(path), path.parent)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The tables of a suite file, named after it where they give no name."""
+    """Parse a suite file; its name is that of the file unless it gives one.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is not valid TOML.
+    """
     try:
         return {"name": path.stem, **parse_toml(path.read_text(encoding="utf-8"), str(path))}
     except OSError as error:
@@ -229,7 +286,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
-    """A checked suite whose paths are relative to the folder ``here``; ``where`` begins its `UnetzooError`."""
+    """Build a suite from parsed tables.
+
+    Args:
+        data: The tables.
+        where: Beginning of error messages, such as the path of the file.
+        here: Folder that relative paths start from.
+
+    Returns:
+        The checked suite.
+
+    Raises:
+        UnetzooError: If an option or value is not valid.
+    """
     suite = Suite.from_mapping(data, where)
     changes: dict[str, Any] = {
         "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
@@ -243,7 +312,7 @@ def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
 
 
 def _located(options: dict[str, Any], here: Path) -> dict[str, Any]:
-    """The options with a file of pretrained weights relative to ``here``."""
+    """Return the options with a file of pretrained weights made relative to ``here``."""
     file = options.get("pretrained")
     if not isinstance(file, str) or Path(file).suffix.lower() not in WEIGHT_FILES:
         return options
@@ -260,15 +329,30 @@ def adjust(
     steps: int | None = None,
     imports: Iterable[str] = (),
 ) -> Suite:
-    """A suite with the changes of a command line; without one, the quick suite.
+    """Return a suite with the changes of a command line.
 
-    Models or data of one's own without a suite get the quick suite's training, and models as registered:
-    its narrow width is not carried over. ``settings`` are for every model that does not set the option itself.
+    Models or data given without a suite get the quick suite's training, but models as registered: its narrow width
+    is not carried over.
+
+    Args:
+        suite: The suite to change; default: the quick suite.
+        data: Registered data set, folder, CSV file of pairs or dataset.toml; default: the suite's.
+        models: Names of the models; default: the suite's.
+        settings: Model options for every model that does not set them itself.
+        seeds: Number of seeds.
+        steps: Training steps, which replace any other budget.
+        imports: Modules or ``.py`` files that register models or data sets.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        UnetzooError: If there is no such data, or a change is not valid.
     """
     own = data is not None or models is not None
     base = suite or suite_from(_read(QUICK_SUITE), str(QUICK_SUITE), QUICK_SUITE.parent)
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
-    import_plugins(changes["imports"])  # they may register the data set that is asked for
+    import_plugins(changes["imports"])  # first, because they may register the requested data set
     if suite is None and own:
         path = Path(data or "cells").expanduser().resolve()
         name = path.parent.name if path.name == "dataset.toml" else path.name
@@ -297,12 +381,19 @@ def _is_data(path: Path) -> bool:
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
-    """All trials: the baselines, then the models, seeds outermost.
+    """Expand a suite to its trials.
 
-    So an interrupted suite has every model before a second seed of one.
+    Args:
+        suite: The suite.
+        dataset: Its open data set.
 
-    Raises `UnetzooError` on an unknown model, option or value, on two models with one label, and where ``score.isbi``
-    names no class of the data set.
+    Returns:
+        The baselines, then the models with seeds outermost, so that an interrupted suite has every model before a
+        second seed of any.
+
+    Raises:
+        UnetzooError: If a model, option or value is unknown, two models have one label, no width matches the reference,
+            or ``score.isbi`` is not a class of the data set.
     """
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
@@ -311,12 +402,12 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     labels = [model.label for model in models]
     for label in labels:
         if labels.count(label) > 1:
-            raise UnetzooError(f"two models have the label {label!r}; give one a label of its own")
+            raise UnetzooError(f"two models have the label {label!r}; give one of them another")
         if suite.baselines and label in [baseline.label for baseline in baselines.BASELINES.values()]:
-            raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
+            raise UnetzooError(f"the label {label!r} belongs to a baseline; give the model another")
     if suite.match is not None:
         models = _matched(models, suite)
-    for model in models:  # here, not after the trials before it
+    for model in models:  # now, rather than after the trials before it
         with _naming(model.name):
             model.config.check()
     common = {"data": data, "measure": suite.measure, "score": suite.score}
@@ -338,16 +429,20 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
 
 
 def _named(models: Sequence[ModelRequest]) -> list[ModelRequest]:
-    """A request for each model that the shell pattern of a name matches; a plain or registered name is one."""
+    """Return one request per model, with the patterns among the names expanded.
+
+    Raises:
+        UnetzooError: If a pattern matches no model or has a label.
+    """
     requests: list[ModelRequest] = []
     for request in models:
         if not set("*?[") & set(request.name) or request.name in entries():
             requests.append(request)
             continue
         if request.label is not None:
-            raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")
+            raise UnetzooError(f"models: label = {request.label!r} needs one model, but {request.name!r} is a pattern")
         if not (names := list_models(request.name)):
-            raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' names all")
+            raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' lists all")
         given = {earlier.label or earlier.name for earlier in requests}
         requests += [request.model_copy(update={"name": name}) for name in names if name not in given]
     return requests
@@ -366,14 +461,18 @@ def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:
 
 
 def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
-    """Every model at the width that meets the reference's parameters or MACs."""
-    from unetzoo.bench.match import count, match_width  # builds models, so it needs torch
+    """Return every model at the width that matches the reference's parameters or MACs.
+
+    Raises:
+        UnetzooError: If the reference is not a model of the suite, or a model cannot be matched.
+    """
+    from unetzoo.bench.match import count, match_width  # imports torch
 
     assert suite.match is not None
     by_label = {model.label: model for model in models}
     label = suite.reference or models[0].label
     if label not in by_label:
-        raise UnetzooError(f"reference = {label!r} is no model of the suite; {nearest(label, by_label)}")
+        raise UnetzooError(f"reference = {label!r} is not the label of a model here; {nearest(label, by_label)}")
     size = suite.measure.size
     target = count(by_label[label].config, suite.match, size)
     found = []
@@ -405,7 +504,11 @@ def _resolve(request: ModelRequest, common: dict[str, Any], dataset: Segmentatio
 
 
 def _weights(config: ModelConfig) -> str:
-    """A hash of a model's pretrained weights, '' without. Raises `UnetzooError` where they cannot be had."""
+    """Return a hash of a model's pretrained weights, '' if it has none.
+
+    Raises:
+        UnetzooError: If the weights are not available.
+    """
     if config.pretrained is None:
         return ""
     from unetzoo.pretrained import digest
@@ -416,6 +519,11 @@ def _weights(config: ModelConfig) -> str:
 
 @contextmanager
 def _naming(model: str) -> Iterator[None]:
+    """Begin the errors of a block with the name of the model, unless they already do.
+
+    Raises:
+        UnetzooError: If the block does.
+    """
     try:
         yield
     except UnetzooError as error:

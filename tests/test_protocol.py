@@ -208,7 +208,10 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"match": "params", "reference": "unett"}, "reference = 'unett' is not the label of a model here; did you mean unet"),
+        (
+            {"match": "params", "reference": "unett"},
+            "reference = 'unett' is not the label of a model here; did you mean unet",
+        ),
         ({"reference": "unet"}, "reference = 'unet' has no effect without match; set match to params or macs"),
         ({"match": "flops"}, "match = 'flops' is not a choice; allowed: params, macs"),
         ({"train": {"flops": -1.0}}, "flops = -1.0: input should be greater than 0"),

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print."""
+"""The command line ``unetzoo``: parse, call, print."""
 
 from __future__ import annotations
 
@@ -33,24 +33,29 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")]
+SuiteFile = Annotated[
+    Path | None, typer.Argument(metavar="[SUITE.toml]", help="A suite file; default: the quick suite.")
+]
 Data = Annotated[
     str | None,
     typer.Option(
         metavar="PATH_OR_NAME",
-        help="A registered data set, or a folder with images/ and masks/. Of a suite with several data sets: those of "
-        "these labels, A,B.",
+        help="A registered data set, or a folder with images/ and masks/. For a suite with several data sets: the "
+        "labels of those to use, A,B.",
     ),
 ]
-Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")]
+Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare; default: the suite's.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Seeds per model; default: the suite's.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial; default: the suite's.")]
 Memory = Annotated[
     float | None,
-    typer.Option(metavar="GIB", help="Plan for a machine with this much memory, instead of this one."),
+    typer.Option(metavar="GIB", help="Memory to plan for, in GiB; default: this machine's."),
 ]
-Time = Annotated[bool, typer.Option("--time/--no-time", help="Whether to measure how long it takes.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+Time = Annotated[
+    bool,
+    typer.Option("--time/--no-time", help="Measure times, which runs the models; --no-time predicts memory alone."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 app.command("list")(list_command)
@@ -66,7 +71,7 @@ def _suite(
     steps: int | None,
     imports: list[str] | None,
 ) -> Suite | Collection:
-    """The suite that `bench` runs and `plan` plans: a file's or the quick one, with the command line's changes."""
+    """Return the suite of a file, or the quick one, with the changes of the command line."""
     from unetzoo.bench.collection import Collection, adjust_collection
     from unetzoo.bench.suite import adjust, read_suite
 
@@ -92,21 +97,27 @@ def bench_command(
     steps: Steps = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>."),
+        typer.Option("--out", metavar="DIR", help="Folder for records and report; default: runs/<suite>."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials side by side; the cores are shared out among them.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials that run side by side and share the cores.")] = 1,
     imports: Imports = None,
-    retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait where another run uses DIR, instead of refusing.")] = False,
+    retry: Annotated[
+        str | None, typer.Option(metavar="failed", help="Give 'failed' to run failed trials again.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait if another run uses DIR, instead of stopping.")] = False,
 ) -> None:
-    """Train and measure models on one data set, or several, under one protocol, and write the report.
+    """Train and measure models under one protocol, on one or several data sets, and write the report.
 
-    Run again after an interruption, it goes on where it stopped, inside a trial too. Ctrl-C once: nothing new
-    begins, trials under way save themselves; twice: at once. Exit codes: 0 all trials ended well,
-    1 some failed (the report says which), 2 wrong input, 130 interrupted.
+    Ctrl-C once stops after running trials have saved a checkpoint; twice stops at once.
+    The same command continues where it stopped, even within a trial.
 
-    Examples: [bold]unetzoo bench[/]   [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
-    [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --set width=16 --seeds 3 --steps 500[/]
+    Exit codes: 0 all trials succeeded, 1 some failed (see the report), 2 wrong input, 130 interrupted.
+
+    Examples:
+      [bold]unetzoo bench[/]
+      [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
+      [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --seeds 3 --steps 500[/]
+      [bold]unetzoo bench my-suite.toml --set width=16 --jobs 2 --retry failed[/]
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
@@ -121,7 +132,7 @@ def bench_command(
             trials = run(suite, folder, jobs=jobs, retry_failed=retry == "failed", wait=wait, watcher=watcher)
     except KeyboardInterrupt:
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
-        err.print(f"interrupted; {done} records are kept in {folder}, and the same command goes on from there")
+        err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
     page = write_report(folder)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
@@ -131,7 +142,7 @@ def bench_command(
         for trial in failed.itertuples():
             where = f"{trial.data}: " if "data" in trials else ""
             err.print(f"  {where}{escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
-        err.print("their reasons are in the report; --retry failed runs them again", highlight=False)
+        err.print("the report gives the reasons; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
 
 
@@ -148,12 +159,14 @@ def plan_command(
     time: Time = True,
     as_json: AsJson = False,
 ) -> None:
-    """What a suite will cost, before it runs: memory, time, what does not fit and the largest batch that does.
+    """Predict the cost of a suite before it runs: memory, time, whether it fits, and the largest batch that does.
 
-    Memory is predicted with nothing allocated; time comes from a few measured steps of each model.
+    Memory is predicted without allocating any; time is extrapolated from a few measured steps of each model.
 
-    Examples: [bold]unetzoo plan[/]   [bold]unetzoo plan my-suite.toml --memory 8 --no-time[/]
-    [bold]unetzoo plan --data ./my-images --models unet,unet_d6 --steps 500[/]
+    Examples:
+      [bold]unetzoo plan[/]
+      [bold]unetzoo plan my-suite.toml --memory 8 --no-time[/]
+      [bold]unetzoo plan --data ./my-images --models unet,unet_d6 --steps 500[/]
     """
     limit = _gib(memory)
     from unetzoo.bench.plan import plan_suite
@@ -193,22 +206,25 @@ def profile_command(
     size: Annotated[int, typer.Option(min=1, help="Side of the images in px; valid convolutions read more.")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
     precision: Annotated[
-        str, typer.Option(metavar="auto|float32|bfloat16", help="auto: bfloat16 where the hardware has it.")
+        str,
+        typer.Option(metavar="auto|float32|bfloat16", help="Precision; auto is bfloat16 if the hardware supports it."),
     ] = "auto",
-    in_channels: Annotated[int, typer.Option(min=1)] = 3,
-    num_classes: Annotated[int, typer.Option(min=1, help="The background counts.")] = 2,
+    in_channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    num_classes: Annotated[int, typer.Option(min=1, help="Classes, including the background.")] = 2,
     settings: Settings = None,
     imports: Imports = None,
     memory: Memory = None,
     time: Time = True,
     as_json: AsJson = False,
 ) -> None:
-    """Parameters, MACs, memory for training and inference, latency, and the largest batch of one model.
+    """Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.
 
-    Memory is predicted with nothing allocated; the latency is measured.
+    Memory is predicted without allocating any; latency is measured.
 
-    Examples: [bold]unetzoo profile unet[/]   [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
-    [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
+    Examples:
+      [bold]unetzoo profile unet[/]
+      [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
+      [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
     """
     limit = _gib(memory)
     import_plugins(imports or [])
@@ -228,21 +244,25 @@ def profile_command(
 
 def _gib(memory: float | None) -> int | None:
     if memory is not None and not 0 < memory < 2**30:
-        raise UnetzooError(f"--memory {memory:g}: must be above 0, in GiB")
+        raise UnetzooError(f"--memory {memory:g}: must be above 0 (GiB)")
     return None if memory is None else round(memory * 2**30)
 
 
 @app.command("report")
 def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/, or a collection's.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with records/, or of a collection.")],
     brief: Annotated[
         bool,
-        typer.Option("--brief", help="To keep with code: tables, and plots of costs or a collection's page."),
+        typer.Option("--brief", help="Write only what is worth keeping in a repository: tables and a few plots."),
     ] = False,
 ) -> None:
     """Write the report again from the records of a folder.
 
-    Examples: [bold]unetzoo report runs/quick[/]   [bold]unetzoo report reports/mine --brief[/]
+    Nothing is trained. The path of the new page is printed.
+
+    Examples:
+      [bold]unetzoo report runs/quick[/]
+      [bold]unetzoo report reports/mine --brief[/]
     """
     from unetzoo.report import write_report
 
@@ -253,7 +273,7 @@ app.command("predict")(predict_command)
 
 
 def main() -> None:
-    """Entry point: one line and exit code 2 for everything a person can get wrong."""
+    """Run the command line; a user's mistake becomes one line and exit code 2."""
     try:
         app()
     except UnetzooError as error:

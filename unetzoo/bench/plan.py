@@ -391,6 +391,7 @@ class _Samples:
         self.images = {split: len(data.splits[split]) for split in ("val", "test")}
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training batches: images (N, C, H, W) and masks (N, H, W)."""
         for first in range(0, len(self.crops), self.batch):
             images, masks, *_ = zip(*(self.crops[first + i] for i in range(self.batch)), strict=True)
             yield torch.stack(images), torch.stack(masks)

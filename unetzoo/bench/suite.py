@@ -85,7 +85,7 @@ class DataRequest(Strict):
 
 
 class Measurement(Strict):
-    """How latency and inference memory are measured, on a batch of square images."""
+    """Settings for measuring latency and inference memory on a batch of square images."""
 
     size: int = Field(256, ge=8, description="side of the images in px")
     batch_size: int = Field(1, ge=1, description="images per batch")

@@ -109,7 +109,7 @@ def test_show() -> None:
         assert word in done.stdout
     shown = run("show", "unet", "--set", "up=bilinear", "--set", "width=4").stdout
     assert "bilinear" in shown
-    assert "with its own width, up the same function as" in shown
+    assert "with its registered width, up the same function as" in shown
     shown = run("show", "unetr_2d").stdout
     assert "\nthe same function as" in shown
     assert "(96, 96)" not in shown  # its default img_size is not listed as a change

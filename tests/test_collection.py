@@ -180,7 +180,7 @@ def test_data_chooses_by_label(tmp_path: Path) -> None:
     assert list(adjust_collection(made, data="driving").chosen) == ["driving"]
     assert list(adjust_collection(made, data="driving, cells").chosen) == ["cells", "driving"]
     for wrong in ("lanes", "drivin", "", "cells,"):
-        with pytest.raises(UnetzooError, match=r"--data '.*' is no label of the collection 'two'"):
+        with pytest.raises(UnetzooError, match=r"--data '.*' is not a label of the collection 'two'"):
             adjust_collection(made, data=wrong)
 
 

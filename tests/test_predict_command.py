@@ -288,7 +288,7 @@ def test_a_bad_file_does_not_stop_the_others(run: Callable[..., Run]) -> None:
     assert done.code == 1
     reasons = dict(line.split(": ", 1) for line in done.err.splitlines() if line.startswith("in/"))
     assert "cannot be read as an image" in reasons["in/b.png"]
-    assert reasons["in/c.png"] == "3 channels, but the model takes 1; it is coloured, so it was not reduced"
+    assert reasons["in/c.png"] == "3 channels, but the model takes 1; it is in colour, so it was not reduced to grey"
     assert "float values must lie in [0, 1], got" in reasons["in/e.tif"]
     assert reasons["in/g.tif"] == "holds NaN or infinity"
     assert "pixels of type int32" in reasons["in/h.tif"]
@@ -315,8 +315,8 @@ WRONG = {
     "a.png a.png": "a.png: not a model saved by unetzoo",
     "m.safetensors b.png": "b.png: no such file or folder",
     "m.safetensors empty": "empty: no images",
-    "m.safetensors a.png one": "one/A.png: would be written to predictions/A.png, as a.png",
-    "m.safetensors a.png --out .": "a.png: would be written over an image",
+    "m.safetensors a.png one": "one/A.png: would be written to predictions/A.png, like a.png",
+    "m.safetensors a.png --out .": "a.png: would overwrite an image",
     "m.safetensors a.png --tta 3": "tta = 3 is not a choice",
     "m.safetensors a.png --overlap 600": "overlap = 600",
     "m.safetensors a.png --precision half": "precision = 'half' is not a choice",
@@ -359,13 +359,13 @@ def test_what_is_done_is_not_done_again(run: Callable[..., Run]) -> None:
     assert run("m.safetensors", "a.png").code == 0
     before = Path("predictions/a.png").stat().st_mtime_ns
     done = run("m.safetensors", "a.png", "b.png")
-    assert done.out == "predictions: 1 predicted, 1 there already\n"
+    assert done.out == "predictions: 1 predicted, 1 already done\n"
     assert Path("predictions/a.png").stat().st_mtime_ns == before
     assert run("m.safetensors", "a.png", "b.png", "--overlay").out == "predictions: 2 predicted\n"
     Path("predictions/a.png").unlink()
     with Path("predictions/predictions.csv").open("a") as file:
         file.write("b.png,cut off in the mid")
-    assert run("m.safetensors", "a.png", "b.png").out == "predictions: 1 predicted, 1 there already\n"
+    assert run("m.safetensors", "a.png", "b.png").out == "predictions: 1 predicted, 1 already done\n"
     assert [line.split(",")[0] for line in Path("predictions/predictions.csv").read_text().splitlines()[1:]] == [
         "a.png",
         "b.png",
@@ -383,9 +383,9 @@ def test_what_is_of_something_else_is_not_written_over(run: Callable[..., Run]) 
     Path("predictions/b.png").write_bytes(b"mine")
     done = run("m.safetensors", "a.png", "b.png")
     assert done.code == 1
-    assert "b.png: predictions/b.png is there already, of something else; --overwrite replaces it" in done.err
+    assert "b.png: predictions/b.png exists and is not a prediction of this image; --overwrite replaces it" in done.err
     assert Path("predictions/b.png").read_bytes() == b"mine"
-    assert "of something else" in run("m.safetensors", "deep/a.png").err
+    assert "is not a prediction of this image" in run("m.safetensors", "deep/a.png").err
     for arguments, reason in (
         (("other.safetensors", "a.png"), "another model (unet, "),
         (("other.safetensors", "a.png", "--tta", 8), "other options (tta = 1)"),
@@ -410,11 +410,11 @@ def test_ctrl_c_keeps_what_is_finished(run: Callable[..., Run], monkeypatch: pyt
     monkeypatch.setattr(files, "predict", interrupted)
     done = run("m.safetensors", "a.png", "b.png", "c.png", "--probabilities")
     assert done.code == 130
-    assert "interrupted; what is finished is kept in predictions" in done.err
+    assert "interrupted; finished images are kept in predictions" in done.err
     names = {path.name for path in Path("predictions").iterdir()}
     assert names == {"a.png", "a.probabilities.tif", "predictions.json", "predictions.csv"}
     done = run("m.safetensors", "a.png", "b.png", "c.png", "--probabilities")
-    assert done.out == "predictions: 2 predicted, 1 there already\n"
+    assert done.out == "predictions: 2 predicted, 1 already done\n"
 
 
 # --- as a process -----------------------------------------------------------------------------------------------

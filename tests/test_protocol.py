@@ -209,8 +209,11 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"match": "params", "reference": "unett"}, "reference = 'unett' is no model of the suite; did you mean unet"),
-        ({"reference": "unet"}, "reference is the model to match, and match is not given"),
+        (
+            {"match": "params", "reference": "unett"},
+            "reference = 'unett' is not the label of a model here; did you mean unet",
+        ),
+        ({"reference": "unet"}, "reference = 'unet' has no effect without match; set match to params or macs"),
         ({"match": "flops"}, "match = 'flops' is not a choice; allowed: params, macs"),
         ({"train": {"flops": -1.0}}, "flops = -1.0: input should be greater than 0"),
         ({"train": {"patience": 0}}, "patience = 0"),
@@ -220,7 +223,7 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
         ({"limits": {"hang_minute": 1}}, "did you mean hang_minutes"),
         ({"score": {"both_empty": "one"}}, "allowed: exclude, perfect"),
         ({"measure": {"attempts": 0}}, "measure.attempts = 0"),
-        ({"baselines": True, "models": [{"name": "unet", "label": "otsu"}]}, "the label 'otsu' is a baseline's"),
+        ({"baselines": True, "models": [{"name": "unet", "label": "otsu"}]}, "the label 'otsu' belongs to a baseline"),
     ],
 )
 def test_bad_input_is_one_line(changes: dict[str, Any], words: str) -> None:

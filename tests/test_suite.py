@@ -153,7 +153,7 @@ def test_a_pattern_is_every_model_that_matches() -> None:
     assert labels == sorted(unetzoo.list_models("unet_d*"), key=lambda name: name != "unet_d3")
     for models, message in (
         (["unet_?x"], "no model matches 'unet_.x'"),
-        ([{"name": "unet_d*", "label": "deep"}], "label = 'deep' is for one model, and 'unet_d.' is a pattern"),
+        ([{"name": "unet_d*", "label": "deep"}], "label = 'deep' needs one model, but 'unet_d.' is a pattern"),
         (["unet_d*", "unet_d2"], "two models have the label 'unet_d2'"),
     ):
         wrong = Suite(name="x", models=models)

@@ -1,1 +1,1 @@
-"""Suites, trials, isolated runs and their records."""
+"""The benchmark harness: suites, trials, isolated runs and their records."""

@@ -1,6 +1,6 @@
-"""Trivial predictors, reference rows of every suite: a network that does not beat them has learnt nothing.
+"""Trivial predictors, the reference rows of every suite: a network that does not beat them has learnt nothing.
 
-All of them decide pixel by pixel, see the train split alone, and give the same class maps for the same seed.
+Each decides pixel by pixel, sees the train split alone, and gives the same class maps for the same seed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,41 @@ from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError, nearest
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-"""An image (C, H, W) float32 in [0, 1] to its class map (H, W) int64."""
+"""A function from an image (C, H, W), float32 in [0, 1], to its class map (H, W), int64."""
 
-VERSION = 1  # raised whenever one of them would predict something else
-PIXELS = 100_000  # at most so many training pixels are drawn for the regression
-RIDGE = 1e-4  # weight decay of the regression: keeps separable classes finite, of no consequence otherwise
+VERSION = 1  # to be raised whenever a baseline would predict something else
+PIXELS = 100_000  # upper limit on the training pixels drawn for the regression
+RIDGE = 1e-4  # weight decay of the regression: keeps the weights of separable classes finite, negligible otherwise
 
 
 @dataclass(frozen=True)
 class Baseline:
+    """A trivial predictor.
+
+    Attributes:
+        label: Its label in reports.
+        note: One line that says how it predicts, for reports.
+        fit: Function of a data set and a seed that returns the predictor.
+    """
+
     label: str
     note: str
-    fit: Callable[[SegmentationDataset, int], Predictor]  # (data set, seed)
+    fit: Callable[[SegmentationDataset, int], Predictor]
 
 
 def fit(name: str, dataset: SegmentationDataset, seed: int = 0) -> Predictor:
-    """The predictor of a baseline's name. Raises `UnetzooError` on an unknown name and on a train split without
-    a labelled pixel.
+    """Fit a baseline to the train split.
+
+    Args:
+        name: A key of `BASELINES`.
+        dataset: The data set; only its train split is read.
+        seed: Seed of the pixels drawn for the regression; the other baselines do not use it.
+
+    Returns:
+        The fitted predictor.
+
+    Raises:
+        UnetzooError: If the name is unknown or the train split has no labelled pixel.
     """
     if name not in BASELINES:
         raise UnetzooError(f"unknown baseline {name!r}; {nearest(name, BASELINES)}")
@@ -53,7 +71,7 @@ def _constant(label: int) -> Predictor:
 
 
 def _fit_otsu(dataset: SegmentationDataset, seed: int) -> Predictor:
-    """Which side of the threshold is foreground: the one with the higher Dice, mean over the training images."""
+    """Choose the side of the threshold that is foreground by the higher Dice, averaged over the training images."""
     background, foreground = _outer_classes(dataset)
     scores: list[tuple[float, float]] = []
     for key in dataset.splits["train"]:
@@ -62,7 +80,7 @@ def _fit_otsu(dataset: SegmentationDataset, seed: int) -> Predictor:
             known = _labelled(mask, dataset)
             truth = mask[known] == foreground
             scores.append((_dice(bright[known], truth), _dice(~bright[known], truth)))
-    # An image without the class scores 0 on both sides: it does not vote.
+    # An image without the class scores 0 on both sides, so it does not vote.
     means = np.mean(scores, axis=0) if scores else (0.0, 0.0)
     wanted = bool(means[0] >= means[1])
 
@@ -76,7 +94,7 @@ def _fit_otsu(dataset: SegmentationDataset, seed: int) -> Predictor:
 
 
 def _above_otsu(image: np.ndarray) -> np.ndarray | None:
-    """(H, W) bool: above the threshold of the channels' mean; None where that is constant."""
+    """Return the pixels above Otsu's threshold of the channels' mean, (H, W) bool; None if that mean is constant."""
     from skimage.filters import threshold_otsu
 
     grey = image.mean(axis=0)
@@ -88,18 +106,18 @@ def _dice(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _fit_logistic(dataset: SegmentationDataset, seed: int) -> Predictor:
-    """Softmax regression of the class on the channel values, every class weighted alike.
+    """Fit a softmax regression of the class on the channel values, with all classes weighted equally.
 
-    Weighted, because the headline is Dice: unweighted, a rare class that the channels hardly tell apart is never
-    predicted at all, and the row repeats "all background" (vessels of CHASE_DB1: Dice 0.00 unweighted, 0.20
-    weighted; ISBI 2012: 0.47 and 0.55). Where a class is rare and the colours tell much it costs a little (CamVid:
-    0.18 and 0.15).
+    The classes are weighted because the headline score is Dice: without weights, a rare class that the channels
+    hardly distinguish is never predicted, and the row repeats "all background" (vessels of CHASE_DB1: Dice 0.00
+    unweighted, 0.20 weighted; ISBI 2012: 0.47 and 0.55). If a class is rare and the colours are informative, the
+    weights cost a little (CamVid: 0.18 and 0.15).
     """
     pixels, labels = _sample(dataset, seed)
     classes, targets = np.unique(labels, return_inverse=True)
     mean, deviation = pixels.mean(axis=0), np.maximum(pixels.std(axis=0), 1e-6)
     weight, bias = _regress((pixels - mean) / deviation, targets, len(classes))
-    weight = weight / deviation  # standardisation folded in: (K, C)
+    weight = weight / deviation  # (K, C), with the standardisation folded in
     bias = bias - weight @ mean
 
     def predict(image: np.ndarray) -> np.ndarray:
@@ -110,7 +128,7 @@ def _fit_logistic(dataset: SegmentationDataset, seed: int) -> Predictor:
 
 
 def _regress(features: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (K, C) and biases (K,) from float64 features (N, C): a convex problem, begun at zero."""
+    """Return weights (K, C) and biases (K,) for float64 features (N, C); the problem is convex and starts at zero."""
     import torch
     from torch.nn import functional as F
 
@@ -135,7 +153,7 @@ def _regress(features: np.ndarray, targets: np.ndarray, classes: int) -> tuple[n
 
 
 def _sample(dataset: SegmentationDataset, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Channel values (N, C) float64 and classes (N,) of at most `PIXELS` labelled training pixels, drawn evenly."""
+    """Draw up to `PIXELS` labelled training pixels uniformly; return channel values (N, C) float64 and classes (N,)."""
     keys = dataset.splits["train"]
     sizes = [int(_labelled(dataset.read(key)[1], dataset).sum()) for key in keys]
     total = sum(sizes)
@@ -145,7 +163,7 @@ def _sample(dataset: SegmentationDataset, seed: int) -> tuple[np.ndarray, np.nda
     if total > PIXELS:
         drawn = np.sort(np.random.default_rng(seed).choice(total, PIXELS, replace=False, shuffle=False))
     pixels, labels, start = [], [], 0
-    for key, size in zip(keys, sizes, strict=True):  # a second reading, so that no more than one image is held
+    for key, size in zip(keys, sizes, strict=True):  # read a second time, so that only one image is in memory
         image, mask = dataset.read(key)
         here = drawn[np.searchsorted(drawn, start) : np.searchsorted(drawn, start + size)] - start
         places = np.flatnonzero(_labelled(mask, dataset))[here]
@@ -156,9 +174,9 @@ def _sample(dataset: SegmentationDataset, seed: int) -> tuple[np.ndarray, np.nda
 
 
 def _outer_classes(dataset: SegmentationDataset) -> tuple[int, int]:
-    """The background class and the foreground class that fill most training pixels.
+    """Return the background class and the foreground class with the most training pixels.
 
-    A data set whose classes are all foreground has no background; then it is the most frequent class.
+    If all classes are foreground, the most frequent class stands in for the background.
     """
     info = dataset.info
     counts = np.zeros(info.classes, np.int64)

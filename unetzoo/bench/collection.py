@@ -1,4 +1,4 @@
-"""A collection: one question asked of several data sets, each by an ordinary suite of its own."""
+"""A collection: one question put to several data sets, each with an ordinary suite of its own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from unetzoo.records.manifest import folder_name
 
 
 class DataEntry(DataRequest):
-    """A data set of the collection, the name of its folder, and what it changes of the suite's tables."""
+    """A data set of the collection, the label of its folder, and its changes to the suite's tables."""
 
     name: str
-    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="default: the name")
+    label: Annotated[str, AfterValidator(folder_name)] | None = Field(None, description="folder name; default: name")
     train: dict[str, Any] = {}
     measure: dict[str, Any] = {}
     score: dict[str, Any] = {}
 
     @property
     def folder(self) -> str:
+        """Name of the data set's folder: the label, or else the name."""
         return self.label or self.name
 
     @model_validator(mode="after")
@@ -39,16 +40,23 @@ class _Entries(Strict):
     def _distinct(self) -> _Entries:
         seen: dict[str, int] = {}
         for k, entry in enumerate(self.data):
-            first = seen.setdefault(entry.folder.lower(), k)  # some file systems do not tell cases apart
+            first = seen.setdefault(entry.folder.lower(), k)  # some file systems ignore case
             if first != k:
                 raise ValueError(
-                    f"data.{k}.label = {entry.folder!r} is that of data.{first} too; give one a label of its own"
+                    f"data.{k}.label = {entry.folder!r} is already the label of data.{first}; give one of them another"
                 )
         return self
 
 
 class Collection(Strict):
-    """``suites`` are those of the data sets, by label, in the order of the file; ``only`` some of them are to run."""
+    """Several suites that ask one question of several data sets.
+
+    Attributes:
+        name: Name of the collection.
+        question: The question it answers.
+        suites: The suite of each data set by its label, in the order of the file.
+        only: Labels of the data sets to run; empty for all.
+    """
 
     name: str
     question: str = ""
@@ -59,18 +67,31 @@ class Collection(Strict):
     def _known(self) -> Collection:
         for label in self.only:
             if label not in self.suites:
-                raise ValueError(f"only = {label!r} is no label of the collection; {nearest(label, self.suites)}")
+                raise ValueError(f"only = {label!r} is not a label of the collection; {nearest(label, self.suites)}")
         return self
 
     @property
     def chosen(self) -> dict[str, Suite]:
+        """The suites to run, by label."""
         return {label: suite for label, suite in self.suites.items() if not self.only or label in self.only}
 
 
 def collection_from(data: Mapping[str, Any], where: str, here: Path) -> Collection:
-    """The collection of a suite file whose ``data`` is a list. Raises `UnetzooError` naming file, entry and key."""
+    """Build the collection of a suite file whose ``data`` is a list.
+
+    Args:
+        data: The parsed tables of the file.
+        where: Beginning of error messages, such as the path of the file.
+        here: Folder that relative paths start from.
+
+    Returns:
+        The checked collection.
+
+    Raises:
+        UnetzooError: If an entry or option is wrong; the message names file, entry and key.
+    """
     common = {key: value for key, value in data.items() if key != "data"}
-    shared = Suite.from_mapping(common, where)  # what is wrong in here is no data set's mistake
+    shared = Suite.from_mapping(common, where)  # checked first, so that its mistakes are not blamed on a data set
     suites = {}
     for k, entry in enumerate(_Entries.from_mapping({"data": data["data"]}, where).data):
         changed = {table: {**common.get(table, {}), **getattr(entry, table)} for table in ("measure", "score")}

@@ -1,4 +1,4 @@
-"""What a trial's model costs, on random pixels, before any training."""
+"""Cost of a trial's model, measured on random pixels before any training."""
 
 from __future__ import annotations
 
@@ -32,9 +32,19 @@ def measure_cost(
     precision: str,
     session: Session,
 ) -> Cost:
-    """Inference first, then a few training steps, then the tracker's account of both.
+    """Measure inference, then a few training steps, then the memory of both with the tracker.
 
-    ``steps`` are those the training will take, where that is known, to say beforehand how long it will be.
+    Args:
+        fabric: Fabric of the trial.
+        trial: The trial, whose model is built without pretrained weights.
+        steps: Optimizer steps the training will take, to predict its duration; None if not known.
+        info: Channels, classes and ignored label of the data set.
+        device: Device type, such as "cuda".
+        precision: Resolved precision, "float32" or "bfloat16".
+        session: Session of the trial, for signs of life, phases and turns on the machine.
+
+    Returns:
+        The cost; fields that need a finished training are still empty.
     """
     config, recipe, size = trial.model.config, trial.train, trial.measure.size
     layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -138,7 +148,7 @@ def _forward(model: nn.Module, images: Tensor, fabric: Fabric | None) -> None:
     if fabric is None:
         model(images)
         return
-    with fabric.autocast():  # anew each time: within one context the weights would be cast once only
+    with fabric.autocast():  # a new context each time: within one, the weights would be cast only once
         model(images)
 
 

@@ -17,12 +17,19 @@ from unetzoo.models.registry import entries, list_models, model_info
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
-    """All trials: the baselines, then the models, seeds outermost.
+    """Expand a suite to its trials.
 
-    So an interrupted suite has every model before a second seed of one.
+    Args:
+        suite: The suite.
+        dataset: Its open data set.
 
-    Raises `UnetzooError` on an unknown model, option or value, on two models with one label, and where ``score.isbi``
-    names no class of the data set.
+    Returns:
+        The baselines, then the models with seeds outermost, so that an interrupted suite has every model before a
+        second seed of any.
+
+    Raises:
+        UnetzooError: If a model, option or value is unknown, two models have one label, no width matches the reference,
+            or ``score.isbi`` is not a class of the data set.
     """
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
@@ -31,12 +38,12 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     labels = [model.label for model in models]
     for label in labels:
         if labels.count(label) > 1:
-            raise UnetzooError(f"two models have the label {label!r}; give one a label of its own")
+            raise UnetzooError(f"two models have the label {label!r}; give one of them another")
         if suite.baselines and label in [baseline.label for baseline in baselines.BASELINES.values()]:
-            raise UnetzooError(f"the label {label!r} is a baseline's; give the model another one")
+            raise UnetzooError(f"the label {label!r} belongs to a baseline; give the model another")
     if suite.match is not None:
         models = _matched(models, suite)
-    for model in models:  # here, not after the trials before it
+    for model in models:  # now, rather than after the trials before it
         with _naming(model.name):
             model.config.check()
     common = {"data": data, "measure": suite.measure, "score": suite.score}
@@ -58,16 +65,20 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
 
 
 def _named(models: Sequence[ModelRequest]) -> list[ModelRequest]:
-    """A request for each model that the shell pattern of a name matches; a plain or registered name is one."""
+    """Return one request per model, with the patterns among the names expanded.
+
+    Raises:
+        UnetzooError: If a pattern matches no model or has a label.
+    """
     requests: list[ModelRequest] = []
     for request in models:
         if not set("*?[") & set(request.name) or request.name in entries():
             requests.append(request)
             continue
         if request.label is not None:
-            raise UnetzooError(f"models: label = {request.label!r} is for one model, and {request.name!r} is a pattern")
+            raise UnetzooError(f"models: label = {request.label!r} needs one model, but {request.name!r} is a pattern")
         if not (names := list_models(request.name)):
-            raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' names all")
+            raise UnetzooError(f"models: no model matches {request.name!r}; 'unetzoo list' lists all")
         given = {earlier.label or earlier.name for earlier in requests}
         requests += [request.model_copy(update={"name": name}) for name in names if name not in given]
     return requests
@@ -86,14 +97,18 @@ def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:
 
 
 def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
-    """Every model at the width that meets the reference's parameters or MACs."""
-    from unetzoo.bench.match import count, match_width  # builds models, so it needs torch
+    """Return every model at the width that matches the reference's parameters or MACs.
+
+    Raises:
+        UnetzooError: If the reference is not a model of the suite, or a model cannot be matched.
+    """
+    from unetzoo.bench.match import count, match_width  # imports torch
 
     assert suite.match is not None
     by_label = {model.label: model for model in models}
     label = suite.reference or models[0].label
     if label not in by_label:
-        raise UnetzooError(f"reference = {label!r} is no model of the suite; {nearest(label, by_label)}")
+        raise UnetzooError(f"reference = {label!r} is not the label of a model here; {nearest(label, by_label)}")
     size = suite.measure.size
     target = count(by_label[label].config, suite.match, size)
     found = []
@@ -125,7 +140,11 @@ def _resolve(request: ModelRequest, common: dict[str, Any], dataset: Segmentatio
 
 
 def _weights(config: ModelConfig) -> str:
-    """A hash of a model's pretrained weights, '' without. Raises `UnetzooError` where they cannot be had."""
+    """Return a hash of a model's pretrained weights, '' if it has none.
+
+    Raises:
+        UnetzooError: If the weights are not available.
+    """
     if config.pretrained is None:
         return ""
     from unetzoo.encoders.files import digest
@@ -136,6 +155,11 @@ def _weights(config: ModelConfig) -> str:
 
 @contextmanager
 def _naming(model: str) -> Iterator[None]:
+    """Begin the errors of a block with the name of the model, unless they already do.
+
+    Raises:
+        UnetzooError: If the block does.
+    """
     try:
         yield
     except UnetzooError as error:

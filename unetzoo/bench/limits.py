@@ -1,4 +1,4 @@
-"""What one trial may use before it is ended: time, memory, silence."""
+"""Limits of one trial, past which it is ended: time, memory, time without progress."""
 
 from __future__ import annotations
 
@@ -13,21 +13,30 @@ GIB = 2**30
 
 
 class Limits(Strict):
-    """They decide whether a trial ends well, never what its result is; so they are no part of its id."""
+    """Limits of a trial; they decide whether it succeeds, never its result, so they are not part of its id."""
 
-    minutes: float = Field(1440, gt=0, description="wall time of a trial; over it, its status is timeout")
-    hang_minutes: float = Field(15, gt=0, description="without a sign of progress; over it, its status is hung")
+    minutes: float = Field(1440, gt=0, description="minutes of wall time per trial; beyond, its status is timeout")
+    hang_minutes: float = Field(15, gt=0, description="minutes without a sign of progress; beyond, its status is hung")
     memory_gib: float | None = Field(
-        None, gt=0, description="memory of a trial; default: the machine's, shared out among --jobs"
+        None, gt=0, description="GiB of memory per trial; default: the machine's memory divided by --jobs"
     )
     cache_gib: float | None = Field(
-        None, ge=0, description="decoded images held in memory, the others in files; default: a quarter of the memory"
+        None, ge=0, description="GiB of decoded images in memory, the others in files; default: a quarter of the memory"
     )
-    checkpoint_seconds: float = Field(60, ge=0, description="between two checkpoints; more where saving takes long")
+    checkpoint_seconds: float = Field(60, ge=0, description="seconds between two checkpoints; more if saving is slow")
 
 
 def cache_bytes(limits: Limits, jobs: int, devices: int = 1) -> int | None:
-    """What each of a trial's ``devices`` processes may hold of decoded images; None where memory is not known."""
+    """Return the bytes of decoded images that each process of a trial may hold in memory.
+
+    Args:
+        limits: The limits of the trial.
+        jobs: Trials that run side by side.
+        devices: Processes of a distributed trial, which share its memory.
+
+    Returns:
+        Bytes per process; None if the machine's memory is not known.
+    """
     from unetzoo.machine.memory import memory_limit
 
     if limits.cache_gib is not None:
@@ -38,12 +47,19 @@ def cache_bytes(limits: Limits, jobs: int, devices: int = 1) -> int | None:
 
 
 def limit_memory(limits: Limits, device: str, jobs: int, devices: int = 1) -> str:
-    """Hold this process to its memory; returns how, in words. Past it an allocation fails, as on a full machine.
+    """Limit the memory of this process; beyond the limit an allocation fails, as on a full machine.
 
-    ``devices`` processes of a distributed trial share its memory.
+    On a CPU the limit is RLIMIT_DATA (setrlimit(2): heap and private writable mappings; Linux). On a GPU it is the
+    share of its memory that torch's allocator may take, which is lowered only if ``memory_gib`` is given.
 
-    On a CPU by RLIMIT_DATA (setrlimit(2): heap and private writable mappings; Linux), on a GPU by the share of its
-    memory that torch's allocator may take, which is only lowered where ``memory_gib`` is given.
+    Args:
+        limits: The limits of the trial.
+        device: Device type, such as "cpu".
+        jobs: Trials that run side by side.
+        devices: Processes of a distributed trial, which share its memory.
+
+    Returns:
+        The method and the limit in words, for the record.
     """
     if device != "cpu":
         return _limit_gpu(limits, device)
@@ -55,7 +71,7 @@ def limit_memory(limits: Limits, device: str, jobs: int, devices: int = 1) -> st
 
         everything = memory_limit("cpu")
         wanted = int(limits.memory_gib * GIB) if limits.memory_gib else everything[0] // jobs if everything else None
-        if wanted is None or not Path("/proc/self/status").exists():  # elsewhere the limit is accepted and not kept
+        if wanted is None or not Path("/proc/self/status").exists():  # other systems accept the limit and ignore it
             return "none on this system"
         limit = wanted // devices
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -79,13 +95,13 @@ def _limit_gpu(limits: Limits, device: str) -> str:
 
 
 def _die_first() -> None:
-    """Where the system runs out of memory all the same, let its killer choose this process, not the harness."""
+    """Make the kernel's out-of-memory killer choose this process rather than the harness."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def oom_kills() -> int | None:
-    """How many processes the kernel has killed for want of memory so far; None where it does not tell."""
+    """Return the number of processes the kernel has killed for lack of memory; None if it does not report it."""
     for file in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
         try:
             counts = dict(line.split() for line in Path(file).read_text().splitlines())

@@ -1,4 +1,4 @@
-"""A trial's end of the pipe to the harness: what it tells, and what it is told."""
+"""The trial's end of the pipe to the harness: messages out, the request to stop in."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ BEAT_SECONDS = 1.0
 
 
 class Link:
-    """Messages to the harness, and whether it wants an end; for the processes of a distributed trial too.
+    """The connection of a trial, or of each process of a distributed one, to the harness.
 
-    Those send on the same pipe and are told by shared memory: only one process can take a message from a pipe.
+    All processes send on the same pipe. The request to stop reaches them through shared memory, because only one
+    process can take a message from a pipe.
+
+    Args:
+        connection: The trial's end of the pipe.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -37,7 +41,7 @@ class Link:
         self._stop = state["stop"]
 
     def listen(self) -> None:
-        """From now on hear the harness, in a thread; when it is gone, end with all processes of this trial."""
+        """Start a thread that listens to the harness and, once that is gone, kills all processes of this trial."""
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -49,30 +53,37 @@ class Link:
             try:
                 if self._connection.recv() == STOP:
                     self._stop.fill_(True)
-            except (EOFError, OSError):  # closed at the other end, which lives: nothing more will come
+            except (EOFError, OSError):  # the harness lives and has closed its end: nothing more will come
                 waitables = [parent.sentinel]
         if hasattr(os, "killpg"):
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)
 
     def send(self, message: dict[str, Any]) -> None:
+        """Send a message to the harness."""
         self._connection.send(message)
 
     def beat(self) -> None:
-        """A sign of life, at most one a second."""
+        """Send a sign of life, at most one per second."""
         now = time.monotonic()
         if now - self._beaten >= BEAT_SECONDS:
             self._beaten = now
             self._connection.send({})
 
     def stop(self) -> bool:
+        """Return True if the harness has asked the trial to stop."""
         return bool(self._stop)
 
     def check(self) -> None:
-        """Raise `Interrupted` where an end is wanted: outside training there is nothing to save."""
+        """Send a sign of life, or end the trial at once if it is to stop: outside training there is nothing to save.
+
+        Raises:
+            Interrupted: If the harness has asked the trial to stop.
+        """
         if self.stop():
             raise Interrupted
         self.beat()
 
     def close(self) -> None:
+        """Close the pipe."""
         self._connection.close()

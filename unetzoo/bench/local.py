@@ -1,8 +1,8 @@
-"""The local engine: a fresh process per trial, and what became of it.
+"""The local engine: runs each trial in a fresh process and finds out how it ended.
 
-On Linux processes are forked from a server that has the imports done (``forkserver``; elsewhere ``spawn``), so a
-trial starts clean and at once. A trial's output goes to its own log; it dies with the harness, and
-whatever it started dies with it. All clocks are monotonic: setting the time of day ends nothing.
+On Linux, processes are forked from a server that has already done the imports (``forkserver``; elsewhere ``spawn``),
+so a trial starts clean and at once. Each trial writes its output to its own log. It dies with the harness, and
+whatever it started dies with it. All clocks are monotonic, so that setting the time of day ends no trial.
 """
 
 from __future__ import annotations
@@ -34,15 +34,25 @@ from unetzoo.errors import UnetzooError, plain
 from unetzoo.records.record import Record, Status
 
 LOG_TAIL_LINES = 60
-IMPORTED = 78  # exit code of a trial's process in which the user's script calls `run` while it is imported
-START_MINUTES = 5.0  # the first words of a trial may wait for the fork server's imports
+IMPORTED = 78  # exit code of a trial's process if the user's script calls `run` while being imported
+START_MINUTES = 5.0  # a trial's first message may have to wait for the fork server's imports
 
 
 @dataclass
 class Job:
-    """A trial on its way: message by message until ``status`` is known, or until it was ``stopped``, saved or not.
+    """A trial to run, updated by each of its messages until it has ended.
 
-    ``data`` is the label of its data set in a collection.
+    Attributes:
+        suite: The suite of the trial.
+        trial: The trial itself.
+        blank: Its record, as far as it is known before the trial runs.
+        where: Folders of the output.
+        data: Label of its data set in a collection; None for a single suite.
+        status: How the trial ended; None while it runs, and if it was stopped.
+        reason: Why it failed, in one line.
+        stopped: True if it ended because the user asked it to, whether or not it could save a checkpoint.
+        last: Its last message.
+        environment: Its report on the machine and the software.
     """
 
     suite: Suite
@@ -57,6 +67,7 @@ class Job:
     environment: dict[str, Any] = field(default_factory=dict)
 
     def hear(self, message: dict[str, Any]) -> None:
+        """Update the job from a message of its trial."""
         if not message:  # a sign of life
             return
         self.last = message
@@ -67,7 +78,7 @@ class Job:
 
 @dataclass
 class Wish:
-    """What the user wants of a run under way: ``stop`` starts nothing new and lets trials save themselves."""
+    """The user's request to a run: with ``stop``, nothing new starts and running trials save themselves and end."""
 
     stop: bool = False
 
@@ -75,17 +86,18 @@ class Wish:
 @dataclass
 class _Running:
     job: Job
-    process: Any  # a Process of whichever start method
-    connection: Connection | None  # None once it is closed at the other end
+    process: Any  # a Process; its class depends on the start method
+    connection: Connection | None  # None once the trial has closed its end
     began: float
     heard: float
     oom_kills: int | None
 
     def waitables(self) -> list[Any]:
+        """Return the objects to wait for with `multiprocessing.connection.wait`."""
         return [self.process.sentinel, *([self.connection] if self.connection else [])]
 
     def listen(self, on_change: Callable[[Job], None]) -> None:
-        """Take in all that the trial has said since."""
+        """Process all messages that have arrived."""
         while self.connection is not None and self.connection.poll():
             try:
                 self.job.hear(self.connection.recv())
@@ -97,7 +109,7 @@ class _Running:
                 on_change(self.job)
 
     def over(self, limits: Limits) -> tuple[Status, str] | None:
-        """The limit that this trial has passed."""
+        """Return the status and reason of the limit that this trial has exceeded, or None."""
         now, during = time.monotonic(), _during(self.job.last)
         if now - self.began > 60 * limits.minutes:
             return "timeout", f"ended after limits.minutes = {limits.minutes:g}{during}"
@@ -107,25 +119,37 @@ class _Running:
         return None
 
     def stop(self) -> None:
-        """Ask it to save itself and end; see `unetzoo.bench.link`."""
+        """Ask the trial to save itself and end; see `unetzoo.bench.link`."""
         if self.connection is not None:
             with suppress(OSError):
                 self.connection.send("stop")
 
     def kill(self) -> None:
-        """End it now, with all that it started."""
+        """Kill the process and all that it started."""
         if hasattr(os, "killpg"):
-            with suppress(ProcessLookupError, PermissionError):  # gone, or not yet a group of its own
+            with suppress(ProcessLookupError, PermissionError):  # already gone, or not yet the leader of its own group
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
 
 
 def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None], wish: Wish) -> Iterator[Job]:
-    """Run every job in a process of its own, so many ``side_by_side``; yield each as it ends.
+    """Run every job in its own process and yield each as it ends.
 
-    Once ``wish.stop`` is set nothing new begins, and the trials under way are asked to save themselves and end.
-    Closing the iterator (a second Ctrl-C does) kills them.
+    Once ``wish.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
+    Closing the iterator, as a second Ctrl-C does, kills them.
+
+    Args:
+        jobs: The jobs, in the order in which they start.
+        side_by_side: Trials that run at the same time.
+        on_change: Called with a job when it starts and after each of its messages.
+        wish: The user's request to stop, which may be set at any time.
+
+    Yields:
+        Each job that has ended, with its status or ``stopped`` set.
+
+    Raises:
+        UnetzooError: If the calling script is not protected by ``if __name__ == "__main__":``.
     """
     context = _context() if jobs else None
     waiting, running = list(reversed(jobs)), list[_Running]()
@@ -142,7 +166,7 @@ def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None
                     trial.stop()
             wait([w for trial in running for w in trial.waitables()], timeout=0.5)
             for trial in list(running):
-                ended = not trial.process.is_alive()  # asked first, so that its last words are not missed
+                ended = not trial.process.is_alive()  # checked first, so that its last messages are not missed
                 trial.listen(on_change)
                 if not ended and (passed := trial.over(trial.job.suite.limits)):
                     trial.kill()
@@ -157,9 +181,9 @@ def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None
                             "trials' processes import it"
                         )
                     running.remove(trial)
-                    trial.kill()  # what it left behind
+                    trial.kill()  # whatever it started may still run
                     if wish.stop and trial.process.exitcode == -signal.SIGTERM:
-                        trial.job.stopped = True  # whoever ends the harness ended it too; its checkpoint stands
+                        trial.job.stopped = True  # it got the same SIGTERM as the harness; its checkpoint is valid
                     if trial.job.status is None and not trial.job.stopped:
                         trial.job.status, trial.job.reason = _how_it_died(trial)
                     yield trial.job
@@ -178,16 +202,16 @@ def _start(context: Any, job: Job) -> _Running:
 
 
 def _context() -> Any:
-    """The start method, and for a fork server the server itself, busy with its imports from now on."""
-    # Threads of a busy machine that spin while they wait for each other can make a step ten times slower.
+    """Return the context to start processes with; on Linux also start the fork server and its imports."""
+    # On a busy machine, threads that spin while they wait for each other can make a step ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if sys.platform != "linux":  # Windows cannot fork, and macOS not safely once such libraries are loaded
+    if sys.platform != "linux":  # Windows cannot fork; macOS cannot do so safely once these libraries are loaded
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["unetzoo.bench.run_trial"])
     in_main = threading.current_thread() is threading.main_thread()
-    # Ctrl-C is not for the server, nor is a SIGTERM that goes to all processes (timeout, a batch system, a service
-    # manager): without its server a trial's end is not known.
+    # The server ignores Ctrl-C, and a SIGTERM sent to all processes (by timeout, a batch system, a service manager):
+    # if it died, the harness could not learn how a trial ended.
     before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM) if in_main}
     try:
         forkserver.ensure_running()
@@ -215,7 +239,7 @@ def _how_it_died(trial: _Running) -> tuple[Status, str]:
 
 
 def tail(log: Path) -> str:
-    """The last lines of a trial's log."""
+    """Return the last lines of a trial's log, '' if it cannot be read."""
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
     except OSError:
@@ -225,13 +249,13 @@ def tail(log: Path) -> str:
 def _trial_process(
     suite: Suite, trial: Trial, blank: Record, where: Where, connection: Connection, began: float
 ) -> None:
-    """The fresh process: runs the trial, writes its record if all went well, and says how it ended."""
+    """Run the trial in its fresh process, write its record if it succeeds, and report how it ended."""
     if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C is the harness's to handle; and a group of its own can be killed as one
+        os.setsid()  # leaves Ctrl-C to the harness, and makes a group that can be killed as one
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it
-    from unetzoo.bench.link import Link  # the harness itself does without torch
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it, and this process inherits that
+    from unetzoo.bench.link import Link  # imports torch, which the harness does without
 
     link = Link(connection)
     link.listen()
@@ -240,7 +264,7 @@ def _trial_process(
         _redirect_output(where.log(trial))
         from unetzoo.bench.run_trial import run_trial
 
-        gc.freeze()  # what the server has imported stays: no collection need walk it, nor copy its pages
+        gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
         record = run_trial(suite, trial, blank, where, link, began)
         _keep(record, trial, where)
@@ -252,22 +276,26 @@ def _trial_process(
         else:
             traceback.print_exc()
             end["status"], end["reason"] = classify(error)
-    with suppress(OSError):  # the harness has gone: this process is about to be killed
+    with suppress(OSError):  # the harness is gone, and this process is about to be killed
         link.send(end)
         link.close()
     sys.stderr.flush()
-    os._exit(0)  # nothing of a finished trial is worth waiting for
+    os._exit(0)  # skips clean-up, which a finished trial does not need
 
 
 def _interrupted(error: BaseException) -> bool:
-    """Also where one process of several raised it: its traceback is then the message."""
+    """Return True for `Interrupted`, also if one process of several raised it: its traceback is then the message."""
     if type(error).__name__ == "ProcessRaisedException":
         return str(error).rstrip().endswith("unetzoo.train.loop.Interrupted")
     return type(error).__name__ == "Interrupted"
 
 
 def _keep(record: Record, trial: Trial, where: Where) -> None:
-    """Write the record; with it the trial's checkpoints have served, and on a full disk they make room for it."""
+    """Write the record and delete the trial's checkpoints; on a full disk delete them first to make room.
+
+    Raises:
+        OSError: If the record cannot be written.
+    """
     path, checkpoints = where.record(trial), list(where.folder(trial).glob("checkpoint*.pt"))
     try:
         write_atomic(path, record.to_json())
@@ -286,11 +314,11 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 
 
 def classify(error: BaseException) -> tuple[Status, str]:
-    """The status an exception gives a trial, and its reason in one line."""
+    """Return the status that an exception gives a trial, and the reason in one line."""
     reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
     if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
         return "killed", reason.partition(": ")[2]
-    if type(error).__name__ == "ProcessRaisedException":  # one process of several: its traceback is the message
+    if type(error).__name__ == "ProcessRaisedException":  # raised by one process of several, whose traceback it holds
         reason = str(error).strip().splitlines()[-1]
     if "NonFiniteLossError" in reason or type(error) is ArithmeticError:
         return "nan", reason.partition(": ")[2]
@@ -303,4 +331,4 @@ def _redirect_output(log: Path) -> None:
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed process cannot flush
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that the log of a killed process is complete

@@ -1,4 +1,4 @@
-"""One harness at a time on a folder of output."""
+"""A lock on a folder of output, so that one harness at a time writes there."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ LOCK, OWNER = ".lock", ".lock-owner"
 
 @contextmanager
 def only_one(folder: Path, wait: bool, waiting: Callable[[str], None] = lambda owner: None) -> Iterator[None]:
-    """Hold ``folder``; a lock of the kernel, which ends with the process however that ends.
+    """Hold the lock of a folder; it is the kernel's and ends with the process, however that ends.
 
-    Where another process holds it: with ``wait`` tell ``waiting`` whose it is and wait, else raise `UnetzooError`.
+    Args:
+        folder: An existing folder.
+        wait: Wait if another process holds the lock, instead of raising.
+        waiting: Called with the owner of the lock, in words, before waiting.
+
+    Yields:
+        Nothing; the lock is held inside the ``with`` block.
+
+    Raises:
+        UnetzooError: If the folder cannot be locked, or another process holds it and ``wait`` is False.
     """
     lock, owner = FileLock(folder / LOCK), folder / OWNER
     try:
@@ -31,14 +40,14 @@ def only_one(folder: Path, wait: bool, waiting: Callable[[str], None] = lambda o
             who = "another process"
         if not wait:
             raise UnetzooError(
-                f"{folder}: in use by {who}; wait for its end, or choose another folder for the output"
+                f"{folder}: in use by {who}; wait until it has ended, or choose another output folder"
             ) from None
         waiting(who)
         lock.acquire()
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot be locked: {error.strerror or error}") from None
     try:
-        with suppress(OSError):  # only for people
+        with suppress(OSError):  # informative only
             owner.write_text(f"process {os.getpid()} on {platform.node()}")
         yield
     finally:

@@ -1,7 +1,6 @@
-"""Models of one size: the width at which one meets another's parameters or multiply-accumulates.
+"""Models of one size: the width at which one matches another's parameters or multiply-accumulates.
 
-"Bilinear or transposed?" asks two things at once where the one network is also larger. At matched size it
-asks one.
+"Bilinear or transposed?" is two questions at once if one of the networks is also larger. At matched size it is one.
 """
 
 from __future__ import annotations
@@ -18,31 +17,41 @@ What = Literal["params", "macs"]
 Size = int | tuple[int, int]
 WORDS = {"params": "parameters", "macs": "multiply-accumulates"}
 TOLERANCE = 0.02
-DECIMALS = 3  # of a fractional width: at depth 8 the coarsest level's channels change with every 1/128
-WIDEST = 8192  # beyond it a model is no match but a mistake
+DECIMALS = 3  # of a fractional width; at depth 8 every 1/128 changes the channels of the coarsest level
+WIDEST = 8192  # upper limit of the search
 
 
 def count(config: ModelConfig, what: What, size: Size = 256) -> int:
-    """Learnable parameters, or multiply-accumulates of one image of ``size`` (a side, or height and width).
+    """Count the learnable parameters, or the multiply-accumulates of one image, as the benchmark does.
 
-    As the benchmark counts them: a valid network is charged for its mirrored border. Nothing is allocated where
-    the model runs on the meta device; one that cannot is run on the CPU. Raises `UnetzooError` where it cannot
-    be built or run at all.
+    A network of valid convolutions is charged for its mirrored border. Nothing is allocated if the model runs on the
+    meta device; otherwise it is run on the CPU.
+
+    Args:
+        config: The model.
+        what: "params" or "macs".
+        size: Side of the image in px, or (height, width); used for "macs" alone.
+
+    Returns:
+        The count.
+
+    Raises:
+        UnetzooError: If the model cannot be built or run.
     """
     return _once(config.model_dump_json(), model_info(config.name).fingerprint(), what, size)
 
 
-@lru_cache(maxsize=4096)  # a collection asks the same of every data set
+@lru_cache(maxsize=4096)  # a collection counts the same models for every data set
 def _once(config_json: str, fingerprint: str, what: What, size: Size) -> int:
     config = ModelConfig.model_validate_json(config_json)
     try:
         return _count(config, what, size, "meta")
     except UnetzooError:
         raise
-    except Exception:  # a model of one's own may not run on the meta device
+    except Exception:  # a user's model may not run on the meta device
         try:
             return _count(config, what, size, "cpu")
-        except Exception as error:  # and may raise anything
+        except Exception as error:  # a user's model may raise anything
             options = ", ".join(f"{k}={v!r}" for k, v in config.options.items())
             raise UnetzooError(f"model {config.name!r}({options}) cannot be counted: {plain(error)}") from error
 
@@ -65,12 +74,25 @@ def _count(config: ModelConfig, what: What, size: Size, device: str) -> int:
 def match_width(
     config: ModelConfig, target: int, what: What, size: Size = 256, tolerance: float = TOLERANCE
 ) -> tuple[ModelConfig, int]:
-    """The same model at the width whose count is nearest to ``target``, and that count.
+    """Find the width at which a model's count is nearest to a target.
 
     A spec of the grid takes fractional widths (at width 16 an integer step is 12 % of the parameters), rounded to
-    as few decimals as give the same count; a model of one's own with a whole-numbered ``width`` is matched over
-    integers. Counts are taken to grow with the width. Raises `UnetzooError` where the model has no ``width`` or no
-    width comes within ``tolerance`` of the target.
+    as few decimals as give the same count; a user's model with an integer ``width`` is matched over integers. Counts
+    are assumed to grow with the width.
+
+    Args:
+        config: The model; its width is where the search starts.
+        target: The count to meet.
+        what: "params" or "macs".
+        size: Side of the image in px, or (height, width); used for "macs" alone.
+        tolerance: Largest relative difference from the target that is accepted.
+
+    Returns:
+        The model at that width, and its count.
+
+    Raises:
+        UnetzooError: If the model has no numeric ``width``, cannot be counted, or no width comes within ``tolerance``
+            of the target.
     """
     name, width = config.name, config.options.get("width")
     way_out = "leave it out of the match or choose another reference"
@@ -107,7 +129,7 @@ def match_width(
 
 
 def _bracket(function: Callable[[int], int], start: int, target: int, most: int) -> tuple[int | None, int | None]:
-    """The largest n with function(n) <= target and n + 1, by doubling and bisection; None beyond 1 and ``most``."""
+    """Return the largest n with function(n) <= target, and n + 1, by doubling and bisection; None outside 1..most."""
     low, high = 0, max(1, min(start, most))
     while function(high) <= target:
         if high == most:
@@ -120,5 +142,5 @@ def _bracket(function: Callable[[int], int], start: int, target: int, most: int)
 
 
 def _whole(value: float) -> float:
-    """A model of one's own may ask for an int."""
+    """Return a whole width as an int, which a user's model may require."""
     return int(value) if value == int(value) else value

@@ -1,4 +1,4 @@
-"""Where a suite's output lies, and what of the machine a trial may use."""
+"""The folders of a suite's output, and the share of the machine that a trial may use."""
 
 from __future__ import annotations
 
@@ -11,26 +11,35 @@ from unetzoo.bench.trials import Trial
 
 @dataclass(frozen=True)
 class Where:
-    """Folders of a suite's output, the trials that run side by side, and the CPU threads each may use."""
+    """Folders of a suite's output, and the trials that share the machine.
+
+    Args:
+        out: Folder of the output.
+        jobs: Trials that run side by side.
+    """
 
     out: Path
     jobs: int = 1
 
     @property
     def threads(self) -> int:
+        """CPU threads that each trial may use."""
         here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return max(1, here // self.jobs)
 
     @property
     def records(self) -> Path:
+        """Folder of the records."""
         return self.out / "records"
 
     def record(self, trial: Trial) -> Path:
+        """Return the path of a trial's record."""
         return self.records / f"{trial.stem}.json"
 
     def folder(self, trial: Trial) -> Path:
-        """Where a trial's log and weights go."""
+        """Return the folder of a trial's log, checkpoints and weights."""
         return self.out / "trials" / trial.stem
 
     def log(self, trial: Trial) -> Path:
+        """Return the path of a trial's log."""
         return self.folder(trial) / "log.txt"

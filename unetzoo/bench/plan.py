@@ -1,6 +1,6 @@
-"""What a suite, or one model, will cost: predicted before anything is trained.
+"""Predicted cost of a suite, or of one model, before anything is trained.
 
-Memory is predicted on fake tensors (`unetzoo.measure.tracker`); time from a few measured steps, extrapolated.
+Memory is predicted on fake tensors (`unetzoo.measure.tracker`); time is extrapolated from a few measured steps.
 """
 
 from __future__ import annotations
@@ -40,44 +40,81 @@ from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice
 from unetzoo.train.recipe import Recipe, steps_for
 
-# What a process takes: the median ratio of its peak to the predicted peak of its tensors while it trains, and what it
-# holds besides; together they cover every model in reports/memory-prediction (CPU; not measured on a GPU).
+# Memory of a process: the median ratio of its peak to the predicted peak of its tensors in training, and a constant.
+# Together they cover every model in reports/memory-prediction (CPU; not measured on a GPU).
 PROCESS_FACTOR = 1.27
 PROCESS_BASE = 896 * 2**20
 TIMED_STEPS = 5
-MOST_SECONDS = 10.0  # of timed steps, where there are two
+MOST_SECONDS = 10.0  # spent on timed steps, once there are two of them
 
 
 class Need(Strict):
-    """Predicted for one model; what could not be predicted is None, and ``problem`` says why."""
+    """The predicted needs of one model; what could not be predicted is None, and ``problem`` says why.
+
+    Attributes:
+        params: Learnable parameters.
+        macs: Multiply-accumulates of one image.
+        train_shape: Shape (N, C, H, W) of a training batch on one device.
+        infer_shape: Shape (N, C, H, W) of a batch in inference.
+        memory: Peak memory of the tensors in training and in inference.
+        process_bytes: Peak memory of the trial's process.
+        fits: True if that is within the limit; None if the limit is not known.
+        largest_batch: Largest training batch that fits, all else equal; 0 if none does; None if the limit is not
+            known, or if a batch small enough to fit cannot be trained.
+        problem: The reason for what is None, in one line.
+    """
 
     params: int | None = None
-    macs: int | None = None  # of one image
+    macs: int | None = None
     train_shape: Shape
     infer_shape: Shape
     memory: TensorMemory | None = None
-    process_bytes: int | None = None  # what the trial's process will take at its peak
+    process_bytes: int | None = None
     fits: bool | None = None
-    largest_batch: int | None = None  # the largest training batch that fits, all else equal; 0: none does; None:
-    # the memory is not known, or a batch so small that it would have to be cannot be trained
+    largest_batch: int | None = None
     problem: str | None = None
 
 
 class PlanRow(Strict):
-    """One model of a suite; seconds are None where they were not measured."""
+    """One model of a suite.
+
+    Attributes:
+        label: The model's label.
+        trials: Trials of the model, one per seed.
+        need: Its predicted memory and size.
+        width: The width chosen to match the reference; None if nothing was matched.
+        matched: How it was matched: what, reference, target, reached, ratio.
+        step_seconds: Time of a training step, its data included; None if not measured.
+        image_seconds: Time of a validation image; None if not measured.
+        trial_seconds: Time of training, validation and test; None if not measured.
+    """
 
     label: str
     trials: int
     need: Need
-    width: float | None = None  # where it was chosen to meet the reference's parameters or MACs
-    matched: dict[str, Any] = {}  # what, reference, target, reached, ratio
-    step_seconds: float | None = None  # one training step, its data included
-    image_seconds: float | None = None  # one validation image
-    trial_seconds: float | None = None  # training, validation and test
+    width: float | None = None
+    matched: dict[str, Any] = {}
+    step_seconds: float | None = None
+    image_seconds: float | None = None
+    trial_seconds: float | None = None
 
 
 class Plan(Strict):
-    """``limit_bytes`` is what a trial may take on this machine, or was said to be; None where that is not known."""
+    """The predicted cost of a suite.
+
+    Attributes:
+        suite: Name of the suite.
+        data: Name of the data set.
+        device: Device type.
+        precision: Resolved precision.
+        threads: CPU threads of a trial.
+        steps: Budget of a training in steps, if it is given so.
+        minutes: Budget of a training in minutes, if it is given so.
+        flops: Budget of a training in floating-point operations, if it is given so.
+        limit_bytes: Memory that a trial may use; None if not known.
+        limit_source: Source of that limit, in words.
+        rows: One row per model.
+    """
 
     suite: str
     data: str
@@ -93,13 +130,27 @@ class Plan(Strict):
 
     @property
     def seconds(self) -> float | None:
-        """Of all trials one after the other; None where one is not known."""
+        """Duration of all trials one after the other; None if that of one is not known."""
         each = [row.trial_seconds for row in self.rows]
         return None if None in each else sum(row.trials * (row.trial_seconds or 0.0) for row in self.rows)
 
 
 class Profile(Strict):
-    """One model by itself; the latency is measured, the rest is predicted."""
+    """The cost of one model by itself; the latency is measured, the rest is predicted.
+
+    Attributes:
+        name: Name of the model.
+        options: Its options.
+        device: Device type.
+        precision: Resolved precision.
+        limit_bytes: Memory that it may use; None if not known.
+        limit_source: Source of that limit, in words.
+        need: Its predicted memory and size.
+        reads: Side in px that the images of ``need`` are mirrored to: larger than theirs for valid convolutions.
+        latency_p50_ms: Median time of a forward pass in ms; None if not measured.
+        latency_p90_ms: 90th percentile of that time in ms; None if not measured.
+        latency_repeats: Timed forward passes.
+    """
 
     name: str
     options: dict[str, object]
@@ -108,7 +159,7 @@ class Profile(Strict):
     limit_bytes: int | None
     limit_source: str
     need: Need
-    reads: int  # side in px that the images of ``need`` are mirrored to: for valid convolutions more than they have
+    reads: int
     latency_p50_ms: float | None = None
     latency_p90_ms: float | None = None
     latency_repeats: int | None = None
@@ -121,10 +172,19 @@ def plan_suite(
     timed: bool = True,
     on_model: Callable[[str], None] = lambda label: None,
 ) -> Plan:
-    """Predict memory and time of every model of a suite, for a machine with ``limit`` bytes (default: this one).
+    """Predict memory and time of every model of a suite.
 
-    Without ``timed`` nothing is allocated. ``on_model`` hears each label before its model is looked at. Raises
-    `UnetzooError` where the suite or its data is not sound; a model that fails has its reason in its row.
+    Args:
+        suite: The suite.
+        limit: Bytes of memory to plan for; default: the suite's limit, or else this machine's memory.
+        timed: Measure a few steps of each model; otherwise nothing is allocated.
+        on_model: Called with each label before its model is examined.
+
+    Returns:
+        The plan; a model that fails has the reason in its row.
+
+    Raises:
+        UnetzooError: If the suite or its data is not valid.
     """
     import_plugins(suite.imports)
     dataset = suite.data.open()
@@ -135,7 +195,7 @@ def plan_suite(
     threads = common.threads or Where(Path()).threads
     own = suite.limits.memory_gib
     limit, source = _limit(limit, device) if limit or not own else (round(own * GIB), "limits.memory_gib")
-    trials = [trial for trial in expand(suite, dataset) if not trial.model.baseline]  # those cost next to nothing
+    trials = [trial for trial in expand(suite, dataset) if not trial.model.baseline]  # baselines cost almost nothing
     infer_shape = (suite.measure.batch_size, info.channels, suite.measure.size, suite.measure.size)
     data = Decoded(dataset)
     rows = []
@@ -178,10 +238,21 @@ def profile_model(
     limit: int | None = None,
     timed: bool = True,
 ) -> Profile:
-    """What one model needs for training and inference on ``batch`` square images, and how long a forward pass takes.
+    """Predict the memory of one model in training and inference on square images, and time a forward pass.
 
-    Without ``timed`` nothing is allocated, but for a model of one's own that needs memory to be built. Raises
-    `UnetzooError` where it cannot be built, and with what the network raises while it is timed.
+    Args:
+        config: The model.
+        size: Side of the images in px.
+        batch: Images at once, in training and in inference.
+        precision: "auto", "float32" or "bfloat16".
+        limit: Bytes of memory to plan for; default: this machine's memory.
+        timed: Measure the latency; otherwise nothing is allocated, unless a user's model needs memory to be built.
+
+    Returns:
+        The profile.
+
+    Raises:
+        UnetzooError: If the model cannot be built, or fails while it is timed.
     """
     config.check(fetch=False)
     recipe = Recipe.from_mapping({"precision": precision}, "")  # checks the value
@@ -192,7 +263,7 @@ def profile_model(
     need = predict(config, shape, shape, None, recipe, device, precision, limit)
     try:
         reads = side_read(config, size)
-    except Exception as error:  # of a model of one's own, which `check` does not build
+    except Exception as error:  # raised by a user's model, which `check` does not build
         raise UnetzooError(f"model {config.name!r}: {_reason(error)}") from None
     latency: Latency | None = None
     if timed and _fits_here(need, device):
@@ -227,7 +298,21 @@ def predict(
     precision: str,
     limit: int | None,
 ) -> Need:
-    """Parameters, MACs, memory and the largest batch, from shapes alone."""
+    """Predict parameters, MACs, memory and the largest batch of a model from shapes alone.
+
+    Args:
+        config: The model.
+        train_shape: Shape (N, C, H, W) of a training batch.
+        infer_shape: Shape (N, C, H, W) of a batch in inference.
+        ignore_index: The label that the loss ignores, if any.
+        recipe: The recipe, for optimizer and memory layout.
+        device: Device type.
+        precision: Resolved precision.
+        limit: Bytes of memory to fit into; None if not known.
+
+    Returns:
+        The predicted needs; if the model fails, ``problem`` says why.
+    """
     shapes = {"train_shape": train_shape, "infer_shape": infer_shape}
     params = macs = None
     try:
@@ -245,7 +330,7 @@ def predict(
             ignore_index=ignore_index,
             optimizer=partial(make_optimizer, recipe),
         )
-        infer = work.inference_peak(infer_shape)  # first, as in a trial: the optimizer has no state yet
+        infer = work.inference_peak(infer_shape)  # first, as in a trial, where the optimizer has no state yet
         memory = TensorMemory(train=work.training_peak(train_shape), infer=infer)
 
         def process_at(batch: int) -> int:
@@ -253,9 +338,9 @@ def predict(
 
         largest = None
         if limit is not None:
-            with suppress(ValueError):  # of batch norm: crops so small that a batch of one cannot be trained
+            with suppress(ValueError):  # raised by batch norm if the crops are too small to train on a batch of one
                 largest = largest_batch(process_at, limit, train_shape[0])
-    except Exception as error:  # a model of one's own may raise anything, and may not run on fake tensors
+    except Exception as error:  # a user's model may raise anything, and may not run on fake tensors
         return Need(params=params, macs=macs, problem=_reason(error), **shapes)
     process = _process_bytes(max(memory.train.total, memory.infer.total), device)
     fits = None if limit is None else process <= limit
@@ -265,10 +350,18 @@ def predict(
 
 
 def largest_batch(bytes_at: Callable[[int], int], limit: int, start: int = 1) -> int:
-    """The largest batch b with ``bytes_at(b) <= limit``, 0 where not even one image fits.
+    """Find the largest batch b with ``bytes_at(b) <= limit``.
 
-    Memory is nearly linear in the batch: a line through what is known proposes the next b, until b is known to fit
-    and b + 1 not to.
+    Memory is nearly linear in the batch: a line through two known points proposes the next b, until b is known to fit
+    and b + 1 is known not to.
+
+    Args:
+        bytes_at: Function from a batch size to its memory in bytes; it must grow.
+        limit: Bytes of memory.
+        start: Batch size to try first.
+
+    Returns:
+        The batch size; 0 if not even one image fits.
     """
     known = {b: bytes_at(b) for b in (start, 2 * start)}
     for tries in count():
@@ -290,7 +383,7 @@ def largest_batch(bytes_at: Callable[[int], int], limit: int, start: int = 1) ->
 
 
 class _Samples:
-    """A data set's training crops and its first validation image, as a trial reads them."""
+    """Training crops and the first validation image of a data set, as a trial reads them."""
 
     def __init__(self, data: Decoded, recipe: Recipe, config: ModelConfig) -> None:
         normalization = config.normalization() or Normalization.of(data)
@@ -300,6 +393,7 @@ class _Samples:
         self.images = {split: len(data.splits[split]) for split in ("val", "test")}
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training batches: images (N, C, H, W) and masks (N, H, W)."""
         for first in range(0, len(self.crops), self.batch):
             images, masks, *_ = zip(*(self.crops[first + i] for i in range(self.batch)), strict=True)
             yield torch.stack(images), torch.stack(masks)
@@ -308,7 +402,7 @@ class _Samples:
 def _timed(
     row: PlanRow, trial: Trial, samples: _Samples, info: DatasetInfo, device: str, precision: str, threads: int
 ) -> PlanRow:
-    """The row with its seconds; with its problem where the model fails on real tensors."""
+    """Return the row with its times, or with the problem if the model fails on real tensors."""
     recipe = trial.train
     try:
         with _threads(threads):
@@ -334,7 +428,19 @@ def _timed(
 def time_model(
     config: ModelConfig, recipe: Recipe, samples: _Samples, info: DatasetInfo, device: str, precision: str
 ) -> tuple[float, float]:
-    """Median seconds of a training step with its data, and of a validation image; each after a warm-up."""
+    """Time a training step with its data, and a validation image, each after a warm-up.
+
+    Args:
+        config: The model.
+        recipe: The recipe of its training.
+        samples: The training crops and the validation image.
+        info: Classes and ignored label of the data set.
+        device: Device type.
+        precision: Resolved precision.
+
+    Returns:
+        The median seconds of a step and of an image.
+    """
     work = Rehearsal(
         config,
         info.classes,
@@ -385,7 +491,7 @@ def _process_bytes(tensors: int, device: str) -> int:
 
 
 def _fits_here(need: Need, device: str) -> bool:
-    """Whether it may be timed: a plan for a larger machine must not take this one down."""
+    """Return True if the model may be timed here: a plan for a larger machine must not exhaust this one."""
     here = memory_limit(device)
     return need.fits is not False and need.process_bytes is not None and (here is None or need.process_bytes <= here[0])
 

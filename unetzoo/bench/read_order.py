@@ -1,4 +1,4 @@
-"""In which order a trial read its data: the test split stands last, once, after the weights were chosen."""
+"""The order in which a trial reads its data: the test split last, once, after the weights have been chosen."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from unetzoo.records.record import Event
 
 
 class ReadInOrder(SegmentationDataset):
-    """A data set that keeps account of what is read of it.
+    """A data set that records what is read from it, and in which order.
 
-    Raises `RuntimeError` where a test item is read before `select`, or twice: a mistake in the harness, which must
-    not become a number.
+    Reading a test item before `select`, or twice, raises `RuntimeError`: that would be a mistake of the harness, which
+    must not become a number.
+
+    Args:
+        dataset: The data set to read from.
+        beat: Called at every read, so that reading a large data set is not mistaken for a hang.
     """
 
     def __init__(self, dataset: SegmentationDataset, beat: Callable[[], None] = nothing) -> None:
-        """``beat`` is called at every read, so that a large data set is not taken for a hang."""
         self.info, self.splits = dataset.info, dataset.splits
         self.events: list[Event] = []
         self._dataset, self._beat = dataset, beat
@@ -27,6 +30,11 @@ class ReadInOrder(SegmentationDataset):
         self._tested: set[str] | None = None  # None until the weights are chosen
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Read an item, and record the event.
+
+        Raises:
+            RuntimeError: If it is a test item and the weights are not chosen yet, or it is read a second time.
+        """
         self._beat()
         split = self._split[key]
         if split == "test":
@@ -43,7 +51,7 @@ class ReadInOrder(SegmentationDataset):
         return self._dataset.read(key)
 
     def select(self, step: int) -> None:
-        """The weights of ``step`` are the chosen ones; the test split may be read from now on."""
+        """Record that the weights of ``step`` were chosen; from now on the test split may be read."""
         self.events.append(Event(what="select", split="val", step=step))
         self._tested = set()
 

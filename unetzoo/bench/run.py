@@ -1,4 +1,4 @@
-"""Run a suite: expand it, do what is missing, keep every outcome as a record."""
+"""Run a suite: expand it, run the trials that are missing, and keep every outcome as a record."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Part:
-    """A suite that was found sound, with its data and trials; ``data`` is its label in a collection."""
+    """A checked suite with its data and trials; ``data`` is its label in a collection."""
 
     suite: Suite
     data: str | None
@@ -55,24 +55,36 @@ def run(
     wait: bool = False,
     watcher: Watcher | None = None,
 ) -> pd.DataFrame:
-    """Run what is missing of a suite's trials into ``out/records``, one JSON file each; a row for each trial.
+    """Run the missing trials of a suite, and keep each outcome as a JSON file in ``out/records``.
 
-    The table is `read_records`'s, of this suite's trials alone; ``status`` tells how each ended. ``suite`` may be
-    the path of a TOML file. A trial that has a record is not run again; with ``retry_failed`` one whose record is a
-    failure is. A trial that was interrupted goes on from its checkpoint. A trial that fails becomes a record with
-    its reason and log; the others go on. ``jobs`` trials run side by side and share the cores.
+    A trial that has a record is not run again. An interrupted trial continues from its checkpoint. A trial that fails
+    becomes a record with its reason and log, and the others continue.
 
-    Of a collection each data set has its own such folder, ``out/<label>``, and the table a column ``data`` with the
-    label; all data sets have their first seed before one has its second.
+    For a collection, each data set has its own folder ``out/<label>`` with records, and the first seed of all data
+    sets runs before the second seed of any.
 
-    In a script the call belongs under ``if __name__ == "__main__":``, since the trials' processes import the script.
+    In a script, put the call under ``if __name__ == "__main__":``, because the trials' processes import the script.
 
-    Raises `UnetzooError` before anything runs where the suite, its data or ``out`` is not sound, and where another
-    run holds ``out`` (with ``wait`` it waits for it instead). Raises `KeyboardInterrupt` after Ctrl-C or SIGTERM:
-    after the first the trials under way save themselves, a second kills them; no record is lost.
+    Args:
+        suite: A suite, a collection, or the path of a TOML file with one.
+        out: Folder of the output, which is created if it is missing.
+        jobs: Trials that run side by side and share the cores.
+        retry_failed: Run failed trials again.
+        wait: Wait if another run uses ``out``, instead of raising.
+        watcher: Callbacks that follow the run; default: none.
+
+    Returns:
+        A table like that of `read_records`, of this suite's trials alone: one row per trial, whose ``status`` tells
+        how it ended. For a collection, the column ``data`` holds the label.
+
+    Raises:
+        UnetzooError: If the suite, its data, ``jobs`` or ``out`` is not valid, or another run uses ``out`` and
+            ``wait`` is False; nothing has run then. Also if a record cannot be written.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM. At the first, running trials save themselves; a second kills them.
+            No record is lost.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        os._exit(IMPORTED)  # a trial's process that imports the script this call stands in: `run_jobs` says so
+        os._exit(IMPORTED)  # a trial's process imports the script with this call; `run_jobs` reports it
     if jobs < 1:
         raise UnetzooError(f"jobs = {jobs} must be 1 or more")
     suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
@@ -101,7 +113,11 @@ def run(
 
 
 def _check_kind(out: Path, suite: Suite | Collection) -> None:
-    """Raise `UnetzooError` where ``out`` holds a collection and ``suite`` is none, or the other way round."""
+    """Check that a folder with a collection gets a collection, and one with a single suite a single suite.
+
+    Raises:
+        UnetzooError: If the kinds differ.
+    """
     if isinstance(suite, Collection):
         if any((out / "records").glob("*.json")):
             raise UnetzooError(f"{out}: holds the records of a single suite; choose another folder for the collection")
@@ -110,7 +126,11 @@ def _check_kind(out: Path, suite: Suite | Collection) -> None:
 
 
 def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Part:
-    """Open and check all that a suite needs. Raises `UnetzooError`, in a collection beginning with the label."""
+    """Open and check all that a suite needs.
+
+    Raises:
+        UnetzooError: If the suite or its data is not valid; in a collection the message begins with the label.
+    """
     if data is not None:
         watcher.check(data)
     try:
@@ -125,7 +145,11 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
 
 
 def _write_manifest(collection: Collection, parts: list[_Part], out: Path) -> None:
-    """What the collection asks for; data sets that were not chosen this time keep what it says of them."""
+    """Write the manifest of the collection; data sets that are not chosen this time keep their entries.
+
+    Raises:
+        UnetzooError: If the file cannot be written.
+    """
     before = read_manifest(out)
     known = before.data if before else {}
     asked = {
@@ -145,7 +169,7 @@ def _write_manifest(collection: Collection, parts: list[_Part], out: Path) -> No
 
 def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Watcher, wish: Wish) -> None:
     todo = [job for part in parts for job in _jobs(part, retry_failed)]
-    # The first seed of all data sets before the second of one; within a suite they stand so already.
+    # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
     todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
     watcher.start([job.trial for job in todo], sum(len(part.trials) for part in parts) - len(todo))
     for job in run_jobs(todo, side_by_side, watcher.change, wish):
@@ -163,14 +187,14 @@ def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Wat
 
 
 def _jobs(part: _Part, retry_failed: bool) -> list[Job]:
-    """What is missing of a suite's trials, or failed where failures are retried; tidies up behind the others."""
+    """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
     suite, where = part.suite, part.where
     _sweep(where.out)
     statuses = {trial.id: _status(where.record(trial)) for trial in part.trials}
     done = {id_ for id_, status in statuses.items() if status == "ok" or (status is not None and not retry_failed)}
     todo = [trial for trial in part.trials if trial.id not in done]
     for trial in part.trials:
-        if statuses[trial.id] == "ok":  # one that died between its record and its last act leaves a checkpoint
+        if statuses[trial.id] == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
             for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink()
     warned = _near_duplicates(part.dataset) if todo else []
@@ -179,7 +203,7 @@ def _jobs(part: _Part, retry_failed: bool) -> list[Job]:
 
 @contextmanager
 def _interruptible(watcher: Watcher) -> Iterator[Wish]:
-    """The first Ctrl-C or SIGTERM is a wish for an end, the next a `KeyboardInterrupt` on the spot."""
+    """Turn the first Ctrl-C or SIGTERM into a request to stop, and the next into an immediate `KeyboardInterrupt`."""
     wish = Wish()
     if threading.current_thread() is not threading.main_thread():
         yield wish
@@ -200,7 +224,7 @@ def _interruptible(watcher: Watcher) -> Iterator[Wish]:
 
 
 def _sweep(out: Path) -> None:
-    """Remove what writers that were killed in the middle have left; nobody else writes here now."""
+    """Remove temporary files of writers that were killed; no other run writes here, because the folder is locked."""
     for pattern in ("records/.*.json.*", "records/images/.*.png.*", "trials/*/.checkpoint*", "trials/*/.model.*"):
         for path in out.glob(pattern):
             path.unlink(missing_ok=True)
@@ -209,16 +233,17 @@ def _sweep(out: Path) -> None:
 
 
 def _near_duplicates(dataset: SegmentationDataset) -> list[Flag]:
-    from unetzoo.bench.sanity import duplicates_flag, near_duplicates  # scipy, only where something runs
+    from unetzoo.bench.sanity import duplicates_flag, near_duplicates  # imports scipy, so only if something runs
 
     flag = duplicates_flag(near_duplicates(dataset))
     return [flag] if flag else []
 
 
 def _status(path: Path) -> Status | None:
-    """The status of a record; None where there is none. One that is damaged is set aside, and is none.
+    """Return the status of a record, or None if there is none. A damaged record is renamed and treated as missing.
 
-    Raises `UnetzooError` on a record of another version of unetzoo, and on one that may not be read.
+    Raises:
+        UnetzooError: If another version of unetzoo wrote the record, or it cannot be read.
     """
     if not path.exists():
         return None
@@ -232,7 +257,11 @@ def _status(path: Path) -> Status | None:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a file that is no record of ours is sound JSON all the same. Raises `UnetzooError` if unreadable."""
+    """Return True if a file that is not a valid record is nevertheless valid JSON.
+
+    Raises:
+        UnetzooError: If the file cannot be read.
+    """
     try:
         return isinstance(json.loads(path.read_bytes()), dict)
     except ValueError:
@@ -242,7 +271,7 @@ def _whole(path: Path) -> bool:
 
 
 def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list[Flag]) -> Record:
-    """What is known of a record before its trial runs."""
+    """Build the record of a trial as far as it is known before the trial runs."""
     return Record(
         id=trial.id,
         status="crashed",
@@ -257,7 +286,7 @@ def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list
 
 
 def _model_facts(trial: Trial) -> ModelFacts:
-    """Its papers, its difference from ``unet`` where it is of the grid, and how its width was matched."""
+    """Collect a model's papers, its difference from ``unet`` if it is on the grid, and how its width was matched."""
     if trial.model.baseline:
         return ModelFacts(paper={}, diff={})
     entry = model_info(trial.model.name)

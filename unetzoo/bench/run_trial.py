@@ -1,4 +1,4 @@
-"""One trial, from data to record: what the fresh process does. Reads top to bottom."""
+"""One trial in its fresh process, from data to record; reads from top to bottom."""
 
 from __future__ import annotations
 
@@ -47,12 +47,23 @@ from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import save_model
 
 SAMPLES = 3
-TRAIN_CHECKED = 8  # whole training images that are scored, to compare with validation
+TRAIN_CHECKED = 8  # whole training images to score, for comparison with validation
 
 
 @dataclass
 class Outcome:
-    """What `_train_and_test` brings back, from another process where training is distributed."""
+    """The outcome of `_train_and_test`, which comes from another process if training is distributed.
+
+    Attributes:
+        done: History of the chosen training.
+        result: Test scores.
+        tries: The learning rates that were tried.
+        flags: Reasons to suspect the result.
+        events: The order in which the data was read.
+        samples: Test images that were written.
+        not_deterministic: Operators that ran without a deterministic implementation.
+        phases: Time of each phase.
+    """
 
     done: History
     result: Result
@@ -65,10 +76,22 @@ class Outcome:
 
 
 def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Link, began: float) -> Record:
-    """Measure, train, choose on validation, read the test set once; the record of it.
+    """Measure, train, choose the weights on validation, and score the test split once.
 
-    ``blank`` is the record's part that is known beforehand, ``began`` when the harness started this process, on the
-    clock of `time.monotonic`. Raises what goes wrong.
+    Args:
+        suite: The suite of the trial.
+        trial: The trial.
+        blank: Its record, as far as it is known beforehand.
+        where: Folders of the output.
+        link: Connection to the harness.
+        began: Time at which the harness started this process, by `time.monotonic`.
+
+    Returns:
+        The complete record.
+
+    Raises:
+        UnetzooError: If the data, the model's source or its weights have changed since the suite was started.
+            Any other exception of the model, the data or the training is passed on.
     """
     phases = Phases("import", since=began)
     phases("data")
@@ -108,14 +131,14 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
         recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, step_flops)})
     cost = measure_cost(fabric, trial, recipe.steps, dataset.info, device, precision, session)
 
-    phases("import")  # of the processes of DistributedDataParallel, where there are any
+    phases("import")  # time in which the processes of DistributedDataParallel start, if there are any
     arguments = {"suite": suite, "trial": trial, "recipe": recipe, "dataset": dataset, "where": where, "link": link}
     run = fabric.launch(partial(_train_and_test, **arguments, phases=phases))
     if recipe.deterministic:
         facts["not_deterministic"] = run.not_deterministic
     seconds = run.phases.so_far()
     training = max(run.done.seconds, 1e-9)
-    shorter = recipe.tune is not None and recipe.tune.steps is not None  # then the chosen one was trained once more
+    shorter = recipe.tune is not None and recipe.tune.steps is not None  # if so, the chosen rate was trained once more
     beside = [t for t in run.tries if shorter or not t.chosen]
     cost = cost.model_copy(
         update={
@@ -145,7 +168,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
 
 
 def _encoder_facts(config: ModelConfig) -> dict[str, Any]:
-    """Whose encoder it is, and what weights and normalisation it starts from."""
+    """Return the version of the encoder's package, and the weights and normalisation that the model starts from."""
     if config.encoder is None:
         return {}
     facts: dict[str, Any] = {"timm": version("timm")}
@@ -166,15 +189,15 @@ def _train_and_test(
     link: Link,
     phases: Phases,
 ) -> Outcome:
-    """What every process of a (possibly distributed) trial runs; the first one writes."""
-    import_plugins(suite.imports)  # the processes of DistributedDataParallel are fresh ones
+    """Train, choose and test, in every process of a possibly distributed trial; only the first one writes."""
+    import_plugins(suite.imports)  # the processes of DistributedDataParallel are fresh
     info, first = dataset.info, fabric.global_rank == 0
     torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
     phases("data")
     data = ReadInOrder(dataset, link.beat if first else nothing)
     decoded = Decoded(data, cache_bytes(suite.limits, where.jobs, recipe.devices), where.folder(trial))
     normalization = trial.model.config.normalization() or Normalization.of(decoded)
-    length = recipe.batch_size * 10**9  # the budget ends a training, and a sweep's may be the longer one
+    length = recipe.batch_size * 10**9  # in effect endless: the budget ends a training, and a sweep's may be the longer
     crops = training_crops(decoded, normalization, recipe, seed=trial.seed, length=length)
     validation = EvaluationItems(decoded, decoded.splits["val"], normalization)
     session = Session(
@@ -230,7 +253,7 @@ def _train_and_test(
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         try:
             save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
-        except Exception as error:  # a full disk, say: the scores are kept
+        except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
             flags.append(
                 Flag(kind="weights-not-saved", text=f"the trained weights could not be saved ({plain(error)})")
@@ -248,7 +271,7 @@ def _choose(
     where: Where,
     session: Session,
 ) -> tuple[History, nn.Module, list[Try]]:
-    """The trained network: of the one learning rate, or of the one that validation prefers."""
+    """Return the trained network, by the learning rate that does best on validation if there are several."""
 
     def run(name: str, recipe: Recipe, final: bool) -> tuple[History, nn.Module]:
         for seeded in (torch.manual_seed, random.seed, np.random.seed):
@@ -257,7 +280,7 @@ def _choose(
             network = trial.model.config.build()
         path = where.folder(trial) / f"checkpoint{name}.pt"
         machine = (__version__, fabric.device, fabric.strategy.precision.precision, torch.get_num_threads())
-        identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere it would not end bit for bit the same
+        identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere not bit for bit the same
         checkpoint = Checkpoint(path, identity, suite.limits.checkpoint_seconds, final=final)
         here = replace(session, checkpoint=checkpoint)
         return train(fabric, network, crops, validation, crops.info, recipe, here, trial.score.both_empty), network
@@ -300,7 +323,7 @@ def _test_items(
 def _run_baseline(
     trial: Trial, blank: Record, dataset: SegmentationDataset, facts: dict[str, Any], where: Where, link: Link
 ) -> Record:
-    """A trivial predictor through the same order of reading and the same metrics; it costs next to nothing."""
+    """Run a trivial predictor with the same order of reading and the same metrics as a model."""
     data, info = ReadInOrder(dataset, link.check), dataset.info
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
@@ -324,6 +347,6 @@ def _share(part: float, rest: float) -> float | None:
 
 
 def _spread(keys: tuple[str, ...], count: int) -> list[str]:
-    """``count`` keys evenly from first to last."""
+    """Return up to ``count`` keys, evenly spread from the first to the last."""
     last = len(keys) - 1
     return [keys[i] for i in sorted({round(last * part / max(1, count - 1)) for part in range(count)})]

@@ -1,4 +1,4 @@
-"""A few test images kept as PNG beside the records, so that a report can show them without torch or data."""
+"""A few test images, kept as PNG beside the records so that a report can show them without torch or the data."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo.data.base import DatasetInfo
 from unetzoo.records.record import Sample
 
-LARGEST = 256  # px a side; the centre of a larger image is shown
+LARGEST = 256  # px per side; of a larger image the centre is shown
 FOLDER = "images"
 VOID = 255
 
 
 class Shown:
-    """The few test images to keep: seen and predicted while the test split is read its one time."""
+    """The test images to keep, collected while the test split is read, which happens only once.
+
+    Args:
+        keys: Keys of the images to keep.
+    """
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = set(keys)
@@ -29,24 +33,24 @@ class Shown:
         self._predictions: dict[str, np.ndarray] = {}
 
     def see(self, key: str, image: Tensor, mask: Tensor) -> None:
-        """An image (C, H, W) in [0, 1] and its mask (H, W), as they were read."""
+        """Take an image (C, H, W) in [0, 1] and its mask (H, W) as they were read."""
         if key in self._keys:
             self._seen[key] = image.numpy(), mask.numpy()
 
     def predicted(self, key: str, prediction: Tensor) -> None:
-        """The class map (H, W) that was predicted for it."""
+        """Take the predicted class map (H, W) of an image."""
         if key in self._keys:
             self._predictions[key] = prediction.cpu().numpy()
 
     def draw(self, info: DatasetInfo, records: Path) -> list[Sample]:
-        """Write them all below ``records``."""
+        """Write all images to the folder ``records`` and return them as `Sample`, sorted by key."""
         return [_draw(info, key, *self._seen[key], self._predictions[key], records) for key in sorted(self._seen)]
 
 
 def _draw(
     info: DatasetInfo, key: str, image: np.ndarray, mask: np.ndarray, prediction: np.ndarray, records: Path
 ) -> Sample:
-    """Write one test image, its truth and a prediction; equal pictures share one file."""
+    """Write one test image, its mask and its prediction; equal pictures share one file."""
     window = tuple(slice((n - min(n, LARGEST)) // 2, (n + min(n, LARGEST)) // 2) for n in mask.shape)
     truth = mask.copy()
     if info.ignore_index is not None:
@@ -60,7 +64,7 @@ def _draw(
 
 
 def _viewable(image: np.ndarray) -> np.ndarray:
-    """(C, H, W) in [0, 1] as 8-bit RGB of the first three channels, or grey of the first."""
+    """Convert (C, H, W) in [0, 1] to 8-bit RGB of the first three channels, or to grey of the first."""
     channels = image[:3].transpose(1, 2, 0) if image.shape[0] >= 3 else image[0]
     return (255 * channels).round().astype(np.uint8)
 

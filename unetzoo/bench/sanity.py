@@ -1,8 +1,9 @@
-"""Detectors of results that are too bad, too good or too equal to be believed. Each gives a `Flag` or None.
+"""Detectors of results that are too bad, too good or too equal to be believed; each returns a `Flag` or None.
 
-A flag is no verdict: it says with numbers what is odd, and the report shows it in red. Inputs are plain, so that
-a detector can be tested without training: ``matrices`` maps an image's key to its confusion matrix (K, K) int64,
-rows the truth (`unetzoo.metrics.overlap`); curves are those of a record; ``foreground`` are class indices.
+A flag is not a verdict: it states in numbers what is odd, and the report shows it in red. The inputs are simple types,
+so that a detector can be tested without training: ``matrices`` maps the key of an image to its confusion matrix (K, K)
+int64 with the truth in rows (`unetzoo.metrics.overlap`), curves are those of a record, ``foreground`` holds class
+indices.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 SAME_SCORE = 1e-6  # scores closer than this are equal
 LEAST_FALL = 0.01  # a training loss that ends less than 1 % below its start has not moved
-MARGIN, ERRORS, LEAST_IMAGES = 0.05, 2.0, 3  # validation above training: by how much, standard errors, images each
+MARGIN, ERRORS, LEAST_IMAGES = 0.05, 2.0, 3  # validation above training: least Dice, standard errors, images per split
 
 
 def flags(
@@ -38,11 +39,23 @@ def flags(
     val_dice: Sequence[float | None] = (),
     both_empty: str = "exclude",
 ) -> list[Flag]:
-    """Every flag of one trial.
+    """Run all detectors on one trial; those whose input is left out find nothing.
 
-    ``matrices``, ``predictions`` and ``truths`` are of the test images (key -> confusion matrix, hash of the predicted
-    map, hash of the mask); ``train_dice`` and ``val_dice`` hold one mean foreground Dice an image, of whole
-    training and validation images, both in eval mode with the chosen weights. What is left out is not looked at.
+    Args:
+        matrices: Key of each test image -> its confusion matrix (K, K).
+        foreground: Indices of the foreground classes.
+        class_names: Names of all classes.
+        predictions: Key of each test image -> hash of the predicted class map.
+        truths: Key of each test image -> hash of the mask.
+        train_curve: (step, training loss) of a record.
+        val_curve: (step, validation loss, validation Dice) of a record.
+        train_dice: Mean foreground Dice of each whole training image that was checked, in eval mode with the chosen
+            weights.
+        val_dice: The same of the validation images.
+        both_empty: How the policy scores a class that is neither true nor predicted, "exclude" or "perfect".
+
+    Returns:
+        The flags that were raised.
     """
     found = [
         constant(matrices, class_names),
@@ -56,7 +69,7 @@ def flags(
 
 
 def constant(matrices: Mapping[str, Tensor], class_names: Sequence[str]) -> Flag | None:
-    """One class at every labelled pixel of every image, though the truth holds others."""
+    """Flag a single class predicted at every labelled pixel of every image although the truth has others."""
     if not matrices:
         return None
     total = sum(matrices.values())
@@ -73,10 +86,10 @@ def constant(matrices: Mapping[str, Tensor], class_names: Sequence[str]) -> Flag
 def same_prediction(
     matrices: Mapping[str, Tensor], predictions: Mapping[str, str], truths: Mapping[str, str]
 ) -> Flag | None:
-    """Two or more images with the same predicted map and different masks.
+    """Flag images that have the same predicted map and different masks.
 
-    Maps of a single class do not count: images in which nothing is found have equal maps without anything being
-    wrong with the data flow, and `constant` tells when that is all of them.
+    Maps of a single class do not count: images in which nothing is found have equal maps although the data flow is
+    correct, and `constant` covers the case that all of them do.
     """
     groups: dict[str, list[str]] = {}
     for key, digest in predictions.items():
@@ -98,9 +111,10 @@ def same_prediction(
 def trivial_score(
     matrices: Mapping[str, Tensor], foreground: Sequence[int], class_names: Sequence[str], both_empty: str = "exclude"
 ) -> Flag | None:
-    """The mean foreground Dice of predicting one class everywhere, to within 1e-6, on the same masks.
+    """Flag a mean foreground Dice that predicting one class everywhere on the same masks would reach to within 1e-6.
 
-    That score follows from the row sums. 0/0 is as ``both_empty`` of the policy says, so that the score is the table's.
+    The trivial score follows from the row sums. 0/0 is scored by ``both_empty`` of the policy, so that the score equals
+    the one in the report's table.
     """
     if not matrices:
         return None
@@ -108,7 +122,7 @@ def trivial_score(
 
     stacked = torch.stack(list(matrices.values()))
     score = _mean_dice(stacked, foreground, both_empty)
-    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # one stands for all: alike
+    background = [c for c in range(stacked.shape[-1]) if c not in foreground][:1]  # all of them score alike
     for label in (*background, *foreground):
         trivial = torch.zeros_like(stacked)
         trivial[:, :, label] = stacked.sum(-1)
@@ -120,22 +134,22 @@ def trivial_score(
 
 
 def _mean_dice(matrices: Tensor, foreground: Sequence[int], both_empty: str) -> float:
-    """Mean over images of the mean over foreground classes, NaN left out."""
+    """Return the mean over images of the mean Dice over foreground classes, without NaN."""
     from unetzoo.metrics.overlap import dice, settle
 
     return float(settle(dice(matrices), matrices, both_empty)[:, list(foreground)].nanmean(dim=1).nanmean())
 
 
 def training_never_moved(curve: Sequence[tuple[int, float]]) -> Flag | None:
-    """The training loss ends less than 1 % below where it began.
+    """Flag a training loss that ends less than 1 % below where it began.
 
-    Compared are the last and the first point of the curve, each a mean over the steps since the point before;
-    it takes two points.
+    Compares the last point of the curve with the first, each a mean over the steps since the previous point, so the
+    curve needs two points.
     """
     if len(curve) < 2:
         return None
     (begin, first), (end, last) = curve[0], curve[-1]
-    if last <= first - LEAST_FALL * abs(first):  # also of a loss of 0, which cannot fall
+    if last <= first - LEAST_FALL * abs(first):  # true for a loss of 0 as well, which cannot fall
         return None
     text = (
         f"the training loss is {last:.4g} at step {end} and was {first:.4g} at step {begin}: it has not fallen by 1 %"
@@ -144,7 +158,7 @@ def training_never_moved(curve: Sequence[tuple[int, float]]) -> Flag | None:
 
 
 def validation_never_moved(curve: Sequence[tuple[int, float, float | None]]) -> Flag | None:
-    """Validation loss, or Dice below 1, equal to within 1e-6 at all points; it takes two."""
+    """Flag a validation loss, or a Dice below 1, that is equal to within 1e-6 at all of two or more points."""
     if len(curve) < 2:
         return None
     losses, scores = [loss for _, loss, _ in curve], [score for _, _, score in curve if score is not None]
@@ -157,10 +171,13 @@ def validation_never_moved(curve: Sequence[tuple[int, float, float | None]]) -> 
 
 
 def validation_above_training(train: Sequence[float | None], validation: Sequence[float | None]) -> Flag | None:
-    """Validation images score better than training images: by more than 0.05 Dice and two standard errors.
+    """Flag validation images that score higher than training images by over 0.05 Dice and two standard errors.
 
-    The standard error is that of a difference of two means over images (Welch 1947, doi 10.1093/biomet/34.1-2.28).
-    It takes three images each. Such a gap smells of a leak, or of a split that is not random.
+    The standard error is that of a difference of two means over images; each split needs three images. Such a gap
+    suggests a leak, or a split that is not random.
+
+    References:
+        Welch 1947, doi 10.1093/biomet/34.1-2.28
     """
     ours, theirs = ([v for v in values if v is not None and not math.isnan(v)] for values in (train, validation))
     if min(len(ours), len(theirs)) < LEAST_IMAGES:
@@ -177,7 +194,7 @@ def validation_above_training(train: Sequence[float | None], validation: Sequenc
 
 
 def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
-    """Pairs of images in two splits that show the same thing, most similar first: (split, key, split, key, r)."""
+    """Return pairs of similar images in two splits, most similar first: (split, key, split, key, correlation)."""
     thumbnails = Thumbnails()
     for split in SPLITS:
         for key in dataset.splits[split]:
@@ -186,7 +203,7 @@ def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
 
 
 def duplicates_flag(pairs: Sequence[Similar]) -> Flag | None:
-    """What `near_duplicates` found, as one flag."""
+    """Return one flag for the pairs that `near_duplicates` found, or None if there are none."""
     if not pairs:
         return None
     split, key, other, other_key, similarity = pairs[0]

@@ -1,4 +1,4 @@
-"""Suite: a question as data. Read from TOML, checked to the last key, and expanded to trials."""
+"""A suite: a question as data, read from TOML, checked to the last key, and expanded to trials."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from unetzoo.train.recipe import Recipe
 if TYPE_CHECKING:
     pass
 
-SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # of every data set
+SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # options that every data set has
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
 class ModelRequest(Strict):
-    """A model of the suite: its registered name, changed options, changes of ``[train]``, its label in the report.
+    """A model of the suite, or several by a pattern.
 
-    A name may be a pattern such as 'unet_d*': all registered models that match and that no request before it gave.
-    Models that train differently answer a question about recipes, not about networks alone; the report says so.
+    If models train differently, the suite compares recipes and not only networks; the report says so.
+
+    Attributes:
+        name: Registered name, or a pattern such as 'unet_d*' for all matching models that no earlier request named.
+        set: Options of the model that differ from the registered ones.
+        train: Changes to the suite's ``[train]``.
+        label: Name of the model in the report; default: the name with the changed options.
     """
 
     name: str
@@ -37,92 +42,133 @@ class ModelRequest(Strict):
 
 
 class DataRequest(Strict):
-    """The data set: a registered name, where its files lie (relative to the suite file), its options and its split."""
+    """The data set of a suite.
+
+    Attributes:
+        name: Registered name.
+        root: Folder of its files, relative to the suite file.
+        options: Its options.
+    """
 
     name: str = "cells"
     root: str | None = None
     options: dict[str, Any] = {}
-    n_train: int | None = Field(None, ge=1, description="training images to use; fewer are among more")
-    folds: int | None = Field(None, ge=2, description="k of k-fold")
-    fold: int | None = Field(None, ge=0, description="which of them, from 0")
-    split_seed: int | None = Field(None, ge=0, description="of what is drawn of the split")
+    n_train: int | None = Field(
+        None, ge=1, description="number of training images; smaller subsets are contained in larger ones"
+    )
+    folds: int | None = Field(None, ge=2, description="number of folds of a cross-validation")
+    fold: int | None = Field(None, ge=0, description="index of the fold, from 0")
+    split_seed: int | None = Field(None, ge=0, description="seed of the random parts of the split")
 
     @model_validator(mode="after")
     def _once(self) -> DataRequest:
         for name in SPLIT_OPTIONS:
             if name in self.options and getattr(self, name) is not None:
-                raise ValueError(f"{name} stands in data and in its options; give it once")
+                raise ValueError(f"{name} is given in data and in data.options; give it once")
         return self
 
     def open(self) -> SegmentationDataset:
+        """Open the data set.
+
+        Raises:
+            UnetzooError: If the name, an option, the split or the files are not valid.
+        """
         split = {name: value for name in SPLIT_OPTIONS if (value := getattr(self, name)) is not None}
         return create_dataset(self.name, self.root, **self.options, **split)
 
 
 class Measurement(Strict):
-    """What latency and inference memory are measured on: a batch of square images."""
+    """Settings for measuring latency and inference memory on a batch of square images."""
 
-    size: int = Field(256, ge=8)
-    batch_size: int = Field(1, ge=1)
-    repeats: int = Field(30, ge=5, description="timed forward passes of one attempt")
-    seconds: float = Field(5.0, gt=0, description="after which there are fewer of them, 5 at least")
-    attempts: int = Field(3, ge=1, description="timings of a model whose timing was noisy")
+    size: int = Field(256, ge=8, description="side of the images in px")
+    batch_size: int = Field(1, ge=1, description="images per batch")
+    repeats: int = Field(30, ge=5, description="timed forward passes per attempt")
+    seconds: float = Field(5.0, gt=0, description="time limit per attempt; at least 5 passes are timed")
+    attempts: int = Field(3, ge=1, description="attempts at most, if the timing is noisy")
 
 
 class Suite(Strict):
-    """Everything that decides a suite's records."""
+    """The request of a user: models, data, training and measurement; all that decides the suite's records.
+
+    Attributes:
+        name: Name of the suite, and of its folder.
+        question: The question it answers, for the report.
+        models: The models to compare.
+        seeds: Seeds of every model; a number n stands for 0 to n - 1.
+        data: The data set.
+        train: The recipe.
+        measure: How cost is measured.
+        score: The policy of the scores.
+        limits: Limits of a trial.
+    """
 
     name: str = Field(min_length=1)
     question: str = ""
     imports: list[str] = Field([], description="modules or .py files that register models or data sets")
     models: list[ModelRequest] = Field(min_length=1)
-    set: dict[str, Any] = Field({}, description="options changed in every model")
+    set: dict[str, Any] = Field({}, description="options to change in every model that does not set them itself")
     seeds: list[int] = Field([0], min_length=1)
     data: DataRequest = DataRequest()
     train: Recipe = Recipe()
     measure: Measurement = Measurement()
     score: Scoring = Scoring()
     limits: Limits = Limits()
-    baselines: bool = Field(True, description="run the trivial predictors too, as reference rows")
+    baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
-        None, description="give every model the width at which it meets the reference's parameters or MACs"
+        None, description="give every model the width at which it matches the reference's parameters or MACs"
     )
-    reference: str | None = Field(None, description="label of the model to match; default: the first")
+    reference: str | None = Field(None, description="label of the model to match; default: the first model")
 
     @field_validator("models", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        """A bare string is a model without changes."""
+        """Accept a bare string as a model without changes."""
         return [{"name": v} if isinstance(v, str) else v for v in value] if isinstance(value, list) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
-        """``seeds = 3`` is 0, 1, 2."""
+        """Accept ``seeds = 3`` as 0, 1, 2."""
         return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
         if self.name in (".", "..") or any(c in self.name for c in "/\\"):
-            raise ValueError(f"name = {self.name!r} names a folder too, so it must not be a path")
+            raise ValueError(f"name = {self.name!r} must not be a path, because it also names the output folder")
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
             raise ValueError(f"seeds = {self.seeds}: each must be 0 to 2**31 - 1")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {self.seeds}: one stands twice")
+            raise ValueError(f"seeds = {self.seeds}: one is given twice; give each once")
         for request in self.models:
             self.recipe(request)
         if self.reference is not None and self.match is None:
-            raise ValueError("reference is the model to match, and match is not given; it is params or macs")
+            raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
         return self
 
     def recipe(self, request: ModelRequest) -> Recipe:
-        """What a model trains with. Raises `UnetzooError` on a change that is no option or value of ``[train]``."""
+        """Return the recipe that a model of the suite trains with.
+
+        Raises:
+            UnetzooError: If one of its changes is not a valid option or value of ``[train]``.
+        """
         where = f"models: {request.label or request.name}: train"
         return self.train.changed(request.train, where) if request.train else self.train
 
 
 def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
-    """A checked suite whose paths are relative to the folder ``here``; ``where`` begins its `UnetzooError`."""
+    """Build a suite from parsed tables.
+
+    Args:
+        data: The tables.
+        where: Beginning of error messages, such as the path of the file.
+        here: Folder that relative paths start from.
+
+    Returns:
+        The checked suite.
+
+    Raises:
+        UnetzooError: If an option or value is not valid.
+    """
     suite = Suite.from_mapping(data, where)
     changes: dict[str, Any] = {
         "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
@@ -136,7 +182,7 @@ def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
 
 
 def _located(options: dict[str, Any], here: Path) -> dict[str, Any]:
-    """The options with a file of pretrained weights relative to ``here``."""
+    """Return the options with a file of pretrained weights made relative to ``here``."""
     file = options.get("pretrained")
     if not isinstance(file, str) or Path(file).suffix.lower() not in WEIGHT_FILES:
         return options

@@ -15,9 +15,17 @@ from unetzoo.errors import UnetzooError, nearest
 
 
 def read_suite(path: Path) -> Suite | Collection:
-    """Read and check a suite file; one with several ``[[data]]`` is a `Collection`.
+    """Read and check a suite file.
 
-    Raises `UnetzooError` naming file, table, key, value and what is allowed.
+    Args:
+        path: The TOML file.
+
+    Returns:
+        The suite, or a `Collection` if the file has a list ``[[data]]``.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is not valid; the message names file, table, key, value and what is
+            allowed.
     """
     data = _read(path)
     if isinstance(data.get("data"), list):
@@ -26,7 +34,11 @@ def read_suite(path: Path) -> Suite | Collection:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The tables of a suite file, named after it where they give no name."""
+    """Parse a suite file; its name is that of the file unless it gives one.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is not valid TOML.
+    """
     try:
         return {"name": path.stem, **parse_toml(path.read_text(encoding="utf-8"), str(path))}
     except OSError as error:
@@ -45,15 +57,30 @@ def adjust(
     steps: int | None = None,
     imports: Iterable[str] = (),
 ) -> Suite:
-    """A suite with the changes of a command line; without one, the quick suite.
+    """Return a suite with the changes of a command line.
 
-    Models or data of one's own without a suite get the quick suite's training, and models as registered:
-    its narrow width is not carried over. ``settings`` are for every model that does not set the option itself.
+    Models or data given without a suite get the quick suite's training, but models as registered: its narrow width
+    is not carried over.
+
+    Args:
+        suite: The suite to change; default: the quick suite.
+        data: Registered data set, folder, CSV file of pairs or dataset.toml; default: the suite's.
+        models: Names of the models; default: the suite's.
+        settings: Model options for every model that does not set them itself.
+        seeds: Number of seeds.
+        steps: Training steps, which replace any other budget.
+        imports: Modules or ``.py`` files that register models or data sets.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        UnetzooError: If there is no such data, or a change is not valid.
     """
     own = data is not None or models is not None
     base = suite or suite_from(_read(QUICK_SUITE), str(QUICK_SUITE), QUICK_SUITE.parent)
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
-    import_plugins(changes["imports"])  # they may register the data set that is asked for
+    import_plugins(changes["imports"])  # first, because they may register the requested data set
     if suite is None and own:
         path = Path(data or "cells").expanduser().resolve()
         name = path.parent.name if path.name == "dataset.toml" else path.name
@@ -91,15 +118,28 @@ def adjust_collection(
     steps: int | None = None,
     imports: Iterable[str] = (),
 ) -> Collection:
-    """The collection with the changes of a command line in every suite; ``data`` chooses among them, 'a,b' by label.
+    """Return the collection with the changes of a command line applied to every suite.
 
-    Raises `UnetzooError` on a label that is none of the collection's.
+    Args:
+        collection: The collection to change.
+        data: Labels of the data sets to run, as 'a,b'; default: all.
+        models: Names of the models; default: those of the file.
+        settings: Model options for every model that does not set them itself.
+        seeds: Number of seeds.
+        steps: Training steps, which replace any other budget.
+        imports: Modules or ``.py`` files that register models or data sets.
+
+    Returns:
+        The changed copy.
+
+    Raises:
+        UnetzooError: If a label is not one of the collection's, or a change does not fit a suite.
     """
     only = () if data is None else tuple(label.strip() for label in data.split(","))
     for label in only:
         if label not in collection.suites:
             raise UnetzooError(
-                f"--data {label!r} is no label of the collection {collection.name!r}, of whose data sets it chooses; "
+                f"--data {label!r} is not a label of the collection {collection.name!r}, whose data sets it selects; "
                 f"{nearest(label, collection.suites)}"
             )
     imports = list(imports)

@@ -14,14 +14,22 @@ from unetzoo.models.entry import GRID
 from unetzoo.models.factory import ModelConfig
 from unetzoo.train.recipe import Recipe
 
-PROTOCOL = 3  # raised whenever the same trial would give another result
+PROTOCOL = 3  # to be raised whenever the same trial would give another result
 
 
 class TrialModel(Strict):
-    """A model resolved to its last option; ``source`` is its entry's `Entry.fingerprint`.
+    """A model with all its options resolved.
 
-    ``weights`` is a hash of the file with its pretrained ones, empty where it starts at random. ``matched`` tells how
-    its width was found. A ``baseline`` has the name of a trivial predictor.
+    Attributes:
+        label: Its name in the report.
+        name: Its registered name, or the name of a trivial predictor.
+        in_channels: Channels of the images.
+        num_classes: Classes of the data set.
+        options: All its options.
+        source: Its entry's `Entry.fingerprint`.
+        weights: Hash of its pretrained weights; empty if it starts from random ones.
+        matched: How its width was matched to the reference's size.
+        baseline: True for a trivial predictor.
     """
 
     label: str
@@ -36,6 +44,7 @@ class TrialModel(Strict):
 
     @property
     def config(self) -> ModelConfig:
+        """The model's config, from which it can be built."""
         return ModelConfig(**self.model_dump(include=set(ModelConfig.model_fields)))
 
     @property
@@ -45,6 +54,8 @@ class TrialModel(Strict):
 
 
 class TrialData(Strict):
+    """The data set of a trial: a `DataRequest`, and the digest of the content that it had."""
+
     name: str
     root: str | None
     options: dict[str, Any]
@@ -56,7 +67,7 @@ class TrialData(Strict):
 
 
 class Trial(Strict):
-    """One model, one seed, everything resolved. The same trial gives the same result on the same machine."""
+    """One model and one seed, with everything resolved; the same trial gives the same result on the same machine."""
 
     protocol: int = PROTOCOL
     model: TrialModel
@@ -68,22 +79,22 @@ class Trial(Strict):
 
     @property
     def id(self) -> str:
-        """A hash of all that decides the result, of the label, and of what is to be measured.
+        """Hash of all that decides the result, of the label, and of the measurements requested.
 
-        Options at their default are left out, so that an option added later does not make old records stale; a
-        default that is changed raises `PROTOCOL`. Of the data and of pretrained weights the digest counts, not where
-        they lie; device, threads and precision count as they were asked for, and the record says what they came to.
+        Options at their default are left out, so that an option added later does not make old records stale; whoever
+        changes a default raises `PROTOCOL`. Data and pretrained weights enter by their digest, not by their place.
+        The requested device, threads and precision enter the id; the record states the values actually used.
         """
         tables = ("train", "measure", "score")
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
         facts = self.model_dump(mode="json", exclude=left_out)
         facts["data"] = {name: value for name, value in facts["data"].items() if value is not None}
         if self.model.baseline:
-            tables = ("score",)  # nothing else touches it
+            tables = ("score",)  # nothing else affects a baseline
         facts |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
         options = facts["model"]["options"]
         if self.model.weights:
-            del options["pretrained"]  # says where they lie
+            del options["pretrained"]  # only the place of the weights; their hash is in the id
         else:
             del facts["model"]["weights"]
         if self.model.of_grid:
@@ -93,7 +104,7 @@ class Trial(Strict):
 
     @property
     def stem(self) -> str:
-        """A file name: label and seed to be read, the id to be unique."""
+        """File name without suffix: label and seed for the reader, and the id to make it unique."""
         plain = (c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.model.label)
         safe = "".join(plain)[:60].lstrip(".")
         return f"{safe}-s{self.seed}-{self.id}"

@@ -8,25 +8,25 @@ from unetzoo.data.base import SegmentationDataset
 
 
 class Watcher:
-    """What a run tells while it goes on; the command line draws it."""
+    """Callbacks of a run, which do nothing here; the command line overrides them to show its progress."""
 
     def wait(self, owner: str) -> None:
-        """The folder is in use by ``owner``, and the run waits for it."""
+        """Called when the folder is in use by ``owner`` and the run waits for it."""
 
     def stopping(self) -> None:
-        """The user asked for an end; the trials under way save themselves."""
+        """Called when the user asks for an end and the running trials save themselves."""
 
     def data(self, dataset: SegmentationDataset) -> None:
-        """The data set is open."""
+        """Called when the data set is open."""
 
     def check(self, data: str) -> None:
-        """The data set of this label, one of a collection's, is opened and read through."""
+        """Called before the data set with this label in a collection is opened and checked."""
 
     def start(self, todo: list[Trial], reused: int) -> None:
-        """Before the first trial."""
+        """Called before the first trial, with the trials to run and the number of those already done."""
 
     def change(self, job: Job) -> None:
-        """A trial has started or said something."""
+        """Called when a trial has started or sent a message."""
 
     def end(self, job: Job) -> None:
-        """A trial has ended and its record is written."""
+        """Called when a trial has ended and its record is written."""

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from unetzoo.bench.suite import Suite
 
 
-SuiteFile = Annotated[Path | None, typer.Argument(metavar="[SUITE.toml]", help="The suite; without it the quick one.")]
+SuiteFile = Annotated[
+    Path | None, typer.Argument(metavar="[SUITE.toml]", help="A suite file; default: the quick suite.")
+]
 Data = Annotated[
     str | None,
     typer.Option(
         metavar="PATH_OR_NAME",
-        help="A registered data set, or a folder with images/ and masks/. Of a suite with several data sets: those of "
-        "these labels, A,B.",
+        help="A registered data set, or a folder with images/ and masks/. For a suite with several data sets: the "
+        "labels of those to use, A,B.",
     ),
 ]
-Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare, instead of the suite's.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds per model.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial.")]
+Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare; default: the suite's.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Seeds per model; default: the suite's.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial; default: the suite's.")]
 
 
 def _suite(
@@ -42,7 +44,7 @@ def _suite(
     steps: int | None,
     imports: list[str] | None,
 ) -> Suite | Collection:
-    """The suite that `bench` runs and `plan` plans: a file's or the quick one, with the command line's changes."""
+    """Return the suite of a file, or the quick one, with the changes of the command line."""
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 
@@ -67,21 +69,27 @@ def bench_command(
     steps: Steps = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where records and report go; default runs/<suite>."),
+        typer.Option("--out", metavar="DIR", help="Folder for records and report; default: runs/<suite>."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials side by side; the cores are shared out among them.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials that run side by side and share the cores.")] = 1,
     imports: Imports = None,
-    retry: Annotated[str | None, typer.Option(metavar="failed", help="'failed': run failed trials again.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait where another run uses DIR, instead of refusing.")] = False,
+    retry: Annotated[
+        str | None, typer.Option(metavar="failed", help="Give 'failed' to run failed trials again.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait if another run uses DIR, instead of stopping.")] = False,
 ) -> None:
-    """Train and measure models on one data set, or several, under one protocol, and write the report.
+    """Train and measure models under one protocol, on one or several data sets, and write the report.
 
-    Run again after an interruption, it goes on where it stopped, inside a trial too. Ctrl-C once: nothing new
-    begins, trials under way save themselves; twice: at once. Exit codes: 0 all trials ended well,
-    1 some failed (the report says which), 2 wrong input, 130 interrupted.
+    Ctrl-C once stops after running trials have saved a checkpoint; twice stops at once.
+    The same command continues where it stopped, even within a trial.
 
-    Examples: [bold]unetzoo bench[/]   [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
-    [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --set width=16 --seeds 3 --steps 500[/]
+    Exit codes: 0 all trials succeeded, 1 some failed (see the report), 2 wrong input, 130 interrupted.
+
+    Examples:
+      [bold]unetzoo bench[/]
+      [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
+      [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --seeds 3 --steps 500[/]
+      [bold]unetzoo bench my-suite.toml --set width=16 --jobs 2 --retry failed[/]
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
@@ -96,7 +104,7 @@ def bench_command(
             trials = run(suite, folder, jobs=jobs, retry_failed=retry == "failed", wait=wait, watcher=watcher)
     except KeyboardInterrupt:
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
-        err.print(f"interrupted; {done} records are kept in {folder}, and the same command goes on from there")
+        err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
     page = write_report(folder)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
@@ -106,7 +114,7 @@ def bench_command(
         for trial in failed.itertuples():
             where = f"{trial.data}: " if "data" in trials else ""
             err.print(f"  {where}{escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
-        err.print("their reasons are in the report; --retry failed runs them again", highlight=False)
+        err.print("the report gives the reasons; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
 
 
@@ -122,12 +130,14 @@ def plan_command(
     time: Time = True,
     as_json: AsJson = False,
 ) -> None:
-    """What a suite will cost, before it runs: memory, time, what does not fit and the largest batch that does.
+    """Predict the cost of a suite before it runs: memory, time, whether it fits, and the largest batch that does.
 
-    Memory is predicted with nothing allocated; time comes from a few measured steps of each model.
+    Memory is predicted without allocating any; time is extrapolated from a few measured steps of each model.
 
-    Examples: [bold]unetzoo plan[/]   [bold]unetzoo plan my-suite.toml --memory 8 --no-time[/]
-    [bold]unetzoo plan --data ./my-images --models unet,unet_d6 --steps 500[/]
+    Examples:
+      [bold]unetzoo plan[/]
+      [bold]unetzoo plan my-suite.toml --memory 8 --no-time[/]
+      [bold]unetzoo plan --data ./my-images --models unet,unet_d6 --steps 500[/]
     """
     limit = gib(memory)
     from unetzoo.bench.plan import plan_suite
@@ -162,15 +172,19 @@ def plan_command(
 
 
 def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with records/, or a collection's.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with records/, or of a collection.")],
     brief: Annotated[
         bool,
-        typer.Option("--brief", help="To keep with code: tables, and plots of costs or a collection's page."),
+        typer.Option("--brief", help="Write only what is worth keeping in a repository: tables and a few plots."),
     ] = False,
 ) -> None:
     """Write the report again from the records of a folder.
 
-    Examples: [bold]unetzoo report runs/quick[/]   [bold]unetzoo report reports/mine --brief[/]
+    Nothing is trained. The path of the new page is printed.
+
+    Examples:
+      [bold]unetzoo report runs/quick[/]
+      [bold]unetzoo report reports/mine --brief[/]
     """
     from unetzoo.report import write_report
 

@@ -17,7 +17,11 @@ from unetzoo.data.folders.folder import Folder
 
 
 class LiveWatcher(Watcher):
-    """Per trial: phase, step, loss, validation Dice, time left; for the suite: trials done and time left."""
+    """Shows phase, step, loss, validation Dice and time left of each trial, and progress and time left of the suite.
+
+    Args:
+        console: Where to print; bars are drawn only if it is a terminal.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -46,7 +50,7 @@ class LiveWatcher(Watcher):
         self.console.print(f"waiting: the folder is in use by {owner}", highlight=False, markup=False)
 
     def stopping(self) -> None:
-        self.console.print("stopping: trials under way save themselves; once more to end at once", highlight=False)
+        self.console.print("stopping: running trials save themselves; Ctrl-C again ends them at once", highlight=False)
 
     def data(self, dataset: SegmentationDataset) -> None:
         if isinstance(dataset, Folder):
@@ -82,7 +86,7 @@ class LiveWatcher(Watcher):
 
     def end(self, job: Job) -> None:
         if job.stopped:
-            self.console.print(f"{_name(job)}: stopped, to go on later", highlight=False, markup=False)
+            self.console.print(f"{_name(job)}: stopped; the same command continues it", highlight=False, markup=False)
             return
         self.done += 1
         left = (time.monotonic() - self.begun) / self.done * (self.total - self.done)

@@ -7,6 +7,6 @@ import sys
 
 from rich.console import Console
 
-# Off a terminal there is no width to fit; rich would take 80 and break lines that others want to grep.
+# Without a terminal rich would assume 80 columns and break lines that scripts want to grep.
 out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""``unetzoo list --encoders PATTERN``: what can stand for an encoder. Imports timm, and so torch."""
+"""``unetzoo list --encoders PATTERN``: networks that can be an encoder; imports timm and torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from rich.table import Table
 from unetzoo.cli.console import out
 from unetzoo.errors import UnetzooError
 
-MOST_TRIED = 100  # each is built, on no memory, which takes a moment
+MOST_TRIED = 100  # each is built without allocating memory, which takes a moment
 
 
 def print_encoders(pattern: str, as_json: bool) -> None:
-    """Encoders that match a shell pattern; below the table those that cannot, and why.
+    """Print the encoders that match a shell pattern, and below the table those that cannot be used, and why.
 
-    Raises `UnetzooError` where none matches, or so many that it would take minutes.
+    Args:
+        pattern: The shell pattern; with a dot, it also matches the tags of weights.
+        as_json: Print JSON instead of a table.
+
+    Raises:
+        UnetzooError: If no encoder matches, or so many that it would take minutes.
     """
     from unetzoo.encoders.timm_encoder import names, similar
 
@@ -28,8 +33,8 @@ def print_encoders(pattern: str, as_json: bool) -> None:
         raise UnetzooError(f"--encoders {pattern!r}: timm has no such model; {similar(pattern.strip('*?'))}")
     if len(found) > MOST_TRIED:
         raise UnetzooError(
-            f"--encoders {pattern!r}: {len(found)} models match, and each is looked at; ask for {MOST_TRIED} at most, "
-            f"such as '{found[0][:4]}*'"
+            f"--encoders {pattern!r}: {len(found)} models match, and each takes a moment to build; choose "
+            f"at most {MOST_TRIED}, such as '{found[0][:4]}*'"
         )
     rows = list(_facts(found))
     if as_json:

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print."""
+"""The command line ``unetzoo``: parse, call, print."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ app.command("predict")(predict_command)
 
 
 def main() -> None:
-    """Entry point: one line and exit code 2 for everything a person can get wrong."""
+    """Run the command line; a user's mistake becomes one line and exit code 2."""
     try:
         app()
     except UnetzooError as error:

@@ -1,4 +1,4 @@
-"""``unetzoo list``, ``show`` and ``profile``: parse, call, print. ``list`` does not import torch."""
+"""``unetzoo list``, ``show`` and ``profile``: parse, call, print; ``list`` does not import torch."""
 
 from __future__ import annotations
 
@@ -24,38 +24,50 @@ SCALES = {"": 1, "k": 10**3, "m": 10**6}
 
 
 def list_command(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as '*skip'.")] = "*",
-    family: Annotated[str | None, typer.Option(help=f"Of this family: {', '.join(FAMILIES)}.")] = None,
-    year: Annotated[str | None, typer.Option(metavar="Y|Y-Z|Y-|-Z", help="Published then.")] = None,
+    pattern: Annotated[str, typer.Argument(help="Shell pattern for names, such as '*skip'.")] = "*",
+    family: Annotated[str | None, typer.Option(help=f"Models of this family: {', '.join(FAMILIES)}.")] = None,
+    year: Annotated[
+        str | None, typer.Option(metavar="Y|Y-Z|Y-|-Z", help="Models published then, such as 2018, 2018-2020 or 2020-.")
+    ] = None,
     size: Annotated[
         str | None,
-        typer.Option("--parameters", metavar="MIN-MAX", help="Between these, such as 1M-10M, -500k or 30M-."),
+        typer.Option(
+            "--parameters", metavar="MIN-MAX", help="Models with so many parameters, such as 1M-10M, -500k or 30M-."
+        ),
     ] = None,
-    block: Annotated[str | None, typer.Option(help=f"Of the grid, with this block: {', '.join(BLOCKS)}.")] = None,
+    block: Annotated[str | None, typer.Option(help=f"Models of the grid with this block: {', '.join(BLOCKS)}.")] = None,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="With an encoder that pretrained weights can be had for.")
+        bool, typer.Option("--pretrained", help="Models whose encoder has pretrained weights.")
     ] = False,
     encoders: Annotated[
         str | None,
-        typer.Option(metavar="PATTERN", help="List what encoder=... can be instead, such as 'resnet*'; imports timm."),
+        typer.Option(
+            metavar="PATTERN", help="List encoders for encoder=... instead of models, such as 'resnet*'; imports timm."
+        ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     imports: Imports = None,
 ) -> None:
     """List the registered models.
 
-    Parameters are those with 3 channels in and 1 class; '=' says that the outputs were held against the reference's.
+    Parameters are counted for 3 input channels and 1 class.
+    '=' marks a model whose outputs were compared with those of its reference implementation.
 
-    Examples: [bold]unetzoo list[/]   [bold]unetzoo list 'unet_d*' --json[/]
-    [bold]unetzoo list --family nested --year 2018-2020 --parameters -10M[/]
-    [bold]unetzoo list --pretrained[/]   [bold]unetzoo list --encoders 'convnext*'[/]
+    Examples:
+      [bold]unetzoo list[/]
+      [bold]unetzoo list 'unet_d*' --json[/]
+      [bold]unetzoo list --family nested --year 2018-2020 --parameters -10M[/]
+      [bold]unetzoo list --pretrained[/]
+      [bold]unetzoo list --encoders 'convnext*'[/]
     """
     if encoders is not None:
         filters = {"--family": family, "--year": year, "--parameters": size, "--block": block}
         given = [name for name, value in {**filters, "--pretrained": pretrained, "--import": imports}.items() if value]
         given += [repr(pattern)] * (pattern != "*")
         if given:
-            raise UnetzooError(f"--encoders {encoders!r} lists timm's networks: leave out {', '.join(given)}, of ours")
+            raise UnetzooError(
+                f"--encoders {encoders!r} lists timm's networks; leave out {', '.join(given)}, for models"
+            )
         from unetzoo.cli.encoders import print_encoders
 
         print_encoders(encoders, as_json)
@@ -64,7 +76,7 @@ def list_command(
     known = entries()
     rows = [known[name] for name in list_models(pattern)]
     if not rows:
-        raise UnetzooError(f"no model matches {pattern!r}; 'unetzoo list' names all {len(known)}")
+        raise UnetzooError(f"no model matches {pattern!r}; 'unetzoo list' lists all {len(known)}")
     for option, value, words in (("--family", family, FAMILIES), ("--block", block, BLOCKS)):
         if value is not None and value not in words:
             raise UnetzooError(f"{option} {value!r} is not known; {nearest(value, words)}")
@@ -79,7 +91,7 @@ def list_command(
         and _inside(parameters(entry.name), sizes)
     ]
     if not rows:
-        raise UnetzooError(f"no model matches {pattern!r} and these filters together; leave one out")
+        raise UnetzooError(f"no model matches {pattern!r} and these filters together; leave out a filter")
     if as_json:
         print(json.dumps([_facts(entry) for entry in rows], indent=1))
         return
@@ -112,7 +124,11 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 
 def _between(option: str, text: str | None) -> tuple[float, float] | None:
-    """'2018', '2018-2020', '1M-' or '-500k' as (lowest, highest)."""
+    """Parse '2018', '2018-2020', '1M-' or '-500k' to (lowest, highest).
+
+    Raises:
+        UnetzooError: If the text is none of these.
+    """
     if text is None:
         return None
     number = r"(\d+(?:\.\d+)?)([kM]?)"
@@ -122,11 +138,11 @@ def _between(option: str, text: str | None) -> tuple[float, float] | None:
     found = [re.fullmatch(number, part) if part else None for part in (low, high)]
     if not dash or not (low or high) or any(part and not match for part, match in zip((low, high), found, strict=True)):
         raise UnetzooError(
-            f"{option} {text!r}: give one number, MIN-MAX, MIN- or -MAX (k and M are thousands, millions)"
+            f"{option} {text!r} is not a range; give a number, MIN-MAX, MIN- or -MAX (k is thousand, M is million)"
         )
     lowest, highest = (_number(found[0]) if found[0] else 0.0, _number(found[1]) if found[1] else float("inf"))
     if lowest > highest:
-        raise UnetzooError(f"{option} {text!r}: the first number is above the second")
+        raise UnetzooError(f"{option} {text!r}: the first number is above the second; give MIN-MAX")
     return lowest, highest
 
 
@@ -139,29 +155,35 @@ def _inside(value: float | None, limits: tuple[float, float] | None) -> bool:
 
 
 def say_weights(config: ModelConfig) -> None:
-    """That pretrained weights which are asked for by True are not looked at, and where they are."""
+    """Tell the user where the pretrained weights are, since this command does not load them."""
     if config.pretrained is None or config.pretrained[1] is not True:
         return
     from unetzoo.encoders.files import at_hand
 
     file = at_hand(config.pretrained[0])
-    where = str(file) if file else "not on this machine, to be fetched when the network is built"
-    said = f"weights of {config.pretrained[0]}: {where}; not needed here"
+    where = str(file) if file else "not on this machine, to be downloaded when the network is built"
+    said = f"weights of {config.pretrained[0]}: {where}; not needed for this command"
     err.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_command(
     name: Annotated[str, typer.Argument(help="A registered model.")],
-    size: Annotated[int | None, typer.Option(min=1, help="Side of the input image in px.")] = None,
-    in_channels: Annotated[int, typer.Option(min=1)] = 3,
-    num_classes: Annotated[int, typer.Option(min=1)] = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Side of the input image in px; default: 256, more for valid convolutions."),
+    ] = None,
+    in_channels: Annotated[int, typer.Option(min=1, help="Channels of the image.")] = 3,
+    num_classes: Annotated[int, typer.Option(min=1, help="Channels of the output.")] = 1,
     settings: Settings = None,
     imports: Imports = None,
 ) -> None:
-    """Show a model: paper, what it equals and how that is known, options, its difference from unet, and its stages.
+    """Show a model: its paper, its options compared with those of unet, and its stages.
 
-    Examples: [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
-    [bold]unetzoo show unet --set up=bilinear[/]
+    Also says which reference implementation it equals, if any, and how that was checked.
+
+    Examples:
+      [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
+      [bold]unetzoo show unet --set up=bilinear[/]
     """
     import_plugins(imports or [])
     entry = model_info(name)
@@ -176,7 +198,7 @@ def show_command(
         rows = stages(config, side, side)
     except UnetzooError:
         raise
-    except Exception as error:  # a model of one's own may raise anything
+    except Exception as error:  # a user's model may raise anything
         raise UnetzooError(f"model {name!r} with {config.options}: {plain(error)}") from None
     out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
     out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
@@ -186,10 +208,12 @@ def show_command(
         if paper and paper.code:
             licence = paper.code_licence or "licence not stated"
             out.print(f"code: {escape(paper.code)} ({escape(licence)})", soft_wrap=True)
-    own = {option: list(v) if isinstance(v, tuple) else v for option, v in entry.options.items()}  # as config has them
+    own = {
+        option: list(v) if isinstance(v, tuple) else v for option, v in entry.options.items()
+    }  # lists, as in the config
     changed = [option for option, value in config.options.items() if own.get(option) != value]
     if entry.reference:
-        where = f"with its own {', '.join(changed)} " if changed else ""
+        where = f"with its registered {', '.join(changed)} " if changed else ""
         out.print(f"{where}the same function as {escape(str(entry.reference))}", soft_wrap=True)
     for deviation in entry.deviations:
         out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
@@ -214,8 +238,8 @@ def show_command(
         table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.params:,}", f"{row.macs:,}")
     table.add_row("total", "", f"{sum(r.params for r in rows):,}", f"{sum(r.macs for r in rows):,}", style="bold")
     out.print(
-        f"at {in_channels}x{side}x{side}; output: CxHxW, of an encoder's maps the coarsest, of tokens channels last; "
-        "MACs of convolutions and matrix products, one image",
+        f"input: {in_channels}x{side}x{side}; output: CxHxW, the coarsest of an encoder's maps, channels last for "
+        "tokens; MACs: convolutions and matrix products of one image",
         soft_wrap=True,
     )
     out.print(table)
@@ -226,22 +250,25 @@ def profile_command(
     size: Annotated[int, typer.Option(min=1, help="Side of the images in px; valid convolutions read more.")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
     precision: Annotated[
-        str, typer.Option(metavar="auto|float32|bfloat16", help="auto: bfloat16 where the hardware has it.")
+        str,
+        typer.Option(metavar="auto|float32|bfloat16", help="Precision; auto is bfloat16 if the hardware supports it."),
     ] = "auto",
-    in_channels: Annotated[int, typer.Option(min=1)] = 3,
-    num_classes: Annotated[int, typer.Option(min=1, help="The background counts.")] = 2,
+    in_channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
+    num_classes: Annotated[int, typer.Option(min=1, help="Classes, including the background.")] = 2,
     settings: Settings = None,
     imports: Imports = None,
     memory: Memory = None,
     time: Time = True,
     as_json: AsJson = False,
 ) -> None:
-    """Parameters, MACs, memory for training and inference, latency, and the largest batch of one model.
+    """Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.
 
-    Memory is predicted with nothing allocated; the latency is measured.
+    Memory is predicted without allocating any; latency is measured.
 
-    Examples: [bold]unetzoo profile unet[/]   [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
-    [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
+    Examples:
+      [bold]unetzoo profile unet[/]
+      [bold]unetzoo profile unet --size 512 --batch 4 --precision float32[/]
+      [bold]unetzoo profile unet_d6 --set width=32 --memory 8 --no-time[/]
     """
     limit = gib(memory)
     import_plugins(imports or [])

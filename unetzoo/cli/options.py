@@ -12,13 +12,21 @@ from unetzoo.errors import UnetzooError
 
 Memory = Annotated[
     float | None,
-    typer.Option(metavar="GIB", help="Plan for a machine with this much memory, instead of this one."),
+    typer.Option(metavar="GIB", help="Memory to plan for, in GiB; default: this machine's."),
 ]
-Time = Annotated[bool, typer.Option("--time/--no-time", help="Whether to measure how long it takes.")]
+Time = Annotated[
+    bool,
+    typer.Option("--time/--no-time", help="Measure times, which runs the models; --no-time predicts memory alone."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def gib(memory: float | None) -> int | None:
+    """Convert ``--memory`` from GiB to bytes.
+
+    Raises:
+        UnetzooError: If it is not a number above 0.
+    """
     if memory is not None and not 0 < memory < 2**30:
         raise UnetzooError(f"--memory {memory:g}: must be above 0, in GiB")
     return None if memory is None else round(memory * 2**30)
@@ -26,20 +34,22 @@ def gib(memory: float | None) -> int | None:
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Change a model option; may be repeated."),
+    typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the model; may be repeated."),
 ]
 Imports = Annotated[
     list[str] | None,
     typer.Option(
-        "--import",
-        metavar="FILE.py",
-        help="A file or module that registers your models or data sets; may be repeated.",
+        "--import", metavar="FILE.py", help="File or module that registers your models or data sets; may be repeated."
     ),
 ]
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Turn ``["width=16", "up=bilinear"]`` to options: a TOML value where it is one, else a plain string."""
+    """Turn ``["width=16", "up=bilinear"]`` into options: a TOML value where it is one, else a plain string.
+
+    Raises:
+        UnetzooError: If one of them is not OPTION=VALUE.
+    """
     changes = {}
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))

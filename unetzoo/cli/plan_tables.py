@@ -1,4 +1,4 @@
-"""A plan and a profile as tables."""
+"""Tables of a plan and of a profile on the terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from unetzoo.bench.plan import PROCESS_BASE, PROCESS_FACTOR, Need, Plan, Profile
 from unetzoo.cli.bench_progress import _duration
 from unetzoo.records.measured import Breakdown
 
-MOMENT = "Each split is that of the peak's moment; gradients not held then are 0."
+MOMENT = "Each row shows the memory at the moment of its peak; gradients not held at that moment are 0."
 SPLIT = ("total", "parameters", "gradients", "optimizer", "activations", "of these\nskips", "other")
 
 
 def print_plan(plan: Plan, out: Console) -> None:
-    """Costs and fit, then the split of the memory, then what is wrong."""
+    """Print costs and fit, then the parts of the memory, then the problems."""
     budget = f"{plan.steps} steps" if plan.flops is None else f"{plan.flops:g} floating-point operations of training"
     budget = f"{plan.minutes:g} min of training" if plan.minutes is not None else budget
     out.print(
@@ -54,7 +54,7 @@ def print_plan(plan: Plan, out: Console) -> None:
     out.print(table)
     if found := [f"{row.label} {row.width:g} (x{row.matched['ratio']:.3f})" for row in plan.rows if row.matched]:
         facts = plan.rows[0].matched
-        what = f"widths at which {facts['what']} meet those of {facts['reference']}: {', '.join(found)}"
+        what = f"widths that match the {facts['what']} of {facts['reference']}: {', '.join(found)}"
         out.print(escape(what), highlight=False, soft_wrap=True)
     split = _table("peak of the tensors", "", *SPLIT)
     for row in plan.rows:
@@ -68,15 +68,15 @@ def print_plan(plan: Plan, out: Console) -> None:
         _problem(row.label, row.need, out)
     if plan.seconds is not None:
         out.print(
-            f"all trials one after the other: about {_duration(plan.seconds)}, without starting them, "
-            "measuring their cost and drawing the report",
+            f"all trials one after the other: about {_duration(plan.seconds)}, not counting their start-up, "
+            "the measurement of their cost and the report",
             highlight=False,
             soft_wrap=True,
         )
 
 
 def print_total(plans: list[Plan], out: Console) -> None:
-    """The time of all data sets of a collection, where that of each is known."""
+    """Print the time of all data sets of a collection, if that of each is known."""
     seconds = [plan.seconds for plan in plans]
     if None not in seconds:
         total = sum(each or 0.0 for each in seconds)
@@ -84,7 +84,7 @@ def print_total(plans: list[Plan], out: Console) -> None:
 
 
 def print_profile(profile: Profile, out: Console) -> None:
-    """One model: facts, then the split of the memory."""
+    """Print one model: its numbers, then the parts of its memory."""
     need = profile.need
     mirrored = f", mirrored to {profile.reads}x{profile.reads}" if profile.reads != need.train_shape[-1] else ""
     out.print(
@@ -120,7 +120,7 @@ def print_profile(profile: Profile, out: Console) -> None:
 def _table(*columns: str) -> Table:
     table = Table(*columns, box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     for column in table.columns:
-        column.overflow = "fold"  # on a narrow terminal a number is broken, never cut
+        column.overflow = "fold"  # on a narrow terminal a number wraps and is never cut off
     for column in table.columns[1:]:
         column.justify = "right"
     return table
@@ -133,8 +133,8 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _limit(limit: int | None, source: str) -> str:
     base = f"{PROCESS_BASE / 2**20:.0f} MiB"
     return (
-        f"memory: {_bytes(limit)} ({source}); a process on a CPU is taken to need {base} "
-        f"and {PROCESS_FACTOR:g} times the peak of its tensors"
+        f"memory: {_bytes(limit)} ({source}); a process is assumed to need {PROCESS_FACTOR:g} times the peak of its "
+        f"tensors, and on a CPU {base} more"
     )
 
 

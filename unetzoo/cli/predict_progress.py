@@ -1,4 +1,4 @@
-"""The view of `unetzoo predict` on stderr: two bars on a terminal, a line an image elsewhere."""
+"""The progress of `unetzoo predict` on stderr: two bars on a terminal, one line per image elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from unetzoo.inference.images import Item
 
 
 class LiveWatcher(Watcher):
-    """Images, and tiles (times versions) of the present one."""
+    """Shows the progress of images, and of the tiles (times versions) of the current one.
+
+    Args:
+        console: Where to print; bars are drawn only if it is a terminal.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -50,8 +54,8 @@ class LiveWatcher(Watcher):
 
 
 def print_result(result: Result, folder: Path, out: Console, err: Console) -> None:
-    """How many masks there are on ``out``, what is worth a look on ``err``."""
-    kept = f", {result.kept} there already" if result.kept else ""
+    """Print the number of masks to ``out``, and failed and reduced images to ``err``."""
+    kept = f", {result.kept} already done" if result.kept else ""
     out.print(f"{folder}: {result.predicted} predicted{kept}", soft_wrap=True, highlight=False, markup=False)
     lines = []
     if count := len(result.reduced):

@@ -1,1 +1,1 @@
-"""Networks applied to whole images of any size."""
+"""Inference: networks applied to whole images of any size."""

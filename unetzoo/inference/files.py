@@ -1,4 +1,4 @@
-"""`unetzoo predict`: masks of image files, one after the other; what is finished is kept and not done again."""
+"""Masks for image files, one after the other, as in `unetzoo predict`; finished images are not predicted again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,23 @@ from unetzoo.train.weights import load_model, read_header, weights_file
 
 @dataclass(frozen=True)
 class Options:
-    """How to predict (see `predict`), and what to write: masks in ``format``, and what else is wanted beside them."""
+    """Options of `predict_files`; the first six are those of `unetzoo.inference.predict.predict`.
+
+    Attributes:
+        tile: Side of a tile in px.
+        overlap: Pixels that neighbouring tiles share; default: a quarter of the tile, or 0 for valid convolutions.
+        tta: Orientations to average over: 1, 7 or 8.
+        batch: Tiles computed at once.
+        precision: "float32", "bfloat16" or "auto".
+        device: "auto", "cpu", "cuda" or "mps".
+        format: Format of the masks, "png" or "tif".
+        probabilities: Also write the probabilities as a TIFF.
+        overlay: Also write the outlines over the image as a PNG.
+        overwrite: Replace files that exist.
+
+    Raises:
+        UnetzooError: If an option is not valid.
+    """
 
     tile: int = 512
     overlap: int | None = None
@@ -42,42 +58,65 @@ class Options:
             raise UnetzooError(f"format = {self.format!r} is not a choice; {nearest(self.format, FORMATS)}")
 
     def files(self, stem: str) -> list[str]:
-        """What is written for one image, the mask first."""
+        """Return the names of the files for one image, the mask first."""
         also = [".probabilities.tif"] * self.probabilities + [".overlay.png"] * self.overlay
         return [stem + suffix for suffix in (f".{self.format}", *also)]
 
 
 class Watcher:
-    """Is told what happens; the command line's shows it."""
+    """Callbacks of `predict_files`, which do nothing here; the command line overrides them to show its progress."""
 
-    def start(self, items: int) -> None: ...
+    def start(self, items: int) -> None:
+        """Called before the first image, with the number of images."""
 
-    def tiles(self, done: int, total: int) -> None: ...
+    def tiles(self, done: int, total: int) -> None:
+        """Called after each tile of an image."""
 
     def end(self, item: Item, what: str) -> None:
-        """``what`` is a line on the image; empty where it was there already."""
+        """Called after each image, with a line about it, which is empty if its files existed already."""
 
 
 @dataclass
 class Result:
+    """The outcome of `predict_files`.
+
+    Attributes:
+        predicted: Number of images that were predicted.
+        kept: Number of images whose files existed already.
+        failed: Images that failed, and why in one line.
+        reduced: Grey images stored as RGB, of which one channel was read.
+    """
+
     predicted: int = 0
     kept: int = 0
-    failed: dict[Item, str] = field(default_factory=dict)  # in one line, why
-    reduced: list[Item] = field(default_factory=list)  # grey, stored as RGB, of which one channel was read
+    failed: dict[Item, str] = field(default_factory=dict)
+    reduced: list[Item] = field(default_factory=list)
 
 
 def predict_files(
     model: Path | str, images: Iterable[Path | str], folder: Path | str, options: Options, watcher: Watcher
 ) -> Result:
-    """Write to ``folder`` the mask of each image as <stem>.png (or .tif), and what else ``options`` ask for.
+    """Predict images and write their masks to a folder.
 
-    ``model`` is a trial's folder or a ``.safetensors`` file. Masks store the classes as the training data's masks do.
-    ``predictions.json`` tells the model, the options and the classes, ``predictions.csv`` how much of each image is
-    of which class. Images in the table whose files are there are kept. Other files are not written over, and neither
-    are predictions of another model or of other options, unless ``options.overwrite``.
+    The mask of an image is ``<stem>.png`` (or ``.tif``) and stores the classes as the training data's masks do.
+    ``predictions.json`` names the model, the options and the classes; ``predictions.csv`` holds the share of each
+    class in each image. Images in that table whose files exist are skipped. Other files, and predictions of another
+    model or with other options, are not overwritten unless ``options.overwrite`` is set. An image that fails does not
+    stop the others.
 
-    An image that cannot be predicted does not stop the others. Raises `UnetzooError` on what is wrong with them all:
-    the model, an option, or two images that would be written to one file.
+    Args:
+        model: Folder of a trial, or a ``.safetensors`` file.
+        images: Files, folders and glob patterns.
+        folder: Folder of the output, which is created if it is missing.
+        options: Options of the prediction and the output.
+        watcher: Callbacks that follow the progress.
+
+    Returns:
+        Counts, and the images that failed.
+
+    Raises:
+        UnetzooError: If the model or the folder cannot be used, no image is found, or two images would be written to
+            one file.
     """
     items, folder = find_images(images), Path(folder)
     paths = _outputs(items, folder, options)
@@ -89,7 +128,7 @@ def predict_files(
         for item in items:
             try:
                 what = session.run(item, paths[item], table, watcher, result)
-            except Exception as error:  # a full disk or too little memory too
+            except Exception as error:  # also a full disk or a lack of memory
                 what = str(error) if isinstance(error, UnetzooError) else f"{item}: {plain(error)}"
                 result.failed[item] = what
             watcher.end(item, what)
@@ -99,7 +138,7 @@ def predict_files(
 
 
 class _Session:
-    """A model ready to predict, and how its classes are written."""
+    """A model that is ready to predict, and the encoding of its classes in masks."""
 
     def __init__(self, path: Path | str, options: Options) -> None:
         device = resolve_device(options.device)
@@ -125,16 +164,22 @@ class _Session:
         }
 
     def run(self, item: Item, paths: Sequence[Path], table: Table, watcher: Watcher, result: Result) -> str:
-        """Predict one image; returns what is to be said of it, nothing where it was there already."""
+        """Predict one image and return a line about it, which is empty if its files existed already.
+
+        Raises:
+            UnetzooError: If the image cannot be read, or one of its files exists and is not a prediction of it.
+        """
         ours, there = table.has(paths[0].name, item), [path for path in paths if path.exists()]
         if ours and len(there) == len(paths) and not self.options.overwrite:
             result.kept += 1
             return ""
         if there and not ours and not self.options.overwrite:
-            raise UnetzooError(f"{item}: {there[0]} is there already, of something else; --overwrite replaces it")
+            raise UnetzooError(
+                f"{item}: {there[0]} exists and is not a prediction of this image; --overwrite replaces it"
+            )
         begun = time.monotonic()
         image, reduced = open_image(item, self.config.in_channels, self.info.range if self.info else None)
-        with ExitStack() as stack:  # the mask is renamed last: where it is, all is
+        with ExitStack() as stack:  # the mask is renamed last, so that if it exists, all files do
             mask, *others = [stack.enter_context(atomic_path(path)) for path in paths]
             found = self._predict(image, others[0] if self.options.probabilities else None, watcher)
             save_image(self.encoding.image(found.classes), mask, self.options.format)
@@ -168,7 +213,7 @@ class _Session:
 
 
 def _info(saved: Any, classes: int, path: Path | str) -> DatasetInfo | None:
-    """The training data's facts; None where none, or something else of that name, was saved beside the weights."""
+    """Return the description of the training data saved with the weights, or None if it is missing or does not fit."""
     names = saved.get("class_names") if isinstance(saved, dict) else None
     if not isinstance(names, list) or len(names) != max(2, classes):
         return None
@@ -176,9 +221,10 @@ def _info(saved: Any, classes: int, path: Path | str) -> DatasetInfo | None:
 
 
 def _outputs(items: Sequence[Item], folder: Path, options: Options) -> dict[Item, list[Path]]:
-    """What is written for each image.
+    """Return the files to write for each image.
 
-    Raises `UnetzooError` where two images would be written to one file, or one over an image.
+    Raises:
+        UnetzooError: If two images would be written to one file, or a file would overwrite an image.
     """
     images = {item.path.resolve() for item in items}
     taken: dict[str, Item] = {}
@@ -187,8 +233,8 @@ def _outputs(items: Sequence[Item], folder: Path, options: Options) -> dict[Item
         found[item] = [folder / name for name in options.files(item.stem)]
         for path in found[item]:
             if path.resolve() in images:
-                raise UnetzooError(f"{path}: would be written over an image; choose another --out")
-            other = taken.setdefault(path.name.lower(), item)  # some file systems do not tell a from A
+                raise UnetzooError(f"{path}: would overwrite an image; choose another --out")
+            other = taken.setdefault(path.name.lower(), item)  # some file systems ignore case
             if other is not item:
-                raise UnetzooError(f"{item}: would be written to {path}, as {other}; give each its own --out")
+                raise UnetzooError(f"{item}: would be written to {path}, like {other}; give each its own --out")
     return found

@@ -1,4 +1,4 @@
-"""Image files to predict: which ones are meant, and pixels of which only the tiles asked for are read."""
+"""Image files to predict: finding them, and reading only the pixels that are needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from unetzoo.data.folders.files import SUFFIXES, count_pages, file_kind, read_stored
 from unetzoo.errors import UnetzooError
 
-STRIP = 2**24  # numbers that are looked at together
+STRIP = 2**24  # numbers that are checked at once
 RANGES = {"bool": (0, 1), "uint8": (0, 255), "uint16": (0, 65535)}
 CHANNEL_AXES = "SC"  # tifffile's names for samples and channels
 
@@ -29,6 +29,7 @@ class Item(NamedTuple):
 
     @property
     def stem(self) -> str:
+        """Beginning of the names of the image's output files."""
         return self.path.stem if self.page is None else f"{self.path.stem}.page{self.page:04d}"
 
     def __str__(self) -> str:
@@ -36,9 +37,16 @@ class Item(NamedTuple):
 
 
 def find_images(arguments: Iterable[str | Path]) -> list[Item]:
-    """Files, the images of folders, and what glob patterns match; each once, in this order, stacks page by page.
+    """Find the images that the arguments name.
 
-    Raises `UnetzooError` on an argument that names nothing.
+    Args:
+        arguments: Files, folders and glob patterns.
+
+    Returns:
+        Each image once, in the order of the arguments and sorted within folders and patterns; stacks page by page.
+
+    Raises:
+        UnetzooError: If an argument names no image.
     """
     found: dict[Path, Path] = {}
     for argument in arguments:
@@ -50,10 +58,10 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
         elif path.is_file():
             paths = [path]
         else:
-            names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
+            names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  # Path.glob does not take absolute patterns
             paths = [Path(name) for name in names if Path(name).is_file()]
             if not paths:
-                raise UnetzooError(f"{path}: no such file or folder, and no pattern that matches a file")
+                raise UnetzooError(f"{path}: no such file or folder, and no pattern that matches any file")
         for each in paths:
             found.setdefault(each.resolve(), each)
     return [item for path in found.values() for item in _pages(path)]
@@ -63,16 +71,23 @@ def _pages(path: Path) -> list[Item]:
     try:
         layout = _layout(path)
         count = layout.shape[0] if layout else count_pages(path)
-    except UnetzooError:  # said again when the file's turn comes, so that it does not stop the others
+    except UnetzooError:  # raised again when the file is read, so that it does not stop the others
         count = 1
     return [Item(path, page) for page in range(count)] if count > 1 else [Item(path, None)]
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """Pixels (pages, C, H, W) in an uncompressed TIFF. What is sliced is read, and nothing else stays in memory.
+    """Pixels (pages, C, H, W) of an uncompressed TIFF; slicing reads that part, and nothing stays in memory.
 
-    In the file they have shape ``stored``, whose axes are ``order`` when transposed.
+    Attributes:
+        path: The file.
+        dtype: Number type of the pixels, with its byte order.
+        offset: Position of the first pixel in the file.
+        stored: Shape of the pixels in the file.
+        order: Order in which the axes of the file are transposed.
+        new: Axes of length 1 that are added to those.
+        part: Index into the four axes that is applied first.
     """
 
     path: Path
@@ -80,11 +95,12 @@ class Mapped:
     offset: int
     stored: tuple[int, ...]
     order: tuple[int, ...]
-    new: tuple[int, ...]  # axes of length 1 that are not in the file
+    new: tuple[int, ...]
     part: tuple[slice | int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the part."""
         return self._open().shape
 
     def __getitem__(self, index: Any) -> np.ndarray:
@@ -99,7 +115,7 @@ Pixels: TypeAlias = "np.ndarray | Mapped"
 
 
 def _layout(path: Path) -> Mapped | None:
-    """How the pages of an uncompressed TIFF lie in it; None where `read_stored` has to decode, turn or look up."""
+    """Return the pixels of an uncompressed TIFF; None if `read_stored` has to decode, rotate or look up colours."""
     if file_kind(path) != "TIFF":
         return None
     try:
@@ -114,7 +130,7 @@ def _layout(path: Path) -> Mapped | None:
                 return None
             dtype = np.dtype(file.byteorder + series.dtype.char)
             offset, shape = series.dataoffset, series.shape
-    except Exception:  # `read_stored` says what is wrong
+    except Exception:  # `read_stored` will report it
         return None
     if dtype.kind not in "buif" or 0 in shape:
         return None
@@ -128,7 +144,13 @@ def _layout(path: Path) -> Mapped | None:
 
 
 class Scaled:
-    """Float32 (C, H, W): ``low`` to ``high`` of ``pixels`` as 0 to 1, what lies beyond cut off; read where sliced."""
+    """An image as float32 (C, H, W) in [0, 1], scaled when it is sliced.
+
+    Args:
+        pixels: The stored pixels (C, H, W).
+        low: Stored value that becomes 0; values below do too.
+        high: Stored value that becomes 1; values above do too.
+    """
 
     dtype = np.dtype(np.float32)
 
@@ -143,11 +165,21 @@ class Scaled:
 
 
 def open_image(item: Item, channels: int, value_range: tuple[float, float] | None = None) -> tuple[Scaled, bool]:
-    """The image of a model that takes ``channels``, and whether it was grey, stored as RGB, and reduced to one.
+    """Open an image for a model.
 
-    An uncompressed TIFF stays in its file; others are decoded whole, in their own number type. ``value_range`` are
-    the stored values that become 0 and 1; by default those of 8- and 16-bit unsigned integers, and floats lie in
-    [0, 1]. Raises `UnetzooError` on a file that cannot be read, on other channels and on other values.
+    An uncompressed TIFF stays in its file; other images are decoded whole, in their own number type.
+
+    Args:
+        item: The image.
+        channels: Channels that the model takes.
+        value_range: Stored values that become 0 and 1; default: the range of 8- and 16-bit unsigned integers, and
+            [0, 1] for floats.
+
+    Returns:
+        The image (C, H, W), and True if it is a grey image stored as RGB that was reduced to one channel.
+
+    Raises:
+        UnetzooError: If the file cannot be read, or its channels, number type or values do not fit.
     """
     layout = _layout(item.path)
     if layout is not None:
@@ -157,7 +189,9 @@ def open_image(item: Item, channels: int, value_range: tuple[float, float] | Non
             pixels = read_stored(item.path, item.page).colours()
     low, high = value_range or RANGES.get(pixels.dtype.name, (0, 1))
     if value_range is None and pixels.dtype.kind != "f" and pixels.dtype.name not in RANGES:
-        raise UnetzooError(f"{item}: pixels of type {pixels.dtype}; 8- or 16-bit unsigned or float is read")
+        raise UnetzooError(
+            f"{item}: pixels of type {pixels.dtype} are not supported; allowed: 8- and 16-bit unsigned, float"
+        )
     if pixels.dtype.kind == "f":
         for part in _strips(pixels):
             if not np.isfinite(part).all():
@@ -169,14 +203,14 @@ def open_image(item: Item, channels: int, value_range: tuple[float, float] | Non
     if grey:
         pixels = replace(pixels, part=(*pixels.part, slice(1))) if isinstance(pixels, Mapped) else pixels[:1]
     elif has != channels:
-        coloured = "; it is coloured, so it was not reduced" if channels == 1 and has == 3 else ""
+        coloured = "; it is in colour, so it was not reduced to grey" if channels == 1 and has == 3 else ""
         raise UnetzooError(f"{item}: {has} channel{'s' * (has > 1)}, but the model takes {channels}{coloured}")
     return Scaled(pixels, low, high), grey
 
 
 @contextmanager
 def _any_size() -> Iterator[None]:
-    """Pillow refuses images above 89 megapixels as an attack, but these were asked for by name."""
+    """Lift Pillow's limit of 89 megapixels, which guards against attacks: these images were named by the user."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -185,7 +219,7 @@ def _any_size() -> Iterator[None]:
 
 
 def _strips(pixels: Pixels) -> Iterator[np.ndarray]:
-    """All of (C, H, W) in parts (C, h, W)."""
+    """Yield all of (C, H, W) in strips (C, h, W)."""
     channels, height, width = pixels.shape
     rows = max(1, STRIP // (channels * width))
     for top in range(0, height, rows):

@@ -17,8 +17,8 @@ from unetzoo.inference.images import Scaled
 from unetzoo.inference.predict import most_probable
 
 FORMATS = {"png": "PNG", "tif": "TIFF"}
-OVERLAY = 2000  # px of an overlay's longer side, at most
-# Black, then the colours of Okabe and Ito (https://jfly.uni-koeln.de/color), which the colour-blind tell apart too.
+OVERLAY = 2000  # upper limit in px of an overlay's longer side
+# Black, then the colours of Okabe and Ito (https://jfly.uni-koeln.de/color), which the colour-blind can distinguish.
 COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
 SHADES = ((1.0, 1.0), (0.4, 1.0), (1.0, 0.5), (0.5, 0.6))  # saturation, value
@@ -26,7 +26,14 @@ SHADES = ((1.0, 1.0), (0.4, 1.0), (1.0, 0.5), (0.5, 0.6))  # saturation, value
 
 @dataclass(frozen=True)
 class Encoding:
-    """For each class its name, its stored value, its colour in a mask (None: masks carry none) and in an overlay."""
+    """The encoding of classes in masks and overlays.
+
+    Attributes:
+        names: Name of each class.
+        values: Stored value of each class.
+        palette: Colour of each class in a mask; None if masks have no palette.
+        outlines: Colour of each class in an overlay.
+    """
 
     names: tuple[str, ...]
     values: tuple[int, ...]
@@ -35,7 +42,7 @@ class Encoding:
 
     @classmethod
     def of(cls, info: DatasetInfo | None, classes: int) -> Encoding:
-        """As ``info`` tells; class indices with a palette where it does not (or the values do not fit 16 bits)."""
+        """Return the training data's encoding, or class indices with a palette if it is unknown or beyond 16 bits."""
         names = info.class_names if info else tuple(f"class{k}" for k in range(classes))
         values, palette = (info.values, info.palette) if info else (None, None)
         if values and not 0 <= min(values) <= max(values) < 2**16:
@@ -47,7 +54,7 @@ class Encoding:
         return cls(names, values, palette if max(values) < 256 else None, outlines)
 
     def image(self, classes: np.ndarray) -> Image.Image:
-        """Of class indices (H, W): 8 bits, or 16 where a value needs them."""
+        """Return the mask of class indices (H, W), with 8 bits, or 16 if a value needs them."""
         table = np.array(self.values, np.uint8 if max(self.values) < 256 else np.uint16)
         image = Image.fromarray(classes if self.values == tuple(range(len(table))) else table[classes])
         if self.palette:
@@ -58,17 +65,25 @@ class Encoding:
 
 
 def _colours(classes: int) -> tuple[str, ...]:
-    """Those of `COLOURS`; more go round the colour circle by the golden angle, in four shades."""
+    """Return the colours of `COLOURS`, and beyond them steps of the golden angle on the colour wheel in four shades."""
     more = (colorsys.hsv_to_rgb(k * 0.618034 % 1, *SHADES[k % len(SHADES)]) for k in range(classes - len(COLOURS)))
     return (*COLOURS, *(f"#{round(255 * r):02x}{round(255 * g):02x}{round(255 * b):02x}" for r, g, b in more))[:classes]
 
 
 class Predicted:
-    """What `predict` writes its rows of probabilities to: the classes of an image, and a TIFF of the probabilities.
+    """The output that `predict` writes rows of probabilities to: the class map, and a TIFF of the probabilities.
 
-    ``classes`` is (H, W) uint8, uint16 above 256 classes, ``pixels`` how many are of each class. The TIFF is
-    float32 (K, H, W), uncompressed, so that it can be memory-mapped; rows are written as they come, and memory does
-    not hold them.
+    The TIFF is float32 (K, H, W), uncompressed so that it can be memory-mapped. Rows are written as they come and are
+    not held in memory.
+
+    Args:
+        channels: Channels K of the probabilities.
+        sides: Height and width of the image.
+        probabilities: Path of the TIFF; None for none.
+
+    Attributes:
+        classes: Class map (H, W), uint8, or uint16 above 256 classes.
+        pixels: Number of pixels of each class.
     """
 
     def __init__(self, channels: int, sides: tuple[int, ...], probabilities: Path | None) -> None:
@@ -91,12 +106,21 @@ class Predicted:
 
 
 def save_image(image: Image.Image, path: Path, kind: str) -> None:
-    """``kind`` is 'png' or 'tif', compressed without loss."""
+    """Save an image as ``kind``, 'png' or 'tif', with lossless compression."""
     image.save(path, FORMATS[kind], **({"compression": "tiff_adobe_deflate"} if kind == "tif" else {}))
 
 
 def overlay(image: Scaled, classes: np.ndarray, colours: tuple[str, ...]) -> Image.Image:
-    """The outlines of all classes but the first over the image, for looking: RGB, at most 2000 px long."""
+    """Draw the outlines of all classes but the first over the image, for inspection.
+
+    Args:
+        image: The image (C, H, W).
+        classes: Class map (H, W).
+        colours: Colour of each class.
+
+    Returns:
+        RGB image whose longer side is at most 2000 px.
+    """
     from skimage.segmentation import find_boundaries
 
     step = -(-max(classes.shape) // OVERLAY)

@@ -22,7 +22,7 @@ from unetzoo.nn.sizes import SameSize, ValidSizes
 Output: TypeAlias = Literal["probabilities", "logits", "classes"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
 Values: TypeAlias = Callable[[Tensor], Tensor]  # the network: (N, C, H, W) to (N, K, H', W')
-Progressed: TypeAlias = Callable[[int, int], None]  # how many of how many tiles are done
+Progressed: TypeAlias = Callable[[int, int], None]  # called with the tiles done and their total
 
 
 def predict(
@@ -40,37 +40,48 @@ def predict(
     normalize: Callable[[Tensor], Tensor] | None = None,
     progress: bool | Progressed = False,
 ) -> Any:
-    """Segment one image (H, W) or (C, H, W) of any size, tile by tile.
+    """Segment one image of any size, tile by tile.
 
-    ``image`` is an array, a tensor, or anything sliced like one (a ``numpy.memmap``): only tiles of it are read.
-    Unsigned integers of 8 and 16 bits are divided by their largest value, as the data sets do; then ``normalize``
-    is applied to each tile, float32 (C, h, w); by default it is the one that `load_model` found beside the weights,
-    if any. The model computes on the device where its parameters are, in eval mode, and is left in its own mode.
+    The model runs on the device of its parameters, in eval mode, and keeps its own mode afterwards.
 
-    ``tile`` is the side, or (rows, columns), of a tile's output in pixels; None takes the whole image at once. Images
-    no larger than a tile are one tile. ``overlap`` is what neighbouring tiles share, in pixels.
+    - Networks of valid convolutions read the context they lose around each tile, mirrored at the image's border. Any
+      tiling gives the same values as the whole image.
+    - Networks that keep the size do not see what lies beyond a tile, so tiles are blended with Gaussian weights.
 
-    - Networks of valid convolutions read the context they lose around each tile, mirrored at the image's border
-      (arXiv 1505.04597, figure 2). Any tiles give the same values as the whole image. Default overlap: 0.
-    - Networks that keep the size do not know what lies beyond a tile, so tiles are blended with Gaussian weights.
-      Default overlap: a quarter of the tile.
+    If both ``image`` and ``out`` are a ``numpy.memmap``, memory holds no more than K x tile rows x W numbers, apart
+    from what the network needs for a batch of tiles.
 
-    ``tta`` averages over so many versions of the image: 8 are the right-angle rotations and their mirror images,
-    exact; 7 are rotations by k * 360/7 degrees with bilinear sampling. (The paper averages "7 rotated versions",
-    section 4, and does not tell their angles.)
+    Args:
+        model: The network, (N, C, H, W) to logits (N, K, H', W').
+        image: Image (H, W) or (C, H, W): an array, a tensor, or anything that is sliced like one, such as a
+            ``numpy.memmap``; only tiles of it are read. Unsigned integers of 8 and 16 bits are divided by their
+            largest value, as the data sets do.
+        tile: Side, or (rows, columns), of a tile's output in px; None for the whole image at once. An image no larger
+            than a tile is one tile.
+        overlap: Pixels that neighbouring tiles share; default: 0 for valid convolutions, else a quarter of the tile.
+        tta: Versions of the image to average over: 1; 8 for the right-angle rotations and their mirror images, which
+            are exact; 7 for rotations by k * 360/7 degrees with bilinear sampling. (The paper averages "7 rotated
+            versions", section 4, and does not state their angles.)
+        batch: Upper limit on the tiles of a row, or versions of a tile, that are computed at once.
+        precision: "float32"; "bfloat16" for autocast, which changes probabilities in their third digit; "auto" for
+            bfloat16 if the hardware computes with it.
+        channels_last: Memory layout of the network's input; True is faster for convolutions.
+        output: "probabilities", "logits" or "classes"; see Returns.
+        out: Array of the output's shape to write to; default: a new one.
+        normalize: Function applied to each tile, float32 (C, h, w); default: the normalization that `load_model` found
+            beside the weights, if any.
+        progress: True for a bar on stderr, or a function that is called with the tiles done and their total.
 
-    Up to ``batch`` tiles of a row, or versions of a tile, are computed at once. ``precision`` "bfloat16" is autocast
-    (probabilities change in their third digit), "auto" that where the hardware computes with it. ``channels_last``
-    is the memory layout of the network's input, the faster one for convolutions.
+    Returns:
+        ``out``, or a new array. "probabilities" are (K, H, W) float32, the softmax over classes, or the sigmoid if
+        K = 1. "logits" are (K, H, W) float32. "classes" are (H, W) uint8 (int32 above 256 classes): the most probable
+        class, or p > 0.5 if K = 1. Blending and averaging use logits for "logits", and probabilities otherwise.
 
-    Returns ``output``: "probabilities" (K, H, W) float32, the softmax over classes, or the sigmoid where K = 1;
-    "logits" (K, H, W) float32; "classes" (H, W) uint8 (int32 above 256 classes), the most probable class, or
-    p > 0.5 where K = 1. Blending and averaging are of logits for "logits" and else of probabilities. ``out``, of
-    that shape, is written to instead of a new array, and returned: with a ``numpy.memmap`` here and there, memory
-    holds no more than K x tile rows x W numbers beside what the network needs for a batch of tiles. ``progress``
-    is a bar on stderr, or a function that is told how many of how many tiles are done.
+    Raises:
+        UnetzooError: If a shape, pixel type or option is not valid.
 
-    Raises `UnetzooError` on a shape, pixel type or option that does not fit.
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597, figure 2 and section 4
     """
     if output not in get_args(Output):
         raise UnetzooError(f"output = {output!r} is not a choice; {nearest(output, get_args(Output))}")
@@ -93,7 +104,7 @@ def predict(
                 yield _Job(column, *transform(source, window))
 
     with _evaluating(model), _reporting(progress, len(rows) * len(columns) * len(transforms)) as advance:
-        strip = torch.empty(0)  # (K, rows of a tile, W): the sums of what tiles gave, from row ``written`` on
+        strip = torch.empty(0)  # (K, rows of a tile, W): weighted sums of the tiles' outputs, from row ``written`` on
         written = 0
         for i, row in enumerate(rows):
             for column, given in _answers(values, jobs(row), batch):
@@ -103,7 +114,7 @@ def predict(
                 weighted = inside * row.weights[:, None] * column.weights
                 strip[:, row.first - written : row.stop - written, column.first : column.stop] += weighted
                 advance()
-            # Rows above the next tiles are done; the strip moves down to where these begin.
+            # Rows above the next row of tiles are done; the strip moves down to where that begins.
             done = rows[i + 1].first if i + 1 < len(rows) else source.sides[0]
             out = _write(out, strip[:, : done - written], written, source.sides, output)
             kept = strip[:, done - written :].clone()
@@ -114,14 +125,25 @@ def predict(
 
 
 def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any) -> None:
-    """Raise `UnetzooError` on an option of `predict` that fits no image."""
+    """Check the options of `predict` that do not depend on the image.
+
+    Args:
+        tile: As for `predict`.
+        overlap: As for `predict`.
+        tta: As for `predict`.
+        batch: As for `predict`.
+        precision: As for `predict`.
+
+    Raises:
+        UnetzooError: If one is not valid.
+    """
     wanted = () if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
     if len(wanted) not in (0, 2) or any(not _whole(t, 1) for t in wanted):
-        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels from 1 up, or None")
+        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels, at least 1, or None")
     if overlap is not None and not (_whole(overlap, 0) and all(overlap < t for t in wanted)):
         raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
     if not _whole(batch, 1):
-        raise UnetzooError(f"batch = {batch!r} must be a whole number of tiles from 1 up")
+        raise UnetzooError(f"batch = {batch!r} must be a whole number of tiles, at least 1")
     if precision not in get_args(Precision):
         raise UnetzooError(f"precision = {precision!r} is not a choice; {nearest(precision, get_args(Precision))}")
     versions(tta, None)
@@ -132,7 +154,7 @@ def _whole(value: Any, least: int) -> bool:
 
 
 class _Job(NamedTuple):
-    """One version of one tile: where it lies in its row, the network's input (1, C, h, w), and the way back."""
+    """One version of one tile: its place in the row, the network's input (1, C, h, w), and the inverse transform."""
 
     column: Tile
     pixels: Tensor
@@ -140,7 +162,7 @@ class _Job(NamedTuple):
 
 
 def _answers(values: Values, jobs: Iterable[_Job], batch: int) -> Iterator[tuple[Tile, Tensor]]:
-    """Each job's column and answer (K, h, w), in order; neighbours of equal shape are computed together."""
+    """Yield each job's column and output (K, h, w) in order; consecutive jobs of equal shape are computed together."""
     for _, alike in groupby(jobs, key=lambda job: job.pixels.shape):
         while together := list(islice(alike, batch)):
             answers = values(torch.cat([job.pixels for job in together]))
@@ -149,13 +171,13 @@ def _answers(values: Values, jobs: Iterable[_Job], batch: int) -> Iterator[tuple
 
 
 def _network(network: nn.Module, device: torch.device, precision: str, channels_last: bool) -> Values:
-    """``network`` in a number format and memory layout: (N, C, H, W) to logits (N, K, H', W') float32."""
+    """Wrap ``network`` with a precision and memory layout: (N, C, H, W) to logits (N, K, H', W') float32."""
 
     def logits(x: Tensor) -> Tensor:
-        # A copy, since .contiguous() would leave the strides of one channel as they are, and these decide.
+        # A copy: .contiguous() leaves the strides of a single channel unchanged, and the strides decide the layout.
         layout = torch.channels_last if channels_last else torch.contiguous_format
         x = torch.empty_like(x, memory_format=layout).copy_(x)
-        # Without the cache: what is cast here must not be found by the training around us, if there is one.
+        # Without the cache, so that a surrounding training does not find weights that were cast here.
         with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
             found = network(x)
         if not isinstance(found, Tensor) or found.ndim != 4 or len(found) != len(x):
@@ -167,7 +189,7 @@ def _network(network: nn.Module, device: torch.device, precision: str, channels_
 
 @contextmanager
 def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[], object]]:
-    """A function to call after each tile."""
+    """Yield a function to call after each tile."""
     if callable(progress):
         counted = iter(range(1, total + 1))
         yield lambda: progress(next(counted), total)
@@ -183,7 +205,7 @@ def _tiles(
     tile: int | tuple[int, int] | None,
     overlap: int | None,
 ) -> tuple[list[Tile], list[Tile]]:
-    """Tiles along the rows and along the columns."""
+    """Return the tiles along the rows and along the columns."""
     wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tile
     if sizes is None:
         both = [padded_tiles(n, t, t // 4 if overlap is None else overlap) for n, t in zip(sides, wanted, strict=True)]
@@ -202,12 +224,16 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def most_probable(probabilities: Tensor) -> Tensor:
-    """Class indices (H, W) of (K, H, W); where K = 1, whether p > 0.5."""
+    """Return the class indices (H, W) of probabilities (K, H, W); if K = 1, p > 0.5 as bool."""
     return probabilities.argmax(dim=0) if len(probabilities) > 1 else probabilities[0] > 0.5
 
 
 def _write(out: Any, values: Tensor, top: int, sides: tuple[int, int], output: Output) -> Any:
-    """Put finished rows (K, h, W) into ``out``, which is made or checked when its first rows come."""
+    """Write finished rows (K, h, W) to ``out``, which is created or checked when its first rows come.
+
+    Raises:
+        UnetzooError: If ``out`` has another shape.
+    """
     classes = values.shape[0]
     shape = sides if output == "classes" else (classes, *sides)
     if out is None:
@@ -225,7 +251,7 @@ def _write(out: Any, values: Tensor, top: int, sides: tuple[int, int], output: O
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients; each module gets its own mode back."""
+    """Switch to eval mode without gradients, and give each module its own mode back afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

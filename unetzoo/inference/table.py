@@ -1,4 +1,4 @@
-"""What a folder of predictions holds: by which model, with which options, and how much is of which class."""
+"""The account of a folder of predictions: the model, the options, and the share of each class in each image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ RUN, ROWS = "predictions.json", "predictions.csv"
 
 
 class Table:
-    """``predictions.json`` (``facts``) and ``predictions.csv`` (a row an image: pixels and share of each class).
+    """The files ``predictions.json`` and ``predictions.csv``, with one row per image: pixels and share of each class.
 
-    Raises `UnetzooError` where the folder holds predictions of other facts, unless ``anew``: then they are forgotten.
+    Args:
+        folder: Folder of the predictions, which is created if it is missing.
+        facts: Model, options and classes, the content of ``predictions.json``.
+        classes: Names of the classes.
+        anew: Forget predictions made with other facts, instead of raising.
+
+    Raises:
+        UnetzooError: If the folder cannot be used, or holds predictions made with other facts and ``anew`` is False.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], classes: Sequence[str], *, anew: bool) -> None:
@@ -31,7 +38,9 @@ class Table:
             if (folder / RUN).exists():
                 other = _difference(folder / RUN, facts)
                 if other and not anew:
-                    raise UnetzooError(f"{folder}: holds predictions of {other}; choose another --out, or --overwrite")
+                    raise UnetzooError(
+                        f"{folder}: holds predictions of {other}; choose another --out, or replace them by --overwrite"
+                    )
                 self.rows = {} if other else self._read()
             folder.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / RUN, json.dumps(facts, indent=1) + "\n")
@@ -40,7 +49,11 @@ class Table:
             raise UnetzooError(f"{folder}: cannot be used: {error.strerror}") from None
 
     def write(self) -> None:
-        """The whole table, one row a mask; `add` alone leaves the old rows of what was predicted again."""
+        """Write the whole table with one row per mask; `add` alone leaves outdated rows of masks predicted again.
+
+        Raises:
+            UnetzooError: If the file cannot be written.
+        """
         rows = ([row[column] for column in self.columns] for row in self.rows.values())
         try:
             write_atomic(self.path, _csv([self.columns, *rows]))
@@ -48,11 +61,12 @@ class Table:
             raise UnetzooError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def has(self, mask: str, item: Item) -> bool:
+        """Return True if ``mask`` is in the table as the mask of ``item``."""
         row = self.rows.get(mask)
         return row is not None and (row["image"], row["page"]) == _key(item)
 
     def add(self, mask: str, item: Item, shape: tuple[int, ...], seconds: float, pixels: Sequence[int]) -> None:
-        """One line is appended, so that thousands of images do not write thousands of tables."""
+        """Append a row; only that line is written, so that thousands of images do not write thousands of tables."""
         shares = [f"{count / sum(pixels):.6f}" for count in pixels]
         row = [mask, *_key(item), *map(str, shape), f"{seconds:.3f}", *map(str, pixels), *shares]
         self.rows[mask] = dict(zip(self.columns, row, strict=True))
@@ -60,7 +74,7 @@ class Table:
             file.write(_csv([row]))
 
     def _read(self) -> dict[str, dict[str, str]]:
-        """The last row of each mask; a line that was cut off is no row."""
+        """Read the last row of each mask, without lines that were cut off."""
         if not self.path.exists():
             return {}
         with self.path.open(newline="", encoding="utf-8") as file:
@@ -79,12 +93,12 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
 
 
 def _difference(path: Path, facts: dict[str, Any]) -> str:
-    """In words, what the predictions there were made with instead of ``facts``; '' where it is the same."""
+    """Describe how the existing predictions differ from ``facts``; '' if they do not."""
     try:
         there = json.loads(path.read_text())
         model, options = there["model"], there["options"]
     except (ValueError, KeyError, TypeError):
-        return f"I know not what ({path.name} cannot be read)"
+        return f"an unknown model ({path.name} cannot be read)"
     if model["digest"] != facts["model"]["digest"]:
         return f"another model ({model['name']}, {model['digest']})"
     changed = [f"{key} = {value}" for key, value in options.items() if facts["options"].get(key, value) != value]

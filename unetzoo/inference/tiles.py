@@ -1,4 +1,4 @@
-"""Where tiles lie along one side of an image, and with which weight each of their pixels counts."""
+"""Tiles along one side of an image: their positions, and the weight of each of their pixels."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from unetzoo.nn.sizes import ValidSizes
 
 @dataclass(frozen=True)
 class Tile:
-    """One side of a tile: the network gives the pixels ``start`` to ``start + size`` of the image.
+    """One side of a tile.
 
-    For that it reads ``context`` pixels more before and after. ``weights`` (stop - first,) are for the pixels
-    ``first`` to ``stop``, which lie inside the image; over all tiles they sum to 1 at each pixel.
+    Attributes:
+        start: First pixel of the image that the network outputs; may lie outside the image.
+        size: Pixels that the network outputs.
+        context: Pixels that it reads beyond those, on each side.
+        first: First pixel inside the image that is used.
+        weights: Weights (stop - first,) of the pixels ``first`` to ``stop``; over all tiles they sum to 1 at each
+            pixel.
     """
 
     start: int
@@ -28,15 +33,26 @@ class Tile:
 
     @property
     def stop(self) -> int:
+        """End of the pixels that are used, exclusive."""
         return self.first + len(self.weights)
 
 
 def padded_tiles(side: int, tile: int, overlap: int) -> list[Tile]:
-    """Tiles of a network that keeps the size, blended by a Gaussian with sigma = tile / 8 (Isensee et al. 2021,
-    doi 10.1038/s41592-020-01008-z): what lies near a tile's border, where context is missing, counts little.
+    """Return the tiles of a network that keeps the size.
 
-    Neighbours share ``overlap`` pixels, the last two more where the side asks for it. An image smaller than the
-    tile is one tile of its own size.
+    They are blended by a Gaussian with sigma = tile / 8, so that pixels near a tile's border, where context is missing,
+    count little. An image smaller than a tile is one tile of its own size.
+
+    Args:
+        side: Side of the image in px.
+        tile: Side of a tile in px.
+        overlap: Pixels that neighbours share; the last two share more if the side requires it.
+
+    Returns:
+        The tiles from first to last.
+
+    References:
+        Isensee et al. 2021, doi 10.1038/s41592-020-01008-z
     """
     tile = min(tile, side)
     starts = [*range(0, side - tile, max(1, tile - overlap)), side - tile]
@@ -46,16 +62,30 @@ def padded_tiles(side: int, tile: int, overlap: int) -> list[Tile]:
 
 
 def valid_tiles(sizes: ValidSizes, side: int, tile: int, overlap: int, discard: int) -> list[Tile]:
-    """Tiles of a network of valid convolutions, each pixel from one tile alone (arXiv 1505.04597, figure 2).
+    """Return the tiles of a network of valid convolutions; each pixel comes from one tile alone.
 
-    Tiles start at multiples of ``2**(depth - 1)`` from where the whole image's output would start: pooling then
-    pairs the same pixels, and the values are those of the whole image. ``tile`` is rounded up to an output that
-    the network can give. ``overlap`` pixels at least are computed twice; ``discard`` pixels at each border of a
-    tile's output are thrown away.
+    Tiles start at multiples of ``2**(depth - 1)`` from where the whole image's output would start. Pooling then pairs
+    the same pixels, and the values are those of the whole image.
+
+    Args:
+        sizes: Sizes of the network's inputs and outputs.
+        side: Side of the image in px.
+        tile: Side of a tile in px, rounded up to an output that the network can give.
+        overlap: Pixels that neighbours both compute, at least.
+        discard: Pixels at each border of a tile's output that are not used.
+
+    Returns:
+        The tiles from first to last.
+
+    Raises:
+        UnetzooError: If the tile is too small for the network.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597, figure 2
     """
     step = 2 ** (sizes.depth - 1)
     whole = sizes.output(sizes.input(side)) or 0
-    origin = -((whole - side) // 2)  # SameSize cuts the output's centre: the phase of pooling depends on it
+    origin = -((whole - side) // 2)  # SameSize takes the centre of the output, which decides the phase of pooling
     reach = min(tile, side - origin) + 2 * discard
     source = sizes.input(reach)
     size = sizes.output(source) or 0
@@ -63,7 +93,9 @@ def valid_tiles(sizes: ValidSizes, side: int, tile: int, overlap: int, discard: 
     if stride < 1:
         if size - 2 * discard < side - origin:
             least = step + overlap
-            raise UnetzooError(f"tile = {tile} with overlap = {overlap} is too small: this network needs {least} px")
+            raise UnetzooError(
+                f"tile = {tile} with overlap = {overlap} is too small; this network needs at least {least} px"
+            )
         stride = size
     kept = np.zeros(size)
     kept[discard : size - discard] = 1
@@ -74,18 +106,25 @@ def valid_tiles(sizes: ValidSizes, side: int, tile: int, overlap: int, discard: 
         if reached >= side:
             break
         weights = kept.copy()
-        weights[: reached - start] = 0  # what the tile before gave already
+        weights[: reached - start] = 0  # pixels that the previous tile provides
         placed.append((start, weights))
         reached = start + size - discard
     return _normalised(placed, side, size, (source - size) // 2)
 
 
 def border_effect(network: nn.Module, sizes: ValidSizes) -> int:
-    """Pixels at the border of a valid network's output that depend on where its input was cut.
+    """Return the width of the border of a valid network's output that depends on where its input was cut.
 
-    None with 2x2 transposed convolutions or nearest neighbours. Bilinear interpolation repeats its border pixel
-    and a padded 3x3 convolution (pixel shuffle) sees zeros: what is wrong grows from c to 2c + 2 pixels a level
-    at most, 2**depth - 2 in all. Rounded to a multiple of 2**(depth - 1).
+    It is 0 with 2x2 transposed convolutions or nearest neighbours. Bilinear interpolation repeats its border pixel, and
+    a padded 3x3 convolution (pixel shuffle) sees zeros: the affected border grows from c to at most 2c + 2 pixels per
+    level, 2**depth - 2 in all, here rounded up to a multiple of 2**(depth - 1).
+
+    Args:
+        network: The network.
+        sizes: Sizes of its inputs and outputs.
+
+    Returns:
+        Width in px.
     """
     for module in network.modules():
         padding = module.padding if isinstance(module, nn.Conv2d) else 0

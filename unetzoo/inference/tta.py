@@ -1,4 +1,4 @@
-"""Test-time augmentation: a window of an image through the network in several orientations."""
+"""Test-time augmentation: a window of an image passes through the network in several orientations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unetzoo.nn.sizes import ValidSizes
 
 @dataclass(frozen=True)
 class Window:
-    """Pixels of the image that a network shall give, and how many more it reads at each of their borders."""
+    """Pixels of the image that a network must output, and the context it reads beyond each of their borders."""
 
     top: int
     left: int
@@ -29,18 +29,29 @@ class Window:
     context_columns: int
 
 
-Restore: TypeAlias = Callable[[Tensor], Tensor]  # the network's answer (1, K, H', W') to (K, height, width)
+Restore: TypeAlias = Callable[[Tensor], Tensor]  # the network's output (1, K, H', W') to (K, height, width)
 Version: TypeAlias = Callable[[Source, Window], tuple[Tensor, Restore]]  # the network's input (1, C, H, W), and back
 
 
 def versions(count: int, sizes: ValidSizes | None) -> list[Version]:
-    """The ways to look at a window: 1, 8 (right angles and mirrors) or 7 (rotations by k * 360/7 degrees).
+    """Return functions that give a window in several orientations.
 
-    The inputs of one way are of one shape for all windows of one shape, so that they make batches.
-    Raises `UnetzooError` on another count.
+    For windows of one shape, each function gives inputs of one shape, so that they form batches.
+
+    Args:
+        count: 1, 8 (right angles and mirror images) or 7 (rotations by k * 360/7 degrees).
+        sizes: Sizes of a network of valid convolutions; None for one that keeps the size.
+
+    Returns:
+        As many functions as ``count``.
+
+    Raises:
+        UnetzooError: If ``count`` is another number.
     """
     if count not in (1, 7, 8):
-        raise UnetzooError(f"tta = {count!r} is not a choice; allowed: 1 (none), 7 (rotations), 8 (and mirrors)")
+        raise UnetzooError(
+            f"tta = {count!r} is not a choice; allowed: 1 (none), 7 (rotations), 8 (right angles and mirror images)"
+        )
     if count == 7:
         angles = [2 * math.pi * k / 7 for k in range(1, 7)]
         return [partial(_right_angle, 0, False), *(partial(_rotated, angle, sizes) for angle in angles)]
@@ -57,24 +68,24 @@ def _right_angle(quarters: int, flip: bool, source: Source, window: Window) -> t
         y = (y.flip(-1) if flip else y)[0]
         if y.shape[-2:] != (window.height, window.width):
             got, wanted = f"{y.shape[-2]}x{y.shape[-1]}", f"{window.height}x{window.width}"
-            raise UnetzooError(f"the network must give {wanted} px for this window, gave {got}")
+            raise UnetzooError(f"the network gave {got} px for this window, but must give {wanted}")
         return y
 
     return torch.rot90(x.flip(-1) if flip else x, quarters, dims=(-2, -1)), restore
 
 
 def _rotated(angle: float, sizes: ValidSizes | None, source: Source, window: Window) -> tuple[Tensor, Restore]:
-    """The image sampled on a grid turned about pixel (0, 0), the answer sampled back; both bilinear, in float64.
+    """Sample the image on a grid rotated about pixel (0, 0), and the output back; both bilinear, in float64.
 
-    The grid is one for the whole image and windows of it start at multiples of the network's stride, so that
-    tiles of valid networks agree here too.
+    The whole image has one grid, and its windows start at multiples of the network's stride, so that tiles of valid
+    networks agree here too.
     """
     cosine, sine = math.cos(angle), math.sin(angle)
     turn = torch.tensor([[cosine, -sine], [sine, cosine]], dtype=torch.float64)
-    wanted = _grid(window.top, window.left, window.height, window.width) @ turn.T  # of the answer, on the turned grid
+    wanted = _grid(window.top, window.left, window.height, window.width) @ turn.T  # of the output, on the rotated grid
     step = 2 ** (sizes.depth - 1) if sizes else 1
     top, left = (int(v) // step * step for v in wanted.flatten(0, 1).amin(0).floor().tolist())
-    # Sides that hold the turned window wherever it lies: its first pixel is less than ``step`` px behind (top, left).
+    # Sides that hold the rotated window wherever it lies: it begins less than ``step`` px from (top, left).
     across, along = window.height - 1, window.width - 1
     height = math.ceil(abs(cosine) * across + abs(sine) * along) + step + 2
     width = math.ceil(abs(sine) * across + abs(cosine) * along) + step + 2
@@ -91,13 +102,13 @@ def _rotated(angle: float, sizes: ValidSizes | None, source: Source, window: Win
 
 
 def _grid(top: int, left: int, height: int, width: int) -> Tensor:
-    """Coordinates (height, width, 2), row before column."""
+    """Return coordinates (height, width, 2), row before column."""
     rows, columns = torch.arange(top, top + height).double(), torch.arange(left, left + width).double()
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
 
 
 def _sample(pixels: Tensor, points: Tensor, top: int, left: int) -> Tensor:
-    """``pixels`` (1, C, h, w), whose first is (top, left), at ``points`` (H, W, 2): (1, C, H, W)."""
+    """Sample ``pixels`` (1, C, h, w), whose first lies at (top, left), at ``points`` (H, W, 2): (1, C, H, W)."""
     exact = torch.float32 if pixels.device.type == "mps" else torch.float64
     sides = torch.tensor(pixels.shape[-2:], dtype=torch.float64)
     relative = 2 * (points - torch.tensor([top, left])) / (sides - 1) - 1

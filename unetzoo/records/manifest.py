@@ -1,4 +1,4 @@
-"""What the folder of a collection says of itself: its data sets and trials, whether they have run or not."""
+"""The manifest in a collection's folder: its data sets and the trials it expects, whether they have run or not."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ TAKEN = ("records", "trials", "plots")
 
 
 def folder_name(label: str) -> str:
-    """The label, if a folder can have its name on every system; else raises `ValueError`."""
+    """Return the label if it is a valid folder name on every system.
+
+    Raises:
+        ValueError: If it is not, or is a name that the output itself uses.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", label) or label.lower() in TAKEN:
         raise ValueError(
-            f"{label!r} names a folder too: up to 60 letters (a to z), digits, '-' and '_', "
-            f"and not {', '.join(TAKEN[:-1])} or {TAKEN[-1]}; give a label that is one"
+            f"{label!r} names a folder too, so it must be up to 60 letters (a to z), digits, '-' and '_', "
+            f"and not {', '.join(TAKEN[:-1])} or {TAKEN[-1]}; give a label that fits"
         )
     return label
 
@@ -34,9 +38,14 @@ class Expected(Strict):
 
 
 class Manifest(Strict):
-    """Lies as ``collection.json`` beside the folders ``<label>/``, in the order of the suite's file.
+    """The content of ``collection.json``, which lies beside the data sets' folders ``<label>/``.
 
-    A data set that has never been opened has no trials here.
+    Attributes:
+        version: Version of the format.
+        name: Name of the collection.
+        question: The question it answers.
+        data: The expected trials of each data set by its label, in the order of the suite file; none for a data set
+            that has never been opened.
     """
 
     version: Literal[1] = 1
@@ -46,7 +55,11 @@ class Manifest(Strict):
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """None where the folder is not a collection's. Raises `UnetzooError` naming the file where it is not sound."""
+    """Read the manifest of a folder; None if the folder is not a collection's.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is damaged; the message names it.
+    """
     path = folder / MANIFEST
     try:
         return Manifest.from_json(path.read_bytes(), f"{path}: not a unetzoo collection")

@@ -1,8 +1,8 @@
-"""What one trial leaves behind: one JSON file, written atomically, read by the report alone.
+"""The record of a trial: one JSON file, written atomically, and all that the report reads.
 
-A record is a fact. ``result`` and ``curves`` are functions of the trial (same seed, same machine, same
-thread count: same values); ``cost`` and ``environment`` are measured. No torch in here: the report reads
-records on machines that never trained anything.
+A record is a fact. ``result`` and ``curves`` are functions of the trial (same seed, same machine, same thread count:
+same values); ``cost`` and ``environment`` are measured. This module does not import torch, because the report reads
+records on machines that have never trained anything.
 """
 
 from __future__ import annotations
@@ -18,81 +18,136 @@ Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 
 
 class Result(Strict):
-    """Test scores, read once with the checkpoint chosen on validation.
+    """Scores of the test split, read once with the checkpoint chosen on validation.
 
-    ``per_image`` maps an image's key to metric -> class name -> score; ``None`` where the class is neither in
-    the truth nor in the prediction and the policy leaves that out (0/0): out of every mean, counted in
-    ``undefined``. ``dice`` and ``iou`` are means over images of the mean over the data set's foreground classes;
-    ``foreground`` holds that mean for every metric. ``per_class`` holds the means over images, class by class,
-    ``pooled`` the overlap scores from pixel counts summed over all test images.
+    A score is None if the class is neither in the truth nor in the prediction and the policy excludes that case (0/0):
+    it is left out of every mean and counted in ``undefined``.
+
+    Attributes:
+        dice: Mean over images of the mean Dice over the data set's foreground classes.
+        iou: The same mean of the intersection over union.
+        per_class: Class -> metric -> mean over images.
+        pooled: Class -> overlap metric -> score from pixel counts summed over all test images.
+        per_image: Key of the image -> metric -> class -> score.
+        undefined: Class -> images in which it is neither true nor predicted.
+        missed: Class -> images in which it is true and none of its pixels is hit.
+        best_step: Optimizer step of the chosen checkpoint.
+        best_val_dice: Validation Dice of the chosen checkpoint.
+        foreground: Metric -> mean over images of the mean over the foreground classes.
+        calibration: "brier" and "ece", over all pixels of the test split.
+        false_alarms: Class -> images in which it is predicted and not true.
+        penalised: Class -> images whose distances are the policy's penalty because one side is empty.
+        isbi: Score -> mean over images, or the best over thresholds; see `unetzoo.metrics.isbi`.
+        isbi_images: Key of the image -> score of the class map.
+        policy: The policy: how empty masks are scored, tolerances, units.
+        predictions: Hash of all predicted class maps, equal for equal predictions.
+        steps: Optimizer steps of the chosen training.
+        train_dice: Dice of the chosen weights on a few whole training images, to compare with validation.
     """
 
     dice: float | None
     iou: float | None
-    per_class: dict[str, dict[str, float | None]]  # class -> metric -> mean over images
-    pooled: dict[str, dict[str, float | None]]  # class -> overlap metric -> score
-    per_image: dict[str, dict[str, dict[str, float | None]]]  # key -> metric -> class -> score
-    undefined: dict[str, int]  # class -> images in which it is neither true nor predicted
-    missed: dict[str, int]  # class -> images in which it is true and no pixel of it is hit
+    per_class: dict[str, dict[str, float | None]]
+    pooled: dict[str, dict[str, float | None]]
+    per_image: dict[str, dict[str, dict[str, float | None]]]
+    undefined: dict[str, int]
+    missed: dict[str, int]
     best_step: int
     best_val_dice: float | None
-    foreground: dict[str, float | None] = {}  # metric -> mean
-    calibration: dict[str, float | None] = {}  # "brier", "ece": over all pixels of the test set
-    false_alarms: dict[str, int] = {}  # class -> images in which it is predicted and not true
-    penalised: dict[str, int] = {}  # class -> images whose distances are the policy's penalty: one side is empty
-    isbi: dict[str, float | None] = {}  # score -> mean over images, or best over thresholds; see metrics.isbi
-    isbi_images: dict[str, dict[str, float | None]] = {}  # key -> score, of the class map
-    policy: dict[str, Any] = {}  # how empty masks are scored, tolerances, units
-    predictions: str | None = None  # a hash of every predicted class map: equal for equal predictions
-    steps: int | None = None  # optimizer steps the chosen training went
-    train_dice: float | None = None  # of the chosen weights on a few whole training images, to compare with validation
+    foreground: dict[str, float | None] = {}
+    calibration: dict[str, float | None] = {}
+    false_alarms: dict[str, int] = {}
+    penalised: dict[str, int] = {}
+    isbi: dict[str, float | None] = {}
+    isbi_images: dict[str, dict[str, float | None]] = {}
+    policy: dict[str, Any] = {}
+    predictions: str | None = None
+    steps: int | None = None
+    train_dice: float | None = None
 
 
 class Curves(Strict):
-    """``step`` counts optimizer steps from 1; loss is the mean since the last point."""
+    """Learning curves of the chosen training.
 
-    train: list[tuple[int, float]]  # (step, training loss)
-    val: list[tuple[int, float, float | None]]  # (step, validation loss, validation Dice)
+    Attributes:
+        train: (step, training loss); steps count from 1, and the loss is the mean since the last point.
+        val: (step, validation loss, validation Dice).
+    """
+
+    train: list[tuple[int, float]]
+    val: list[tuple[int, float, float | None]]
 
 
 class Cost(Strict):
-    """Measured apart from training, at ``shape`` (N, C, H, W) in and in the trial's precision."""
+    """Cost of a model, measured apart from training in the trial's precision, and of its training.
+
+    Attributes:
+        params: Learnable parameters.
+        macs: Multiply-accumulates of one image.
+        shape: Shape (N, C, H, W) of a batch in inference, for memory and latency.
+        train_shape: Shape (N, C, H, W) of a training batch on one device.
+        peak_train_bytes: Peak memory of training: the allocator's on a GPU, the process's on a CPU.
+        peak_infer_bytes: The same of inference.
+        memory_method: How peak memory was measured.
+        tensors: Memory by the tracker on real tensors.
+        predicted: Memory by the tracker on fake tensors, with nothing allocated.
+        predicted_train_seconds: Duration of the training, predicted from a few steps without loading data.
+        latency_p50_ms: Median time of a forward pass in ms.
+        latency_p90_ms: 90th percentile of that time in ms.
+        latency_repeats: Timed forward passes.
+        latency_method: How latency was measured.
+        timings: Timings in the trial's precision, then in float32 if that is another.
+        train_seconds: Forward, backward, optimizer step and data; validation not included.
+        images_per_second: Training images over ``train_seconds``.
+        wall_seconds: Duration of the whole trial.
+        phases: Phase -> seconds; they add up to ``wall_seconds``.
+        train_flops: Floating-point operations, forward and backward, of all steps of the chosen training.
+        data_share: Share of the training steps' time spent waiting for data.
+        tuning_seconds: Training with the learning rates that were not chosen.
+    """
 
     params: int
-    macs: int  # of one image
+    macs: int
     shape: tuple[int, int, int, int]
     train_shape: tuple[int, int, int, int]
-    peak_train_bytes: int | None = None  # by memory_method: the allocator's on a GPU, the process's on a CPU
+    peak_train_bytes: int | None = None
     peak_infer_bytes: int | None = None
     memory_method: str
-    tensors: TensorMemory | None = None  # the tracker on real tensors
-    predicted: TensorMemory | None = None  # the tracker on fake tensors: nothing allocated
-    predicted_train_seconds: float | None = None  # from a few steps, before training; without loading of data
+    tensors: TensorMemory | None = None
+    predicted: TensorMemory | None = None
+    predicted_train_seconds: float | None = None
     latency_p50_ms: float
     latency_p90_ms: float
     latency_repeats: int
     latency_method: str
-    timings: list[Timing] = []  # in the trial's precision, then in float32 where that is another
-    train_seconds: float | None = None  # forward, backward, step and data; validation not included
-    images_per_second: float | None = None  # training images over train_seconds
-    wall_seconds: float | None = None  # the whole trial
-    phases: dict[str, float] = {}  # phase -> seconds; they add up to wall_seconds
-    train_flops: int | None = None  # forward and backward, all steps of the chosen training
-    data_share: float | None = None  # of the time of training steps: waiting for their data
-    tuning_seconds: float | None = None  # training for the learning rates that were not chosen
+    timings: list[Timing] = []
+    train_seconds: float | None = None
+    images_per_second: float | None = None
+    wall_seconds: float | None = None
+    phases: dict[str, float] = {}
+    train_flops: int | None = None
+    data_share: float | None = None
+    tuning_seconds: float | None = None
 
 
 class ModelFacts(Strict):
-    """What the report says of a model beyond its options."""
+    """Facts about a model for the report, beyond its options.
 
-    paper: dict[str, Any]  # title, authors, year, ...
-    diff: dict[str, tuple[Any, Any]]  # option -> (the value in ``unet``, the value here)
-    encoder_paper: dict[str, Any] = {}  # as paper, of an encoder that has one of its own
-    matched: dict[str, Any] = {}  # what (params or macs), reference, target, reached, ratio
+    Attributes:
+        paper: Title, authors, year and more of its paper.
+        diff: Option -> (its value in ``unet``, its value here).
+        encoder_paper: The same as ``paper`` for an encoder that has its own.
+        matched: How its width was matched: what (params or macs), reference, target, reached, ratio.
+    """
+
+    paper: dict[str, Any]
+    diff: dict[str, tuple[Any, Any]]
+    encoder_paper: dict[str, Any] = {}
+    matched: dict[str, Any] = {}
 
 
 class Try(Strict):
-    """One learning rate of the sweep; chosen by its best validation Dice."""
+    """One learning rate of the sweep; the one with the best validation Dice is chosen."""
 
     lr: float
     val_dice: float | None
@@ -103,7 +158,7 @@ class Try(Strict):
 
 
 class Event(Strict):
-    """Reading a split or choosing the weights, in the order it happened: the test split stands last, once."""
+    """An event in the order of reading: items of a split were read, or the weights were chosen."""
 
     what: Literal["read", "select"]
     split: str
@@ -112,22 +167,54 @@ class Event(Strict):
 
 
 class Flag(Strict):
-    """Something that makes a result suspect; the report shows it in red."""
+    """A reason to suspect a result; the report shows it in red."""
 
     kind: str
     text: str
 
 
 class Sample(Strict):
-    """One test image as PNG files, named relative to the records folder."""
+    """One test image as PNG files, named relative to the folder of the records.
+
+    Attributes:
+        key: Key of the image.
+        image: The image, grey or RGB.
+        truth: The mask as 8-bit class indices, 255 where ignored.
+        prediction: The prediction as 8-bit class indices.
+    """
 
     key: str
-    image: str  # grey or RGB
-    truth: str  # 8-bit class indices; 255 where ignored
-    prediction: str  # 8-bit class indices
+    image: str
+    truth: str
+    prediction: str
 
 
 class Record(Strict):
+    """The outcome of one trial, whether it succeeded or failed.
+
+    Attributes:
+        version: Version of the format.
+        id: The trial's id.
+        status: How the trial ended.
+        reason: Why it failed, in one line.
+        log_tail: Last lines of its log, if it failed.
+        suite: Name of the suite.
+        question: The suite's question.
+        baseline: True for a trivial predictor.
+        trial: The resolved trial: model, data, train, measure, score, seed, protocol.
+        model: Facts about the model.
+        data: The data set: classes, class_names, foreground, ignore_index, channels, sizes and hashes of the splits.
+        result: Test scores.
+        curves: Learning curves.
+        cost: Measured cost.
+        tuning: The learning rates that were tried.
+        events: The order in which the data was read.
+        resumed: Steps at which an interrupted training was continued.
+        flags: Reasons to suspect the result.
+        samples: A few test images.
+        environment: The machine and the software.
+    """
+
     version: Literal[1] = 1
     id: str
     status: Status
@@ -135,29 +222,33 @@ class Record(Strict):
     log_tail: str | None = None
     suite: str
     question: str = ""
-    baseline: bool = False  # a trivial predictor, for reference
-    trial: dict[str, Any]  # the resolved trial: model, data, train, measure, seed, protocol
+    baseline: bool = False
+    trial: dict[str, Any]
     model: ModelFacts
-    data: dict[str, Any]  # classes, class_names, foreground, ignore_index, channels, sizes and hashes of the splits
+    data: dict[str, Any]
     result: Result | None = None
     curves: Curves | None = None
     cost: Cost | None = None
     tuning: list[Try] = []
     events: list[Event] = []
-    resumed: list[int] = []  # steps at which an interrupted training went on
+    resumed: list[int] = []
     flags: list[Flag] = []
     samples: list[Sample] = []
     environment: dict[str, Any] = {}
 
     def to_json(self) -> str:
-        """A line for each field: short beside one for each value, and still told apart by a diff."""
+        """Return the record as JSON with one line per field: compact, and still readable in a diff."""
         fields = self.model_dump(mode="json").items()
         lines = (f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields)
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_record(path: Path) -> Record:
-    """Read one record. Raises `UnetzooError` naming the file where it is not one."""
+    """Read a record.
+
+    Raises:
+        UnetzooError: If the file cannot be read or is not a record; the message names it.
+    """
     try:
         return Record.from_json(path.read_bytes(), f"{path}: not a unetzoo record")
     except OSError as error:

@@ -22,7 +22,7 @@ import unetzoo
 from unetzoo.cli import app
 
 DIRECTIVE = re.compile(r"^<!-- generate: (\w+) ?(\w*) -->$", re.MULTILINE)
-HELP_WIDTH = "96"  # columns that a code block shows without scrolling
+HELP_WIDTH = "80"  # columns that a code block shows without scrolling
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
@@ -101,7 +101,7 @@ def held(annotation: Any) -> type[BaseModel] | None:
 
 def kind(field: FieldInfo) -> str:
     """Return the values that a field takes, in words and with its bounds."""
-    if (inner := held(field.annotation)) is not None:
+    if held(field.annotation) is not None:
         return "a list of tables" if get_origin(field.annotation) is list else "a table"
     words = [text for part in alternatives(field.annotation) if (text := one(part))]
     bounds = [

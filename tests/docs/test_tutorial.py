@@ -10,6 +10,7 @@ import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/tutorial.md"
 FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+VALUE = re.compile(r"^([\w.\[\]()\", *-]+)  # ([\[('{].*|torch\.Size.*)$", re.MULTILINE)
 SMALLER = {'"steps": 150': '"steps": 2', "seeds=[0, 1]": "seeds=[0]", '"size": 128}': '"size": 48, "repeats": 5}'}
 
 
@@ -36,12 +37,10 @@ def test_blocks_run(namespace: dict[str, Any]) -> None:
 
 
 def test_comments_tell_the_values(namespace: dict[str, Any]) -> None:
-    """A line such as `expression  # value` in a block gives that value; a colon begins an explanation."""
-    told = re.findall(
-        r"^([\w.\[\]()\", *-]+)  # ([\[('{].*|torch\.Size.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    """A line such as `expression  # value` in a block gives that value; after a colon stands an explanation."""
+    told = VALUE.findall(PAGE.read_text(encoding="utf-8"))
     assert len(told) >= 5
-    before = dict(namespace) | {"image": namespace["dataset"].read("test-000")[0]}
-    before["mask"] = namespace["dataset"].read("test-000")[1]
+    image, mask = namespace["dataset"].read("test-000")  # later blocks give these names to others
     for expression, value in told:
-        assert repr(eval(expression, before)).startswith(value.partition("}:")[0]), expression
+        found = eval(expression, {**namespace, "image": image, "mask": mask})
+        assert repr(found).startswith(value.partition("}:")[0]), expression

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 import unetzoo
-from unetzoo.bench.record import Record
+from unetzoo.records.record import Record
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FENCED = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""The two streams that commands print to."""
+"""The rich consoles for standard output and standard error that all commands print to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import sys
 
 from rich.console import Console
 
-# Off a terminal there is no width to fit; rich would take 80 and break lines that others want to grep.
+# In a pipe or a file rich would assume 80 columns and break lines that people want to grep.
 out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
 err = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""TOML in: a file's text, and the OPTION=VALUE of a command line."""
+"""Parsing of TOML files and of OPTION=VALUE settings on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ else:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Raises `UnetzooError` with line and column where the text is not TOML."""
+    """Parse the text of a TOML file.
+
+    Args:
+        text: The TOML.
+        where: Source of the text, such as a file name; error messages begin with it.
+
+    Raises:
+        UnetzooError: If the text is not valid TOML; the message states line and column.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -23,7 +31,14 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """``["width=16", "up=bilinear"]`` to options: a TOML value where it is one, else a plain string."""
+    """Parse settings such as ``["width=16", "up=bilinear"]`` into a dictionary of options.
+
+    Args:
+        settings: Texts of the form OPTION=VALUE. A value that is not valid TOML is taken as a string.
+
+    Raises:
+        UnetzooError: If a setting has no option or no equals sign.
+    """
     changes = {}
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))

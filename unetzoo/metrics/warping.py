@@ -109,7 +109,7 @@ def _codes(interior: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
 
 
 def _classified(interior: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return two bool arrays (n,): pixels whose flip, by itself, would join objects, and those where it would break one.
+    """Return two bool arrays (n,): pixels whose flip alone would join objects, and those where it would break one.
 
     The flip of a boundary pixel joins the objects next to it. The flip of an interior pixel with T4 branches of its
     object around it adds T4 - 1 objects, less one for each ground component beyond the first that it connects, because

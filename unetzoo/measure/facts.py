@@ -1,4 +1,4 @@
-"""What was measured, as data: the part of a record that `unetzoo.measure` fills. No torch in here."""
+"""Results of measurements as data: the part of a record that `unetzoo.measure` fills; does not import torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unetzoo.errors import Strict
 
 
 class Timing(Strict):
-    """One timed piece of work between two runs of a fixed matrix product (the calibration)."""
+    """Timing of a forward pass between two runs of a fixed matrix product, the calibration."""
 
     precision: str
     shape: tuple[int, int, int, int]
@@ -18,32 +18,32 @@ class Timing(Strict):
     repeats: int
     images_per_second: float  # at this shape
     calibration: tuple[float, float]  # FLOP/s of the matrix product before and after
-    utilisation: float | None  # the model's FLOP/s over the calibration's
-    attempts: int  # how often it was timed: again where it was noisy
-    noisy: bool  # calibrations or repetitions disagreed by more than the bound, to the last attempt
+    utilisation: float | None  # the model's FLOP/s divided by the calibration's
+    attempts: int  # number of timings; noisy ones are repeated
+    noisy: bool  # calibrations or repetitions disagreed by more than the bound in every attempt
 
 
 class Breakdown(Strict):
-    """Peak bytes of tensors and what they were for at that moment; ``skips`` is part of ``activations``."""
+    """Bytes of tensors at their peak, by purpose at that moment; ``skips`` is part of ``activations``."""
 
     total: int
     parameters: int
     gradients: int = 0
     optimizer: int = 0
-    activations: int = 0  # kept for the backward pass, or under way in inference
+    activations: int = 0  # kept for the backward pass, or in use in inference
     other: int = 0  # buffers, inputs, targets, temporaries
-    skips: int | None = None  # pyramid levels the decoder still waits for; None where the network has none
+    skips: int | None = None  # pyramid levels for the decoder; None if the network has no skips
 
 
 class TensorMemory(Strict):
-    """The tracker's account of a training step and of one forward pass."""
+    """Peak memory of tensors in a training step and in a forward pass."""
 
     train: Breakdown
     infer: Breakdown
 
 
 class Ratio(Strict):
-    """A forward pass's time over another's, both timed in each round; median and percentiles over rounds."""
+    """Time of a forward pass relative to another's, both timed in each round; median and percentiles over rounds."""
 
     median: float
     p10: float
@@ -54,9 +54,13 @@ class Ratio(Strict):
 
 
 class Box(Strict):
-    """A part of a network as it ran: its output's ``channels`` and ``level``, log2 of the image's side over its own.
+    """A part of a network as it ran.
 
-    A vector has no level. ``inside`` are levels the part reaches within, coarser than all it takes and gives.
+    Attributes:
+        name: Name of the module.
+        channels: Channels of its output.
+        level: Level of its output: log2 of the side of the image over that of the output; None for a vector.
+        inside: Levels inside the part that are coarser than all its inputs and outputs.
     """
 
     name: str
@@ -66,25 +70,31 @@ class Box(Strict):
 
 
 class Topology(Strict):
-    """Boxes in the order they ran, the image first and the logits last, and which feeds which, by index."""
+    """Data flow of a network.
+
+    Attributes:
+        boxes: The parts in the order in which they ran, the image first and the logits last.
+        edges: Pairs (i, j): the output of box i is an input of box j.
+    """
 
     boxes: list[Box]
     edges: list[tuple[int, int]]
 
 
 class EntryFacts(Strict):
-    """What `benchmarks/zoo.py` found out about a registered model; what it could not is None, and ``failed`` says why.
+    """Measurements of a registered model by ``benchmarks/zoo.py``.
 
-    ``key`` stands for the model and how it was measured: with another key the facts are of something else.
+    A value that could not be measured is None; ``failed`` states the reason. ``key`` identifies the model and the way
+    it was measured; facts with another key are not comparable.
     """
 
     name: str
     key: str
-    side: int | None = None  # of the image in px
+    side: int | None = None  # side of the image in pixels
     parameters: int | None = None
     macs: int | None = None
     memory: TensorMemory | None = None
-    train_images: int = 1  # in the batch that the memory of training is of
+    train_images: int = 1  # batch size of the training step in ``memory``
     topology: Topology | None = None
     ratio: Ratio | None = None
     environment: dict[str, Any] = {}

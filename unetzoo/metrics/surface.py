@@ -77,7 +77,7 @@ def surface_distances(
         UnetzooError: If one of the masks is empty.
     """
     if not (prediction.any() and truth.any()):
-        raise UnetzooError("a mask is empty; distances between surfaces need two masks that are not")
+        raise UnetzooError("a mask is empty; surface distances need two masks that are not empty")
     prediction, truth = _crop(prediction, truth)
     edges = [mask ^ np.asarray(binary_erosion(mask)) for mask in (prediction, truth)]
     to_prediction, to_truth = (np.asarray(distance_transform_edt(~edge, sampling=spacing)) for edge in edges)

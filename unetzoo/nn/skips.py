@@ -49,7 +49,7 @@ class AddSkip(nn.Module):
 
 
 class NoSkip(nn.Module):
-    """The upsampled map alone: an encoder-decoder without skip connections."""
+    """The upsampled map only: an encoder-decoder without skip connections."""
 
     def __init__(self, c_skip: int, c_up: int) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def check_transfer(recipe: Recipe, config: ModelConfig, label: str) -> None:
     asked = recipe.of_the_encoder()
     if asked and config.encoder is None:
         raise UnetzooError(
-            f"model {label!r}: train: {asked} needs an encoder such as encoder = 'resnet34', which this model has not; "
+            f"model {label!r}: train: {asked} needs an encoder such as encoder = 'resnet34', which this model lacks; "
             "set it only for models with one"
         )
     if recipe.freeze_norm and config.encoder is not None:

@@ -167,16 +167,16 @@ def test_mix_transformers_are_those_of_segmentation_models_pytorch(name: str) ->
         ({"encoder": "resnet34."}, ["no weights ''", "resnet34.a1_in1k"]),
         ({"encoder": "hf-hub:timm/resnet34"}, ["no such model"]),
         ({"encoder": ""}, ["encoder = ''"]),
-        ({"encoder": "test_vit"}, ["one stride, 16", "pyramid"]),
+        ({"encoder": "test_vit"}, ["one stride, 16", "strides that double"]),
         ({"encoder": "crossvit_9_240"}, ["strides 12, 17", "double"]),
-        ({"encoder": "efficientformerv2_s0"}, ["'efficientformerv2_s0' does not take images of any size"]),
-        ({"encoder": "visformer_tiny"}, ["does not take images of any size"]),
+        ({"encoder": "efficientformerv2_s0"}, ["'efficientformerv2_s0' does not take images of arbitrary size"]),
+        ({"encoder": "visformer_tiny"}, ["does not take images of arbitrary size"]),
         ({"skip": "none", "up": "unpool"}, ["up = 'unpool'", "fine levels"]),
-        ({"encoder": "pit_ti_224"}, ["does not take images of any size"]),
-        ({"encoder": "csatv2", "in_channels": 1}, ["'csatv2' does not take 1-channel images of any size"]),
-        ({"encoder": "botnet26t_256"}, ["'botnet26t_256' does not take images of any size"]),
-        ({"encoder": "tresnet_m"}, ["timm cannot give its features"]),
-        ({"encoder": "hardcorenas_a", "depth": 5}, ["computes all its levels", "depth = 5 must be 6"]),
+        ({"encoder": "pit_ti_224"}, ["does not take images of arbitrary size"]),
+        ({"encoder": "csatv2", "in_channels": 1}, ["'csatv2' does not take 1-channel images of arbitrary size"]),
+        ({"encoder": "botnet26t_256"}, ["'botnet26t_256' does not take images of arbitrary size"]),
+        ({"encoder": "tresnet_m"}, ["timm cannot return its feature maps"]),
+        ({"encoder": "hardcorenas_a", "depth": 5}, ["cannot leave out its coarsest levels", "depth = 5 must be 6"]),
         ({"depth": 7}, ["depth = 7", "strides 2 to 32", "2 to 6"]),
         ({"encoder": "test_convnext", "depth": 2}, ["depth = 2", "3 to 6"]),
         ({"padding": "valid"}, ["padding = 'valid'", "encoder = 'plain'"]),
@@ -281,7 +281,7 @@ def test_list_encoders() -> None:
 
 def test_list_says_of_an_encoder_what_building_it_would() -> None:
     (row,) = json.loads(CliRunner().invoke(app, ["list", "--encoders", "inception_v3", "--json"]).stdout)
-    assert "does not take images of any size" in row["reason"]
+    assert "does not take images of arbitrary size" in row["reason"]
 
 
 def test_list_leaves_out_levels_that_no_network_can_have() -> None:

@@ -93,7 +93,7 @@ def test_who_does_not_ask_pays_nothing(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_class_that_is_none_is_refused_before_anything_runs():
     suite = Suite.from_mapping({"name": "s", "models": ["unet"], "score": {"isbi": "membrane"}}, "suite")
-    with pytest.raises(UnetzooError, match=r"score\.isbi = 'membrane' is no class of the data set; known: .*cell"):
+    with pytest.raises(UnetzooError, match=r"score\.isbi = 'membrane' is not a class of the data set; known: .*cell"):
         expand(suite, suite.data.open())
     asked = Suite.from_mapping({**suite.model_dump(), "score": {"isbi": "cell"}}, "suite")
     plain = Suite.from_mapping({**suite.model_dump(), "score": {}}, "suite")

@@ -320,7 +320,7 @@ WRONG = {
     "m.safetensors a.png --tta 3": "tta = 3 is not a choice",
     "m.safetensors a.png --overlap 600": "overlap = 600",
     "m.safetensors a.png --precision half": "precision = 'half' is not a choice",
-    "m.safetensors a.png --device gpu": "device = 'gpu' is not on this machine",
+    "m.safetensors a.png --device gpu": "device = 'gpu' is not available on this machine",
     "m.safetensors a.png --format jpg": "format = 'jpg' is not a choice",
     "m.safetensors a.png --out a.png": "a.png: cannot be used",
     "m.safetensors a.png --import none.py": "none.py: no such file",

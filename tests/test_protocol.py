@@ -218,7 +218,7 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
         ({"train": {"flops": -1.0}}, "flops = -1.0: input should be greater than 0"),
         ({"train": {"patience": 0}}, "patience = 0"),
         ({"train": {"tune": {"lr": [1e-3]}}}, "lr"),
-        ({"train": {"tune": {"lr": [1e-3, 1e-3]}}}, "must be different rates above 0"),
+        ({"train": {"tune": {"lr": [1e-3, 1e-3]}}}, "must be distinct rates above 0"),
         ({"limits": {"minutes": 0}}, "limits.minutes = 0"),
         ({"limits": {"hang_minute": 1}}, "did you mean hang_minutes"),
         ({"score": {"both_empty": "one"}}, "allowed: exclude, perfect"),

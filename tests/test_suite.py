@@ -225,7 +225,7 @@ def test_a_wrong_change_of_a_models_recipe_is_one_line(train: dict[str, object],
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("unet", {"encoder": "volo_d1_224"}, ["'volo_d1_224' does not take", "images of any size"]),
+        ("unet", {"encoder": "volo_d1_224"}, ["'volo_d1_224' does not take", "images of arbitrary size"]),
         ("unet", {"encoder": "resnet34", "depth": 8}, ["depth = 8"]),
         ("smp_unet", {"encoder": "resnet3o4"}, ["smp has no such encoder"]),
         ("u2net", {"width": 0}, ["option width = 0"]),

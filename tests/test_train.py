@@ -131,7 +131,7 @@ def test_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
         assert resolve_precision("bfloat16", "cpu") == "bfloat16"
     assert resolve_device("cpu") == "cpu"
     if not torch.cuda.is_available():
-        with pytest.raises(unetzoo.UnetzooError, match="device = 'cuda' is not on this machine"):
+        with pytest.raises(unetzoo.UnetzooError, match="device = 'cuda' is not available on this machine"):
             resolve_device("cuda")
 
 

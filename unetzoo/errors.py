@@ -1,6 +1,6 @@
-"""One exception for everything a person can get wrong, and the words it is said in.
+"""The exception for user mistakes, and helpers that put one into a single line.
 
-The command line prints ``str(error)`` and exits 2; nothing below it formats an error twice.
+The command line prints ``str(error)`` and exits with status 2; no code below it formats an error again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 
 class UnetzooError(ValueError):
-    """A mistake in a name, an option, a file or a folder; its text is one line and names the culprit."""
+    """A mistake in a name, an option, a file or a folder; its message is one line that names the culprit."""
 
 
 def nearest(word: object, known: Iterable[object]) -> str:
-    """'did you mean a or b?' where something is close, else the whole list of what is known."""
+    """Return a hint for a mistyped word: "did you mean a or b?", or all known names if none is close.
+
+    Args:
+        word: The word as it was typed.
+        known: The names that would have been right.
+    """
     names = sorted(str(k) for k in known)
     close = get_close_matches(str(word), names, n=3, cutoff=0.5)
     if close:
@@ -30,13 +35,13 @@ def nearest(word: object, known: Iterable[object]) -> str:
 
 
 def plain(error: BaseException) -> str:
-    """Type and first line of any exception."""
+    """Return the type and the first line of an exception, such as "KeyError: 'width'"."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'it says no more'}"
+    return f"{type(error).__name__}: {lines[0] if lines else '(no message)'}"
 
 
 class _PlainErrors(type(BaseModel)):
-    """Calling the class raises `UnetzooError` instead of pydantic's many lines."""
+    """Metaclass that turns the multi-line `ValidationError` of a constructor call into a `UnetzooError`."""
 
     def __call__(cls, *args: Any, **data: Any) -> Any:
         try:
@@ -46,13 +51,24 @@ class _PlainErrors(type(BaseModel)):
 
 
 class Strict(BaseModel, metaclass=_PlainErrors):
-    """A frozen data class that refuses what it does not know, in one line, as a `UnetzooError`."""
+    """Base of all frozen data classes: strict types, no unknown fields, no NaN or infinity.
+
+    A value that does not validate raises a `UnetzooError` of one line.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Self:
-        """Parse and check JSON; ``where`` (a file, say) begins the one line of the `UnetzooError`."""
+        """Parse and validate JSON.
+
+        Args:
+            text: The JSON.
+            where: Source of the text, such as a file name; error messages begin with it.
+
+        Raises:
+            UnetzooError: If the text is not JSON or does not validate.
+        """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -60,19 +76,36 @@ class Strict(BaseModel, metaclass=_PlainErrors):
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], where: str) -> Self:
-        """The same for parsed TOML or JSON."""
+        """Validate TOML or JSON that is already parsed.
+
+        Args:
+            data: Field names and values.
+            where: Source of the data, such as a file name; error messages begin with it.
+
+        Raises:
+            UnetzooError: If the data does not validate.
+        """
         return cls.from_json(json.dumps(data, default=str), where)
 
 
 def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "") -> NoReturn:
-    """Turn pydantic's first complaint into one line: where, key, value, and what is allowed."""
-    # An option spelt wrong is the cause where another is missing, so it is told first.
+    """Raise pydantic's first mistake as one line: source, key, value, and what is allowed.
+
+    Args:
+        error: The exception of pydantic.
+        model: The class whose validation failed.
+        where: Source of the data, such as a file name; the message begins with it.
+
+    Raises:
+        UnetzooError: Always.
+    """
+    # A misspelt option is often the reason why another seems to be missing, so report it first.
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"]) or "value"
     at = f"{where}: " if where else ""
     members = _union(first, error)
     others = error.error_count() - max(1, len(members))
-    more = f" (and {others} more such mistake{'s' if others > 1 else ''})" if others else ""
+    more = f" (and {others} more error{'s' if others > 1 else ''})" if others else ""
     if first["type"] == "json_invalid":
         raise UnetzooError(f"{at}{first['msg'][0].lower()}{first['msg'][1:]}") from None
     kind, got, context = first["type"], first["input"], first.get("ctx", {})
@@ -96,7 +129,10 @@ def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "")
 
 
 def _union(first: Mapping[str, Any], error: ValidationError) -> list[str]:
-    """The kinds of value that a field may have, of which pydantic tells one by one that it is none."""
+    """Return the types that a union field accepts, or an empty list if the first mistake is not in a union.
+
+    For a union pydantic reports one mistake per type.
+    """
     if first["loc"][-1:] not in [(kind,) for kind in _KINDS]:
         return []
     tags = [e["loc"][-1] for e in error.errors() if e["loc"][:-1] == first["loc"][:-1] and e["loc"][-1] in _KINDS]
@@ -107,13 +143,14 @@ _KINDS = {"bool": "boolean", "int": "integer", "float": "number", "str": "string
 
 
 def _choices(got: object, allowed: list[str]) -> str:
+    """Return the allowed values in words, preceded by the closest to ``got``."""
     close = get_close_matches(str(got), allowed, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{hint}allowed: {', '.join(allowed)}"
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The field names of the (nested) model that ``loc`` points into."""
+    """Return the field names of the (nested) model that ``loc`` points into."""
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
             inner = _model_in(model.model_fields[part].annotation)
@@ -122,7 +159,8 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    # In Python 3.10 list[int] passes for a type, so its origin is asked for first.
+    """Return the first model class inside a type annotation, or None."""
+    # Check the origin first: in Python 3.10 list[int] counts as an instance of type.
     if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in getattr(annotation, "__args__", ()):

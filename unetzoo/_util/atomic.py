@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writes: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary file to write in ``path``'s folder; flushed and renamed to ``path`` when the block ends well."""
+    """Yield a temporary file to write, which replaces ``path`` if the block ends without an exception.
+
+    The file lies in the folder of ``path``, which is created if need be, and is flushed to disk before it is renamed.
+    After an exception it is removed and ``path`` is left as it was.
+
+    Args:
+        path: The file to write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as file:  # Windows flushes only what is open for writing
+        with temporary.open("rb+") as file:  # Windows flushes a file only if it is open for writing
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp gives 0o600
         temporary.replace(path)
@@ -29,14 +36,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, *content: bytes | memoryview | str) -> None:
-    """Write all of ``content`` to ``path`` or leave what was there."""
+    """Write ``content`` to ``path``, or leave the file as it was if that fails.
+
+    Args:
+        path: The file to write.
+        content: Pieces that are written one after the other; text is encoded as UTF-8.
+    """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for part in content:
             file.write(part.encode() if isinstance(part, str) else part)
 
 
 def _flush_folder(folder: Path) -> None:
-    """After a power loss the new name stands only if the folder was flushed too; not every system can."""
+    """Flush a folder to disk, if the system can.
+
+    Without it a rename may be lost in a power failure although the file itself was flushed.
+    """
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

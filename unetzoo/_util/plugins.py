@@ -1,4 +1,4 @@
-"""Modules and files of a user's own that register models and data sets."""
+"""Import of user modules and files that register models and data sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from unetzoo.errors import UnetzooError, plain
 
 
 def import_plugins(names: Iterable[str]) -> None:
-    """Import the modules and files that register a suite's own models and data sets, each once."""
+    """Import user modules and files, each of them once.
+
+    Args:
+        names: Names of modules, or paths of files that end in ``.py``.
+
+    Raises:
+        UnetzooError: If one is missing or its import raises an exception.
+    """
     for name in names:
         try:
             if name.endswith(".py"):
@@ -22,7 +29,7 @@ def import_plugins(names: Iterable[str]) -> None:
                 importlib.import_module(name)
         except UnetzooError:
             raise
-        except Exception as error:  # anything a user's file may raise
+        except Exception as error:  # user code may raise anything
             raise UnetzooError(f"imports: {name}: {plain(error)}") from None
 
 

@@ -1,4 +1,4 @@
-"""TOML in: a file's text, and the OPTION=VALUE of a command line."""
+"""Parsing of TOML files and of OPTION=VALUE settings on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ else:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Raises `UnetzooError` with line and column where the text is not TOML."""
+    """Parse the text of a TOML file.
+
+    Args:
+        text: The TOML.
+        where: Source of the text, such as a file name; error messages begin with it.
+
+    Raises:
+        UnetzooError: If the text is not valid TOML; the message states line and column.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

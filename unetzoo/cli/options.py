@@ -45,10 +45,13 @@ Imports = Annotated[
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Turn ``["width=16", "up=bilinear"]`` into options: a TOML value where it is one, else a plain string.
+    """Parse settings such as ``["width=16", "up=bilinear"]`` into a dictionary of options.
+
+    Args:
+        settings: Texts of the form OPTION=VALUE. A value that is not valid TOML is taken as a string.
 
     Raises:
-        UnetzooError: If one of them is not OPTION=VALUE.
+        UnetzooError: If a setting has no option or no equals sign.
     """
     changes = {}
     for setting in settings:

@@ -1,6 +1,7 @@
-"""The encoder of SegFormer (Xie et al. 2021, arXiv 2105.15203), which timm has not.
+"""The encoder of SegFormer (Xie et al. 2021, arXiv 2105.15203), which timm lacks.
 
-Parts have the names of the authors' code, so that its weights, as segmentation-models-pytorch keeps them, fit by name.
+Modules are named as in the authors' code, so that its weights, as distributed by segmentation-models-pytorch, can be
+loaded by name.
 """
 
 from __future__ import annotations
@@ -29,7 +30,16 @@ LayerNorm = partial(nn.LayerNorm, eps=1e-6)
 
 
 class MixTransformer(nn.Module):
-    """(N, C, H, W) to the first ``stages`` of the four maps, each with its norm; H and W multiples of 32."""
+    """Mix Transformer (MiT): four stages of transformer blocks, whose normalised maps have strides 4, 8, 16 and 32.
+
+    Args:
+        name: A key of `VARIANTS`.
+        in_channels: Channels of the image.
+        stages: Number of stages to build, from the finest on.
+
+    References:
+        SegFormer, Xie et al. 2021, arXiv 2105.15203, section 3.1 and table 6.
+    """
 
     def __init__(self, name: str, in_channels: int, stages: int = 4) -> None:
         super().__init__()
@@ -45,6 +55,7 @@ class MixTransformer(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, C, H, W), H and W multiples of 32, to a list of one map (N, C', H', W') per stage."""
         maps = []
         for i in self.stages:
             tokens, size = self.get_submodule(f"patch_embed{i}")(x)
@@ -56,7 +67,13 @@ class MixTransformer(nn.Module):
 
 
 class OverlapPatchEmbed(nn.Module):
-    """A strided convolution whose patches overlap: (N, C, H, W) to tokens (N, H' * W', C') and (H', W')."""
+    """A strided convolution with overlapping patches, and layer norm.
+
+    Args:
+        c_in: Input channels.
+        c_out: Channels of the tokens.
+        kernel_size: Side of a patch, an odd number; the stride is half of it, rounded up.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, kernel_size: int) -> None:
         super().__init__()
@@ -64,12 +81,20 @@ class OverlapPatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(c_out)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Map (N, c_in, H, W) to tokens (N, H' * W', c_out) and (H', W')."""
         x = self.proj(x)
         return self.norm(x.flatten(2).transpose(1, 2)), spatial(x)
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then the Mix-FFN, each on normed tokens (N, H * W, C) and added to them."""
+    """Attention, then the Mix-FFN, each after a norm and with a shortcut.
+
+    Args:
+        channels: Channels of the tokens.
+        heads: Attention heads.
+        reduction: Factor by which keys and values are reduced along each side.
+        drop_path: Rate of stochastic depth.
+    """
 
     def __init__(self, channels: int, heads: int, reduction: int, *, drop_path: float) -> None:
         super().__init__()
@@ -79,12 +104,17 @@ class TransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Map tokens (N, H * W, C) of a map of ``size`` (H, W) to the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x), size))
         return x + self.drop_path(self.mlp(self.norm2(x), size))
 
 
 class MixFFN(nn.Module):
-    """Two linear layers with a depthwise 3x3 convolution and GELU between them, which tells positions (equation 3)."""
+    """Two linear layers with a depthwise 3x3 convolution, which encodes positions, and GELU between them (equation 3).
+
+    Args:
+        channels: Channels of the tokens.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -93,12 +123,16 @@ class MixFFN(nn.Module):
         self.dwconv = nn.ModuleDict({"dwconv": nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)})
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Map tokens (N, H * W, C) of a map of ``size`` (H, W) to the same shape."""
         y = self.dwconv["dwconv"](as_map(self.fc1(x), size)).flatten(2).transpose(1, 2)
         return self.fc2(F.gelu(y))
 
 
 def _initialise(module: nn.Module) -> None:
-    """As the authors: linear layers normal (theirs are cut, at 100 standard deviations), convolutions He-normal."""
+    """Initialise like the authors: linear layers N(0, 0.02), convolutions He-normal by fan-out, biases 0.
+
+    The authors truncate the normal distribution of linear layers at 100 standard deviations, which changes nothing.
+    """
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

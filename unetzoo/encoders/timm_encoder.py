@@ -1,6 +1,6 @@
 """Encoders of timm (Wightman 2019, doi 10.5281/zenodo.4414861) and the Mix Transformers of SegFormer, as pyramids.
 
-Nothing imports this, and so timm, before a network with such an encoder is built.
+This module imports timm, so it is itself imported only when such an encoder is needed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,21 @@ from unetzoo.nn.blocks import Part
 from unetzoo.nn.encoders import PlainEncoder
 
 T = TypeVar("T")
-MULTIPLES = (1, 2, 4, 7, 8, 14)  # of the coarsest stride: what windows and grids of 7 or 8 may need
+MULTIPLES = (1, 2, 4, 7, 8, 14)  # of the coarsest stride; windows and grids of 7 or 8 may need the larger ones
 
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Levels of an encoder whose strides double: level i has stride ``2 ** (first + i)`` and ``channels[i]``.
+    """The levels of an encoder whose strides double; level i has stride ``2 ** (first + i)``.
 
-    ``indices`` and ``options`` are how timm is asked for them; ``params`` are those of all levels, some of which
-    may be of a batch norm.
+    Attributes:
+        name: Name of the encoder.
+        first: Exponent of the finest stride.
+        channels: Channels of each level, finest first.
+        indices: Indices by which timm knows the levels.
+        params: Parameters of all levels together.
+        batch_norm: Whether the encoder has batch norms.
+        options: Further arguments of `timm.create_model`.
     """
 
     name: str
@@ -49,10 +55,15 @@ class Pyramid:
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """Stride of each level, finest first."""
         return tuple(2 ** (self.first + i) for i in range(len(self.channels)))
 
     def levels(self, depth: int) -> int:
-        """How many of them a network of ``depth`` levels has. Raises `UnetzooError` where none or too few."""
+        """Return the number of these levels in a network of ``depth`` levels.
+
+        Raises:
+            UnetzooError: If the network would have none of them, or more levels than there are.
+        """
         least, most = max(2, self.first + 1), self.first + len(self.channels)
         if not least <= depth <= most:
             raise UnetzooError(
@@ -63,21 +74,41 @@ class Pyramid:
 
 
 def create_body(name: str, *, in_chans: int, out_indices: Sequence[int], **options: Any) -> nn.Module:
-    """The network itself with random weights: (N, C, H, W) to a list of maps; ``options`` are timm's."""
+    """Build an encoder with random weights, which maps (N, C, H, W) to a list of maps.
+
+    Args:
+        name: Name of a timm model or of a Mix Transformer.
+        in_chans: Channels of the image.
+        out_indices: Indices of the levels to return.
+        options: Further arguments of `timm.create_model`.
+    """
     if name in VARIANTS:
         return MixTransformer(name, in_chans, len(out_indices))
     how = {"in_chans": in_chans, "out_indices": tuple(out_indices), **options}
-    if isinstance(torch.empty(0), FakeTensor):  # timm looks at values while it builds, and fake tensors have none
+    if isinstance(torch.empty(0), FakeTensor):  # timm reads values while it builds; fake tensors have none
         return _apart(partial(_on_meta, name, **how)).to_empty(device=torch.get_default_device())
     return timm.create_model(name, features_only=True, **how)
 
 
 class TimmEncoder(PlainEncoder):
-    """Level i has stride 2**i; those finer than the body's are ``blocks`` of plain convolutions on the image.
+    """Encoder whose coarse levels come from timm and whose finer ones are plain Blocks on the image.
 
-    ``depth`` levels in all, of which ``fine_channels`` gives the channels of the finest as far as they are needed.
-    ``create`` makes the ``body``, as `create_body` does. H and W must be multiples of ``multiple``, to which `UNet`
-    mirrors images. Where ``keep_statistics`` is true, batch norms of the body stay in eval mode while training.
+    Level i has stride 2**i. Height and width of the image must be multiples of the attribute ``multiple``, up to which
+    `UNet` mirrors images. If the attribute ``keep_statistics`` is True, batch norms of the ``body`` stay in eval mode
+    while training.
+
+    Args:
+        name: Name of a timm model or of a Mix Transformer.
+        in_channels: Channels of the image.
+        depth: Number of levels, including those finer than timm's.
+        fine_channels: Channels of the levels, finest first; only those finer than timm's are used.
+        block: The Block of the finer levels.
+        down: The Down between them.
+        after: A module after the coarsest level, called as ``after(channels)``; optional.
+        create: Function that builds the body, with the arguments of `create_body`.
+
+    Raises:
+        UnetzooError: If the encoder does not exist or does not have ``depth`` levels.
     """
 
     def __init__(
@@ -106,10 +137,12 @@ class TimmEncoder(PlainEncoder):
         self.keep_statistics = False
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, in_channels, H, W) to the pyramid: a list of maps (N, channels[i], H / 2**i, W / 2**i)."""
         levels = [*super().forward(x), *_maps(self.body, x)]
         return levels if self.after is None else [*levels[:-1], self.after(levels[-1])]
 
     def train(self, mode: bool = True) -> TimmEncoder:
+        """Set training mode as `nn.Module.train`, except for batch norms that keep their statistics."""
         super().train(mode)
         if self.keep_statistics:
             for module in self.body.modules():
@@ -119,7 +152,7 @@ class TimmEncoder(PlainEncoder):
 
 
 def _maps(body: nn.Module, x: Tensor) -> list[Tensor]:
-    """(N, C, H, W) each, also of networks that compute in (N, H, W, C)."""
+    """Return the body's maps as (N, C, H, W), even if it computes in (N, H, W, C)."""
     maps = list(body(x))
     if getattr(body, "output_fmt", Format.NCHW) == Format.NHWC:
         return [y.permute(0, 3, 1, 2).contiguous() for y in maps]
@@ -127,7 +160,14 @@ def _maps(body: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 def check_name(name: str) -> None:
-    """Raise `UnetzooError` unless timm, or the Mix Transformers, have it ('model' or 'model.tag')."""
+    """Check that an encoder exists.
+
+    Args:
+        name: 'model' or 'model.tag' of timm, or a Mix Transformer.
+
+    Raises:
+        UnetzooError: If there is no such model, or no weights of that tag.
+    """
     architecture, dot, tag = name.partition(".")
     known = _names()
     if architecture not in known:
@@ -135,13 +175,17 @@ def check_name(name: str) -> None:
     tags = get_arch_pretrained_cfgs(architecture)
     if dot and tag not in [known.partition(".")[2] for known in tags]:
         some = ", ".join(tags) or "(none)"
-        raise UnetzooError(f"encoder = {name!r}: timm has no weights {tag!r} of {architecture!r}, but {some}")
+        raise UnetzooError(f"encoder = {name!r}: timm has no weights {tag!r} for {architecture!r}; it has {some}")
 
 
 def similar(name: str) -> str:
-    """'did you mean a or b?', or how to find one: there are too many to name."""
+    """Return a hint for a mistyped encoder: "did you mean a or b?", or the command that lists all of them.
+
+    Args:
+        name: The name as it was typed.
+    """
     close = get_close_matches(name, names(), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else "'unetzoo list --encoders PATTERN' names them"
+    return f"did you mean {' or '.join(close)}?" if close else "'unetzoo list --encoders PATTERN' lists them"
 
 
 @cache
@@ -150,23 +194,31 @@ def _names() -> dict[str, None]:
 
 
 def names(tagged: bool = False) -> list[str]:
-    """All architectures, or as ``tagged`` 'model.tag' all weights that timm knows; not each of them is a pyramid."""
+    """Return the names of all encoders, sorted; not every one of them is a pyramid that a U-Net can use.
+
+    Args:
+        tagged: Return every set of weights that timm knows instead, as 'model.tag'.
+    """
     if tagged:
         return sorted(known for name in _names() for known in get_arch_pretrained_cfgs(name))
     return sorted(_names())
 
 
 def _apart(function: Callable[..., T], *arguments: Any) -> T:
-    """The same in a thread of its own, which knows nothing of the caller's inference mode, fake tensors or autocast."""
+    """Call a function in a new thread, free of the caller's inference mode, fake tensors and autocast."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *arguments).result()
 
 
 @cache
 def pyramid(name: str) -> Pyramid:
-    """What the encoder offers, found on the meta device: nothing is allocated or downloaded.
+    """Return the levels of an encoder, found on the meta device: nothing is allocated or downloaded.
 
-    Raises `UnetzooError`, saying why, on an unknown name and on what is no pyramid whose strides double.
+    Args:
+        name: Name of a timm model or of a Mix Transformer.
+
+    Raises:
+        UnetzooError: If there is no such encoder, or if the strides of its levels do not double.
     """
     return _apart(_pyramid, name)
 
@@ -178,23 +230,23 @@ def _pyramid(name: str) -> Pyramid:
     try:
         options = _image_options(name)
         body = _on_meta(name, **options)
-        if not isinstance(body, FeatureListNet | FeatureGetterNet):  # others compute all levels, wanted or not
-            with suppress(TypeError, AttributeError):  # some can do no other
+        if not isinstance(body, FeatureListNet | FeatureGetterNet):  # others compute unused levels, too
+            with suppress(TypeError, AttributeError):  # some support no getter
                 body = _on_meta(name, **options, feature_cls="getter")
                 options |= {"feature_cls": "getter"}
         info: list[dict[str, Any]] = body.feature_info.info  # type: ignore[assignment, union-attr]
-    except Exception as error:  # timm's networks refuse in many ways
+    except Exception as error:  # timm's networks raise many exception types
         raise _without_features(name, error) from None
     strides = [level["reduction"] for level in info]
     last = {stride: (i, level["num_chs"]) for i, (stride, level) in enumerate(zip(strides, info, strict=True))}
     if len(last) == 1:
         raise UnetzooError(
-            f"encoder = {name!r} has one stride, {strides[0]}, at all its levels; a U-Net needs a pyramid"
+            f"encoder = {name!r} has one stride, {strides[0]}, at all levels; a U-Net needs strides that double"
         )
     exponents = [stride.bit_length() - 1 for stride in sorted(last)]
     if [2**e for e in exponents] != sorted(last) or exponents != list(range(exponents[0], exponents[-1] + 1)):
         listed = ", ".join(map(str, sorted(last)))
-        raise UnetzooError(f"encoder = {name!r} has levels of strides {listed}, which do not double one by one")
+        raise UnetzooError(f"encoder = {name!r} has levels of strides {listed}; a U-Net needs strides that double")
     indices, channels = zip(*(last[2**e] for e in exponents), strict=True)
     try:
         whole = _on_meta(name, out_indices=indices, **options)
@@ -210,11 +262,11 @@ def _found(name: str, first: int, channels: Any, indices: Any, body: nn.Module, 
 
 
 def _without_features(name: str, error: Exception) -> UnetzooError:
-    return UnetzooError(f"encoder = {name!r}: timm cannot give its features ({plain(error)})")
+    return UnetzooError(f"encoder = {name!r}: timm cannot return its feature maps ({plain(error)})")
 
 
 def _image_options(name: str) -> dict[str, Any]:
-    """How a network made for one image size is told to take any; what cannot be told is found out by trying."""
+    """Return the timm option that lets a model made for one image size take any size; empty if there is none."""
     settings = get_pretrained_cfg(name)
     if settings is None or not settings.fixed_input_size:
         return {}
@@ -228,7 +280,7 @@ def _image_options(name: str) -> dict[str, Any]:
 
 
 def _on_meta(name: str, **options: Any) -> nn.Module:
-    # Some constants are drawn on the CPU all the same; a network's weights must not depend on who asked before.
+    # Some constants are drawn on the CPU even so. Fork the generator, so that no later weights depend on this call.
     with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in VARIANTS:
@@ -237,9 +289,13 @@ def _on_meta(name: str, **options: Any) -> nn.Module:
 
 
 def usable(name: str) -> Pyramid:
-    """What the encoder offers, without coarse levels that no network can be built with.
+    """Return the levels of an encoder without coarse ones that no network can use.
 
-    Raises `UnetzooError`, saying why for all its levels, where none can be built.
+    Args:
+        name: Name of a timm model or of a Mix Transformer.
+
+    Raises:
+        UnetzooError: If no depth works; the message is that for all levels.
     """
     found = pyramid(name)
     deepest = found.first + len(found.channels)
@@ -262,10 +318,12 @@ def _finer(found: Pyramid, levels: int) -> Pyramid:
 
 @cache
 def _trial_run(name: str, depth: int, in_channels: int) -> tuple[int, tuple[str, ...]]:
-    """What sides must be a multiple of, for each level to have exactly the size that its stride says; and the names of
-    parameters that do nothing.
+    """Return the number that image sides must be a multiple of, and the names of parameters without effect.
 
-    Raises `UnetzooError` where nothing helps, as with position embeddings for one image size.
+    For such sides each level has exactly the size that its stride implies.
+
+    Raises:
+        UnetzooError: If there is no such number, as with position embeddings for one image size.
     """
     return _apart(_try, pyramid(name), depth, in_channels)
 
@@ -284,20 +342,20 @@ def _try(found: Pyramid, depth: int, in_channels: int) -> tuple[int, tuple[str, 
             with torch.no_grad():
                 smallest = _maps_of(body.eval(), 1, in_channels, side, side)
             maps = _maps_of(body.train(), 2, in_channels, 2 * side, 3 * side)
-        except Exception as error:  # timm's networks refuse sizes in many ways
+        except Exception as error:  # timm's networks raise many exception types
             reason = reason or plain(error)
             continue
         if _fit(smallest, found, side, side) and _fit(maps, found, 2 * side, 3 * side):
             break
-        reason = "its levels do not have the sizes that their strides say"
+        reason = "its levels do not have the sizes that their strides imply"
     else:
         images = "images" if in_channels == 3 else f"{in_channels}-channel images"
-        raise UnetzooError(f"encoder = {name!r} does not take {images} of any size at depth = {depth} ({reason})")
-    torch.stack([y.sum() for y in maps]).sum().backward()  # what takes part in the computation has a gradient then
+        raise UnetzooError(f"encoder = {name!r} does not take {images} of arbitrary size at depth = {depth} ({reason})")
+    torch.stack([y.sum() for y in maps]).sum().backward()  # gives every parameter in use a gradient
     unused = tuple(key for key, parameter in body.named_parameters() if parameter.grad is None)
     if unused and levels < len(found.channels) and not isinstance(body, FeatureListNet | FeatureGetterNet):
         raise UnetzooError(
-            f"encoder = {name!r} computes all its levels, wanted or not, so depth = {depth} must be "
+            f"encoder = {name!r} cannot leave out its coarsest levels: depth = {depth} must be "
             f"{found.first + len(found.channels)}"
         )
     return side, unused
@@ -309,6 +367,6 @@ def _maps_of(body: nn.Module, *shape: int) -> list[Tensor]:
 
 
 def _fit(maps: Sequence[Tensor], found: Pyramid, height: int, width: int) -> bool:
-    """Whether each level has its size and channels."""
+    """Return True if each level has the channels and the size that the pyramid promises."""
     expected = [(c, height // s, width // s) for c, s in zip(found.channels, found.strides, strict=True)]
     return [tuple(y.shape[1:]) for y in maps] == expected[: len(maps)]

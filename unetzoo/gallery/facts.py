@@ -9,7 +9,7 @@ from unetzoo.records.measured import TensorMemory
 
 
 class Ratio(Strict):
-    """A forward pass's time over another's, both timed in each round; median and percentiles over rounds."""
+    """Time of a forward pass relative to another's, both timed in each round; median and percentiles over rounds."""
 
     median: float
     p10: float
@@ -20,9 +20,13 @@ class Ratio(Strict):
 
 
 class Box(Strict):
-    """A part of a network as it ran: its output's ``channels`` and ``level``, log2 of the image's side over its own.
+    """A part of a network as it ran.
 
-    A vector has no level. ``inside`` are levels the part reaches within, coarser than all it takes and gives.
+    Attributes:
+        name: Name of the module.
+        channels: Channels of its output.
+        level: Level of its output: log2 of the side of the image over that of the output; None for a vector.
+        inside: Levels inside the part that are coarser than all its inputs and outputs.
     """
 
     name: str
@@ -32,25 +36,31 @@ class Box(Strict):
 
 
 class Topology(Strict):
-    """Boxes in the order they ran, the image first and the logits last, and which feeds which, by index."""
+    """Data flow of a network.
+
+    Attributes:
+        boxes: The parts in the order in which they ran, the image first and the logits last.
+        edges: Pairs (i, j): the output of box i is an input of box j.
+    """
 
     boxes: list[Box]
     edges: list[tuple[int, int]]
 
 
 class EntryFacts(Strict):
-    """What `benchmarks/zoo.py` found out about a registered model; what it could not is None, and ``failed`` says why.
+    """Measurements of a registered model by ``benchmarks/zoo.py``.
 
-    ``key`` stands for the model and how it was measured: with another key the facts are of something else.
+    A value that could not be measured is None; ``failed`` states the reason. ``key`` identifies the model and the way
+    it was measured; facts with another key are not comparable.
     """
 
     name: str
     key: str
-    side: int | None = None  # of the image in px
+    side: int | None = None  # side of the image in pixels
     parameters: int | None = None
     macs: int | None = None
     memory: TensorMemory | None = None
-    train_images: int = 1  # in the batch that the memory of training is of
+    train_images: int = 1  # batch size of the training step in ``memory``
     topology: Topology | None = None
     ratio: Ratio | None = None
     environment: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""How much longer one piece of work takes than another, on a machine that is never calm for long."""
+"""Paired timing of two pieces of work, for machines whose speed changes all the time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ def time_ratio(
     rounds: int = 21,
     seconds: float = 60.0,
 ) -> Ratio:
-    """``work``'s time over ``other``'s in each of ``rounds``, fewer (5 at least) once ``seconds`` have gone.
+    """Compare the time of two pieces of work by running both in every round, in alternating order.
 
-    Both run within moments of each other, so that what slows the machine for longer slows both.
+    The two run immediately after each other, so that anything that slows the machine for longer slows both.
+
+    Args:
+        work: The work whose relative time is wanted.
+        other: The work to compare with.
+        device: 'cuda', 'mps' or 'cpu'.
+        rounds: Number of rounds.
+        seconds: Seconds after which there are no more rounds, once there were five.
     """
     for _ in range(WARM_UP):
         work()

@@ -1,8 +1,8 @@
-"""What feeds what inside a network: its parts as they run, and the data flow between them.
+"""Topology of a network: its parts as they run, and the data flow between them.
 
-Each operator's result inherits where its operands came from, and a part's output comes from that part. So a skip
-connection shows itself, whether the decoder concatenates it, adds it, multiplies by it or takes only its pooling
-indices, which autograd's graph would not know of. No network needs to be told about.
+The result of each operator inherits the sources of its operands, and the output of a part has that part as its source.
+So skip connections are found whether the decoder concatenates them, adds them, multiplies by them or takes only their
+pooling indices, which autograd's graph would miss. No knowledge of the particular network is needed.
 """
 
 from __future__ import annotations
@@ -26,20 +26,24 @@ from unetzoo.gallery.facts import Box, Topology
 from unetzoo.measure.counts import _parts, side_read
 from unetzoo.models.factory import ModelConfig
 
-MOST = 60  # boxes a drawing can show
-HIDDEN = 3  # levels inside a part, other than those it takes and gives, from which it is a network of its own
-DEEPER = 2  # the same within a part that was opened: U-Nets that are built one level inside the other
+MOST = 60  # largest number of boxes in a drawing
+HIDDEN = 3  # a part with at least so many levels inside, besides those of its inputs and outputs, is opened
+DEEPER = 2  # the same for parts of an opened part: U-Nets that are built one level inside the other
 
 
 def topology(config: ModelConfig) -> Topology:
-    """The data flow between a network's parts on an image of 256 px or what `side_read` says, in eval mode.
+    """Return the data flow between the parts of a network in eval mode.
 
-    Parts are those of `unetzoo.measure.counts.stages`; one with a pyramid of its own is opened while there
-    are at most `MOST`, and where there are more to begin with, those in a row at one level are merged. A part that runs
-    twice is two boxes. Nothing is allocated where the model runs on the meta device; one that cannot is run on the CPU.
+    The image has a side of 256 pixels, or what the network needs for that (`side_read`). Parts are those of
+    `unetzoo.measure.counts.stages`. A part with a pyramid of its own is replaced by its own parts as long as there are
+    at most `MOST` in all; if there are more to begin with, consecutive parts at one level are merged. A part that runs
+    twice has two boxes. Nothing is allocated if the model runs on the meta device; otherwise it is run on the CPU.
+
+    Args:
+        config: The model.
     """
     side = side_read(config, 256)
-    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
+    with suppress(RuntimeError, NotImplementedError):  # a user's model may not run on the meta device
         return _topology(config, side, "meta")
     return _topology(config, side, "cpu")
 
@@ -55,7 +59,7 @@ def _topology(config: ModelConfig, side: int, device: str) -> Topology:
 
 
 class DataFlow(TorchDispatchMode):
-    """While this is on, every storage knows the calls its values come from."""
+    """Dispatch mode that records for every storage the calls from which its values come."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,24 +69,42 @@ class DataFlow(TorchDispatchMode):
         found = self.sources((args, kwargs))
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
-        if not name.startswith("new_") and not name.endswith("_like"):  # these take a shape from their operand
+        if not name.startswith("new_") and not name.endswith("_like"):  # these use only the shape of their operand
             for tensor in _tensors(result):
                 self.file(tensor, found | self.sources(tensor))
         return result
 
     def file(self, tensor: Tensor, sources: frozenset[int]) -> None:
+        """Record the sources of a tensor.
+
+        Args:
+            tensor: The tensor.
+            sources: Indices of the calls from which its values come.
+        """
         self.known[tensor.untyped_storage()] = sources
 
     def sources(self, tree: Any) -> frozenset[int]:
+        """Return the calls from which the values of all tensors in a nested structure come.
+
+        Args:
+            tree: A tensor, or tensors in lists, tuples and dictionaries.
+        """
         none: frozenset[int] = frozenset()
         return none.union(*(self.known.get(tensor.untyped_storage(), none) for tensor in _tensors(tree)))
 
 
 @dataclass
 class _Call:
-    """One run of a part: the calls its output comes from, its level and channels, and all levels it takes and gives.
+    """One run of a part.
 
-    ``given`` are those of its outputs, ``inside`` are the levels of maps within it.
+    Attributes:
+        name: Name of the module.
+        sources: Indices of the calls from which its output comes.
+        level: Level of its output; None for a vector.
+        channels: Channels of its output.
+        outside: Levels of its inputs and outputs.
+        given: Levels of its outputs.
+        inside: Levels of the maps inside it.
     """
 
     name: str
@@ -95,12 +117,12 @@ class _Call:
 
     @property
     def deeper(self) -> list[int]:
-        """Levels inside that are coarser than all it takes and gives."""
+        """Levels inside that are coarser than all inputs and outputs."""
         return sorted(level for level in self.inside if level > max(self.outside, default=0))
 
 
 class _Run:
-    """One forward pass of ``image`` (1, C, H, W) with ``parts`` watched; call 0 is the image, the last the logits."""
+    """One forward pass on an image (1, C, H, W) with hooks on the parts; call 0 is the image, the last the logits."""
 
     def __init__(self, model: nn.Module, parts: dict[str, nn.Module], image: Tensor) -> None:
         self.parts, self.pixels, self.flow = parts, prod(image.shape[2:]), DataFlow()
@@ -126,14 +148,14 @@ class _Run:
 
     def _leave(self, _part: nn.Module, _args: Any, output: Any) -> Any:
         call = self.running.pop()
-        call.sources = self.flow.sources(output)  # of what it was given, some may not count: a skip that is dropped
-        if not call.sources:  # a position embedding, say: it does not depend on the image
+        call.sources = self.flow.sources(output)  # not the inputs': a part may ignore some, such as a dropped skip
+        if not call.sources:  # does not depend on the image, such as a position embedding
             return output
         call.level, call.channels = self._size(output)
         call.given |= self._levels(output)
         call.outside |= call.given
         self.calls.append(call)
-        # Copied, so that what a part hands through (an identity) is told from what it was given.
+        # Copied, so that the output of an identity is not the same storage as its input.
         copy = tree_map_only(Tensor, torch.clone, output)
         for tensor in _tensors(copy):
             self.flow.file(tensor, frozenset([len(self.calls) - 1]))
@@ -145,14 +167,14 @@ class _Run:
             call.inside |= self._levels([tensor for tensor in _tensors(output) if self.flow.sources(tensor)])
 
     def _levels(self, tree: Any) -> set[int]:
-        """How often each map was halved; vectors, such as those of channel attention, have no level."""
+        """Return the levels of all maps, that is how often each was halved; vectors have none."""
         sizes = (self._size(tensor)[0] for tensor in _tensors(tree))
         return {round(level) for level in sizes if level is not None}
 
     def _size(self, output: Any) -> tuple[float | None, int]:
-        """(level, channels) of the first tensor: a map (N, C, H, W) or (N, H, W, C), or tokens (N, L, C).
+        """Return (level, channels) of the first tensor: a map (N, C, H, W) or (N, H, W, C), or tokens (N, L, C).
 
-        The image is square, so its maps are. The level is None where there is only one position.
+        The image is square, and so are its maps. The level is None if there is only one position.
         """
         shape = next((tuple(tensor.shape) for tensor in _tensors(output)), ())
         last = len(shape) == 4 and shape[1] == shape[2] != shape[3]
@@ -162,7 +184,7 @@ class _Run:
 
 
 def _finer(run: _Run, own: Container[str]) -> dict[str, nn.Module]:
-    """Its parts, those opened that hide or give a pyramid, or whose own parts were called from outside."""
+    """Return the parts, after opening those that hide or return a pyramid, or whose own parts were called directly."""
     called = {call.name for call in run.calls}
     hiding = {
         call.name
@@ -180,7 +202,7 @@ def _finer(run: _Run, own: Container[str]) -> dict[str, nn.Module]:
 
 
 def _merged(calls: list[_Call]) -> Topology:
-    """Calls in a row of one parent, at one level, as one box."""
+    """Return the topology with consecutive calls of one parent at one level merged into one box."""
     group: list[int] = []
     for i, call in enumerate(calls):
         alike = i and _place(call) == _place(calls[i - 1])
@@ -193,7 +215,7 @@ def _place(call: _Call) -> tuple[str, int | None]:
 
 
 def _told(calls: Sequence[_Call], group: Sequence[int]) -> Topology:
-    """``group`` says of each call which box it is in, in order."""
+    """Return the topology; ``group`` has the index of each call's box."""
     boxes: list[Box] = []
     for _, members in groupby(zip(group, calls, strict=True), key=itemgetter(0)):
         row = [call for _, call in members]

@@ -1,4 +1,4 @@
-"""From a `UNetSpec` to its network: which part goes where, and with how many channels."""
+"""Build the network that a `UNetSpec` describes: choose the parts and the channels of each level."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
 
 
 def _plain_encoder(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
-    # Where the Ups are to keep their channels, the bottleneck has those of the level above it.
+    # If the channels are halved before each Up, the bottleneck has the channels of the level above it.
     pyramid = [*spec.channels[:-1], spec.channels[-2 if spec.halve_before_up else -1]]
     return encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"])
 
@@ -64,7 +64,8 @@ def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.Pl
     from unetzoo.encoders.pretrained import create_pretrained
     from unetzoo.encoders.timm_encoder import TimmEncoder
 
-    # The levels that it lacks are for skips; without any, the image in their sizes is all that a decoder wants to see.
+    # Levels finer than timm's serve only the skips. Without skips the decoder reads nothing but their sizes, so the
+    # downsampled image will do.
     seen_only: Part = lambda c_in, c_out: nn.Identity()  # noqa: E731
     fine = _finished(spec, part, part["block"], drop=False) if spec.skip != "none" else seen_only
     return TimmEncoder(
@@ -80,7 +81,7 @@ def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.Pl
 
 
 def _encoder_blocks(spec: UNetSpec, part: dict[str, Any]) -> list[Part]:
-    """One a level, finest first, with what comes after each."""
+    """Return one block per level, finest first, each with its attention, dropout and bottleneck."""
     coarsest = part["block"]
     if spec.bottleneck == "spatial_attention":
         coarsest = partial(coarsest, between=part["bottleneck"])
@@ -104,7 +105,7 @@ def _decoder(spec: UNetSpec, part: dict[str, Any], pyramid: list[int]) -> Any:
         found = [partial(block, c_mid=c) for block, c in zip(found, levels, strict=True)]
     below = [*made[1:], pyramid[-1]]
     ups = below if spec.up_width == "kept" else levels
-    if spec.skip == "add" or spec.up == "unpool":  # these join the encoder's map channel by channel
+    if spec.skip == "add" or spec.up == "unpool":  # both need exactly the channels of the encoder's map
         ups = pyramid[:-1]
     if spec.keep_last_up_width:
         ups = [below[0], *ups[1:]]
@@ -120,7 +121,7 @@ def _decoder(spec: UNetSpec, part: dict[str, Any], pyramid: list[int]) -> Any:
 
 
 def _finished(spec: UNetSpec, part: dict[str, Any], block: Part, *, drop: bool) -> Part:
-    """The block with its attention and its dropout."""
+    """Return the block followed by its attention and, if ``drop``, its dropout."""
     if part["attention"] is not None:
         block = partial(blocks.Followed, block, part["attention"])
     if drop and spec.dropout:

@@ -1,7 +1,7 @@
-"""The one lookup: option of `UNetSpec` -> value -> callable. Keys equal the ``Literal`` values there (tested).
+"""The lookup table from options of `UNetSpec` and their values to the callables that build the parts.
 
-What a part needs of other options (its norm, its activation, its convolution) is bound here by `partial`, so that
-the network's code never sees an option's name.
+Its keys equal the ``Literal`` values there (tested). A part's norm, activation and convolution, which come from other
+options, are bound here by `partial`, so that the code of the network never sees the name of an option.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ATTENTIONS: dict[str, Part | None] = {
     "scse": attention.ConcurrentSqueezeExcite,
     "cbam": attention.CBAM,
 }
-# The interpolations proper: the only ways up that a full-scale decoder can take, which jumps several levels at once.
+# Plain interpolations. The full-scale decoder accepts no other ``up``, because it jumps several levels at once.
 INTERPOLATIONS: dict[str, dict[str, Any]] = {
     "bilinear": {"mode": "bilinear", "align_corners": False},
     "bilinear_aligned": {"mode": "bilinear", "align_corners": True},
@@ -59,9 +59,13 @@ INTERPOLATIONS: dict[str, dict[str, Any]] = {
 
 
 def layer(spec: UNetSpec, *, kernel_size: int = 3, padded: bool | None = None, dropped: bool = True) -> Part:
-    """The spec's layer (c_in, c_out): convolution, dropout where it comes before norms, norm, activation.
+    """Return the spec's layer (c_in, c_out): convolution, dropout if it belongs here, norm, activation.
 
-    ``padded`` keeps the size, by default as the spec has it.
+    Args:
+        spec: The options of the network.
+        kernel_size: Side of the convolution's kernel.
+        padded: Whether the layer keeps the size of its input; None takes the spec's ``padding``.
+        dropped: Whether the layer has dropout, if the spec puts it into layers.
     """
     drop = dropped and spec.dropout > 0 and spec.dropout_at == "layers"
     return partial(
@@ -74,7 +78,7 @@ def layer(spec: UNetSpec, *, kernel_size: int = 3, padded: bool | None = None, d
 
 
 def _conv(spec: UNetSpec, kernel_size: int, *, padded: bool = True) -> Part:
-    """A convolution before a norm."""
+    """Return the convolution of a layer; it has no bias if a norm follows, unless the spec asks for one."""
     bias = spec.conv_bias or spec.norm == "none"
     return partial(nn.Conv2d, kernel_size=kernel_size, padding=kernel_size // 2 if padded else 0, bias=bias)
 
@@ -84,7 +88,11 @@ def _norm(spec: UNetSpec) -> Part:
 
 
 def parts(spec: UNetSpec) -> dict[str, dict[str, Any]]:
-    """Every value of every option, bound to the spec's norm, activation and convolution."""
+    """Return the callable for each value of each option, bound to the spec's norm, activation and convolution.
+
+    Args:
+        spec: The options of the network.
+    """
     norm_act: dict[str, Part] = {"norm": _norm(spec), "act": ACTS[spec.act]}
     two_sizes = {"spatial": layer(spec), "pointwise": layer(spec, kernel_size=1)}
     return {

@@ -1,4 +1,4 @@
-"""Only deterministic algorithms, and an honest list of the operations that have none on this device."""
+"""Deterministic algorithms, with a list of the operations that have none on the device in use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import torch
 
 
 class Determinism:
-    """Inside the block, where ``wanted``, torch takes deterministic algorithms; ``exceptions`` is what it could not.
+    """Context manager in which torch uses deterministic algorithms.
 
-    On a CPU with the same thread count they are deterministic as they are; it is GPUs that need this.
-    https://pytorch.org/docs/stable/notes/randomness.html
+    Afterwards the attribute ``exceptions`` lists torch's warnings about operations without a deterministic algorithm.
+    On a CPU with a fixed number of threads the default algorithms are deterministic already; GPUs need this.
+
+    Args:
+        wanted: If False, nothing is changed.
+
+    References:
+        https://pytorch.org/docs/stable/notes/randomness.html
     """
 
     def __init__(self, wanted: bool) -> None:

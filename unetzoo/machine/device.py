@@ -1,4 +1,4 @@
-"""Where and in which number format a trial runs."""
+"""Device and floating-point precision of a trial."""
 
 from __future__ import annotations
 
@@ -13,18 +13,30 @@ FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 def resolve_device(wanted: str) -> str:
-    """'auto' to cuda, mps or cpu, in that order. Raises `UnetzooError` where the wanted one is missing."""
+    """Return the device to use.
+
+    Args:
+        wanted: 'cuda', 'mps', 'cpu', or 'auto' for the first of these that is present.
+
+    Raises:
+        UnetzooError: If the device is not present.
+    """
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return next(device for device, present in here.items() if present)
     if not here.get(wanted):
         present = ", ".join(device for device, yes in here.items() if yes)
-        raise UnetzooError(f"device = {wanted!r} is not on this machine; it has {present}")
+        raise UnetzooError(f"device = {wanted!r} is not available on this machine; it has {present}")
     return wanted
 
 
 def resolve_precision(wanted: str, device: str) -> str:
-    """'auto' to bfloat16 where the device computes with it in hardware, else float32."""
+    """Return the precision to use.
+
+    Args:
+        wanted: 'float32', 'bfloat16', or 'auto' for bfloat16 if the device supports it in hardware, else float32.
+        device: 'cuda', 'mps' or 'cpu'.
+    """
     if wanted != "auto":
         return wanted
     fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bfloat16()
@@ -32,7 +44,7 @@ def resolve_precision(wanted: str, device: str) -> str:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the CPU lists a bfloat16 instruction set (AVX512_BF16, AMX, or Arm's); Linux only."""
+    """Return True if the CPU lists a bfloat16 instruction set (AVX512_BF16, AMX, or Arm's); always False off Linux."""
     flags: set[str] = set()
     for line in _cpuinfo():
         key, _, value = line.partition(":")
@@ -42,6 +54,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 def cpu_name() -> str:
+    """Return the model name of the CPU."""
     for line in _cpuinfo():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -56,8 +69,16 @@ def _cpuinfo() -> list[str]:
         return []
 
 
-def check_devices(count: int, device: str) -> None:
-    """Raise `UnetzooError` if this machine has fewer than ``count`` GPUs of the kind ``device``."""
+def check_devices(recipe: Recipe, device: str) -> None:
+    """Check that the machine has as many devices as a recipe asks for.
+
+    Args:
+        recipe: The recipe.
+        device: 'cuda', 'mps' or 'cpu'.
+
+    Raises:
+        UnetzooError: If it has fewer.
+    """
     present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device)
     if present is not None and count > present:
         raise UnetzooError(f"devices = {count}, but this machine has {present} of kind {device}")

@@ -1,4 +1,4 @@
-"""Where a record comes from: versions, machine, commit."""
+"""Environment of a record: versions, machine, commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ PACKAGES = (
 
 
 def environment(device: str, precision: str) -> dict[str, Any]:
-    """Flat facts about this process, all JSON values."""
+    """Return versions and hardware of this process as a flat dictionary of JSON values.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
+        precision: 'float32' or 'bfloat16'.
+    """
     return {
         "unetzoo": __version__,
         "commit": commit(),
@@ -34,7 +39,7 @@ def environment(device: str, precision: str) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of unetzoo's checkout, '+' behind it where the package's files differ; None when installed."""
+    """Return the commit of unetzoo's checkout, with a '+' if the package's files differ; None outside of a checkout."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""How much memory this machine has for a trial."""
+"""Memory that this machine has for a trial."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def memory_limit(device: str) -> tuple[int, str] | None:
-    """Bytes, and whose limit it is: the GPU's free memory, else the container's limit or the physical memory.
+    """Return the memory in bytes that a trial may use, and in words which limit that is.
 
-    None where the system does not say (Windows, MPS).
+    It is the free memory of the GPU, or on a CPU the limit of the control group or the physical memory, whichever is
+    smaller. None if the system does not tell (Windows, MPS).
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
     """
     if device == "cuda":
         return torch.cuda.mem_get_info()[0], "free memory of the GPU"
@@ -26,7 +30,7 @@ def memory_limit(device: str) -> tuple[int, str] | None:
 
 
 def _cgroup_limits() -> list[int]:
-    """The memory limits of this process's control group and of those above it, version 1 or 2 (cgroups(7))."""
+    """Return the memory limits of this process's control group and its parents, version 1 or 2; see cgroups(7)."""
     limits = []
     for line in _text(Path("/proc/self/cgroup")).splitlines():
         _, controllers, name = line.split(":", 2)
@@ -39,7 +43,7 @@ def _cgroup_limits() -> list[int]:
         group = root / name.lstrip("/")
         for folder in (group, *group.parents):
             text = _text(folder / file).strip()
-            if text.isdigit():  # "max" is none
+            if text.isdigit():  # "max" means no limit
                 limits.append(int(text))
             if folder == root:
                 break

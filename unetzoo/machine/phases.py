@@ -1,4 +1,4 @@
-"""Where wall time goes: one clock, one phase at a time, so that the phases add up to the whole."""
+"""Wall time by phase: there is one phase at any time, so that the phases add up to the whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from contextlib import contextmanager
 
 
 class Phases:
-    """Seconds by phase. Begins in ``phase`` at ``since`` (of `time.monotonic`, so a set clock changes nothing)."""
+    """Clock that counts the seconds spent in each phase.
+
+    It uses `time.monotonic`, so changes of the system's clock do not matter.
+
+    Args:
+        phase: Name of the first phase.
+        since: Start of the first phase, a value of `time.monotonic`; now if None.
+    """
 
     def __init__(self, phase: str, since: float | None = None) -> None:
         self.seconds: dict[str, float] = {}
@@ -16,14 +23,22 @@ class Phases:
         self.now, self._mark = phase, time.monotonic() if since is None else since
 
     def __call__(self, phase: str) -> None:
-        """From now on it is ``phase``."""
+        """Begin a phase and end the one before.
+
+        Args:
+            phase: Name of the phase.
+        """
         now = time.monotonic()
         self.seconds[self.now] = self.seconds.get(self.now, 0.0) + now - self._mark
         self.now, self._mark = phase, now
 
     @contextmanager
     def during(self, phase: str) -> Iterator[None]:
-        """``phase`` inside the block, afterwards what it was before."""
+        """Run the block in a phase and return to the phase before.
+
+        Args:
+            phase: Name of the phase.
+        """
         before = self.now
         self(phase)
         try:
@@ -32,17 +47,25 @@ class Phases:
             self(before)
 
     def total(self, *phases: str) -> float:
-        """Seconds of these phases up to now, of this attempt alone."""
+        """Return the seconds spent in some phases up to now, without those of interrupted attempts.
+
+        Args:
+            phases: Names of the phases.
+        """
         self(self.now)
         return sum(self.seconds.get(phase, 0.0) for phase in phases)
 
     def so_far(self) -> dict[str, float]:
-        """Every phase's seconds up to now, those of interrupted attempts included."""
+        """Return the seconds of every phase up to now, including those of interrupted attempts."""
         self(self.now)
         names = {**self.earlier, **self.seconds}
         return {name: self.earlier.get(name, 0.0) + self.seconds.get(name, 0.0) for name in names}
 
     def take_over(self, earlier: dict[str, float]) -> None:
-        """Count what an interrupted attempt had spent when it was saved; of several savings the last."""
+        """Add the time of an interrupted attempt; if there are several, only the longest, that is the last, counts.
+
+        Args:
+            earlier: Seconds of every phase, as returned by `so_far` when the attempt was saved.
+        """
         if sum(earlier.values()) > sum(self.earlier.values()):
             self.earlier = dict(earlier)

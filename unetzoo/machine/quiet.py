@@ -1,8 +1,9 @@
-"""One timing at a time on a machine, and no training step beside it.
+"""Machine-wide lock: one timing at a time, and no training step during a timing.
 
-Every trial holds a shared lock while it computes; a timing takes it alone. Locks are the kernel's (flock), so they
-vanish with a process that dies. They lie in the folder for temporary files, one set a user: suites that run side
-by side keep out of each other's timings too. A turnstile before the lock keeps steps from starving a timing.
+Every trial holds a shared lock while it computes; a timing holds it exclusively. The locks are the kernel's (flock),
+so they vanish with a process that dies. Their files lie in the folder for temporary files, one set per user, so that
+suites that run side by side do not disturb each other's timings. A turnstile in front of the lock prevents training
+steps from starving a timing.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ POLL_SECONDS = 0.01
 
 
 def nothing() -> None:
-    """The beat of one that nobody listens to."""
+    """Do nothing; the default sign of life."""
 
 
 class Quiet:
-    """``exclusive`` is False where there is no flock, or no folder of this user's own for it.
+    """Lock that keeps timings and training steps on this machine apart.
 
-    Timings are then not kept apart, and the record says so.
+    The attribute ``exclusive`` is False if there is no flock, or no folder that belongs to this user. Timings are then
+    not kept apart, and the record says so.
+
+    Args:
+        folder: Folder of the lock files; by default one of this user's in the folder for temporary files.
+        beat: Called while waiting, so that a wait is not mistaken for a hang.
     """
 
     def __init__(self, folder: Path | None = None, beat: Callable[[], None] = nothing) -> None:
-        """``beat`` is called while waiting, so that a wait is not taken for a hang."""
         self._beat = beat
         self._files: list[int] = []
         if fcntl is not None:
@@ -49,13 +54,13 @@ class Quiet:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Compute, unless something is being timed: then wait first."""
+        """Run the block beside other steps, after waiting for timings to end."""
         with self._held(shared=True):
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nothing else computes or is timed inside the block."""
+        """Run the block while no other step or timing runs on this machine."""
         with self._held(shared=False):
             yield
 

@@ -1,1 +1,1 @@
-"""What a model costs: parameters, MACs, memory, latency. Measured apart from training, on fixed shapes."""
+"""Costs of a model: parameters, MACs, memory and latency, measured on fixed shapes and apart from training."""

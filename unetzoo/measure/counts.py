@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates, of a whole model and part by part."""
+"""Parameters and multiply-accumulates (MACs) of a whole model and of its parts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from unetzoo.nn.sizes import SameSize, ValidSizes
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network: ``shape`` is its output's (C, H, W), ``macs`` of one image.
+    """A part of a network; one that is active only in training has shape () and no MACs.
 
-    Of several maps it is the first's, of an encoder's the coarsest's; of tokens as the network has them, (tokens, C)
-    or (H, W, C).
-    What works in training alone has neither: shape () and no MACs.
+    Attributes:
+        name: Name of the module.
+        shape: Shape of its output without the batch: (C, H, W), or (tokens, C) or (H, W, C) if the network returns
+            tokens. Of several outputs it is the first, or the coarsest if the part is an encoder.
+        params: Trainable parameters.
+        macs: Multiply-accumulates for one image.
     """
 
     name: str
@@ -32,7 +35,7 @@ class Stage:
 
 
 def _flop_counter() -> FlopCounterMode:
-    """torch's, which knows every kernel of attention but the CPU's."""
+    """Return torch's FLOP counter, extended by the CPU's attention kernel, the only one that it lacks."""
 
     def forward(query: torch.Size, key: torch.Size, value: torch.Size, *_: object, **__: object) -> int:
         return sdpa_flop_count(query, key, value)
@@ -51,16 +54,27 @@ def _flop_counter() -> FlopCounterMode:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """All learnable values."""
+    """Return the number of trainable parameters of a model.
+
+    Args:
+        model: The model.
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def count_macs(model: nn.Module, image: Tensor) -> int:
-    """Multiply-accumulates of ``model(image)``: half of torch's FLOP count.
+    """Return the multiply-accumulates of ``model(image)``, which are half of torch's FLOP count.
 
-    torch.utils.flop_counter counts convolutions and matrix products; norms, activations, pooling and
-    interpolation (that of ``dysample`` at moved places too) count nothing. Wrapped in `SameSize`, a valid network is
-    charged for its mirrored border too.
+    Only convolutions and matrix products count; norms, activations, pooling and interpolation (including the sampling
+    of ``dysample``) do not. If a network of unpadded convolutions is wrapped in `SameSize`, its mirrored border counts,
+    too.
+
+    Args:
+        model: The model.
+        image: A batch of images, (N, C, H, W).
+
+    References:
+        ``torch.utils.flop_counter``.
     """
     with _flop_counter() as counter, torch.no_grad():
         model(image)
@@ -70,13 +84,17 @@ def count_macs(model: nn.Module, image: Tensor) -> int:
 def count_training_flops(
     config: ModelConfig, shape: tuple[int, int, int, int], prepare: Callable[[nn.Module], object] = lambda network: None
 ) -> int:
-    """Floating-point operations of one training step, forward and backward, on a batch (N, C, H, W).
+    """Return the floating-point operations of one training step, forward and backward.
 
-    ``prepare`` is called with the network first, to freeze parts of it. Counted as in `count_macs`, two a
-    multiply-accumulate; the backward pass takes about twice the forward. Nothing is allocated where the model runs on
-    the meta device.
+    They are counted as in `count_macs`, two per multiply-accumulate; the backward pass costs about twice the forward
+    pass. Nothing is allocated if the model runs on the meta device; otherwise it is run on the CPU.
+
+    Args:
+        config: The model.
+        shape: Shape of a batch, (N, C, H, W).
+        prepare: Called with the network first, to freeze parts of it.
     """
-    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
+    with suppress(RuntimeError, NotImplementedError):  # a user's model may not run on the meta device
         return _training_flops(config, shape, prepare, "meta")
     return _training_flops(config, shape, prepare, "cpu")
 
@@ -96,14 +114,20 @@ def _training_flops(
 
 
 def stages(config: ModelConfig, height: int, width: int) -> list[Stage]:
-    """The network part by part in the order they run, for one (height, width) image.
+    """Return the parts of a network in the order in which they run on one image.
 
-    Nothing is allocated where the model runs on the meta device; one that cannot is run on the CPU.
+    Parts are the levels of an encoder, the stages of a decoder, and otherwise the top-level modules. Nothing is
+    allocated if the model runs on the meta device; otherwise it is run on the CPU.
 
-    Parts are the levels of an encoder, the stages of a decoder, and otherwise the top-level modules.
-    Raises `UnetzooError` where the network does not take that size.
+    Args:
+        config: The model.
+        height: Height of the image.
+        width: Width of the image.
+
+    Raises:
+        UnetzooError: If the network does not take images of that size.
     """
-    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not run on the meta device
+    with suppress(RuntimeError, NotImplementedError):  # a user's model may not run on the meta device
         return _stages(config, height, width, "meta")
     return _stages(config, height, width, "cpu")
 
@@ -129,8 +153,15 @@ def _stages(config: ModelConfig, height: int, width: int, device: str) -> list[S
 
 
 def side_read(config: ModelConfig, side: int) -> int:
-    """``side``, or for a valid network the smallest it takes that gives at least as many pixels."""
-    with suppress(RuntimeError, NotImplementedError):  # a model of one's own may not be built on the meta device
+    """Return the side of the image that a network needs for an output of at least ``side`` pixels.
+
+    It is ``side`` itself, or the smallest side that fits if the network has unpadded convolutions.
+
+    Args:
+        config: The model.
+        side: Side of the output.
+    """
+    with suppress(RuntimeError, NotImplementedError):  # a user's model may not be built on the meta device
         return _side_read(config, side, "meta")
     return _side_read(config, side, "cpu")
 
@@ -142,8 +173,9 @@ def _side_read(config: ModelConfig, side: int, device: str) -> int:
 
 
 def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the names and modules of the parts as in `stages`."""
     found: list[tuple[str, nn.Module]] = []
-    children = list(model.named_children())  # where there is one alone, it is a network in a wrapper
+    children = list(model.named_children())  # an only child is a network in a wrapper
     for name, child in children:
         if isinstance(child, nn.ModuleList):
             found += [(f"{name}.{i}", part) for i, part in enumerate(child)]
@@ -151,7 +183,7 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
             found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
         else:
             found.append((name, child))
-    return found or [("", model)]  # a model that is one layer
+    return found or [("", model)]  # a model that is a single layer
 
 
 def _prefixed(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -162,7 +194,7 @@ def _keep_shape(
     shapes: dict[str, tuple[int, ...]], name: str, module: nn.Module, _inputs: object, output: object
 ) -> None:
     if isinstance(output, list | tuple) and "encoder" in name.split(".") and isinstance(output[-1], Tensor):
-        output = output[-1]  # the coarsest
+        output = output[-1]  # the coarsest map
     shape = _shape(output)
     by_timm = getattr(module, "output_fmt", None)
     shapes[name] = (*shape[-1:], *shape[:-1]) if by_timm == "NHWC" else shape

@@ -1,8 +1,9 @@
-"""How long one forward pass takes: warm-up, synchronised, median and 90th percentile, never the best run.
+"""Latency of a forward pass: warm-up, synchronisation, median and 90th percentile, never the best run.
 
-On a shared machine the same pass can take ten times as long a minute later. So every timing stands between two runs of
-a fixed matrix product, the calibration: where these or the repetitions disagree, it is done again, and where they
-still do it is called noisy. What the matrix product reaches is also what the model is held against (utilisation).
+On a shared machine the same pass may take ten times as long a minute later. So each timing lies between two runs of a
+fixed matrix product, the calibration. If the two, or the repetitions of the pass, disagree, the timing is repeated; if
+they still do after the last attempt, it is marked as noisy. The speed of the matrix product is also the reference for
+the utilisation.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from unetzoo.machine.quiet import nothing
 from unetzoo.records.measured import Timing
 
 WARM_UP = 3
-FEWEST = 5  # repetitions of a model so slow that the time floor comes first
-CALIBRATION_BOUND = 0.10  # |before - after| over the higher
-REPETITION_BOUND = 0.20  # (p90 - p10) over the median
+FEWEST = 5  # repetitions of a model so slow that the time limit comes first
+CALIBRATION_BOUND = 0.10  # |before - after| / max(before, after)
+REPETITION_BOUND = 0.20  # (p90 - p10) / median
 PRODUCT_SIDE = {"cpu": 1024, "mps": 2048, "cuda": 4096}
-EMULATED_SIDE = 256  # of bfloat16 on a CPU without it, where 1024 takes seconds
+EMULATED_SIDE = 256  # for bfloat16 on a CPU that emulates it, where 1024 takes seconds
 PRODUCTS = 4
 METHOD = (
     f"forward pass in eval mode, {WARM_UP} to warm up, each synchronised; between two calibrations (a square matrix "
@@ -34,6 +35,8 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Latency:
+    """Percentiles of the time of a piece of work in milliseconds, over ``repeats`` repetitions."""
+
     p10_ms: float
     p50_ms: float
     p90_ms: float
@@ -41,6 +44,7 @@ class Latency:
 
     @property
     def spread(self) -> float:
+        """Relative spread of the repetitions: (p90 - p10) / median."""
         return (self.p90_ms - self.p10_ms) / self.p50_ms
 
 
@@ -52,9 +56,15 @@ def measure_latency(
     warm_up: int = WARM_UP,
     beat: Callable[[], None] = nothing,
 ) -> Latency:
-    """Time ``work`` ``repeats`` times, fewer (5 at least) once ``seconds`` have gone; each repetition is waited for.
+    """Time a piece of work, synchronising the device before and after each repetition.
 
-    ``beat`` is called between repetitions, outside what is timed.
+    Args:
+        work: The work.
+        device: 'cuda', 'mps' or 'cpu'.
+        repeats: Number of repetitions.
+        seconds: Timed seconds after which there are no more repetitions, once there were five.
+        warm_up: Repetitions before the first that is timed.
+        beat: Called before each timed repetition, outside of the timed span.
     """
     for _ in range(warm_up):
         work()
@@ -71,7 +81,12 @@ def measure_latency(
 
 
 class Calibration:
-    """A fixed square matrix product; calling it gives the FLOP/s it reaches now (median of a few)."""
+    """A fixed square matrix product; a call returns the FLOP/s that it reaches at present (median of a few runs).
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
+        precision: 'float32' or 'bfloat16'.
+    """
 
     def __init__(self, device: str, precision: str) -> None:
         emulated = device == "cpu" and precision == "bfloat16" and not cpu_has_bfloat16()
@@ -97,10 +112,20 @@ def time_calmly(
     attempts: int = 3,
     beat: Callable[[], None] = nothing,
 ) -> Timing:
-    """Time ``work``, one forward pass of ``shape`` (N, C, H, W) and ``macs`` an image, between calibrations.
+    """Time a forward pass between two calibrations, and again while calibrations or repetitions disagree.
 
-    Timed again, up to ``attempts`` times in all, while calibrations or repetitions disagree by more than their
-    bounds; the attempt with the least disagreement is returned, ``noisy`` where even that one was over.
+    The attempt with the least disagreement is returned; it is noisy if even that one exceeds a bound.
+
+    Args:
+        work: The forward pass.
+        device: 'cuda', 'mps' or 'cpu'.
+        precision: 'float32' or 'bfloat16'.
+        shape: Shape of the images, (N, C, H, W).
+        macs: Multiply-accumulates for one image, for the utilisation.
+        repeats: Number of repetitions in an attempt.
+        seconds: Timed seconds after which an attempt has no more repetitions, once there were five.
+        attempts: Largest number of attempts.
+        beat: Called before each timed repetition, outside of the timed span.
     """
     calibration = Calibration(device, precision)
     best: tuple[float, Latency, tuple[float, float]] | None = None
@@ -132,7 +157,11 @@ def time_calmly(
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done what it was given; a CPU always has."""
+    """Wait until a device has finished all its work; on a CPU there is nothing to wait for.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
+    """
     if device == "cuda":
         torch.cuda.synchronize()
     elif device == "mps":

@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, in bytes: the allocator's on CUDA, the process's own on a CPU."""
+"""Peak memory of a piece of work in bytes: the allocator's on CUDA, the process's on a CPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ METHODS = {
 
 
 class PeakMemory:
-    """Bytes above the baseline taken when this was made; ``peak()`` is the highest since then."""
+    """Peak memory above a baseline, which is measured when the object is made.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
+    """
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -37,7 +41,7 @@ class PeakMemory:
         return _status("VmRSS") if self.resettable else _max_rss()
 
     def restart(self) -> None:
-        """Forget the peak so far, keep the baseline; memory that was freed is given back to the system first."""
+        """Forget the peak so far but keep the baseline; on Linux free memory first goes back to the system."""
         if self.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elif self.resettable:
@@ -45,6 +49,7 @@ class PeakMemory:
             _reset_peak()
 
     def peak(self) -> int:
+        """Return the peak since the baseline or the last `restart`, in bytes above the baseline."""
         if self.device == "cuda":
             return torch.cuda.max_memory_allocated() - self.baseline
         if self.device == "mps":
@@ -53,7 +58,7 @@ class PeakMemory:
 
 
 def _reset_peak() -> bool:
-    """Linux: set the process's VmHWM back to its present RSS (proc(5), clear_refs)."""
+    """Reset the process's VmHWM to its present RSS and return True if the system can (Linux; proc(5), clear_refs)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -62,13 +67,18 @@ def _reset_peak() -> bool:
 
 
 def _trim() -> None:
-    """Give the allocator's free memory back (glibc keeps it); does nothing where there is no malloc_trim."""
+    """Return free memory, which glibc keeps, to the system; does nothing without malloc_trim."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status(field: str) -> int:
+    """Return a field of ``/proc/self/status`` in bytes.
+
+    Raises:
+        RuntimeError: If there is no such field.
+    """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return 1024 * int(line.split()[1])
@@ -76,6 +86,7 @@ def _status(field: str) -> int:
 
 
 def _max_rss() -> int:
+    """Return the peak RSS of the process in bytes."""
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

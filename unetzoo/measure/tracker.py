@@ -1,11 +1,11 @@
-"""What the tensors of a training step and of a forward pass hold at their peak, and what for.
+"""Peak memory of the tensors of a training step and of a forward pass, by purpose.
 
-On fake tensors (shapes without values) nothing is allocated and nothing computed, so the same account is a
-prediction, of any model at any size on any machine. Seen are the results of torch's operators; what a kernel
-takes for itself while it works is not, nor is what the allocator keeps: see ``reports/memory-prediction``.
+On fake tensors (shapes without values) nothing is allocated and nothing is computed, so the same code predicts the
+memory of any model at any size on any machine. It counts the results of torch's operators, but neither the workspace of
+a kernel nor memory that the allocator keeps; see ``reports/memory-prediction``.
 
-`torch.distributed._tools.mem_tracker.MemTracker` would do much of this. It is private, is not in every build of
-torch, and counts the gradients under way and the skip connections with the rest; this is what we need of it.
+`torch.distributed._tools.mem_tracker.MemTracker` does much of this. But it is private, is missing from some builds of
+torch, and does not tell temporary gradients and skip connections from the rest.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Purpose = Literal["parameters", "gradients", "optimizer", "activations", "skips"
 
 
 class MemoryTracker(TorchDispatchMode):
-    """Bytes of all storages that operators give while this mode is on, by purpose, and their peak.
+    """Dispatch mode that counts the bytes of all storages that operators return, by purpose, and their peak.
 
-    A storage counts once, however many views it has, from its first tensor until its last is gone. It is filed
-    under the purpose of the moment (`during`) until it is told to be another's (`file`).
+    A storage counts once, however many views it has, from its first tensor until the last one is gone. Its purpose is
+    the one that was set with `during` when it was made, until `file` changes it.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,12 @@ class MemoryTracker(TorchDispatchMode):
         self.now[purpose] -= size
 
     def file(self, tensors: Iterable[Tensor], purpose: Purpose) -> None:
-        """From now on these tensors' storages count under ``purpose``."""
+        """Change the purpose of storages from now on.
+
+        Args:
+            tensors: Tensors whose storages change.
+            purpose: The new purpose.
+        """
         for tensor in tensors:
             self._see(tensor)
             key = tensor.untyped_storage()._cdata
@@ -82,6 +87,11 @@ class MemoryTracker(TorchDispatchMode):
 
     @contextmanager
     def during(self, purpose: Purpose) -> Iterator[None]:
+        """Count storages that are made inside the block under a purpose.
+
+        Args:
+            purpose: The purpose.
+        """
         before, self.purpose = self.purpose, purpose
         try:
             yield
@@ -93,7 +103,11 @@ class MemoryTracker(TorchDispatchMode):
         self.peak = self.now.copy()
 
     def breakdown(self, *, has_skips: bool) -> Breakdown:
-        """The peak since the last `restart`."""
+        """Return the peak since the last `restart`.
+
+        Args:
+            has_skips: Whether the network has skips; otherwise their bytes are None.
+        """
         return Breakdown(
             total=self.peak.total(),
             parameters=self.peak["parameters"],
@@ -106,16 +120,29 @@ class MemoryTracker(TorchDispatchMode):
 
 
 def adamw(network: nn.Module) -> torch.optim.Optimizer:
-    """The default optimizer: of all parameters."""
+    """Build the default optimizer, AdamW over all parameters.
+
+    Args:
+        network: The network.
+    """
     return torch.optim.AdamW(network.parameters())
 
 
 class Rehearsal:
-    """A network with its optimizer, and what a trial does with them: forward passes and training steps.
+    """A network and its optimizer, with the forward passes and training steps of a trial.
 
-    ``classes`` count the background; ``precision`` is 'float32', or 'bfloat16' for autocast. On ``fake`` tensors
-    nothing is allocated. `training_peak` and `inference_peak` track the tensors; `forward` and `step` are the bare
-    work, to be timed. What a network raises, they raise.
+    `training_peak` and `inference_peak` track the tensors; `forward` and `step` are the bare work, to be timed. All of
+    them pass on the exceptions of the network.
+
+    Args:
+        config: The model.
+        classes: Number of classes, including background.
+        precision: 'float32', or 'bfloat16' for autocast.
+        channels_last: Whether weights and images are in channels_last.
+        device: 'cuda', 'mps' or 'cpu'.
+        ignore_index: Value of mask pixels that do not count in the loss; None if there are none.
+        fake: Whether to use fake tensors, so that nothing is allocated.
+        optimizer: Function that builds the optimizer of a network.
     """
 
     def __init__(
@@ -132,24 +159,24 @@ class Rehearsal:
     ) -> None:
         self.classes, self.ignore_index, self.device, self.precision = classes, ignore_index, device, precision
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        # A network of one's own may hold constants that were made before it: they stay real.
+        # A user's network may hold constants that were made before; these stay real tensors.
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext()
         self.tracker = MemoryTracker()
         network = self._build(config, fake)
         with self._tracked():
             with torch.device(device):
-                network.train()  # weights that are one memory before that (MALUNet's) part
+                network.train()  # separates weights that share memory until then (MALUNet's)
             for tensor in (*network.parameters(), *network.buffers()):
-                if tensor.dim() == 4:  # what network.to(memory_format=...) does, which fake parameters refuse
+                if tensor.dim() == 4:  # network.to(memory_format=...) fails on fake parameters
                     tensor.data = tensor.data.contiguous(memory_format=self.layout)
             self.tracker.file(network.parameters(), "parameters")
             self.optimizer = optimizer(network)
         self.model = SameSize(network, classes)
         for parameter in network.parameters():
-            if parameter.requires_grad:  # hooks hold the tracker, not self: a cycle would keep the tensors alive
+            if parameter.requires_grad:  # hooks get the tracker, not self: a cycle would keep tensors alive
                 parameter.register_post_accumulate_grad_hook(partial(_file_gradient, self.tracker))
         encoder = getattr(network, "encoder", None)
-        if isinstance(encoder, nn.ModuleList):  # levels called one by one: there is no call that gives a pyramid
+        if isinstance(encoder, nn.ModuleList):  # levels are called one by one, so no call returns a pyramid
             encoder = None
         self.has_skips = isinstance(encoder, nn.Module) and hasattr(network, "decoder")
         if isinstance(encoder, nn.Module) and not any(isinstance(part, NoSkip) for part in network.modules()):
@@ -162,30 +189,43 @@ class Rehearsal:
         except Exception:
             if not fake:
                 raise
-            with torch.device("meta"):  # where timm may look at the values it makes rates of stochastic depth from
+            with torch.device("meta"):  # on which timm can read the values of its stochastic depth rates
                 network = config.build(weights=False)
             with self._tracked():
                 return network.to_empty(device=self.device)
 
     def images(self, shape: Shape) -> Tensor:
-        """Random pixels (N, C, H, W)."""
+        """Return random images.
+
+        Args:
+            shape: (N, C, H, W).
+        """
         with self.mode:
             return torch.rand(shape, device=self.device).contiguous(memory_format=self.layout)
 
     def masks(self, shape: Shape) -> Tensor:
-        """Random classes (N, H, W) for images (N, C, H, W)."""
+        """Return random masks (N, H, W).
+
+        Args:
+            shape: Shape of the images, (N, C, H, W).
+        """
         with self.mode:
             return torch.randint(self.classes, (shape[0], *shape[2:]), device=self.device)
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K, H, W) in eval mode."""
+        """Map images (N, C, H, W) to logits (N, K, H, W) in eval mode."""
         self.model.eval()
-        with self._autocast():  # anew each time: within one context the weights would be cast once only
+        with self._autocast():  # a new context each time, because autocast caches the cast weights
             return self.model(images)[0]
 
     def step(self, images: Tensor, masks: Tensor) -> None:
-        """One training step."""
+        """Run one training step.
+
+        Args:
+            images: (N, C, H, W).
+            masks: (N, H, W).
+        """
         self.model.train()
         with self.tracker.during("activations"):
             with self._autocast():
@@ -196,7 +236,11 @@ class Rehearsal:
         self.optimizer.zero_grad()
 
     def inference_peak(self, shape: Shape) -> Breakdown:
-        """Of a forward pass of images (N, C, H, W); before any `training_peak`, whose optimizer state would count."""
+        """Return the peak of a forward pass; call it before `training_peak`, whose optimizer state would count.
+
+        Args:
+            shape: Shape of the images, (N, C, H, W).
+        """
         with self._tracked():
             images = self.images(shape)
             self.tracker.restart()
@@ -205,7 +249,11 @@ class Rehearsal:
             return self.tracker.breakdown(has_skips=self.has_skips)
 
     def training_peak(self, shape: Shape) -> Breakdown:
-        """Of a step on images (N, C, H, W) as every one after the first is: with the optimizer's state."""
+        """Return the peak of a steady-state training step, in which the optimizer's state is already allocated.
+
+        Args:
+            shape: Shape of the images, (N, C, H, W).
+        """
         with self._tracked():
             if not self.optimizer.state:
                 self.step(self.images(shape), self.masks(shape))
@@ -223,7 +271,7 @@ class Rehearsal:
 
     @contextmanager
     def _tracked(self) -> Iterator[None]:
-        with self.mode, self.tracker:  # the tracker inside, so that it sees what the network asks for
+        with self.mode, self.tracker:  # the tracker is the inner one, so that it sees the network's operators
             yield
 
 
@@ -250,10 +298,23 @@ def tensor_memory(
     fake: bool = True,
     optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
 ) -> TensorMemory | None:
-    """Peak bytes of a training step on ``train_shape`` and a forward pass on ``infer_shape``, both (N, C, H, W).
+    """Predict or measure the peak memory of a training step and of a forward pass.
 
-    ``fake``: predicted, with nothing allocated; None where the network does not run on fake tensors (a model of
-    one's own that looks at values, say). Otherwise measured on real tensors, and what goes wrong is raised.
+    Args:
+        config: The model.
+        classes: Number of classes, including background.
+        train_shape: Shape of the images of the training step, (N, C, H, W).
+        infer_shape: Shape of the images of the forward pass, (N, C, H, W).
+        precision: 'float32', or 'bfloat16' for autocast.
+        channels_last: Whether weights and images are in channels_last.
+        device: 'cuda', 'mps' or 'cpu'.
+        ignore_index: Value of mask pixels that do not count in the loss; None if there are none.
+        fake: Predict with fake tensors, without allocating anything, instead of measuring with real ones.
+        optimizer: Function that builds the optimizer of a network.
+
+    Returns:
+        Bytes by purpose. With ``fake``, None if the network does not run on fake tensors, as a user's model that reads
+        values; otherwise its exception is raised.
     """
     try:
         work = Rehearsal(

@@ -1,1 +1,1 @@
-"""Functions on class maps, with their conventions stated."""
+"""Metrics on class maps and logits, with their conventions and sources."""

@@ -1,4 +1,4 @@
-"""The scores of a test set: class maps and logits in, the score fields of a record out."""
+"""Scores of a test set: from logits or class maps to the score fields of a record."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 
 
 class Scores:
-    """Add every image of the test set once, then ask for `result`.
+    """Accumulator of the scores of a test set: `add` every image once, then read `result`.
 
-    Surface metrics are taken of the ``foreground`` classes alone: the outline of the background is that of the
-    objects once more. Elsewhere a class has no such entry (``None`` is for 0/0). ``matrices`` holds each image's
-    confusion matrix (K, K), int64, rows = truth, on the CPU; ``hashes`` and
-    ``truths`` hold a hash of each predicted and each true class map.
+    Surface metrics are computed for foreground classes only, because the outline of the background is that of the
+    objects again. Other classes have no such entry (an entry of ``None`` means 0/0).
 
-    Raises `UnetzooError` where ``scoring.isbi`` names no class.
+    The attribute ``matrices`` has each image's confusion matrix, (K, K) int64 on the CPU, rows = truth; ``hashes`` and
+    ``truths`` have a hash of each predicted and each true class map.
+
+    Args:
+        class_names: Names of the K classes.
+        foreground: Indices of the foreground classes.
+        ignore_index: Value of mask pixels that are not scored; None if there are none.
+        scoring: The policy.
+
+    Raises:
+        UnetzooError: If ``scoring.isbi`` is not a class.
     """
 
     def __init__(
@@ -50,10 +58,16 @@ class Scores:
         self.truths: dict[str, str] = {}
 
     def add(self, key: str, logits: Tensor, target: Tensor) -> None:
-        """One image: logits (K, H, W) and class map (H, W), on any device.
+        """Add one image.
 
-        Raises `UnetzooError` where the shapes do not fit or the key was added before, and `ArithmeticError` where
-        logits are NaN.
+        Args:
+            key: Name of the image.
+            logits: Logits, (K, H, W), on any device.
+            target: True class map, (H, W), on any device.
+
+        Raises:
+            UnetzooError: If the shapes do not fit or the key was added before.
+            ArithmeticError: If a logit is NaN or infinite.
         """
         if logits.shape != (len(self.class_names), *target.shape):
             raise UnetzooError(
@@ -67,7 +81,16 @@ class Scores:
             self._calibration.add(logits, target, self.ignore_index)
 
     def add_map(self, key: str, prediction: Tensor, target: Tensor) -> None:
-        """One image of a predictor without probabilities: class maps (H, W). There will be no calibration."""
+        """Add one image for which there are no probabilities; the result will have no calibration.
+
+        Args:
+            key: Name of the image.
+            prediction: Predicted class map, (H, W).
+            target: True class map, (H, W).
+
+        Raises:
+            UnetzooError: If the shapes differ or the key was added before.
+        """
         if prediction.shape != target.shape:
             raise UnetzooError(
                 f"{key}: a prediction {tuple(prediction.shape)} does not fit a mask {tuple(target.shape)}"
@@ -77,10 +100,10 @@ class Scores:
 
     def _add(self, key: str, prediction: Tensor, target: Tensor, probability: np.ndarray | None = None) -> None:
         if key in self.matrices:
-            raise UnetzooError(f"image {key!r} is scored twice")
+            raise UnetzooError(f"image {key!r} is scored twice; add each image once")
         self.matrices[key] = overlap.confusion(prediction, target, len(self.class_names), self.ignore_index)
         predicted, truth = prediction.numpy(), target.numpy()
-        counted = truth != self.ignore_index  # all of them where ignore_index is None
+        counted = truth != self.ignore_index  # all pixels if ignore_index is None
         surfaces = np.full((len(SURFACE), len(self.class_names)), np.nan)
         for c in self.foreground:
             of_class = surface_scores((predicted == c) & counted, truth == c, self.scoring)
@@ -91,11 +114,14 @@ class Scores:
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
-        """The fields of `unetzoo.records.record.Result` that are scores. Raises `UnetzooError` before the first image.
+        """Return the score fields of `unetzoo.records.record.Result`.
 
-        ``undefined``, ``missed`` (true, no pixel of it hit) and ``false_alarms`` (predicted, not true) count images for
-        every class; ``penalised`` (one side empty, so that the distances are the policy's penalty) for the foreground.
-        Scores are rounded to six digits after their means are taken.
+        ``undefined``, ``missed`` (true, no pixel hit) and ``false_alarms`` (predicted, not true) count images for every
+        class; ``penalised`` (one side is empty, so that the distances are the policy's penalty) counts them for
+        foreground classes. Scores are rounded to six decimals after the means are taken.
+
+        Raises:
+            UnetzooError: If no image was added.
         """
         if not self.matrices:
             raise UnetzooError("no image was scored")
@@ -138,7 +164,7 @@ class Scores:
         }
 
     def _overlaps(self, matrices: Tensor) -> dict[str, np.ndarray]:
-        """Metric -> (..., K) of matrices (..., K, K), by the policy where a class is neither true nor predicted."""
+        """Return each overlap metric, (..., K), of confusion matrices (..., K, K) under the policy."""
         rule = self.scoring.both_empty
         return {m: overlap.settle(getattr(overlap, m)(matrices), matrices, rule).numpy() for m in OVERLAP}
 
@@ -154,12 +180,20 @@ def _digest(hashes: dict[str, str]) -> str:
 
 
 def mean_foreground(scores: np.ndarray, foreground: Sequence[int]) -> float:
-    """Mean over images of the mean over foreground classes of (images, K) scores; NaN left out, NaN if all is."""
+    """Compute the mean over images of each image's mean over foreground classes, leaving out NaN.
+
+    Args:
+        scores: Scores, (images, K).
+        foreground: Indices of the foreground classes.
+
+    Returns:
+        The mean; NaN if all scores are NaN.
+    """
     return _mean(np.array([_mean(image[list(foreground)]) for image in scores]))
 
 
 def _mean(scores: np.ndarray) -> float:
-    """Mean of what is not NaN; NaN (and no warning) where nothing is left."""
+    """Return the mean of all values that are not NaN; NaN, without a warning, if there are none."""
     kept = scores[~np.isnan(scores)]
     return float(kept.mean()) if kept.size else math.nan
 

@@ -1,22 +1,26 @@
-"""Warping error: what is left of the disagreement once the truth was deformed without a change of its topology.
+"""Warping error: the disagreement that remains after the truth was deformed without a change of its topology.
 
-Jain et al. 2010 (doi 10.1109/CVPR.2010.5539950): the truth is warped towards the prediction by flipping *simple*
-points, pixels whose flip joins, splits, makes or deletes no object and no hole; the warping error is the share of
-pixels that still disagree. A boundary may lie where it wants, but a gap in one, or one too many, costs.
+The truth is warped towards the prediction by flipping *simple* points: pixels whose flip does not join, split, create
+or delete any object or hole. The warping error is the share of pixels that still disagree. A boundary may be shifted at
+no cost, but a gap in a boundary, or a boundary too many, costs.
 
-Conventions, those of the ISBI 2012 challenge's own program (Fiji, ``trainableSegmentation.metrics.WarpingError``):
+Conventions are those of the ISBI 2012 challenge's own program (Fiji, ``trainableSegmentation.metrics.WarpingError``):
 
-- Figure: the interior, 4-connected. Ground: the boundaries, 8-connected. Outside the image all is boundary.
-- A point is simple where its 3x3 neighbourhood has one component of figure and one of ground beside it (topological
-  numbers T4 = T8 = 1; Bertrand and Malandain 1994, Pattern Recognition Letters 15, 169-175).
-- No mask limits how far a boundary may move. A void pixel is boundary in both maps and never flips.
-- A pixel that is left is a *merger* where its flip would join objects, a *split* where its flip would break one; other
-  flips make or delete a hole or an object. The challenge counted mergers and splits alone, so a map that is all
-  boundary has an error of 0. Here the two are exact; Fiji tells a merger by other objects among all eight neighbours,
+- Figure: the interior, 4-connected. Ground: the boundaries, 8-connected. Everything outside the image is boundary.
+- A point is simple if its 3x3 neighbourhood has one component of figure and one of ground next to it (topological
+  numbers T4 = T8 = 1).
+- No mask limits how far a boundary may move. An ignored pixel is boundary in both maps and never flips.
+- A pixel that still disagrees is a *merger* if its flip would join objects and a *split* if its flip would break one;
+  other flips create or delete a hole or an object. The challenge counted only mergers and splits, so a map that is all
+  boundary has an error of 0. Here the two are exact. Fiji finds a merger by other objects among all eight neighbours,
   so it also counts some that touch at a corner.
 
-What is left depends on the order of the flips. Fiji goes by how sure the prediction is, `warp` by the parity of rows
-and columns, so the two agree nearly and not to the pixel, and a turned image may differ by a few pixels.
+The result depends on the order of the flips. Fiji goes by the confidence of the prediction, `warp` by the parity of
+rows and columns, so the two agree closely but not to the pixel, and a rotated image may differ by a few pixels.
+
+References:
+    Jain et al. 2010, doi 10.1109/CVPR.2010.5539950. Simple points: Bertrand and Malandain 1994, Pattern Recognition
+    Letters 15, 169-175.
 """
 
 from __future__ import annotations
@@ -26,16 +30,21 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.measure import label
 
-RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  # once round; bit k of a code is RING[k]
+RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  # clockwise; bit k of a code is RING[k]
 
 
 def components(mask: np.ndarray, connectivity: int) -> np.ndarray:
-    """Labels from 1 of the components of a bool map (H, W), 0 elsewhere; 1: connected by sides, 2: also by corners."""
+    """Return the labels of the connected components of a map, from 1; 0 elsewhere.
+
+    Args:
+        mask: Bool map, (H, W).
+        connectivity: 1: pixels are connected by sides; 2: also by corners.
+    """
     return np.asarray(label(mask, connectivity=connectivity))
 
 
 def _components_beside(code: int) -> tuple[int, int]:
-    """T4 of the figure and T8 of the ground: components that touch the centre of a 3x3 patch, itself left out."""
+    """Return T4 of the figure and T8 of the ground: components that touch the centre of a 3x3 patch, without it."""
     patch = np.zeros((3, 3), bool)
     for bit, (y, x) in enumerate(RING):
         patch[1 + y, 1 + x] = code >> bit & 1
@@ -46,26 +55,31 @@ def _components_beside(code: int) -> tuple[int, int]:
 
 
 BESIDE = np.array([_components_beside(code) for code in range(256)])  # code of the eight neighbours -> (T4, T8)
-SIMPLE = (BESIDE == 1).all(axis=1)  # code -> whether the centre, of either value, is a simple point
+SIMPLE = (BESIDE == 1).all(axis=1)  # code -> whether the centre is a simple point; its own value does not matter
 
 
 @dataclass(frozen=True)
 class Warping:
-    """Bool maps (H, W)."""
+    """Result of warping, as bool maps (H, W)."""
 
     warped: np.ndarray  # the truth's interior after warping
-    left: np.ndarray  # where it still differs from the prediction's
-    mergers: np.ndarray  # of ``left``: a boundary the prediction lacks, with an object on each side
-    splits: np.ndarray  # of ``left``: interior the prediction lacks, which holds an object together
+    left: np.ndarray  # pixels where it still differs from the prediction's
+    mergers: np.ndarray  # those of ``left`` on a boundary that the prediction lacks, with an object on each side
+    splits: np.ndarray  # those of ``left`` in interior that the prediction lacks and that holds an object together
 
 
 def warp(truth: np.ndarray, prediction: np.ndarray, counted: np.ndarray | None = None) -> Warping:
-    """Warp the interior ``truth`` to the interior ``prediction``, bool (H, W); only ``counted`` pixels may flip.
+    """Warp the interior of the truth towards that of the prediction.
 
-    Pixels are taken by the parity of row and column: on each of the four sub-lattices in turn, all that are simple
-    and disagree flip at once, until a round flips none. That equals flipping them one by one: two pixels of a
-    sub-lattice are at least two rows or columns apart, so neither lies in the other's 3x3 neighbourhood, which is all
-    that decides whether it is simple. Every flip ends a disagreement for good, so the rounds end.
+    Pixels are grouped by the parity of row and column. In each of the four groups in turn all pixels that are simple
+    and disagree flip at once, until a round flips none. That equals flipping them one by one: two pixels of a group are
+    at least two rows or columns apart, so neither lies in the other's 3x3 neighbourhood, which alone decides whether it
+    is simple. Every flip ends a disagreement for good, so the rounds end.
+
+    Args:
+        truth: Interior of the truth, bool (H, W).
+        prediction: Interior of the prediction, bool (H, W).
+        counted: Bool map (H, W) of the pixels that may flip; None is all of them.
     """
     if counted is not None:
         truth, prediction = truth & counted, prediction & counted
@@ -87,7 +101,7 @@ def warp(truth: np.ndarray, prediction: np.ndarray, counted: np.ndarray | None =
 
 
 def _codes(interior: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(n,) the eight neighbours of n pixels as bits."""
+    """Return the eight neighbours of n pixels as bits, (n,)."""
     codes = np.zeros(len(rows), np.intp)
     for bit, (y, x) in enumerate(RING):
         codes |= interior[rows + y, columns + x].astype(np.intp) << bit
@@ -95,11 +109,11 @@ def _codes(interior: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
 
 
 def _classified(interior: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool each: whether the flip of this pixel, and of no other, would join objects, or break one.
+    """Return two bool arrays (n,): pixels whose flip alone would join objects, and those where it would break one.
 
-    A boundary pixel joins the objects beside it. An interior pixel with T4 branches of its object around it makes
-    T4 - 1 more of them, less one for every hole (or outside) beyond the first that it lets flow together: their
-    Euler numbers must add up. So it breaks the object where fewer grounds than branches meet at it.
+    The flip of a boundary pixel joins the objects next to it. The flip of an interior pixel with T4 branches of its
+    object around it adds T4 - 1 objects, less one for each ground component beyond the first that it connects, because
+    the Euler numbers must add up. So it breaks the object if fewer ground components than branches meet at it.
     """
     objects, grounds = components(interior, 1), components(~interior, 2)
     inside = interior[rows, columns]
@@ -110,7 +124,7 @@ def _classified(interior: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> 
 
 
 def _distinct(labels: list[np.ndarray]) -> np.ndarray:
-    """(n,) how many different labels above 0 each of n pixels meets in k directions; k arrays (n,)."""
+    """Return the number of different labels above 0 that each of n pixels meets, (n,), from k arrays (n,) of labels."""
     ordered = np.sort(np.stack(labels), axis=0)
     new = np.diff(ordered, axis=0, prepend=0) > 0
     return new.sum(axis=0)

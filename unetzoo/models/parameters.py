@@ -1,6 +1,6 @@
-"""Parameter counts of our own entries, in ``parameters.json`` so that they can be told without torch.
+"""Parameter counts of the built-in models, read from ``parameters.json`` so that listing them does not import torch.
 
-``benchmarks/zoo.py`` writes the file; a test holds it against the networks.
+``benchmarks/zoo.py`` writes the file; a test compares it with the networks.
 """
 
 from __future__ import annotations
@@ -18,5 +18,9 @@ def _counts() -> dict[str, int]:
 
 
 def parameters(name: str) -> int | None:
-    """Trainable values with 3 channels in, 1 class and default options; None for a model that is not ours."""
+    """Return the number of trainable parameters of a built-in model, or None for any other.
+
+    Args:
+        name: Registered name of the model. The count is for 3 input channels, 1 class and default options.
+    """
     return _counts().get(name)

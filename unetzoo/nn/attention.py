@@ -1,6 +1,7 @@
-"""Attention: ``attention(channels)`` weighs a map (N, C, H, W) by what it computes from it, 0 to 1.
+"""Attention: ``attention(channels)`` multiplies a map (N, C, H, W) by weights in [0, 1] computed from the map itself.
 
-What squeezes the channels by a reduction keeps at least 4, so that narrow networks do not hang on a single ReLU.
+Modules that squeeze the channels by a reduction keep at least 4 of them, so that narrow networks do not depend on a
+single ReLU.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from torch import Tensor, nn
 
 
 class SqueezeExcite(nn.Module):
-    """A weight per channel from its mean over the image (SE, Hu et al. 2017, arXiv 1709.01507)."""
+    """Squeeze-and-excitation: a weight per channel, computed from the means of all channels.
+
+    Args:
+        channels: Channels of the map.
+        reduction: Factor by which the hidden layer is narrower.
+
+    References:
+        Hu et al. 2017, arXiv 1709.01507.
+    """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
         super().__init__()
@@ -24,11 +33,19 @@ class SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         return x * self.weigh(x)
 
 
 class ConcurrentSqueezeExcite(nn.Module):
-    """scSE: channel attention with reduction 2 plus a weight per pixel, summed (Roy et al. 2018, arXiv 1803.02579)."""
+    """Concurrent spatial and channel squeeze-and-excitation (scSE): the sum of a map weighted by channel and by pixel.
+
+    Args:
+        channels: Channels of the map; the reduction of the channel weights is 2.
+
+    References:
+        Roy et al. 2018, arXiv 1803.02579.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,23 +53,40 @@ class ConcurrentSqueezeExcite(nn.Module):
         self.by_pixel = nn.Sequential(nn.Conv2d(channels, 1, kernel_size=1, bias=False), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         return self.by_channel(x) + x * self.by_pixel(x)
 
 
 class SpatialAttention(nn.Module):
-    """A weight per pixel: 7x7 convolution of the mean and the maximum over channels (CBAM's second half)."""
+    """A weight per pixel: a 7x7 convolution of the mean and the maximum over channels (the second half of CBAM).
+
+    Args:
+        channels: Channels of the map; any number will do.
+
+    References:
+        CBAM, Woo et al. 2018, arXiv 1807.06521.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         maps = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
         return x * self.conv(maps).sigmoid()
 
 
 class CBAM(nn.Module):
-    """Channel attention from mean and maximum by one shared network, then `SpatialAttention` (arXiv 1807.06521)."""
+    """Channel attention from mean and maximum through one shared network, followed by `SpatialAttention`.
+
+    Args:
+        channels: Channels of the map.
+        reduction: Factor by which the hidden layer of the shared network is narrower.
+
+    References:
+        Woo et al. 2018, arXiv 1807.06521.
+    """
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
         super().__init__()
@@ -63,5 +97,6 @@ class CBAM(nn.Module):
         self.by_pixel = SpatialAttention(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         mean, highest = x.mean(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
         return self.by_pixel(x * (self.shared(mean) + self.shared(highest)).sigmoid())

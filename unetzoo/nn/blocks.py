@@ -1,6 +1,6 @@
-"""Block: ``block(c_in, c_out)`` maps (N, c_in, H, W) to (N, c_out, H', W'); here those of layers in a row.
+"""Block: ``block(c_in, c_out)`` maps (N, c_in, H, W) to (N, c_out, H', W').
 
-A layer is ``layer(c_in, c_out)``. `unetzoo.nn.residual` has the blocks with shortcuts.
+A block is made of layers, ``layer(c_in, c_out)``. `unetzoo.nn.residual` has the blocks with shortcuts.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ Part: TypeAlias = Callable[..., nn.Module]
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution, norm, activation: one layer of the 2015 U-Net where the norm is an identity.
+    """Convolution, norm, activation; with an identity for a norm this is a layer of the 2015 U-Net.
 
-    ``drop``, if any, goes between convolution and norm (as in SA-UNet, arXiv 2004.03696); ``options`` are the
-    convolution's.
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        conv: The convolution, called as ``conv(c_in, c_out, **options)``.
+        norm: The norm, called as ``norm(c_out)``.
+        act: The activation, called as ``act()``.
+        drop: Dropout between convolution and norm, as in SA-UNet (arXiv 2004.03696), called as ``drop()``; optional.
+        options: Further arguments of the convolution.
     """
 
     def __init__(
@@ -29,9 +35,16 @@ class ConvNormAct(nn.Sequential):
 
 
 class SeparableLayer(nn.Sequential):
-    """A layer of depthwise 3x3, then one of 1x1 convolutions (MobileNet, Howard et al. 2017, arXiv 1704.04861).
+    """A layer with a depthwise convolution, followed by one with a 1x1 convolution.
 
-    ``spatial`` and ``pointwise`` are layers; ``spatial`` takes ``groups``.
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        spatial: The depthwise layer, called as ``spatial(c_in, c_in, groups=c_in)``.
+        pointwise: The 1x1 layer, called as ``pointwise(c_in, c_out)``.
+
+    References:
+        MobileNet, Howard et al. 2017, arXiv 1704.04861.
     """
 
     def __init__(self, c_in: int, c_out: int, *, spatial: Part, pointwise: Part) -> None:
@@ -39,10 +52,19 @@ class SeparableLayer(nn.Sequential):
 
 
 class InceptionLayer(nn.Module):
-    """Four branches side by side, a quarter of the channels each (Szegedy et al. 2014, arXiv 1409.4842, figure 2b).
+    """Four branches side by side, with a quarter of the output channels each.
 
-    1x1 | 1x1, 3x3 | 1x1, 3x3, 3x3 (for the paper's 5x5, as in arXiv 1512.00567) | 3x3 max pool, 1x1. Where four does
-    not divide the channels, the first branches are one wider.
+    The branches are 1x1 | 1x1, 3x3 | 1x1, 3x3, 3x3 | 3x3 max pool, 1x1. Two 3x3 layers replace the paper's 5x5, as in
+    arXiv 1512.00567. If four does not divide the channels, the first branches are one channel wider.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        spatial: The 3x3 layer.
+        pointwise: The 1x1 layer.
+
+    References:
+        Szegedy et al. 2014, arXiv 1409.4842, figure 2b; Szegedy et al. 2015, arXiv 1512.00567.
     """
 
     def __init__(self, c_in: int, c_out: int, *, spatial: Part, pointwise: Part) -> None:
@@ -57,13 +79,22 @@ class InceptionLayer(nn.Module):
         self.branches = nn.ModuleList(nn.Sequential(*branch) for branch in branches if branch)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, H, W)."""
         return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
 class DoubleConv(nn.Sequential):
-    """Two layers in a row (arXiv 1505.04597, section 2).
+    """Two layers in a row, the block of the original U-Net.
 
-    ``c_mid`` are the channels between the two, by default c_out; ``between(c_mid)`` is a module there.
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        layer: The layer.
+        c_mid: Channels between the two layers; ``c_out`` if None.
+        between: A module between the two layers, called as ``between(c_mid)``; optional.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597, section 2.
     """
 
     def __init__(
@@ -80,9 +111,18 @@ class DoubleConv(nn.Sequential):
 
 
 class DenseBlock(nn.Module):
-    """Four 3x3 layers, each on all maps before it, then a 1x1 layer on them all (Huang et al. 2016, arXiv 1608.06993).
+    """Four 3x3 layers, each of which reads all maps before it, and a 1x1 layer that reads all of them.
 
-    Each adds c_out / 4 channels; the 1x1 layer makes c_out of them.
+    Each 3x3 layer adds c_out / 4 channels; the 1x1 layer reduces the total to c_out.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        spatial: The 3x3 layer.
+        pointwise: The 1x1 layer.
+
+    References:
+        DenseNet, Huang et al. 2016, arXiv 1608.06993.
     """
 
     def __init__(self, c_in: int, c_out: int, *, spatial: Part, pointwise: Part) -> None:
@@ -92,33 +132,54 @@ class DenseBlock(nn.Module):
         self.fuse = pointwise(c_in + 4 * growth, c_out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, H, W)."""
         for layer in self.layers:
             x = torch.cat([x, layer(x)], dim=1)
         return self.fuse(x)
 
 
 class Then(nn.Sequential):
-    """A part followed by another module: ``partial(Then, up, nn.ReLU)`` is still an ``up(c_in, c_out)``."""
+    """A part followed by a module without arguments: ``partial(Then, up, nn.ReLU)`` is still an ``up(c_in, c_out)``.
+
+    Args:
+        part: The part, called as ``part(*channels)``.
+        after: The module that follows, called as ``after()``.
+        channels: Arguments of the part.
+    """
 
     def __init__(self, part: Part, after: Part, *channels: int) -> None:
         super().__init__(part(*channels), after())
 
     def forward(self, input: Tensor, *others: Tensor) -> Tensor:
+        """Return the second module's result of the part's; only the part reads ``others``."""
         return self[1](self[0](input, *others))
 
 
 class Followed(nn.Sequential):
-    """A block followed by a module that is made for its output: ``after(c_out)``."""
+    """A block followed by a module that depends on its output channels.
+
+    Args:
+        block: The block.
+        after: The module that follows, called as ``after(c_out)``.
+        c_in: Input channels.
+        c_out: Output channels.
+    """
 
     def __init__(self, block: Part, after: Part, c_in: int, c_out: int) -> None:
         super().__init__(block(c_in, c_out), after(c_out))
 
 
 def he_normal(module: nn.Module) -> None:
-    """Weights ~ N(0, sqrt(2 / N)), N the incoming nodes of one output (arXiv 1505.04597, section 3); bias 0.
+    """Draw a convolution's weights from N(0, sqrt(2 / N)), N the inputs of one output value; set the bias to 0.
 
-    A transposed convolution gives each output pixel its kernel's area over the stride's area taps of every input
-    channel, so N is that times the input channels. Use with ``model.apply``.
+    In a transposed convolution an output pixel has kernel area / stride area taps in every input channel, so N is that
+    ratio times the input channels. Meant for ``model.apply``; other modules are left alone.
+
+    Args:
+        module: Any module.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597, section 3; He et al. 2015, arXiv 1502.01852.
     """
     if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         return
@@ -131,12 +192,18 @@ def he_normal(module: nn.Module) -> None:
 
 
 def own_initial_weights(module: nn.Module) -> None:
-    """Parts whose papers say how they start have a method ``init_weights``. Use with ``model.apply``, last."""
+    """Call the module's ``init_weights``, which parts have whose papers prescribe the initial weights.
+
+    Meant for ``model.apply``, after all other initialisation.
+
+    Args:
+        module: Any module.
+    """
     init: Any = getattr(module, "init_weights", None)
     if init is not None:
         init()
 
 
 def spatial(x: Tensor) -> tuple[int, int]:
-    """(H, W) of a map (N, C, H, W)."""
+    """Return (H, W) of a map (N, C, H, W)."""
     return x.shape[-2], x.shape[-1]

@@ -1,6 +1,7 @@
-"""Decoder: a pyramid (finest first) folded back to maps to be supervised, finest first; ``channels`` are theirs.
+"""Decoder: from a pyramid, finest level first, to the maps that the heads read, finest first.
 
-The first map has the finest level's size. `unetzoo.nn.full_scale` has the decoder of UNet 3+.
+The first map has the size of the finest level; ``channels`` are the channels of the maps. `unetzoo.nn.full_scale` has
+the decoder of UNet 3+.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class DecoderStage(nn.Module):
-    """Up, align, skip, block: from level i + 1 to level i, where maps of ``c_skip`` channels together wait."""
+    """One step of a decoder from level i + 1 to level i: Up, align, Skip, Block.
+
+    Args:
+        c_below: Channels of the map from level i + 1.
+        c_up: Channels of the upsampled map.
+        c_skip: Channels of all skipped maps of level i together.
+        c_out: Output channels.
+        up: The Up, called as ``up(c_below, c_up)``.
+        skip: The Skip, called as ``skip(c_skip, c_up)``.
+        block: The Block.
+        align: Function of the skipped and the upsampled map that returns both in the same size.
+    """
 
     def __init__(
         self,
@@ -37,15 +49,22 @@ class DecoderStage(nn.Module):
         self.align = align
 
     def forward(self, below: Tensor, *skips: Tensor) -> Tensor:
-        waiting = skips[0] if len(skips) == 1 else torch.cat(skips, dim=1)
-        return self.block(self.skip(*self.align(waiting, self.up(below, skips[0]))))
+        """Map (N, c_below, H, W) and skipped maps (N, C, H', W') to (N, c_out, H'', W'')."""
+        skipped = skips[0] if len(skips) == 1 else torch.cat(skips, dim=1)
+        return self.block(self.skip(*self.align(skipped, self.up(below, skips[0]))))
 
 
 class ChainDecoder(nn.Module):
-    """The U-Net's decoder: one stage per level, from the bottleneck up; its maps are those of all levels above.
+    """The U-Net's decoder: one stage per level from the bottleneck up, which returns the map of every stage.
 
-    ``pyramid`` are the encoder's channels, finest first; the Up into level i gives ``up_channels[i]`` and that level's
-    block, ``blocks[i]``, gives ``channels[i]``.
+    Args:
+        pyramid: Channels of the encoder's levels, finest first.
+        up_channels: Output channels of the Up into each level above the bottleneck.
+        channels: Output channels of the Block of each level above the bottleneck.
+        up: The Up of all stages.
+        skip: The Skip of all stages.
+        blocks: The Block of each level above the bottleneck.
+        align: Function of the skipped and the upsampled map that returns both in the same size.
     """
 
     def __init__(
@@ -68,6 +87,7 @@ class ChainDecoder(nn.Module):
         )
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
+        """Map a pyramid of maps (N, C, H, W), finest first, to the map of every level above the bottleneck."""
         decoded = [pyramid[-1]]
         for stage, skip in zip(reversed(self.stages), reversed(pyramid[:-1]), strict=True):
             decoded.insert(0, stage(decoded[0], skip))
@@ -75,10 +95,22 @@ class ChainDecoder(nn.Module):
 
 
 class NestedDecoder(nn.Module):
-    """UNet++'s: stages X(i, j) in every level i above the bottleneck, j from 1 (Zhou et al. 2018, arXiv 1807.10165).
+    """The decoder of UNet++: nodes X(i, j), j from 1, in every level i above the bottleneck.
 
-    X(i, j) takes X(i, 0) .. X(i, j-1) as skips and X(i+1, j-1) from below. Its maps are those of the finest level,
-    the last stage's first. Arguments as of `ChainDecoder`; X(i, j) has ``channels[i]``, X(i, 0) the pyramid's own.
+    X(i, 0) is level i of the pyramid. X(i, j) reads X(i, 0) to X(i, j - 1) as skips and X(i + 1, j - 1) from below. The
+    decoder returns the maps X(0, j) of the finest level, the largest j first.
+
+    Args:
+        pyramid: Channels of the encoder's levels, finest first.
+        up_channels: Output channels of the Up into each level above the bottleneck.
+        channels: Output channels of the Blocks of each level above the bottleneck.
+        up: The Up of all nodes.
+        skip: The Skip of all nodes.
+        blocks: The Block of each level above the bottleneck.
+        align: Function of the skipped and the upsampled map that returns both in the same size.
+
+    References:
+        Zhou et al. 2018, arXiv 1807.10165.
     """
 
     def __init__(
@@ -103,6 +135,7 @@ class NestedDecoder(nn.Module):
                 self.stages.append(DecoderStage(*widths, up=up, skip=skip, block=blocks[i], align=align))
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
+        """Map a pyramid of maps (N, C, H, W), finest first, to the maps of the finest level, the last node's first."""
         stages = iter(self.stages)
         levels = [[level] for level in pyramid]
         for column in self.columns:

@@ -1,6 +1,6 @@
-"""Down: ``down(channels)`` halves (N, C, H, W) and keeps the channels.
+"""Down: ``down(channels)`` halves height and width of (N, C, H, W) and keeps the channels.
 
-A map of height or width 1 stays 1 there, so that images down to 1x1 pass any depth.
+A height or width of 1 stays 1, so that images down to 1x1 pass through any number of levels.
 """
 
 from __future__ import annotations
@@ -19,33 +19,42 @@ class MaxPool(nn.Module):
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H // 2, W // 2)."""
         h, w = spatial(x)
         return F.max_pool2d(x, (min(2, h), min(2, w)))
 
 
 class AveragePool(nn.Module):
-    """2x2 mean with stride 2; an odd last row or column is dropped."""
+    """2x2 average pooling with stride 2; an odd last row or column is dropped."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H // 2, W // 2)."""
         h, w = spatial(x)
         return F.avg_pool2d(x, (min(2, h), min(2, w)))
 
 
 class StridedDown(nn.Conv2d):
-    """3x3 convolution with stride 2 (Springenberg et al. 2014, arXiv 1412.6806); odd sizes are rounded up."""
+    """3x3 convolution with stride 2; half of an odd size is rounded up.
+
+    References:
+        Springenberg et al. 2014, arXiv 1412.6806.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, kernel_size=3, stride=2, padding=1)
 
 
 class BlurPool(nn.Module):
-    """2x2 maximum at every pixel, then a 4x4 binomial blur with stride 2 (Zhang 2019, arXiv 1904.11486).
+    """Anti-aliased max pooling: the 2x2 maximum at every pixel, then a 4x4 binomial blur with stride 2.
 
-    The border is repeated where the paper mirrors it, which needs larger maps; an odd last row or column is
+    The paper mirrors the border, which needs larger maps; here its pixels are repeated. An odd last row or column is
     dropped.
+
+    References:
+        Zhang 2019, arXiv 1904.11486.
     """
 
     kernel: Tensor
@@ -56,6 +65,7 @@ class BlurPool(nn.Module):
         self.register_buffer("kernel", torch.outer(taps, taps).expand(channels, 1, 4, 4).clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H // 2, W // 2)."""
         h, w = spatial(x)
         highest = F.max_pool2d(x, (min(2, h), min(2, w)), stride=1)
         padded = F.pad(highest, (1, 2, 1, 2), mode="replicate")

@@ -1,4 +1,4 @@
-"""Dropout that torch has not: ``drop(p)``, active in training mode alone."""
+"""Kinds of dropout that torch lacks: ``drop(p)``, active only in training mode."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from unetzoo.nn.blocks import spatial
 
 
 class DropBlock(nn.Module):
-    """Squares of a channel set to zero, the rest scaled up to the same sum (Ghiasi et al. 2018, arXiv 1810.12890).
+    """DropBlock: sets squares of each channel to zero and divides the rest by the share of values kept.
 
-    A fraction ``p`` is dropped, in squares of ``block_size`` pixels, or of the odd size that fits a smaller map.
-    torchvision's refuses maps on which the square would be even.
+    On maps smaller than the square its side is the largest odd number that fits; torchvision's ``DropBlock2d`` raises
+    an exception where the side would be even.
+
+    Args:
+        p: Fraction of the values to drop.
+        block_size: Side of a square in pixels.
+
+    References:
+        Ghiasi et al. 2018, arXiv 1810.12890.
     """
 
     def __init__(self, p: float, block_size: int = 7) -> None:
@@ -21,6 +28,7 @@ class DropBlock(nn.Module):
         self.p, self.block_size = p, block_size
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         if not self.training:
             return x
         n, c, (h, w) = *x.shape[:2], spatial(x)
@@ -32,9 +40,13 @@ class DropBlock(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Whole images of (N, ...) set to zero with chance ``p``, the others scaled up: a residual branch is skipped.
+    """Stochastic depth: sets a residual branch to zero for randomly chosen images and scales up the others.
 
-    Stochastic depth (Huang et al. 2016, arXiv 1603.09382).
+    Args:
+        p: Probability that the branch is dropped for an image.
+
+    References:
+        Huang et al. 2016, arXiv 1603.09382.
     """
 
     def __init__(self, p: float) -> None:
@@ -42,6 +54,7 @@ class DropPath(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, ...) to the same shape."""
         if not self.training or not self.p:
             return x
         kept = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device) >= self.p

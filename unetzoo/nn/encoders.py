@@ -1,4 +1,4 @@
-"""Encoder: an image (N, C, H, W) to a pyramid, finest first; its last level is the bottleneck."""
+"""Encoder: from an image (N, C, H, W) to a pyramid, finest level first; the last level is the bottleneck."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from unetzoo.nn.blocks import Part
 
 
 class PlainEncoder(nn.Module):
-    """A block per level with a Down between levels: level i has ``channels[i]`` and stride 2**i."""
+    """The U-Net's encoder: a Block per level and a Down between levels; level i has stride 2**i.
+
+    Args:
+        in_channels: Channels of the image.
+        channels: Output channels of each level, finest first.
+        blocks: The Block of each level.
+        down: The Down between all levels.
+    """
 
     def __init__(self, in_channels: int, channels: Sequence[int], *, blocks: Sequence[Part], down: Part) -> None:
         super().__init__()
@@ -25,6 +32,7 @@ class PlainEncoder(nn.Module):
             self.levels.append(level)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, in_channels, H, W) to the pyramid: a list of maps (N, channels[i], H / 2**i, W / 2**i)."""
         pyramid = []
         for level in self.levels:
             x = level(x)

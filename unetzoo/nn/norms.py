@@ -1,7 +1,7 @@
-"""Norm: ``norm(channels, eps=...)`` on (N, C, H, W), each with a weight and a bias per channel.
+"""Norm: ``norm(channels, eps=...)`` on (N, C, H, W), with a weight and a bias per channel.
 
-torch refuses to normalise one value by itself, even where that is well defined (the result is the bias); these pass,
-so that a network takes images whose coarsest map is 1x1. Batch norm in training mode cannot.
+torch refuses to normalise a single value, even where the result is well defined (the bias). These norms do not, so
+that a network takes images whose coarsest map is 1x1. Batch norm in training mode cannot.
 """
 
 from __future__ import annotations
@@ -12,22 +12,39 @@ from torch.nn import functional as F
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Over H and W of each channel of each image (Ulyanov et al. 2016, arXiv 1607.08022); no running statistics."""
+    """Normalisation over H and W of each channel of each image, without running statistics.
+
+    Args:
+        channels: Channels of the map.
+        eps: Added to the variance.
+        affine: Whether there are a weight and a bias per channel.
+
+    References:
+        Ulyanov et al. 2016, arXiv 1607.08022.
+    """
 
     def __init__(self, channels: int, *, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(channels, eps=eps, affine=affine)
 
     def forward(self, input: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         return torch.instance_norm(
             input, self.weight, self.bias, None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled
         )
 
 
 class GroupNorm(nn.GroupNorm):
-    """Over H, W and the channels of a group (Wu & He 2018, arXiv 1803.08494).
+    """Normalisation over H, W and the channels of a group.
 
-    ``groups`` is at most that many: the largest number that divides the channels and leaves at least two to a group.
-    One group is layer norm in that paper's sense (its figure 2).
+    One group is layer norm in the sense of that paper (figure 2).
+
+    Args:
+        channels: Channels of the map.
+        groups: Largest number of groups; fewer if it does not divide the channels or leaves fewer than two per group.
+        eps: Added to the variance.
+
+    References:
+        Wu and He 2018, arXiv 1803.08494.
     """
 
     def __init__(self, channels: int, *, groups: int, eps: float = 1e-5) -> None:
@@ -35,22 +52,32 @@ class GroupNorm(nn.GroupNorm):
         super().__init__(next(g for g in range(most, 0, -1) if channels % g == 0), channels, eps=eps)
 
     def forward(self, input: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps, torch.backends.cudnn.enabled)
 
 
 class PixelLayerNorm(nn.LayerNorm):
-    """Over the channels of each pixel, as in ConvNeXt (Liu et al. 2022, arXiv 2201.03545)."""
+    """Layer norm over the channels of each pixel, as in ConvNeXt.
+
+    Args:
+        channels: Channels of the map.
+        eps: Added to the variance.
+
+    References:
+        Liu et al. 2022, arXiv 2201.03545.
+    """
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
         super().__init__(channels, eps=eps)
 
     def forward(self, input: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         pixels = input.movedim(1, -1)
         return F.layer_norm(pixels, self.normalized_shape, self.weight, self.bias, self.eps).movedim(-1, 1)
 
 
 class NoNorm(nn.Identity):
-    """The map as it is."""
+    """Identity with the arguments of a norm."""
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Blocks with a shortcut: ``block(c_in, c_out)``; the shortcut is a 1x1 convolution where the channels change."""
+"""Blocks with a shortcut: ``block(c_in, c_out)``; the shortcut is a 1x1 convolution if the channels change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from unetzoo.nn.blocks import Part
 
 
 class ResidualBlock(nn.Module):
-    """act(F(x) + x), F two 3x3 layers of which the second has no activation (He et al. 2015, arXiv 1512.03385).
+    """The basic ResNet block: act(F(x) + x), where F is two 3x3 layers, the second without activation.
 
-    ``conv`` is 3x3; the shortcut's 1x1 ``pointwise`` has a norm but no activation.
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        conv: The 3x3 convolution.
+        pointwise: The 1x1 convolution of the shortcut, which a norm follows but no activation.
+        norm: The norm.
+        act: The activation.
+
+    References:
+        He et al. 2015, arXiv 1512.03385.
     """
 
     def __init__(self, c_in: int, c_out: int, *, conv: Part, pointwise: Part, norm: Part, act: Part) -> None:
@@ -21,17 +30,28 @@ class ResidualBlock(nn.Module):
         self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, H, W)."""
         return self.act(self.residual(x) + self.shortcut(x))
 
 
 class RecurrentLayer(nn.Module):
-    """A layer that sees its input and its own last output, ``t`` times after the first (Alom et al. 2018)."""
+    """A layer applied t + 1 times with the same weights: first to x, then to the sum of x and its previous output.
+
+    Args:
+        channels: Channels of the map.
+        layer: The layer.
+        t: Number of recurrent applications after the first.
+
+    References:
+        R2U-Net, Alom et al. 2018, arXiv 1802.06955.
+    """
 
     def __init__(self, channels: int, *, layer: Part, t: int) -> None:
         super().__init__()
         self.layer, self.t = layer(channels, channels), t
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         out = self.layer(x)
         for _ in range(self.t):
             out = self.layer(x + out)
@@ -39,7 +59,17 @@ class RecurrentLayer(nn.Module):
 
 
 class RecurrentResidualBlock(nn.Module):
-    """x + two recurrent layers, x the 1x1 convolution of the input (R2U-Net, arXiv 1802.06955, figure 4d)."""
+    """y + F(y), where y is a 1x1 convolution of the input and F is two recurrent layers.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        layer: The layer of the recurrent layers.
+        t: Number of recurrent applications of each layer after the first.
+
+    References:
+        R2U-Net, Alom et al. 2018, arXiv 1802.06955, figure 4d.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, layer: Part, t: int) -> None:
         super().__init__()
@@ -47,12 +77,25 @@ class RecurrentResidualBlock(nn.Module):
         self.recurrent = nn.Sequential(RecurrentLayer(c_out, layer=layer, t=t), RecurrentLayer(c_out, layer=layer, t=t))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, H, W)."""
         x = self.project(x)
         return x + self.recurrent(x)
 
 
 class ConvNeXtLayer(nn.Module):
-    """x + scaled: depthwise 7x7, norm, 1x1 to four times the channels, act, 1x1 back (arXiv 2201.03545, figure 4)."""
+    """x + scale * F(x), where F is depthwise 7x7, norm, 1x1 to four times the channels, activation, 1x1 back.
+
+    The scale is learned per channel and starts at 1e-6.
+
+    Args:
+        channels: Channels of the map.
+        depthwise: The 7x7 convolution, called with ``groups=channels``.
+        norm: The norm.
+        act: The activation.
+
+    References:
+        ConvNeXt, Liu et al. 2022, arXiv 2201.03545, figure 4.
+    """
 
     def __init__(self, channels: int, *, depthwise: Part, norm: Part, act: Part) -> None:
         super().__init__()
@@ -66,11 +109,24 @@ class ConvNeXtLayer(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
         return x + self.scale * self.residual(x)
 
 
 class ConvNeXtBlock(nn.Sequential):
-    """Two ConvNeXt layers, after a 1x1 convolution and a norm where the channels change."""
+    """Two ConvNeXt layers, preceded by a 1x1 convolution and a norm if the channels change.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        depthwise: The 7x7 convolution.
+        pointwise: The 1x1 convolution.
+        norm: The norm.
+        act: The activation.
+
+    References:
+        ConvNeXt, Liu et al. 2022, arXiv 2201.03545.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, depthwise: Part, pointwise: Part, norm: Part, act: Part) -> None:
         change = [] if c_in == c_out else [pointwise(c_in, c_out), norm(c_out)]

@@ -1,4 +1,4 @@
-"""Which image sizes a network takes, and how any image is brought to one: mirrored borders, as in 2015."""
+"""Image sizes that a network accepts, and mirrored borders that bring any image to such a size."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from unetzoo.nn.blocks import spatial
 
 @dataclass(frozen=True)
 class ValidSizes:
-    """The size arithmetic of a chain of unpadded blocks: ``loss`` pixels go in each, all levels are halved.
+    """Size arithmetic of a U-Net with unpadded convolutions.
 
-    The paper's network (depth 5, two 3x3 convolutions a block, so loss 4) takes 16k + 12 from 188 up and
-    gives 184 less.
+    The network of the 2015 paper (depth 5, two 3x3 convolutions per block, so loss 4) accepts sides of 16k + 12 pixels
+    from 188 up, and its output is 184 pixels smaller.
+
+    Attributes:
+        depth: Number of levels; each has half the size of the level above.
+        loss: Pixels that a block takes off each side length.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597, figure 1.
     """
 
     depth: int
     loss: int = 4
 
     def output(self, size: int) -> int | None:
-        """Output pixels for ``size`` input pixels along one side; None where the size does not fit."""
+        """Return the output side for an input side of ``size`` pixels, or None if the network does not accept it."""
         for level in range(self.depth):
             if level and (size % 2 or size < 2):
                 return None
@@ -34,22 +41,26 @@ class ValidSizes:
         return size if size > 0 else None
 
     def input(self, wanted: int) -> int:
-        """The smallest input side whose output is at least ``wanted`` pixels."""
+        """Return the smallest input side whose output side is at least ``wanted`` pixels."""
         size = wanted
         while (out := self.output(size)) is None or out < wanted:
             size += 1
         return size
 
     def check(self, h: int, w: int) -> None:
-        """Raise `UnetzooError` unless both sides fit."""
+        """Check that the network accepts images of ``h`` x ``w`` pixels.
+
+        Raises:
+            UnetzooError: If it does not; the message names the next larger size that fits.
+        """
         if self.output(h) is not None and self.output(w) is not None:
             return
         least, step = self.input(1), 2 ** (self.depth - 1)
         lost = least - (self.output(least) or 0)
         raise UnetzooError(
-            f"this network has unpadded convolutions: it takes sides {least}, {least + step}, "
-            f"{least + 2 * step}, ... ({step}k + {least % step}) and gives {lost} px less; got {h}x{w}, "
-            f"next that fits: {self._next(h)}x{self._next(w)}"
+            f"{h}x{w} px does not fit this network of unpadded convolutions, which takes sides {least}, "
+            f"{least + step}, {least + 2 * step}, ... ({step}k + {least % step}) and returns {lost} px less; "
+            f"next size that fits: {self._next(h)}x{self._next(w)}"
         )
 
     def _next(self, size: int) -> int:
@@ -59,7 +70,20 @@ class ValidSizes:
 
 
 def mirror_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
-    """Mirror (..., H, W) at its borders, the border pixel not repeated; any padding, even beyond the size."""
+    """Pad (..., H, W) by mirroring at the borders, without repeating the border pixels.
+
+    Unlike torch's reflection padding it allows a padding larger than the image.
+
+    Args:
+        x: The images.
+        top: Rows to add above.
+        bottom: Rows to add below.
+        left: Columns to add at the left.
+        right: Columns to add at the right.
+
+    Returns:
+        The padded images, (..., top + H + bottom, left + W + right).
+    """
     h, w = x.shape[-2:]
     rows = mirrored(-top, h + bottom, h).to(x.device)
     columns = mirrored(-left, w + right, w).to(x.device)
@@ -67,7 +91,13 @@ def mirror_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tenso
 
 
 def mirrored(start: int, stop: int, size: int) -> Tensor:
-    """Indices (stop - start,) into a side of ``size`` pixels that is mirrored without end at both borders."""
+    """Return indices (stop - start,) into a side of ``size`` pixels, mirrored again and again at both ends.
+
+    Args:
+        start: First position; negative positions lie before the side.
+        stop: Position after the last.
+        size: Pixels of the side.
+    """
     if size == 1:
         return torch.zeros(stop - start, dtype=torch.long)
     period = 2 * (size - 1)
@@ -76,15 +106,17 @@ def mirrored(start: int, stop: int, size: int) -> Tensor:
 
 
 class SameSize(nn.Module):
-    """Any registered network as one that returns a list of logits, the first (N, K, H, W).
+    """Wrapper that makes any registered network return a list of logits, the first in the size of the image.
 
-    In training mode they are all supervised scales, finest first; in eval mode there is the finest alone, so
-    that what only training needs costs inference nothing.
+    In training mode the list has all supervised scales, finest first; in eval mode only the finest, so that inference
+    does not pay for the others.
 
-    Valid networks get the context they lose by mirroring (arXiv 1505.04597, figure 2), so that every model is
-    trained, scored and timed on the same output pixels. Where the images have that context already, ``size`` (H, W) is
-    what the logits shall have. Raises `UnetzooError` where the network's output has
-    another size or channel count than promised.
+    Images for a network of unpadded convolutions are extended by mirroring (arXiv 1505.04597, figure 2), so that every
+    model is trained, scored and timed on the same output pixels.
+
+    Args:
+        network: The network.
+        num_classes: Channels K that its logits must have.
     """
 
     def __init__(self, network: nn.Module, num_classes: int) -> None:
@@ -92,6 +124,16 @@ class SameSize(nn.Module):
         self.network, self.num_classes = network, num_classes
 
     def forward(self, x: Tensor, size: Sequence[int] | None = None) -> list[Tensor]:
+        """Map (N, C, H, W) to a list of logits, the first (N, K, H, W).
+
+        Args:
+            x: The images.
+            size: Height and width of the logits, by default those of the images. Images larger than that must already
+                include the context that unpadded convolutions need.
+
+        Raises:
+            UnetzooError: If the network's output does not have that size and number of channels.
+        """
         h, w = size or spatial(x)
         top = left = 0
         sizes = getattr(self.network, "sizes", None)

@@ -1,7 +1,7 @@
-"""Skip: ``skip(c_skip, c_up)`` merges an encoder map with the upsampled one; ``out_channels`` comes out.
+"""Skip: ``skip(c_skip, c_up)`` merges an encoder map with the upsampled map into one of ``out_channels`` channels.
 
-``skip(skip, up)`` takes (N, c_skip, H, W) and (N, c_up, H, W). Before that an aligner gives both the same
-H and W: `pad_to_skip` in padded networks, `crop_to_up` in valid ones.
+Its ``forward(skip, up)`` takes (N, c_skip, H, W) and (N, c_up, H, W). Before that an aligner gives both the same height
+and width: `pad_to_skip` in padded networks, `crop_to_up` in networks of unpadded convolutions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from unetzoo.nn.blocks import Part, spatial
 
 
 class ConcatSkip(nn.Module):
-    """Concatenation along the channels; which of the two comes first is of no consequence but for parity."""
+    """Concatenation along the channels.
+
+    Args:
+        c_skip: Channels of the encoder map.
+        c_up: Channels of the upsampled map.
+        up_first: Whether the upsampled map comes first; the order matters only for parity with other code.
+    """
 
     def __init__(self, c_skip: int, c_up: int, *, up_first: bool = False) -> None:
         super().__init__()
@@ -22,36 +28,52 @@ class ConcatSkip(nn.Module):
         self.up_first = up_first
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Map (N, c_skip, H, W) and (N, c_up, H, W) to (N, c_skip + c_up, H, W)."""
         return torch.cat((up, skip) if self.up_first else (skip, up), dim=1)
 
 
 class AddSkip(nn.Module):
-    """Sum of the two maps, which must have the same channels (as in FusionNet, arXiv 1612.05360)."""
+    """Sum of the two maps, which must have the same number of channels.
+
+    References:
+        As in FusionNet, Quan et al. 2016, arXiv 1612.05360.
+    """
 
     def __init__(self, c_skip: int, c_up: int) -> None:
         super().__init__()
         self.out_channels = c_up
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Map (N, C, H, W) and (N, C, H, W) to the same shape."""
         return skip + up
 
 
 class NoSkip(nn.Module):
-    """The upsampled map alone: an encoder-decoder without skip connections."""
+    """The upsampled map only: an encoder-decoder without skip connections."""
 
     def __init__(self, c_skip: int, c_up: int) -> None:
         super().__init__()
         self.out_channels = c_up
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Return ``up``, (N, c_up, H, W)."""
         return up
 
 
 class AttentionSkip(ConcatSkip):
-    """The encoder map weighed pixel by pixel by where it agrees with the upsampled one, then concatenated.
+    """Concatenation after an additive attention gate has weighted the encoder map pixel by pixel.
 
-    The additive gate of Attention U-Net (Oktay et al. 2018, arXiv 1804.03999, equations 1 and 2) with the upsampled map
-    for a gating signal, as LeeJunHyun/Image_Segmentation has it: ``conv`` is 1x1, each with a norm.
+    The gating signal is the upsampled map, and each 1x1 convolution has a norm, as in LeeJunHyun/Image_Segmentation.
+
+    Args:
+        c_skip: Channels of the encoder map.
+        c_up: Channels of the upsampled map.
+        conv: The 1x1 convolution.
+        norm: The norm.
+        act: The activation.
+
+    References:
+        Attention U-Net, Oktay et al. 2018, arXiv 1804.03999, equations 1 and 2.
     """
 
     def __init__(self, c_skip: int, c_up: int, *, conv: Part, norm: Part, act: Part) -> None:
@@ -63,22 +85,39 @@ class AttentionSkip(ConcatSkip):
         self.weigh = nn.Sequential(conv(few, 1), norm(1), nn.Sigmoid())
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Map (N, c_skip, H, W) and (N, c_up, H, W) to (N, c_skip + c_up, H, W)."""
         return super().forward(skip * self.weigh(self.act(self.see_up(up) + self.see_skip(skip))), up)
 
 
 class GatedSkip(ConcatSkip):
-    """The encoder map times a gate per channel and pixel, the sigmoid of a 1x1 convolution of the upsampled map."""
+    """Concatenation after the encoder map was multiplied by a gate per channel and pixel.
+
+    The gate is the sigmoid of a 1x1 convolution of the upsampled map.
+
+    Args:
+        c_skip: Channels of the encoder map.
+        c_up: Channels of the upsampled map.
+    """
 
     def __init__(self, c_skip: int, c_up: int) -> None:
         super().__init__(c_skip, c_up)
         self.gate = nn.Conv2d(c_up, c_skip, kernel_size=1)
 
     def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Map (N, c_skip, H, W) and (N, c_up, H, W) to (N, c_skip + c_up, H, W)."""
         return super().forward(skip * self.gate(up).sigmoid(), up)
 
 
 def pad_to_skip(skip: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre the upsampled map on the skip's size: zeros where it is smaller, cropped where it is larger."""
+    """Bring the upsampled map to the size of the encoder map, centred: pad it with zeros or crop it.
+
+    Args:
+        skip: Encoder map, (N, c_skip, H, W).
+        up: Upsampled map, (N, c_up, H', W').
+
+    Returns:
+        Both maps, with height H and width W.
+    """
     (h, w), (uh, uw) = spatial(skip), spatial(up)
     if (h, w) == (uh, uw):
         return skip, up
@@ -87,7 +126,18 @@ def pad_to_skip(skip: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def crop_to_up(skip: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut the skip's centre to the upsampled map's size (arXiv 1505.04597, "copy and crop")."""
+    """Crop the centre of the encoder map to the size of the upsampled map.
+
+    Args:
+        skip: Encoder map, (N, c_skip, H, W).
+        up: Upsampled map, (N, c_up, H', W').
+
+    Returns:
+        Both maps, with height H' and width W'.
+
+    References:
+        "Copy and crop" in Ronneberger et al. 2015, arXiv 1505.04597, figure 1.
+    """
     (h, w), (uh, uw) = spatial(skip), spatial(up)
     top, left = (h - uh) // 2, (w - uw) // 2
     return skip[..., top : top + uh, left : left + uw], up

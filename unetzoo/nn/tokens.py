@@ -1,4 +1,4 @@
-"""What networks of tokens share: attention, the MLP, positions on a grid of any size, the way up.
+"""Parts shared by transformers: attention, MLP, position embeddings for a grid of any size, patch expanding.
 
 Tokens are (N, L, C) or, on a grid, (N, H, W, C).
 """
@@ -13,23 +13,42 @@ from torch.nn import functional as F
 
 
 def fitting_heads(channels: int, most: int) -> int:
-    """The largest number of heads up to ``most`` that divides the channels."""
+    """Return the largest number of heads up to ``most`` that divides ``channels``."""
     return next(heads for heads in range(min(most, channels), 0, -1) if channels % heads == 0)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, bias: Tensor | None = None) -> Tensor:
-    """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762) of (..., L, C) to (..., M, C): (..., L, C).
+    """Compute multi-head attention.
 
-    A head has C / heads channels in a row; ``bias`` (..., heads, L, M) is added to its scaled scores.
+    Args:
+        query: (..., L, C); each head has C / heads consecutive channels.
+        key: (..., M, C).
+        value: (..., M, C).
+        heads: Number of heads, a divisor of C.
+        bias: Added to the scaled scores, (..., heads, L, M); optional.
+
+    Returns:
+        The attended values, (..., L, C).
+
+    References:
+        Vaswani et al. 2017, arXiv 1706.03762.
     """
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(-2, -3) for x in (query, key, value))
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(-2, -3).flatten(-2)
 
 
 class ReducedAttention(nn.Module):
-    """Self-attention of (N, H * W, C) to the map reduced by a strided convolution (SegFormer, arXiv 2105.15203, 3.1).
+    """Self-attention whose keys and values come from a map reduced by a strided convolution.
 
-    Parts have the names of the authors' code.
+    Modules are named as in the authors' code.
+
+    Args:
+        channels: Channels of the tokens.
+        heads: Number of heads.
+        reduction: Stride of the convolution; 1 omits it.
+
+    References:
+        SegFormer, Xie et al. 2021, arXiv 2105.15203, section 3.1.
     """
 
     def __init__(self, channels: int, heads: int, reduction: int) -> None:
@@ -44,6 +63,7 @@ class ReducedAttention(nn.Module):
             self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Map tokens (N, H * W, C) of a map of ``size`` (H, W) to the same shape."""
         seen = x
         if self.sr is not None:
             seen = self.norm(self.sr(as_map(x, size)).flatten(2).transpose(1, 2))
@@ -52,12 +72,19 @@ class ReducedAttention(nn.Module):
 
 
 def as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, H * W, C) to (N, C, H, W)."""
+    """Return tokens (N, H * W, C) as a map (N, C, H, W), ``size`` being (H, W)."""
     return tokens.transpose(1, 2).unflatten(2, tuple(size)).contiguous()
 
 
 class MLP(nn.Sequential):
-    """Linear layer to four times the channels, GELU, dropout, linear layer back, dropout; ViT's initial weights."""
+    """Linear layer to four times the channels, GELU, dropout, linear layer back, dropout.
+
+    The initial weights are those of ViT: Xavier-uniform, biases N(0, 1e-6).
+
+    Args:
+        channels: Channels of the tokens.
+        dropout: Probability of dropout.
+    """
 
     def __init__(self, channels: int, dropout: float = 0.0) -> None:
         first, last = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
@@ -68,9 +95,13 @@ class MLP(nn.Sequential):
 
 
 class Positions(nn.Module):
-    """A learnt vector for each token of a ``side`` x ``side`` grid, interpolated to grids of another size.
+    """Learned position embeddings of a square grid, interpolated bilinearly for grids of another size.
 
-    Starts at zero. ``forward(h, w)`` gives (1, h * w, C), rows in a row.
+    They start at zero.
+
+    Args:
+        side: Side of the grid in tokens.
+        channels: Channels of the tokens.
     """
 
     def __init__(self, side: int, channels: int) -> None:
@@ -79,6 +110,7 @@ class Positions(nn.Module):
         self.table = nn.Parameter(torch.zeros(1, side * side, channels))
 
     def forward(self, h: int, w: int) -> Tensor:
+        """Return the embeddings of an ``h`` x ``w`` grid, (1, h * w, C), row by row."""
         if (h, w) == (self.side, self.side):
             return self.table
         grid = self.table.transpose(1, 2).unflatten(2, (self.side, self.side))
@@ -86,7 +118,14 @@ class Positions(nn.Module):
 
 
 def offset_index(side: int) -> Tensor:
-    """(side**2, side**2): for two tokens of a square the row of their offset in a table of (2 * side - 1)**2 rows."""
+    """Return the index of the relative position of every two tokens of a square.
+
+    Args:
+        side: Side of the square in tokens.
+
+    Returns:
+        Rows of a table of (2 * side - 1)**2 relative positions, (side**2, side**2).
+    """
     at = torch.arange(side)
     offset = at[:, None] - at + side - 1  # 0 to 2 * side - 2
     index = offset[:, None, :, None] * (2 * side - 1) + offset[None, :, None, :]
@@ -94,9 +133,15 @@ def offset_index(side: int) -> Tensor:
 
 
 class Expand(nn.Module):
-    """Patch expanding (Swin-Unet, arXiv 2105.05537): (N, H, W, c_in) to (N, factor * H, factor * W, c_out).
+    """Patch expanding: a linear layer turns each token into a square of tokens; layer norm follows.
 
-    A linear layer gives each token those of a ``factor`` x ``factor`` square; layer norm.
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        factor: Side of the square.
+
+    References:
+        Swin-Unet, Cao et al. 2021, arXiv 2105.05537.
     """
 
     def __init__(self, c_in: int, c_out: int, factor: int = 2) -> None:
@@ -106,5 +151,6 @@ class Expand(nn.Module):
         self.norm = nn.LayerNorm(c_out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, H, W, c_in) to (N, factor * H, factor * W, c_out)."""
         squares = self.expand(x).unflatten(-1, (self.factor, self.factor, -1))
         return self.norm(squares.transpose(2, 3).flatten(1, 2).flatten(2, 3))

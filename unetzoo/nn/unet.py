@@ -1,4 +1,4 @@
-"""Encoder, decoder, heads: the whole network."""
+"""The whole network: encoder, decoder and heads."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from unetzoo.nn.sizes import ValidSizes, mirror_pad
 
 
 class UNet(nn.Module):
-    """``forward`` gives logits (N, K, H, W); ``forward_all`` every supervised map's, finest first.
+    """A U-Net: encoder, decoder and heads.
 
-    ``head`` reads the decoder's first map and ``aux_heads`` the others, if they are supervised (Lee et al. 2014,
-    arXiv 1409.5185); logits of coarser ones are interpolated to the finest's size. ``gate`` takes the
-    bottleneck (N, C, H', W') and all logits, and gives those it lets through.
+    Networks with padded convolutions take any H and W from 1 up. If the encoder has a ``multiple``, images are mirrored
+    at the bottom and at the right to sides that it divides, and the logits are cropped. In training mode batch norm
+    needs more than one value per channel, also at the bottleneck.
 
-    Padded networks take any H and W from 1 up. Where ``sizes`` is given the convolutions are valid: H and W
-    must fit it (`UnetzooError` otherwise) and the logits are smaller. Where the encoder has a ``multiple``, images are
-    mirrored below and at the right to sides it divides, and the logits cut. In training mode batch norm needs more than
-    one value a channel, also at the bottleneck.
+    Args:
+        encoder: Maps an image to a pyramid.
+        decoder: Maps the pyramid to one or several maps, finest first.
+        head: Maps the decoder's first map to logits.
+        aux_heads: Map the decoder's other maps to logits for deep supervision (Lee et al. 2014, arXiv 1409.5185), which
+            are interpolated to the size of the first.
+        gate: Filters the logits, called with the bottleneck (N, C, H', W') and the list of all logits; optional.
+        sizes: The sizes that a network of unpadded convolutions accepts; None for padded ones.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597.
     """
 
     def __init__(
@@ -44,9 +51,19 @@ class UNet(nn.Module):
         self.sizes = sizes
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to logits (N, K, H, W), or smaller ones if the convolutions are unpadded.
+
+        Raises:
+            UnetzooError: If the convolutions are unpadded and H or W does not fit them.
+        """
         return self._logits(x, [self.head])[0]
 
     def forward_all(self, x: Tensor) -> list[Tensor]:
+        """Map (N, C, H, W) to the logits (N, K, H, W) of all supervised maps, finest first.
+
+        Raises:
+            UnetzooError: If the convolutions are unpadded and H or W does not fit them.
+        """
         return self._logits(x, [self.head, *getattr(self, "aux_heads", ())])
 
     def _logits(self, x: Tensor, heads: Sequence[nn.Module]) -> list[Tensor]:
@@ -68,14 +85,21 @@ class UNet(nn.Module):
 
 
 class ClassificationGate(nn.Module):
-    """1 where an image shows something, 0 where not: UNet 3+'s "classification-guided module" (arXiv 2004.08790).
+    """The classification-guided module of UNet 3+: sets the logits of images without foreground to zero.
 
-    Dropout, 1x1 convolution to two channels (nothing, something), their maxima over the image, the larger one (the
-    reference compares their sigmoids, which round to the same number where both are large). The paper trains this
-    branch on labels of images. Here any loss of the logits does, and is left as it is: while training the factor is 1,
-    and the branch learns to say in which images the network's own first map has foreground (any class but the first,
-    or a positive logit where there is one class), by cross-entropy. Its gradient is added in the backward pass, so it
-    follows no scaling of the loss.
+    The branch is dropout, a 1x1 convolution to two channels (nothing, something) and their maxima over the image; the
+    larger one decides. (The reference compares their sigmoids, which round to the same number if both are large.)
+
+    The paper trains the branch on image labels. Here no extra labels or losses are needed: in training mode the logits
+    pass unchanged, and the branch learns by cross-entropy to predict in which images the network's own first logits
+    have foreground (any class but the first, or a positive logit if there is only one class). Its gradient is added in
+    the backward pass, so a scaling of the loss does not scale it.
+
+    Args:
+        channels: Channels of the bottleneck.
+
+    References:
+        Huang et al. 2020, arXiv 2004.08790, section 2.3.
     """
 
     def __init__(self, channels: int) -> None:
@@ -83,7 +107,7 @@ class ClassificationGate(nn.Module):
         self.classify = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(channels, 2, kernel_size=1), nn.AdaptiveMaxPool2d(1))
 
     def forward(self, bottleneck: Tensor, logits: list[Tensor]) -> list[Tensor]:
-        """The logits, times the factor of each image."""
+        """Map the bottleneck (N, C, H', W') and all logits (N, K, H, W) to the gated logits."""
         scores = self.classify(bottleneck.detach() if self.training else bottleneck)
         if not self.training:
             nothing, something = scores.split(1, dim=1)
@@ -95,9 +119,9 @@ class ClassificationGate(nn.Module):
 
 
 class _WithLoss(torch.autograd.Function):
-    """The first argument; the second, a loss, has its gradient whatever is computed from the first.
+    """Return the first argument, and give the second, a loss, a gradient in any backward pass through the first.
 
-    At a hundredth, so that it is next to nothing in a norm of all gradients, by which they may be clipped.
+    The gradient is 0.01, so that it hardly contributes to the norm of all gradients, by which they may be clipped.
     """
 
     @staticmethod

@@ -1,9 +1,9 @@
-"""Up: ``up(c_in, c_out)`` doubles a map (N, c_in, H, W) and sets the channels.
+"""Up: ``up(c_in, c_out)`` doubles height and width of a map (N, c_in, H, W) and sets the channels.
 
-One way up can be exchanged for another and nothing else in the network changes. It is called with the map and with the
-encoder's of the finer level, whose maxima `UnpoolUp` needs. Those that interpolate or sample first change
-the channels by a 1x1 convolution (`project`), where they change: their weights sum to 1, so the order changes nothing
-but the cost, which is four times less.
+One Up can replace another and nothing else in the network changes. Its ``forward`` takes the map and the encoder's map
+of the finer level, whose maxima `UnpoolUp` needs. If the channels change, an Up that interpolates or samples begins
+with a 1x1 convolution (`project`). Interpolation weights sum to 1, so the order of the two does not change the result,
+but this one costs a quarter.
 """
 
 from __future__ import annotations
@@ -18,27 +18,46 @@ from unetzoo.nn.blocks import Part, spatial
 
 
 def project(c_in: int, c_out: int) -> nn.Module:
-    """1x1 convolution where the channels change."""
+    """Return a 1x1 convolution, or an identity if the channels stay the same."""
     return nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, kernel_size=1)
 
 
 class TransposedUp(nn.ConvTranspose2d):
-    """Up-convolution with stride 2; 2x2 as in arXiv 1505.04597, where each output pixel sees one input pixel.
+    """Transposed convolution with stride 2.
 
-    Larger kernels overlap; what they give beyond twice the size is cut off, half of it (rounded down) at the start,
-    as TensorFlow's padding 'same' does.
+    Kernels larger than 2x2 overlap; the output is cropped to twice the size of the input, with half of the excess
+    (rounded down) cut off at the start, like TensorFlow's padding 'same'.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        kernel_size: Side of the kernel; with 2, the 2015 paper's, each output pixel sees one input pixel.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597 ("up-convolution").
     """
 
     def __init__(self, c_in: int, c_out: int, *, kernel_size: int = 2) -> None:
         super().__init__(c_in, c_out, kernel_size=kernel_size, stride=2, padding=(kernel_size - 2) // 2)
 
     def forward(self, input: Tensor, *_: object) -> Tensor:  # type: ignore[override]
+        """Map (N, c_in, H, W) to (N, c_out, 2 * H, 2 * W)."""
         h, w = spatial(input)
         return super().forward(input)[..., : 2 * h, : 2 * w]
 
 
 class InterpolateUp(nn.Module):
-    """1x1 convolution, then interpolation by 2 ("resize-convolution", Odena 2016, doi 10.23915/distill.00003)."""
+    """1x1 convolution, then interpolation to twice the size.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        mode: Mode of `F.interpolate`.
+        align_corners: As in `F.interpolate`.
+
+    References:
+        "Resize-convolution", Odena et al. 2016, doi 10.23915/distill.00003.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, mode: str, align_corners: bool | None = None) -> None:
         super().__init__()
@@ -46,25 +65,44 @@ class InterpolateUp(nn.Module):
         self.mode, self.align_corners = mode, align_corners
 
     def forward(self, x: Tensor, *_: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, 2 * H, 2 * W)."""
         return F.interpolate(self.project(x), scale_factor=2.0, mode=self.mode, align_corners=self.align_corners)
 
 
 class NearestLayerUp(nn.Module):
-    """Nearest neighbour, then a layer on the fine map: "up-convolution" in LeeJunHyun/Image_Segmentation."""
+    """Nearest-neighbour interpolation to twice the size, then a layer.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        layer: The layer.
+
+    References:
+        "Up-convolution" in LeeJunHyun/Image_Segmentation on GitHub.
+    """
 
     def __init__(self, c_in: int, c_out: int, *, layer: Part) -> None:
         super().__init__()
         self.layer = layer(c_in, c_out)
 
     def forward(self, x: Tensor, *_: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, 2 * H, 2 * W)."""
         return self.layer(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class PixelShuffleUp(nn.Sequential):
-    """Sub-pixel convolution: 3x3 to 4 c_out channels, then a shuffle (Shi et al. 2016, arXiv 1609.05158).
+    """Sub-pixel convolution: a 3x3 convolution to 4 c_out channels, then a pixel shuffle.
 
-    3x3 as in that paper: with a 1x1 kernel the layer would be the 2x2 transposed convolution again. With ``icnr`` the
-    four kernels of a channel start equal, and it as nearest neighbour (Aitken et al. 2017, arXiv 1707.02937).
+    The kernel is 3x3 as in the paper; with 1x1 the layer would equal the 2x2 transposed convolution.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        icnr: Whether the four kernels of a channel start equal, so that the shuffle starts as a nearest-neighbour
+            interpolation.
+
+    References:
+        Shi et al. 2016, arXiv 1609.05158; ICNR: Aitken et al. 2017, arXiv 1707.02937.
     """
 
     def __init__(self, c_in: int, c_out: int, *, icnr: bool = False) -> None:
@@ -74,18 +112,25 @@ class PixelShuffleUp(nn.Sequential):
 
     @torch.no_grad()
     def init_weights(self) -> None:
+        """With ICNR, make the four kernels of each channel equal."""
         if self.icnr:
-            for parameter in self[0].parameters():  # channel c of the shuffled map is made from 4 c to 4 c + 3
+            for parameter in self[0].parameters():  # channels 4c to 4c + 3 become channel c of the shuffled map
                 parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
 
     def forward(self, input: Tensor, *_: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, 2 * H, 2 * W)."""
         return super().forward(input)
 
 
 class UnpoolUp(nn.Module):
-    """Each value goes where the encoder's 2x2 maximum was, zeros elsewhere (SegNet, arXiv 1511.00561, figure 3).
+    """Max unpooling: each value goes where the encoder's 2x2 maximum was, all other values are zero.
 
-    The places are those of the maxima of the encoder's finer map, which must have c_out channels.
+    Args:
+        c_in: Input channels.
+        c_out: Output channels, which must be those of the encoder's finer map.
+
+    References:
+        SegNet, Badrinarayanan et al. 2015, arXiv 1511.00561, figure 3.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -93,18 +138,27 @@ class UnpoolUp(nn.Module):
         self.project = project(c_in, c_out)
 
     def forward(self, x: Tensor, finer: Tensor) -> Tensor:
+        """Map (N, c_in, H', W') and the encoder's map (N, c_out, H, W) to (N, c_out, H, W)."""
         h, w = spatial(finer)
         window = (min(2, h), min(2, w))
         _, places = F.max_pool2d(finer, window, return_indices=True)
         coarse = self.project(x).flatten(2)
-        fine = coarse.new_zeros(*coarse.shape[:2], h * w)  # torch's own max_unpool2d counts as not deterministic
+        fine = coarse.new_zeros(*coarse.shape[:2], h * w)  # torch calls its max_unpool2d nondeterministic
         return fine.scatter(2, places.flatten(2), coarse).unflatten(2, (h, w))
 
 
 class CarafeUp(nn.Module):
-    """Each fine pixel is a mean of 5x5 coarse ones with weights predicted from the map (CARAFE, arXiv 1905.02188).
+    """Content-aware reassembly (CARAFE): each fine pixel is a weighted mean of 5x5 coarse ones.
 
-    As in the paper: 64 channels for the prediction (at most c_out here), a 3x3 encoder, softmax over the 25 weights.
+    The weights are predicted from the map as in the paper: 64 channels (here at most c_out), a 3x3 convolution, softmax
+    over the 25 weights.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+
+    References:
+        Wang et al. 2019, arXiv 1905.02188.
     """
 
     window = 5
@@ -118,12 +172,13 @@ class CarafeUp(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """All 25 weights start nearly equal."""
+        """Initialise the prediction so that all 25 weights start nearly equal."""
         nn.init.normal_(self.encode.weight, std=1e-3)
         if self.encode.bias is not None:
             nn.init.zeros_(self.encode.bias)
 
     def forward(self, x: Tensor, *_: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, 2 * H, 2 * W)."""
         x = self.project(x)
         n, c, h, w = x.shape
         weights = self.encode(self.compress(x)).unflatten(1, (self.window**2, 4)).softmax(dim=1)
@@ -133,10 +188,18 @@ class CarafeUp(nn.Module):
 
 
 class DySampleUp(nn.Module):
-    """Bilinear sampling at places moved by predicted offsets (DySample, arXiv 2308.15085; its 'LP', static scope 0.25).
+    """Bilinear sampling at positions shifted by predicted offsets (DySample).
 
-    ``groups`` of channels have offsets of their own: 4 as in the paper, or what divides the channels. Beyond the border
-    the border's value counts.
+    This is the paper's variant 'LP' with static scope 0.25. Beyond the border the border's value counts.
+
+    Args:
+        c_in: Input channels.
+        c_out: Output channels.
+        groups: Groups of channels with offsets of their own, 4 in the paper; the greatest common divisor with ``c_out``
+            is used.
+
+    References:
+        Liu et al. 2023, arXiv 2308.15085.
     """
 
     def __init__(self, c_in: int, c_out: int, *, groups: int = 4) -> None:
@@ -147,15 +210,16 @@ class DySampleUp(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Offsets start near 0: bilinear interpolation."""
+        """Initialise the offsets near 0, which is bilinear interpolation."""
         nn.init.normal_(self.offset.weight, std=1e-3)
         if self.offset.bias is not None:
             nn.init.zeros_(self.offset.bias)
 
     def forward(self, x: Tensor, *_: Tensor) -> Tensor:
+        """Map (N, c_in, H, W) to (N, c_out, 2 * H, 2 * W)."""
         x = self.project(x)
         n, _c, h, w = x.shape
-        # Places need more than the eight bits of bfloat16.
+        # Positions need more than the eight significant bits of bfloat16.
         precise = torch.promote_types(x.dtype, torch.float32)
         moved = F.pixel_shuffle(0.25 * self.offset(x), 2).to(precise)
         size = torch.tensor([w, h], dtype=precise, device=x.device)

@@ -1,4 +1,4 @@
-"""What was measured, as data: the part of a record that `unetzoo.measure` fills. No torch in here."""
+"""Results of measurements as data: the part of a record that `unetzoo.measure` fills; does not import torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from unetzoo.errors import Strict
 
 
 class Timing(Strict):
-    """One timed piece of work between two runs of a fixed matrix product (the calibration)."""
+    """Timing of a forward pass between two runs of a fixed matrix product, the calibration."""
 
     precision: str
     shape: tuple[int, int, int, int]
@@ -16,25 +16,25 @@ class Timing(Strict):
     repeats: int
     images_per_second: float  # at this shape
     calibration: tuple[float, float]  # FLOP/s of the matrix product before and after
-    utilisation: float | None  # the model's FLOP/s over the calibration's
-    attempts: int  # how often it was timed: again where it was noisy
-    noisy: bool  # calibrations or repetitions disagreed by more than the bound, to the last attempt
+    utilisation: float | None  # the model's FLOP/s divided by the calibration's
+    attempts: int  # number of timings; noisy ones are repeated
+    noisy: bool  # calibrations or repetitions disagreed by more than the bound in every attempt
 
 
 class Breakdown(Strict):
-    """Peak bytes of tensors and what they were for at that moment; ``skips`` is part of ``activations``."""
+    """Bytes of tensors at their peak, by purpose at that moment; ``skips`` is part of ``activations``."""
 
     total: int
     parameters: int
     gradients: int = 0
     optimizer: int = 0
-    activations: int = 0  # kept for the backward pass, or under way in inference
+    activations: int = 0  # kept for the backward pass, or in use in inference
     other: int = 0  # buffers, inputs, targets, temporaries
-    skips: int | None = None  # pyramid levels the decoder still waits for; None where the network has none
+    skips: int | None = None  # pyramid levels for the decoder; None if the network has no skips
 
 
 class TensorMemory(Strict):
-    """The tracker's account of a training step and of one forward pass."""
+    """Peak memory of tensors in a training step and in a forward pass."""
 
     train: Breakdown
     infer: Breakdown

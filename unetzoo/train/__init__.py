@@ -1,1 +1,1 @@
-"""Losses, schedule, the loop, and weights on disk."""
+"""Training: recipe, losses, the training loop, checkpoints, and weights on disk."""

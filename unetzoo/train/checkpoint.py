@@ -1,7 +1,7 @@
-"""A training that can go on where it was interrupted, and then ends bit for bit where it would have.
+"""Checkpoints, from which an interrupted training resumes and ends bit for bit as it would have without interruption.
 
-One file, written whole or not at all, under a hash of its content: a file that was cut short, or that the system
-filled with zeros after a power loss, is not taken for a checkpoint.
+A checkpoint is one file, written atomically, which begins with a hash of its content. So a file that was truncated, or
+that the system filled with zeros after a power loss, is not mistaken for a checkpoint.
 """
 
 from __future__ import annotations
@@ -19,14 +19,19 @@ import torch
 
 from unetzoo._util.atomic import write_atomic
 
-SHARE = 0.02  # at most this share of the time goes into saving
+SHARE = 0.02  # largest share of the time to spend on saving
 
 
 class Checkpoint:
-    """The latest state of one training, in ``path``; ``every`` seconds, more seldom where saving takes long.
+    """The file with the latest state of one training run.
 
-    ``every = 0`` saves at each chance; ``final`` keeps the outcome too. A disk that is full costs the checkpoint,
-    not the training.
+    If a state cannot be written, because the disk is full, say, the training goes on without it.
+
+    Args:
+        path: The file.
+        identity: Identifies the training; the state of another one is not loaded.
+        every: Seconds between two states, or more if saving takes long; 0 saves at every opportunity.
+        final: Whether the outcome of the finished training is saved, too.
     """
 
     def __init__(self, path: Path, identity: str, every: float, final: bool = False) -> None:
@@ -34,10 +39,15 @@ class Checkpoint:
         self._last, self._took = time.monotonic(), 0.0
 
     def due(self) -> bool:
+        """Return True if it is time to save a state."""
         return time.monotonic() - self._last >= max(self.every, self._took / SHARE if self.every else 0.0)
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep ``state``: tensors and plain values, nested in dicts, lists and tuples."""
+        """Save a state and replace the one before.
+
+        Args:
+            state: Tensors and plain values, nested in dicts, lists and tuples.
+        """
         begun = time.monotonic()
         buffer = io.BytesIO()
         torch.save({"identity": self.identity, **state}, buffer)
@@ -50,24 +60,24 @@ class Checkpoint:
         self._took = self._last - begun
 
     def load(self) -> dict[str, Any] | None:
-        """The state that was kept; None where there is none, or none that is whole and of this training."""
+        """Return the saved state, or None if there is none, it is damaged, or it is of another training."""
         try:
             content = self.path.read_bytes()
             digest, payload = content[:64], memoryview(content)[64:]
             if hashlib.sha256(payload).hexdigest().encode() != digest:
-                raise ValueError(f"{self.path}: damaged, the training starts anew")
+                raise ValueError(f"{self.path}: damaged; the training starts from the beginning")
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
-        except Exception:  # whatever a damaged file makes of itself
+        except Exception:  # torch raises many exception types on damaged files
             traceback.print_exc()
             return None
         return state if state["identity"] == self.identity else None
 
 
 def random_state() -> dict[str, Any]:
-    """Every generator a training may draw from."""
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 (the global one, which a model of one's own may use)
+    """Return the states of all random generators that a training may draw from."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 (the global generator, which a user's model may use)
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),
@@ -81,6 +91,11 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
+    """Restore the states of all random generators.
+
+    Args:
+        state: A result of `random_state`. States of GPUs are skipped if this machine has another number of them.
+    """
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]

@@ -1,4 +1,4 @@
-"""Training and evaluation of one model: reads top to bottom."""
+"""Training and evaluation of one model."""
 
 from __future__ import annotations
 
@@ -35,36 +35,59 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class Interrupted(Exception):
-    """Somebody asked for an end; what there was to keep is in the checkpoint."""
+    """The training was asked to stop; its state is in the checkpoint."""
 
 
 @dataclass
 class History:
-    """How a training went, in plain values; ``seconds`` and ``images`` are those of training steps alone."""
+    """Course of a training run, in plain values.
+
+    Attributes:
+        step: Training steps so far.
+        best_step: Step after which the validation was best.
+        best_dice: Mean foreground Dice of that validation; None if no validation image has one.
+        best_loss: Loss of that validation.
+        best_images: Dice of each image of that validation that has one.
+        train_curve: (step, mean training loss since the validation before) at each validation.
+        val_curve: (step, loss, Dice) of each validation.
+        recent: Training losses since the last validation.
+        seconds: Time spent in training steps, without validation.
+        images: Training images seen.
+        resumed: Steps from which an interrupted training was resumed.
+    """
 
     step: int = 0
     best_step: int = 0
     best_dice: float | None = None
     best_loss: float = math.inf
-    best_images: list[float] = field(default_factory=list)  # Dice of each validation image that has one
+    best_images: list[float] = field(default_factory=list)
     train_curve: list[tuple[int, float]] = field(default_factory=list)
     val_curve: list[tuple[int, float, float | None]] = field(default_factory=list)
-    recent: list[float] = field(default_factory=list)  # training losses since the last validation
+    recent: list[float] = field(default_factory=list)
     seconds: float = 0.0
     images: int = 0
-    resumed: list[int] = field(default_factory=list)  # steps after which an interrupted training went on
+    resumed: list[int] = field(default_factory=list)
 
     def stale(self) -> int:
-        """Validations since the best one."""
+        """Return the number of validations since the best one."""
         return sum(step > self.best_step for step, _, _ in self.val_curve)
 
 
 @dataclass
 class Session:
-    """What a training is embedded in. The defaults train in peace: nobody listens, interrupts or measures."""
+    """Surroundings of a training run; by default there are no callbacks, no checkpoint and no lock.
+
+    Attributes:
+        progress: Called with a message after every step.
+        beat: Called between messages as a sign of life.
+        stop: Returns True if the training is to stop and save its state.
+        phases: Clock of the time spent in each phase.
+        quiet: Lock that keeps training steps and timings on this machine apart.
+        checkpoint: File from which the training resumes and to which it saves its state.
+    """
 
     progress: Progress = lambda message: None
-    beat: Callable[[], None] = nothing  # a sign of life between messages
+    beat: Callable[[], None] = nothing
     stop: Callable[[], bool] = lambda: False
     phases: Phases = field(default_factory=lambda: Phases("train"))
     quiet: Quiet | None = None
@@ -72,7 +95,11 @@ class Session:
 
     @contextmanager
     def turn(self, phase: str) -> Iterator[None]:
-        """Compute in ``phase``, but wait while something on this machine is being timed."""
+        """Run the block in ``phase``, after waiting for timings on this machine to end.
+
+        Args:
+            phase: Name of the phase.
+        """
         if self.quiet is None:
             with self.phases.during(phase):
                 yield
@@ -82,7 +109,7 @@ class Session:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Time something in the phase it is, while nothing else on this machine trains or is timed."""
+        """Run the block, a timing, in the current phase while nothing else on this machine trains or is timed."""
         if self.quiet is None:
             yield
             return
@@ -92,7 +119,12 @@ class Session:
 
 
 def learning_rate(spent: float, recipe: Recipe) -> float:
-    """At a share ``spent`` of the budget: a linear warm-up over its first part, then half a cosine, or level."""
+    """Return the learning rate: a linear warm-up, then half a cosine down to zero, or constant.
+
+    Args:
+        spent: Share of the budget that is spent, from 0 to 1.
+        recipe: The recipe, which has peak, warm-up and schedule.
+    """
     if spent < recipe.warmup:
         return recipe.lr * spent / recipe.warmup
     if recipe.schedule == "constant":
@@ -102,7 +134,15 @@ def learning_rate(spent: float, recipe: Recipe) -> float:
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """Of all that learns; what the recipe freezes is frozen (`parameter_groups`)."""
+    """Build the optimizer over the trainable parameters and freeze the rest.
+
+    Args:
+        recipe: The recipe.
+        network: The network; the parameters that the recipe freezes stop requiring gradients.
+
+    Raises:
+        UnetzooError: If the recipe has options for a timm encoder and the network has none.
+    """
     groups = parameter_groups(recipe, network)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
@@ -112,7 +152,15 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
 def training_crops(
     data: SegmentationDataset, normalization: Normalization, recipe: Recipe, *, seed: int, length: int
 ) -> TrainingCrops:
-    """The crops of a recipe, ``length`` of them."""
+    """Return the stream of training crops that a recipe asks for.
+
+    Args:
+        data: The training images.
+        normalization: Mean and standard deviation of each channel.
+        recipe: The recipe, which has size, augmentation and border weights of the crops.
+        seed: Seed of the crops.
+        length: Number of crops.
+    """
     return TrainingCrops(
         data,
         normalization,
@@ -134,12 +182,27 @@ def train(
     session: Session | None = None,
     both_empty: str = "exclude",
 ) -> History:
-    """Train ``network`` in place within the recipe's budget of steps or minutes; it ends with its best weights.
+    """Train a network in place within the recipe's budget; at the end it has the best weights on validation.
 
-    The best is the highest mean foreground Dice on validation, the lowest loss among equals and where no validation
-    image has any foreground; ``both_empty`` is the policy's, as for the test set. With a checkpoint in its session it
-    goes on where an interrupted training was saved. Raises `NonFiniteLossError` as soon as a loss is not finite,
-    `Interrupted` when it was asked to stop.
+    The best weights have the highest mean foreground Dice on validation; among equals, and if no validation image has
+    any foreground, the lowest loss. If the session has a checkpoint of an interrupted training, it is resumed.
+
+    Args:
+        fabric: Device, precision and processes.
+        network: The network.
+        crops: Stream of training crops.
+        validation: Key -> (image (C, H, W), mask (H, W)) of the validation set.
+        info: Description of the data set.
+        recipe: The recipe, with a budget in steps or minutes.
+        session: Callbacks, clock, lock and checkpoint; none by default.
+        both_empty: The policy for classes that are neither true nor predicted, as for the test set.
+
+    Returns:
+        The course of the training.
+
+    Raises:
+        NonFiniteLossError: As soon as a training or validation loss is not finite.
+        Interrupted: If the session asked to stop.
     """
     session = session or Session()
     phases, checkpoint = session.phases, session.checkpoint
@@ -178,7 +241,7 @@ def train(
             raise NonFiniteLossError(f"training loss is {value} at step {step}")
         done.recent.append(value)
         done.images += recipe.batch_size
-        # By the first process's clock, or each would take a learning rate of its own and their weights part.
+        # Use the first process's clock everywhere: different learning rates would make the weights diverge.
         done.seconds = fabric.broadcast(earlier + phases.total("train", "load"))
         finished = step == recipe.steps or (budget is not None and done.seconds >= budget)
 
@@ -186,7 +249,7 @@ def train(
             val_loss, matrices = evaluate(model, validation.items(), info, layout, session, "validate")
             stacked = torch.stack(list(matrices.values()))
             val_dice = mean_foreground(settle(dice(stacked), stacked, both_empty), info)
-            val_loss, val_dice = fabric.broadcast((val_loss, val_dice))  # all choose, and stop, alike
+            val_loss, val_dice = fabric.broadcast((val_loss, val_dice))  # so that all choose and stop alike
             if not math.isfinite(val_loss):
                 raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
             done.train_curve.append((step, sum(done.recent) / len(done.recent)))
@@ -212,7 +275,7 @@ def train(
         )
         if checkpoint is not None:
             stop = not finished and session.stop()
-            due = fabric.global_rank == 0 and checkpoint.due()  # it alone saves, and knows when
+            due = fabric.global_rank == 0 and checkpoint.due()  # only the first process saves
             if _any_rank(fabric, stop or due or (finished and checkpoint.final)):
                 with phases.during("save"):
                     _save(fabric, network, optimizer, session, done, best, finished)
@@ -225,20 +288,20 @@ def train(
 def _batches(
     fabric: Fabric, network: nn.Module, crops: TrainingCrops, recipe: Recipe, done: int
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Batches of crops for this process, after those of ``done`` steps: item i is the same whoever prepares it."""
+    """Return this process's batches of crops from step ``done`` on; crop i is the same whichever worker prepares it."""
     sizes = getattr(network, "sizes", None)
     if recipe.context == "image" and isinstance(sizes, ValidSizes):
         crops = crops.with_context(sizes)
     share = range(done * recipe.batch_size + fabric.global_rank, len(crops), fabric.world_size)
     workers = recipe.workers
-    if workers == "auto":  # where the CPU trains, its cores are busy with that
+    if workers == "auto":  # if the CPU trains, its cores are busy already
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = min(8, cores // recipe.devices - 1) if fabric.device.type == "cuda" else 0
     loader = DataLoader(
         crops,
         batch_size=recipe.batch_size // recipe.devices,
         sampler=share,
-        generator=torch.Generator(),  # or the loader would draw from the network's
+        generator=torch.Generator(),  # else the loader draws from the default one, as the network does
         num_workers=max(0, workers),
     )
     return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # type: ignore[arg-type]
@@ -247,7 +310,7 @@ def _batches(
 def _resume(
     fabric: Fabric, network: nn.Module, optimizer: Any, session: Session
 ) -> tuple[History, dict[str, Any], bool]:
-    """History, best weights, and whether that was all: from the checkpoint, or from the beginning."""
+    """Return history, best weights and True if the training is finished, from the checkpoint or for a new start."""
     saved = session.checkpoint.load() if session.checkpoint else None
     if saved is None:
         return History(), {}, False
@@ -270,7 +333,7 @@ def _save(
     best: dict[str, Any],
     finished: bool,
 ) -> None:
-    """Everything the next steps depend on; of a training that is over its outcome."""
+    """Save everything that the next steps depend on, or only the outcome of a finished training."""
     states: list[Any] = [random_state()]
     if fabric.world_size > 1:
         states = [None] * fabric.world_size
@@ -296,10 +359,21 @@ def evaluate(
     phase: str = "test",
     keep: Callable[[str, Tensor, Tensor], None] | None = None,
 ) -> tuple[float, dict[str, Tensor]]:
-    """Mean loss and the confusion matrix (K, K) of every item: whole images, one at a time.
+    """Evaluate a model on whole images, one at a time.
 
-    The loss is `cross_entropy_dice` whatever a model was trained with, so that those of two models compare.
-    ``model`` is a `SameSize` set up by Fabric; ``keep`` is shown each image's key, logits (K, H, W) and mask (H, W).
+    The loss is `cross_entropy_dice` whatever loss the model was trained with, so that losses of models are comparable.
+
+    Args:
+        model: A `SameSize` set up by Fabric.
+        items: Pairs of key and (image (C, H, W), mask (H, W)).
+        info: Description of the data set.
+        layout: Memory format of the images.
+        session: Sign of life, clock and lock; none by default.
+        phase: Name of the phase for the clock.
+        keep: Called with each image's key, logits (K, H, W) and mask (H, W); optional.
+
+    Returns:
+        The mean loss, and key -> confusion matrix (K, K).
     """
     session = session or Session()
     model.eval()
@@ -319,20 +393,34 @@ def evaluate(
 
 
 def image_dice(matrices: dict[str, Tensor], info: DatasetInfo, both_empty: str = "exclude") -> list[float]:
-    """Mean foreground Dice of each image that has one, from its confusion matrix."""
+    """Return the mean foreground Dice of each image that has one.
+
+    Args:
+        matrices: Key -> confusion matrix (K, K).
+        info: Description of the data set.
+        both_empty: The policy for classes that are neither true nor predicted.
+    """
     stacked = torch.stack(list(matrices.values()))
     scores = settle(dice(stacked), stacked, both_empty)[:, list(info.foreground)].nanmean(dim=1)
     return [value for value in scores.tolist() if not math.isnan(value)]
 
 
 def mean_foreground(scores: Tensor, info: DatasetInfo) -> float | None:
-    """Mean over images of the mean over foreground classes of (images, K) scores; NaN left out, None if all is."""
+    """Compute the mean over images of each image's mean over foreground classes, leaving out NaN.
+
+    Args:
+        scores: Scores, (images, K).
+        info: Description of the data set.
+
+    Returns:
+        The mean; None if all scores are NaN.
+    """
     value = float(scores[:, list(info.foreground)].nanmean(dim=1).nanmean())
     return None if math.isnan(value) else value
 
 
 def _any_rank(fabric: Fabric, flag: bool) -> bool:
-    """Ranks must stop at the same step: true on all as soon as it is true on one."""
+    """Return True on all ranks if the flag is True on any of them, so that they stop at the same step."""
     if fabric.world_size == 1:
         return flag
     return bool(fabric.all_reduce(torch.tensor(float(flag)), reduce_op="sum"))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Losses on logits (N, K, H, W) and masks (N, H, W); ignored pixels count for nothing."""
+"""Losses on logits (N, K, H, W) and masks (N, H, W), without ignored pixels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from torch.nn import functional as F
 
 
 def soft_dice_loss(logits: Tensor, target: Tensor, ignore_index: int | None = None, smooth: float = 1.0) -> Tensor:
-    """1 - mean over classes of (2 sum(p g) + s) / (sum(p) + sum(g) + s), sums over the whole batch.
+    """Compute soft Dice loss: 1 - mean over classes of (2 sum(p g) + s) / (sum(p) + sum(g) + s).
 
-    p = softmax of the logits, g = one-hot truth (Milletari et al. 2016, arXiv 1606.04797, with p and g unsquared;
-    Drozdzal et al. 2016, arXiv 1608.04117). ``smooth`` keeps an absent class from dividing by zero.
+    p is the softmax of the logits and g the one-hot truth; the sums run over all pixels of the batch.
+
+    Args:
+        logits: Logits, (N, K, H, W).
+        target: True classes, (N, H, W).
+        ignore_index: Value of pixels in ``target`` that do not count; None if there are none.
+        smooth: s, which prevents a division by zero for an absent class.
+
+    References:
+        Milletari et al. 2016, arXiv 1606.04797, who square p and g in the denominator; without squares: Drozdzal et al.
+        2016, arXiv 1608.04117.
     """
     probabilities = logits.softmax(dim=1)
     valid = torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
@@ -27,23 +36,45 @@ def soft_dice_loss(logits: Tensor, target: Tensor, ignore_index: int | None = No
 def cross_entropy(
     logits: Tensor, target: Tensor, ignore_index: int | None = None, weights: Tensor | None = None
 ) -> Tensor:
-    """Pixel-wise softmax cross-entropy, mean over the pixels that count, in float32.
+    """Compute pixel-wise softmax cross-entropy: the mean of -w log p(true class) over the pixels that count.
 
-    With ``weights`` (N, H, W) each pixel's term is multiplied by its own (arXiv 1505.04597, equation 1) and the mean is
-    still over pixels, not over weights.
+    It is computed in float32. With weights the mean is still over pixels: the sum is divided by their number, not by
+    the sum of the weights.
+
+    Args:
+        logits: Logits, (N, K, H, W).
+        target: True classes, (N, H, W).
+        ignore_index: Value of pixels in ``target`` that do not count; None if there are none.
+        weights: Weight w of each pixel, (N, H, W); None is 1 everywhere.
+
+    Returns:
+        The loss, a scalar; 0 if no pixel counts.
+
+    References:
+        Ronneberger et al. 2015, arXiv 1505.04597, equation 1.
     """
     void = -100 if ignore_index is None else ignore_index
     pixels = F.cross_entropy(
         logits.float(), target, ignore_index=void, reduction="none" if weights is not None else "sum"
     )
     total = pixels if weights is None else (pixels * weights).sum()
-    return total / (target != void).sum().clamp_min(1)  # an all-void crop gives 0, not NaN
+    return total / (target != void).sum().clamp_min(1)  # 0, not NaN, if all pixels are ignored
 
 
 def cross_entropy_dice(
     logits: Tensor, target: Tensor, ignore_index: int | None = None, weights: Tensor | None = None
 ) -> Tensor:
-    """`cross_entropy` plus soft Dice, in float32 (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z)."""
+    """Compute the sum of `cross_entropy` and `soft_dice_loss`, in float32.
+
+    Args:
+        logits: Logits, (N, K, H, W).
+        target: True classes, (N, H, W).
+        ignore_index: Value of pixels in ``target`` that do not count; None if there are none.
+        weights: Weight of each pixel in the cross-entropy, (N, H, W); None is 1 everywhere.
+
+    References:
+        nnU-Net, Isensee et al. 2021, doi 10.1038/s41592-020-01008-z.
+    """
     logits = logits.float()
     return cross_entropy(logits, target, ignore_index, weights) + soft_dice_loss(logits, target, ignore_index)
 
@@ -58,7 +89,18 @@ def supervised_loss(
     loss: Callable[..., Tensor] = cross_entropy_dice,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Mean loss over all supervised scales; coarser logits are interpolated to the target's size."""
+    """Compute the mean loss over all supervised scales.
+
+    Args:
+        outputs: Logits of each scale, (N, K, H', W'); coarser ones are interpolated to the size of the target.
+        target: True classes, (N, H, W).
+        ignore_index: Value of pixels in ``target`` that do not count; None if there are none.
+        loss: The loss of one scale, a function such as `cross_entropy_dice`.
+        weights: Weight of each pixel, (N, H, W); optional.
+
+    References:
+        Deep supervision: Lee et al. 2014, arXiv 1409.5185.
+    """
     losses = []
     for logits in outputs:
         if logits.shape[-2:] != target.shape[-2:]:

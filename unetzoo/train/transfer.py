@@ -1,4 +1,4 @@
-"""Training on a pretrained encoder: what is frozen, and what learns at another rate."""
+"""Training with a pretrained encoder: frozen weights and a learning rate of its own."""
 
 from __future__ import annotations
 
@@ -12,28 +12,44 @@ from unetzoo.train.recipe import Recipe
 
 
 def check_transfer(recipe: Recipe, config: ModelConfig, label: str) -> None:
-    """Raise `UnetzooError` where the recipe says something of an encoder that the model has not."""
+    """Check that a model has what the recipe's options for encoders need.
+
+    Args:
+        recipe: The recipe.
+        config: The model.
+        label: Name of the model in error messages.
+
+    Raises:
+        UnetzooError: If the model has no timm encoder, or an encoder without batch norms to freeze.
+    """
     asked = recipe.of_the_encoder()
     if asked and config.encoder is None:
         raise UnetzooError(
-            f"model {label!r}: train: {asked} is of an encoder such as encoder = 'resnet34', which this model has not; "
-            "set it for other models alone"
+            f"model {label!r}: train: {asked} needs an encoder such as encoder = 'resnet34', which this model lacks; "
+            "set it only for models with one"
         )
     if recipe.freeze_norm and config.encoder is not None:
         from unetzoo.encoders.timm_encoder import pyramid
 
         if not pyramid(config.encoder).batch_norm:
             raise UnetzooError(
-                f"model {label!r}: train: freeze_norm = True keeps the statistics of batch norms, and encoder = "
-                f"{config.encoder!r} has none; set it for other models alone"
+                f"model {label!r}: train: freeze_norm = True needs batch norms, and encoder = {config.encoder!r} has "
+                "none; set it only for models with them"
             )
 
 
 def parameter_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
-    """What learns, as an optimizer takes it; freezes in place what the recipe freezes.
+    """Freeze in place what the recipe freezes and return the trainable parameters in groups for an optimizer.
 
-    A group's ``lr_scale`` is what its learning rate is multiplied with. Raises `UnetzooError` where the network has no
-    encoder with a ``body``.
+    Args:
+        recipe: The recipe.
+        network: The network.
+
+    Returns:
+        Groups with ``params`` and, for an encoder, ``lr_scale``, the factor of its learning rate.
+
+    Raises:
+        UnetzooError: If the recipe has options for a timm encoder and the network has none.
     """
     asked = recipe.of_the_encoder()
     if not asked:
@@ -41,7 +57,7 @@ def parameter_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]
     encoder = getattr(network, "encoder", None)
     body = getattr(encoder, "body", None)
     if not isinstance(encoder, nn.Module) or not isinstance(body, nn.Module):
-        raise UnetzooError(f"train: {asked} is of an encoder that can be pretrained; {type(network).__name__} has none")
+        raise UnetzooError(f"train: {asked} needs an encoder that can be pretrained; {type(network).__name__} has none")
     encoder.keep_statistics = recipe.freeze_norm  # type: ignore[assignment]
     encoder.train(network.training)
     if recipe.freeze_encoder:

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, with what is needed to build the model again in the header."""
+"""Trained models on disk: safetensors files whose header has all that is needed to rebuild the model."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ FILE_NAME = "model.safetensors"
 
 
 def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
-    """Write a model made by `create_model` to ``path`` (a ``.safetensors`` file, or a folder to put one in).
+    """Write a model made by `create_model` to disk, atomically.
 
-    ``extra`` (JSON values, such as the normalisation) goes into the header; a normalisation that the model knows does
-    in any case. All or nothing is written.
-    Raises `UnetzooError` on a model that does not come from the registry.
+    Args:
+        model: The model. Its normalisation, if it has one, is saved in the header.
+        path: A ``.safetensors`` file, or a folder to put one into.
+        extra: Further JSON values for the header.
+
+    Returns:
+        The file.
+
+    Raises:
+        UnetzooError: If the model was not made by `create_model`.
     """
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
-        raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be built again")
+        raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be rebuilt")
     path = weights_file(Path(path))
     normalization = getattr(model, "unetzoo_normalization", None)
     if isinstance(normalization, Normalization):
@@ -43,21 +50,28 @@ def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
 
 
 def load_model(path: Path | str) -> nn.Module:
-    """The model that `save_model` or a trial wrote, on the CPU and in eval mode.
+    """Load a model that `save_model` or a trial wrote.
 
-    ``path`` is the ``.safetensors`` file or its folder. The normalisation (mean and std) that was saved beside
-    the weights, if any, is ``model.unetzoo_normalization``, so that `unetzoo.predict` applies it by itself. Raises
-    `UnetzooError` where it is not one of ours, or where its name is not registered (import the file that registers
-    it first).
+    If the file has a normalisation (mean and standard deviation), it becomes the attribute ``unetzoo_normalization`` of
+    the model, from which `unetzoo.predict` takes it. A model of your own must be registered first: import its file.
+
+    Args:
+        path: The ``.safetensors`` file, or its folder.
+
+    Returns:
+        The model on the CPU, in eval mode.
+
+    Raises:
+        UnetzooError: If the file was not saved by unetzoo, or its model is not registered.
     """
     path = weights_file(Path(path))
     header = read_header(path)
     config = header["model"]
-    model = config.build(weights=False)  # all of them are in the file
+    model = config.build(weights=False)  # the file has all weights
     saved = header.get("normalization")
-    if isinstance(saved, dict) and {"mean", "std"} <= set(saved):  # what stands there is free; ours has both
+    if isinstance(saved, dict) and {"mean", "std"} <= set(saved):  # users may save anything under this name
         normalization = Normalization(tuple(saved["mean"]), tuple(saved["std"]))
-        object.__setattr__(model, "unetzoo_normalization", normalization)  # plain data, as the config
+        object.__setattr__(model, "unetzoo_normalization", normalization)  # plain data, not a submodule or a buffer
     try:
         safetensors.torch.load_model(model, path)
     except (RuntimeError, SafetensorError) as error:
@@ -66,7 +80,14 @@ def load_model(path: Path | str) -> nn.Module:
 
 
 def read_header(path: Path | str) -> dict[str, Any]:
-    """What stands beside the weights: ``model`` (a `ModelConfig`) and what else was saved."""
+    """Read the header of a saved model: ``model`` (a `ModelConfig`) and everything that was saved with it.
+
+    Args:
+        path: The ``.safetensors`` file, or its folder.
+
+    Raises:
+        UnetzooError: If there is no such file or it was not saved by unetzoo.
+    """
     path = weights_file(Path(path))
     try:
         with safe_open(path, framework="pt") as file:
@@ -79,5 +100,9 @@ def read_header(path: Path | str) -> dict[str, Any]:
 
 
 def weights_file(path: Path) -> Path:
-    """The ``.safetensors`` file that ``path``, itself or its folder, means."""
+    """Return the ``.safetensors`` file that a path stands for.
+
+    Args:
+        path: The file or its folder.
+    """
     return path / FILE_NAME if path.is_dir() or not path.suffix else path

@@ -31,7 +31,7 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
     if not weights:
         spec = replace(spec, pretrained=False)
     part = {option: values[getattr(spec, option)] for option, values in parts(spec).items()}
-    # Encoder, decoder, head: the order in which a seed's random numbers become initial weights.
+    # Keep the order encoder, decoder, head: it decides which initial weights a seed gives to which part.
     encoder = _plain_encoder(spec, part, in_channels) if spec.encoder == "plain" else _timm(spec, part, in_channels)
     pyramid = list(encoder.channels)
     decoder = _decoder(spec, part, pyramid)

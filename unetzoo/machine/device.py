@@ -69,11 +69,11 @@ def _cpuinfo() -> list[str]:
         return []
 
 
-def check_devices(recipe: Recipe, device: str) -> None:
-    """Check that the machine has as many devices as a recipe asks for.
+def check_devices(count: int, device: str) -> None:
+    """Check that the machine has ``count`` devices of a kind.
 
     Args:
-        recipe: The recipe.
+        count: Number of devices that are wanted.
         device: 'cuda', 'mps' or 'cpu'.
 
     Raises:

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
 
 import unetzoo
-from unetzoo.cli import app
+from unetzoo.cli.main import app
 
 DIRECTIVE = re.compile(r"^<!-- generate: (\w+) ?(\w*) -->$", re.MULTILINE)
 HELP_WIDTH = "80"  # columns that a code block shows without scrolling

@@ -65,7 +65,7 @@ class Entry:
     options in which this entry differs from the factory's own; with ``encoder`` and ``pretrained`` among them it takes
     weights for an encoder of timm as a spec does. ``family`` is a key of `FAMILIES`. An
     ``encoder_paper`` is that of an encoder which is not ``paper``'s; ``packages`` are the distributions whose code the
-    network is made of.
+    network is made of. ``multiple_of`` and ``output`` adapt what the factory gives (`unetzoo.nn.adapt.Adapted`).
     """
 
     name: str
@@ -79,6 +79,8 @@ class Entry:
     family: Family = "own"
     reference: Reference | None = None
     packages: tuple[str, ...] = ()
+    multiple_of: int = 1
+    output: str | int | None = None
 
     @cached_property
     def factory(self) -> Callable[..., Any] | None:
@@ -137,20 +139,27 @@ class Entry:
         """Whether weights of its encoder can be asked for: ``pretrained=True`` or a file."""
         return self.spec.encoder != "plain" if self.spec is not None else "pretrained" in self.defaults
 
+    @property
+    def adapters(self) -> dict[str, Any]:
+        """``multiple_of`` and ``output`` where they are not at their defaults."""
+        given: dict[str, Any] = {"multiple_of": self.multiple_of} if self.multiple_of != 1 else {}
+        return given | ({"output": self.output} if self.output is not None else {})
+
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
+        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions, its adapters.
 
         '' for a spec.
         """
         if self.factory is None:
             return ""
+        adapters = f"\n{self.adapters}" if self.adapters else ""
         try:
             source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
-            return "unknown"
+            return f"unknown{adapters}"
         for package in self.packages:
             source += f"\n{package}=={installed_version(package)}".encode()
-        return hashlib.sha256(source).hexdigest()[:16]
+        return hashlib.sha256(source + adapters.encode()).hexdigest()[:16]
 
 
 def installed_version(package: str) -> str | None:

@@ -202,6 +202,10 @@ def show_command(
         out.print(f"{where}the same function as {escape(str(entry.reference))}", soft_wrap=True)
     for deviation in entry.deviations:
         out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
+    if entry.multiple_of > 1:
+        out.print(f"adapted: images are mirrored to sides that are multiples of {entry.multiple_of}", soft_wrap=True)
+    if entry.output is not None:
+        out.print(f"adapted: its logits are output {escape(repr(entry.output))} of the network", soft_wrap=True)
 
     say_weights(config)
     base = model_info("unet").options if entry.spec is not None else own

@@ -90,6 +90,10 @@ class ModelConfig(Strict):
             model = entry.factory(in_channels=self.in_channels, num_classes=self.num_classes, **options)
             if not hasattr(model, "forward"):
                 raise UnetzooError(f"model {self.name!r}: {entry.factory.__name__} gave {model!r}, not a nn.Module")
+            if entry.adapters:
+                from unetzoo.nn.adapt import Adapted
+
+                model = Adapted(model, entry.multiple_of, entry.output)
         from unetzoo.nn.dilated import mend_dilated
 
         mend_dilated(model)
@@ -142,6 +146,8 @@ def register_model(
     deviations: tuple[str, ...] = (),
     family: Family = "own",
     reference: Reference | None = None,
+    multiple_of: int = 1,
+    output: str | int | None = None,
 ) -> Callable[[F], F]: ...
 @overload
 def register_model(
@@ -156,6 +162,8 @@ def register_model(
     family: Family = "own",
     reference: Reference | None = None,
     packages: tuple[str, ...] = (),
+    multiple_of: int = 1,
+    output: str | int | None = None,
 ) -> str: ...
 
 
@@ -171,6 +179,8 @@ def register_model(
     family: Family = "own",
     reference: Reference | None = None,
     packages: tuple[str, ...] = (),
+    multiple_of: int = 1,
+    output: str | int | None = None,
 ) -> Any:
     """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
@@ -182,15 +192,21 @@ def register_model(
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
 
+    What does not is adapted: with ``multiple_of`` images are mirrored at the bottom and the right to sides that are
+    multiples of it, and logits cropped back; ``output`` is the key or index of the logits where it returns a dict, tuple
+    or list. Both are part of what a trial is. `unetzoo.testing.check_model` says which a model needs.
+
     >>> @register_model("my_unet")
     ... def my_unet(in_channels, num_classes, width=16): ...
 
-    Raises `UnetzooError` where the name is taken, the family unknown or the callable lacks one of the two parameters.
+    Raises `UnetzooError` where the name is taken, the family unknown, the callable lacks one of the two parameters, or
+    an adapter is none.
     """
     if not isinstance(name, str):
         return register_model(name.__name__)(name)
     about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
     about |= {"deviations": deviations, "family": family, "reference": reference}
+    about |= {"multiple_of": multiple_of, "output": output}
     if isinstance(spec, str):
         _add(Entry(name, source=spec, defaults=defaults or {}, note=note, packages=packages, **about))
         return spec
@@ -221,7 +237,18 @@ def _add(entry: Entry) -> None:
         raise UnetzooError(f"model {entry.name!r} is registered already; choose another name")
     if entry.family not in FAMILIES:
         raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
+    _check_adapters(entry)
     _REGISTRY.entries[entry.name] = entry
+
+
+def _check_adapters(entry: Entry) -> None:
+    sides, output, model = entry.multiple_of, entry.output, f"model {entry.name!r}"
+    if isinstance(sides, bool) or not isinstance(sides, int) or sides < 1:
+        raise UnetzooError(f"{model}: multiple_of = {sides!r} must be a whole number of pixels from 1 up")
+    if isinstance(output, bool) or not isinstance(output, str | int | None):
+        raise UnetzooError(f"{model}: output = {output!r} must be a key (a str) or an index (an int)")
+    if entry.spec is not None and entry.adapters:
+        raise UnetzooError(f"{model}: {' and '.join(entry.adapters)} adapt a class or function, not a UNetSpec")
 
 
 def _load() -> None:

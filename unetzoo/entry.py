@@ -146,9 +146,9 @@ class Entry:
         return given | ({"output": self.output} if self.output is not None else {})
 
     def fingerprint(self) -> str:
-        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions, its adapters.
+        """What a hash of the options cannot see of a factory: its source file's content, its packages' versions.
 
-        '' for a spec.
+        And its adapters, where there are any; '' for a spec.
         """
         if self.factory is None:
             return ""

@@ -193,8 +193,8 @@ def register_model(
     the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
 
     What does not is adapted: with ``multiple_of`` images are mirrored at the bottom and the right to sides that are
-    multiples of it, and logits cropped back; ``output`` is the key or index of the logits where it returns a dict, tuple
-    or list. Both are part of what a trial is. `unetzoo.testing.check_model` says which a model needs.
+    multiples of it, and logits cropped back; ``output`` is the key or index of the logits where it returns a dict,
+    tuple or list. Both are part of what a trial is. `unetzoo.testing.check_model` says which a model needs.
 
     >>> @register_model("my_unet")
     ... def my_unet(in_channels, num_classes, width=16): ...

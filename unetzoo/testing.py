@@ -20,7 +20,7 @@ from unetzoo import registry
 from unetzoo.errors import UnetzooError, nearest, plain
 from unetzoo.nn.adapt import described
 from unetzoo.nn.sizes import ValidSizes
-from unetzoo.registry import model_info, register_model, resolve_model
+from unetzoo.registry import register_model, resolve_model
 from unetzoo.train.weights import load_model, save_model
 
 CHANNELS, CLASSES, SIDE = 3, 2, 64
@@ -47,9 +47,9 @@ def check_model(
     The checks, in their order: ``shape`` (finite logits of the image's size), ``channels`` (1 to 5 of them, 1 to 4
     classes), ``train`` (two steps on batches of 2; a finite gradient for each trainable parameter), ``eval``
     (deterministic, and independent of the other images of a batch), ``save`` (`save_model` and `load_model` give
-    equal logits), ``bfloat16`` (autocast in both modes, near float32), ``channels_last`` and ``export`` (`torch.export`;
-    trials do not need it, so leave it out where your model cannot have it). A network of valid convolutions is given
-    sizes that it takes. torch's random state is left as it was.
+    equal logits), ``channels_last``, ``bfloat16`` (autocast in both modes, near float32) and ``export``
+    (`torch.export`, which trials do not need: leave it out where your model does without). A network of valid
+    convolutions is given sizes that it takes. The random state of torch is left as it was.
 
     Args:
         model: A registered name; or a class or function that takes ``in_channels`` and ``num_classes`` by keyword,
@@ -80,7 +80,11 @@ def check_model(
 
 @contextmanager
 def _registered(model: str | Callable[..., nn.Module]) -> Iterator[str]:
-    """The model's name, which a class or function that is not registered has until the end."""
+    """Yield the model's name; a class or function that is not registered has one until the end.
+
+    Raises:
+        UnetzooError: If it is neither, or takes no ``in_channels`` and ``num_classes``.
+    """
     if isinstance(model, str):
         yield model
         return
@@ -272,6 +276,16 @@ def _save(subject: _Subject) -> str:
     return "the same logits after save_model and load_model"
 
 
+def _channels_last(subject: _Subject) -> str:
+    plain_logits = subject.logits(subject.images, "in eval mode")
+    subject.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    logits = subject.logits(subject.images.to(memory_format=torch.channels_last), "in channels_last")
+    subject.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    if off := _difference(logits, plain_logits, 1e-3):
+        subject.fail(f"in channels_last its logits differ by {off}; wanted the same in each memory layout")
+    return "the same logits in channels_last"
+
+
 def _bfloat16(subject: _Subject) -> str:
     full = subject.logits(subject.images, "in eval mode")
     with torch.autocast("cpu", torch.bfloat16):
@@ -286,16 +300,6 @@ def _bfloat16(subject: _Subject) -> str:
     with torch.autocast("cpu", torch.bfloat16):
         _backward(subject, subject.build().train(), images, "training in bfloat16 autocast")
     return f"off by {off / max(spread, 1e-12):.3f} SD of the logits in autocast; finite gradients"
-
-
-def _channels_last(subject: _Subject) -> str:
-    plain_logits = subject.logits(subject.images, "in eval mode")
-    subject.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    logits = subject.logits(subject.images.to(memory_format=torch.channels_last), "in channels_last")
-    subject.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if off := _difference(logits, plain_logits, 1e-3):
-        subject.fail(f"in channels_last its logits differ by {off}; wanted the same in each memory layout")
-    return "the same logits in channels_last"
 
 
 def _export(subject: _Subject) -> str:
@@ -323,7 +327,7 @@ _CHECKS: dict[str, Callable[[_Subject], str]] = {
     "train": _train,
     "eval": _eval,
     "save": _save,
-    "bfloat16": _bfloat16,
     "channels_last": _channels_last,
+    "bfloat16": _bfloat16,
     "export": _export,
 }

@@ -120,6 +120,11 @@ class _Subject:
     def learner(self) -> nn.Module:
         return self.build().train()
 
+    @cached_property
+    def expected(self) -> Tensor:
+        """The logits of ``images`` in eval mode, with which the others are compared."""
+        return self.logits(self.images, "in eval mode")
+
     def fail(self, text: str) -> NoReturn:
         raise ModelCheckError(f"{self.name}: {text}") from None
 
@@ -255,7 +260,7 @@ def _backward(subject: _Subject, images: Tensor, where: str) -> None:
 
 
 def _eval(subject: _Subject) -> str:
-    first = subject.logits(subject.images, "in eval mode")
+    first = subject.expected
     again = subject.logits(subject.images, "in eval mode, called again,")
     if off := _difference(again, first, 1e-5):
         subject.fail(f"in eval mode two calls on the same images differ by {off}; is dropout or other noise still on?")
@@ -274,26 +279,25 @@ def _save(subject: _Subject) -> str:
             loaded = load_model(save_model(subject.model, folder))
         except Exception as error:  # whatever safetensors or the constructor raise
             subject.fail(f"saving and loading it raised {plain(error)}")
-    image = subject.images[:1]
     with torch.no_grad():
-        (again,) = subject.scales(loaded, image, "saved and loaded,")
-    if off := _difference(again, subject.logits(image, "in eval mode"), 0.0):
+        (again,) = subject.scales(loaded, subject.images, "saved and loaded,")
+    if off := _difference(again, subject.expected, 0.0):
         subject.fail(f"saved and loaded again, its logits differ by {off}; is there a value outside its state dict?")
     return "the same logits after save_model and load_model"
 
 
 def _channels_last(subject: _Subject) -> str:
-    plain_logits = subject.logits(subject.images, "in eval mode")
+    expected = subject.expected
     subject.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     logits = subject.logits(subject.images.to(memory_format=torch.channels_last), "in channels_last")
     subject.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if off := _difference(logits, plain_logits, 1e-3):
+    if off := _difference(logits, expected, 1e-3):
         subject.fail(f"in channels_last its logits differ by {off}; wanted the same in each memory layout")
     return "the same logits in channels_last"
 
 
 def _bfloat16(subject: _Subject) -> str:
-    full = subject.logits(subject.images, "in eval mode")
+    full = subject.expected
     with torch.autocast("cpu", torch.bfloat16):
         half = subject.logits(subject.images, "in bfloat16 autocast").float()
     off, spread = float((half - full).abs().mean()), float(full.std())

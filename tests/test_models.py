@@ -18,6 +18,7 @@ from unetzoo.measure.counts import count_parameters
 from unetzoo.models.entry import GridEntry
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
 from unetzoo.nn.skips import crop_to_up, pad_to_skip
+from unetzoo.testing import CHECKS, check_model
 
 MODELS = different(unetzoo.list_models())
 GRID = [name for name in MODELS if isinstance(unetzoo.model_info(name), GridEntry)]
@@ -39,12 +40,17 @@ def small(name: str, width: int = 4, **changes: object) -> nn.Module:
     return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, **narrow(name, width), **changes})
 
 
-@pytest.mark.parametrize("name", PADDED)
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 2), (33, 47), (64, 64)])
-def test_padded_networks_take_any_size(name: str, size: tuple[int, int]) -> None:
-    logits = small(name).eval()(torch.rand(1, 2, *size))
-    assert logits.shape == (1, 3, *size)
-    assert logits.isfinite().all()
+@pytest.mark.parametrize("name", MODELS)
+def test_it_passes_what_is_asked_of_every_model(name: str) -> None:
+    """All but ``export``, which takes seconds, and ``train``: test_every_parameter_gets_a_gradient asks more."""
+    checks = [check for check in CHECKS if check not in ("export", "train")]
+    check_model(name, sizes=[(1, 1), (1, 9), (7, 2), (33, 47), (64, 64)], checks=checks, **narrow(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSES)
+def test_exported_it_is_the_same_function(name: str) -> None:
+    check_model(name, checks="export", **narrow(name))
 
 
 @settings(max_examples=40, deadline=None)
@@ -109,35 +115,11 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_bfloat16_and_channels_last(name: str) -> None:
-    model = small(name).eval()
-    images = torch.rand(2, 2, *((188, 204) if name in VALID else (20, 28)))
+def test_with_weights_in_bfloat16_too(name: str) -> None:
+    model = small(name).eval().bfloat16().to(memory_format=torch.channels_last)
+    images = torch.rand(2, 2, *((188, 204) if name in VALID else (20, 28))).bfloat16()
     with torch.inference_mode():
-        plain = model(images)
-        torch.testing.assert_close(
-            model.to(memory_format=torch.channels_last)(images.to(memory_format=torch.channels_last)),
-            plain,
-            rtol=1e-3,
-            atol=1e-4 * float(plain.abs().max()),
-        )
-        with torch.autocast("cpu", torch.bfloat16):
-            assert model(images).isfinite().all()
-        assert model.bfloat16()(images.bfloat16()).isfinite().all()
-    model.float().train()
-    with torch.autocast("cpu", torch.bfloat16):
-        scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
-    torch.stack([scale.float().square().mean() for scale in scales]).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for _, p in trained(model))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSES)
-def test_exported_it_is_the_same_function(name: str) -> None:
-    model = small(name).eval()
-    images = torch.rand(1, 2, *((188, 204) if name in VALID else (20, 32)))
-    with torch.no_grad():
-        exported = torch.export.export(model, (images,)).module()
-        torch.testing.assert_close(exported(images), model(images))
+        assert model(images.to(memory_format=torch.channels_last)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -270,16 +252,11 @@ def test_release_has_dropout_at_its_two_coarsest_levels() -> None:
     assert levels == [False, False, False, True, True]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_saved_and_loaded_it_is_the_same_function(name: str, tmp_path: Path) -> None:
-    model = small(name).eval()
+def test_the_weights_file_has_its_name_and_all_of_the_config(tmp_path: Path) -> None:
+    model = small("unet")
     path = unetzoo.save_model(model, tmp_path / "weights", normalization={"mean": [0.5]})
-    loaded = unetzoo.load_model(tmp_path / "weights")
-    assert loaded.unetzoo_config == model.unetzoo_config
-    side = 188 if name in VALID else 32
-    images = torch.rand(1, 2, side, side)
-    assert torch.equal(loaded(images), model(images))
-    assert path.name == "model.safetensors"
+    assert path == tmp_path / "weights" / "model.safetensors"
+    assert unetzoo.load_model(tmp_path / "weights").unetzoo_config == model.unetzoo_config
 
 
 def test_tied_weights_are_saved_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

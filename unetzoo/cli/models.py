@@ -217,6 +217,8 @@ def show_command(
         out.print(f"{where}the same function as {escape(str(entry.reference))}", soft_wrap=True)
     for deviation in entry.deviations:
         out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
+    for line in entry.adaptations:
+        out.print(f"adapted: {escape(line)}", soft_wrap=True)
 
     say_weights(config)
     heading, base = entry.compared_with

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -203,6 +203,8 @@ def _keep_shape(
 def _shape(output: object) -> tuple[int, ...]:
     if isinstance(output, Tensor):
         return tuple(output.shape[1:])
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
     if isinstance(output, list | tuple) and output:
         return _shape(output[0])
     raise UnetzooError(f"a part of the network returns {type(output).__name__}, which has no shape")

@@ -165,6 +165,11 @@ class Entry(ABC):
             UnetzooError: If the options do not go together, or weights cannot be had.
         """
 
+    @property
+    def adaptations(self) -> list[str]:
+        """Sentences on what is done to the images or outputs of a network that is not a U-Net of ours."""
+        return []
+
     @abstractmethod
     def fingerprint(self) -> str:
         """Return the identity of the network's code, which the options do not show.
@@ -237,12 +242,16 @@ class FactoryEntry(Entry):
         defaults: Options in which this entry differs from the factory's own. With ``encoder`` and ``pretrained``
             among them it takes weights for an encoder of timm, as a spec does.
         packages: Distributions whose code the network is made of; another version of one makes another trial.
+        multiple_of: Images are padded to sides that are multiples of it (`unetzoo.nn.adapt.Adapted`).
+        output: Key or index of the logits, where the network returns a dict, tuple or list.
     """
 
     source: Callable[..., Any] | str
     _: KW_ONLY
     defaults: Mapping[str, Any] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    multiple_of: int = 1
+    output: str | int | None = None
 
     @cached_property
     def factory(self) -> Callable[..., Any]:
@@ -316,17 +325,39 @@ class FactoryEntry(Entry):
         model = self.factory(in_channels=in_channels, num_classes=num_classes, **options)
         if not hasattr(model, "forward"):
             raise UnetzooError(f"model {self.name!r}: {self.factory.__name__} gave {model!r}, not a nn.Module")
+        if self.adapters:
+            from unetzoo.nn.adapt import Adapted
+
+            model = Adapted(model, self.multiple_of, self.output)
         return model
+
+    @property
+    def adapters(self) -> dict[str, Any]:
+        """``multiple_of`` and ``output`` where they are not at their defaults."""
+        given: dict[str, Any] = {"multiple_of": self.multiple_of} if self.multiple_of != 1 else {}
+        return given | ({"output": self.output} if self.output is not None else {})
+
+    @property
+    def adaptations(self) -> list[str]:
+        lines = []
+        if self.multiple_of > 1:
+            lines.append(f"images are mirrored to sides that are multiples of {self.multiple_of}")
+        if self.output is not None:
+            lines.append(f"its logits are output {self.output!r} of the network")
+        return lines
 
     def fingerprint(self) -> str:
         packages = [f"{package}=={installed_version(package)}" for package in self.packages]
+        adapters = [str(self.adapters)] if self.adapters else []
         if not self.own:
-            return " ".join([f"v{self.version}", *packages])
+            return " ".join([f"v{self.version}", *packages, *adapters])
         try:
             source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
-            return "unknown"
-        digest = hashlib.sha256("\n".join([source.decode("latin-1"), *packages]).encode("latin-1")).hexdigest()[:16]
+            return " ".join(["unknown", *adapters])
+        digest = hashlib.sha256(b"\n".join([source, *(line.encode() for line in (*packages, *adapters))])).hexdigest()[
+            :16
+        ]
         return digest if self.version == 1 else f"v{self.version} {digest}"
 
 

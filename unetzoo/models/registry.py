@@ -61,6 +61,8 @@ def register_model(
     family: Family = "own",
     reference: Reference | None = None,
     version: int = 1,
+    multiple_of: int = 1,
+    output: str | int | None = None,
 ) -> Callable[[F], F]: ...
 @overload
 def register_model(
@@ -76,6 +78,8 @@ def register_model(
     reference: Reference | None = None,
     packages: tuple[str, ...] = (),
     version: int = 1,
+    multiple_of: int = 1,
+    output: str | int | None = None,
 ) -> str: ...
 
 
@@ -92,36 +96,61 @@ def register_model(
     reference: Reference | None = None,
     packages: tuple[str, ...] = (),
     version: int = 1,
+    multiple_of: int = 1,
+    output: str | int | None = None,
 ) -> Any:
-    """Give a model a name: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
+    """Register a model: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
-    "package.module:name" instead of a spec names such a class or function that is imported when it is first built;
-    ``defaults`` are the options in which the entry differs from it. ``family`` is a key of `FAMILIES`,
-    ``reference`` the public code it is the same function as. ``packages`` are the distributions whose code it is made
-    of: a trial with another version of one is another trial. So is a trial of another ``version``; for a class or
-    function outside of unetzoo a hash of its source file counts as well.
+    The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become the model's
+    options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W); `unetzoo.testing.check_model`
+    says whether it does, and which adapter would help.
 
-    The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become
-    the model's options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
+    Args:
+        name: The new name; without it (a bare ``@register_model``) that of the class or function.
+        spec: A `UNetSpec`; or "package.module:name" of a class or function that is imported when it is first built.
+        defaults: Options in which the entry differs from the class or function that ``spec`` names.
+        paper: The paper that introduced the network.
+        encoder_paper: The paper of its encoder, where that is another one.
+        note: One line on what it is; default: the first line of the docstring.
+        deviations: Differences from the paper or from the reference's code, a sentence each.
+        family: A key of `FAMILIES`.
+        reference: The public code that computes the same function.
+        packages: Distributions whose code it is made of; another version of one makes another trial.
+        version: Raised when what it computes changes; another version makes another trial. For a class or function
+            outside unetzoo a hash of its source file counts as well.
+        multiple_of: Mirror images at the bottom and the right to sides that are multiples of it, and crop the logits.
+        output: Key or index of the logits, where the network returns a dict, tuple or list.
 
-    >>> @register_model("my_unet")
-    ... def my_unet(in_channels, num_classes, width=16): ...
+    Returns:
+        The spec, or a decorator that returns the class or function unchanged.
 
-    Raises `UnetzooError` where the name is taken, the family unknown, the version not a whole number from 1, or the
-    callable lacks one of the two parameters.
+    Raises:
+        UnetzooError: If the name is taken, the family is unknown, the version is not a whole number from 1, an adapter
+            is not valid, or the callable lacks ``in_channels`` or ``num_classes``.
+
+    Examples:
+        >>> from torch import nn
+        >>> @register_model("one_layer", note="a single convolution")
+        ... def one_layer(in_channels, num_classes, kernel_size=3):
+        ...     return nn.Conv2d(in_channels, num_classes, kernel_size, padding=kernel_size // 2)
+        >>> model_info("one_layer").options
+        {'kernel_size': 3}
     """
     if not isinstance(name, str):
         return register_model(name.__name__)(name)
     about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
     about |= {"deviations": deviations, "family": family, "reference": reference, "version": version}
+    adapters = _adapters(name, multiple_of, output)
     if isinstance(spec, str):
-        _add(FactoryEntry(name, spec, defaults=defaults or {}, note=note, packages=packages, **about))
+        _add(FactoryEntry(name, spec, defaults=defaults or {}, note=note, packages=packages, **about, **adapters))
         return spec
     if spec is not None:
         if not isinstance(spec, UNetSpec):
             raise UnetzooError(
                 f"register_model({name!r}, ...) takes a UNetSpec; use it as a decorator for a class or function"
             )
+        if (multiple_of, output) != (1, None):
+            raise UnetzooError(f"model {name!r}: multiple_of and output adapt a class or function, not a UNetSpec")
         _add(GridEntry(name, spec, note=note, **about))
         return spec
 
@@ -132,10 +161,23 @@ def register_model(
             if needed not in parameters and not takes_any:
                 raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
         doc = note or inspect.cleandoc(factory.__doc__ or "").partition("\n")[0]  # not a base class's
-        _add(FactoryEntry(name, factory, note=doc, **about))
+        _add(FactoryEntry(name, factory, note=doc, **about, **adapters))
         return factory
 
     return decorate
+
+
+def _adapters(name: str, multiple_of: object, output: object) -> dict[str, Any]:
+    """Return both as keywords of `FactoryEntry`.
+
+    Raises:
+        UnetzooError: If one of them is not valid.
+    """
+    if isinstance(multiple_of, bool) or not isinstance(multiple_of, int) or multiple_of < 1:
+        raise UnetzooError(f"model {name!r}: multiple_of = {multiple_of!r} must be a whole number of pixels from 1 up")
+    if isinstance(output, bool) or not isinstance(output, str | int | None):
+        raise UnetzooError(f"model {name!r}: output = {output!r} must be a key (a str) or an index (an int)")
+    return {"multiple_of": multiple_of, "output": output}
 
 
 def _add(entry: Entry) -> None:

@@ -275,7 +275,7 @@ def test_adapters_that_are_none(adapters: dict[str, Any], words: list[str]) -> N
 
 
 def test_a_spec_needs_no_adapter() -> None:
-    with pytest.raises(UnetzooError, match="multiple_of adapt a class or function, not a UNetSpec"):
+    with pytest.raises(UnetzooError, match="multiple_of and output adapt a class or function, not a UNetSpec"):
         unetzoo.register_model("mine", unetzoo.UNetSpec(), multiple_of=8)  # type: ignore[call-overload]
 
 

@@ -102,8 +102,8 @@ def register_model(
     """Register a model: a spec, or as a decorator a ``nn.Module`` class or a function that returns one.
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become the model's
-    options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W); `unetzoo.testing.check_model`
-    says whether it does, and which adapter would help.
+    options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
+    `unetzoo.testing.check_model` says whether it does, and which adapter would help.
 
     Args:
         name: The new name; without it (a bare ``@register_model``) that of the class or function.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -16,10 +16,10 @@ from rich.table import Table
 from unetzoo._util.plugins import import_plugins
 from unetzoo.cli.console import err, out
 from unetzoo.cli.options import AsJson, Imports
-from unetzoo.data.base import SPLITS
-from unetzoo.data.named.entry import NamedSet
-from unetzoo.data.registry import create_dataset, list_datasets
 from unetzoo.errors import UnetzooError, nearest
+
+if TYPE_CHECKING:
+    from unetzoo.data.named.entry import NamedSet
 
 NOT_KNOWN = "no published checksum is known, and the address has not been tested"
 Name = Annotated[str, typer.Argument(help="Name of a data set; see 'unetzoo data list'.")]
@@ -31,6 +31,8 @@ def list_command(as_json: AsJson = False, imports: Imports = None) -> None:
     Examples: [bold]unetzoo data list[/]   [bold]unetzoo data list --json[/]
     """
     import_plugins(imports or [])
+    from unetzoo.data.registry import list_datasets
+
     rows = [_row(name) for name in list_datasets()]
     if as_json:
         print(json.dumps(rows, indent=1))
@@ -75,6 +77,7 @@ def get_command(
 
     Examples: [bold]unetzoo data get wbc[/]   [bold]unetzoo data get voc2012 --out /data/voc[/]
     """
+    from unetzoo.data.base import SPLITS
     from unetzoo.data.named.named import entry, get
 
     named = entry(name)
@@ -96,6 +99,7 @@ def _row(name: str) -> dict[str, Any]:
     """Return the cells of a data set's row, in the order of the columns."""
     from unetzoo.data.named.catalogue import CATALOGUE
     from unetzoo.data.named.named import default_root
+    from unetzoo.data.registry import create_dataset
     from unetzoo.data.worlds.generated import GeneratedDataset
 
     row: dict[str, Any] = {"name": name, "here": "-", "images": None, "classes": None, "what": "", "terms": ""}
@@ -117,7 +121,9 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _facts(name: str, root: Path | None) -> dict[str, Any]:
+    from unetzoo.data.base import SPLITS
     from unetzoo.data.named.catalogue import CATALOGUE
+    from unetzoo.data.registry import create_dataset, list_datasets
 
     if name not in list_datasets():
         raise UnetzooError(f"unknown data set {name!r}; {nearest(name, list_datasets())}")
@@ -138,6 +144,7 @@ def _facts(name: str, root: Path | None) -> dict[str, Any]:
 
 
 def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
+    from unetzoo.data.base import SPLITS
     from unetzoo.data.named.named import default_root, locate
 
     reading = named.reading
@@ -176,10 +183,6 @@ def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
 
 def _headline(counts: bool) -> str:
     return "" if counts else " (not in the headline score)"
-
-
-def _say(line: str) -> None:
-    err.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager

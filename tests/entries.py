@@ -31,14 +31,14 @@ def different(names: list[str]) -> list[str]:
 def narrow(name: str, width: int = 4) -> dict[str, Any]:
     """Return options that make an entry small: ``width``, if it has that option, and its smallest encoder."""
     entry = unetzoo.model_info(name)
-    changes: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if "width" in entry.options:
-        changes["width"] = max(width, LEAST.get(name, 1))
+        options["width"] = max(width, LEAST.get(name, 1))
     if entry.family == "pretrained":
-        changes["encoder"] = "test_resnet"
+        options["encoder"] = "test_resnet"
     if entry.family == "peer":
-        changes["encoder"] = SMALLEST.get(name, "tu-test_resnet")
-    return changes
+        options["encoder"] = SMALLEST.get(name, "tu-test_resnet")
+    return options
 
 
 def refused_in_one_line(words: Sequence[str], build: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ from unetzoo.data.registry import create_dataset
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.train import checkpoint
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.loop import History, Interrupted, Session, train
+from unetzoo.train.loop import History, Interrupted, TrainingHooks, train
 from unetzoo.train.recipe import Recipe
 
 STEPS = 7
@@ -36,7 +36,7 @@ def training(folder: Path, stop_after: list[int], model: str = "unet_paper", eve
         torch.manual_seed(5)
         network = unetzoo.create_model(model, in_channels=1, num_classes=2, width=4)  # unet_paper has dropout
         seen, stop_at = [], next(stops)
-        session = Session(
+        hooks = TrainingHooks(
             progress=lambda message, seen=seen: seen.append(message["step"]),
             stop=lambda seen=seen, stop_at=stop_at: seen[-1] >= stop_at,
             checkpoint=Checkpoint(path, "trial", every),
@@ -46,7 +46,7 @@ def training(folder: Path, stop_after: list[int], model: str = "unet_paper", eve
         if not path.exists():
             torch.manual_seed(5)
         try:
-            return train(fabric, network, crops, validation, DATA.info, recipe, session), network.state_dict()
+            return train(fabric, network, crops, validation, DATA.info, recipe, hooks), network.state_dict()
         except Interrupted:
             continue
 

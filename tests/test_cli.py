@@ -57,14 +57,14 @@ def test_list() -> None:
     done = start("list", "unet_d?")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == unetzoo.list_models("unet_d?")
-    facts = json.loads(run("list", "--json").stdout)
-    assert [fact["name"] for fact in facts] == unetzoo.list_models()
-    assert all(fact["paper"]["title"] for fact in facts)
+    rows = json.loads(run("list", "--json").stdout)
+    assert [row["name"] for row in rows] == unetzoo.list_models()
+    assert all(row["paper"]["title"] for row in rows)
 
 
 def test_list_filters() -> None:
     def names(*filters: str) -> list[str]:
-        return [fact["name"] for fact in json.loads(run("list", *filters, "--json").stdout)]
+        return [row["name"] for row in json.loads(run("list", *filters, "--json").stdout)]
 
     nested = names("--family", "nested")
     assert {"unetpp", "unet3plus"} <= set(nested)
@@ -74,7 +74,7 @@ def test_list_filters() -> None:
     assert names("--block", "recurrent") == ["r2attention_unet", "r2unet"]
     small = json.loads(run("list", "--parameters", "-300k", "--json").stdout)
     assert small
-    assert all(fact["parameters"] <= 300_000 for fact in small)
+    assert all(row["parameters"] <= 300_000 for row in small)
     assert names("unet", "--parameters", "31M-31.1M") == ["unet"]
 
 

@@ -166,7 +166,7 @@ def test_a_label_is_a_folder_of_its_own_or_refused(label: str) -> None:
 
 def test_changes_of_the_command_line_reach_every_data_set(tmp_path: Path) -> None:
     made = adjust_collection(
-        collection(tmp_path), models=["unet_d2"], settings={"width": 3}, seeds=1, steps=7, imports=["json"]
+        collection(tmp_path), models=["unet_d2"], options={"width": 3}, seeds=1, steps=7, imports=["json"]
     )
     for suite in made.suites.values():
         assert [m.name for m in suite.models] == ["unet_d2"]

@@ -408,9 +408,9 @@ def test_each_kind_of_broken_folder_has_its_message(folder: Path, kind: str) -> 
     change, severity, message = BROKEN[kind]
     change(folder)
     found = look(folder)
-    said = texts(found, severity)
-    assert any(message in text for text in said), texts(found)
-    assert all("\n" not in text for text in said)
+    messages = texts(found, severity)
+    assert any(message in text for text in messages), texts(found)
+    assert all("\n" not in text for text in messages)
     if severity == "error":
         with pytest.raises(UnetzooError) as caught:
             unetzoo.create_dataset("folder", folder)

@@ -188,11 +188,11 @@ def test_the_command_writes_a_reading_that_is_then_used(folder: Path) -> None:
 
 def test_as_json(folder: Path) -> None:
     result = run(str(folder), "--json")
-    facts = json.loads(result.stdout)
-    assert facts["pairs"] == COUNT
-    assert facts["reading"]["classes"][1]["values"] == [255]
-    assert facts["findings"][0].keys() == {"severity", "kind", "text"}
-    assert sum(facts["splits"].values()) == COUNT
+    summary = json.loads(result.stdout)
+    assert summary["pairs"] == COUNT
+    assert summary["reading"]["classes"][1]["values"] == [255]
+    assert summary["findings"][0].keys() == {"severity", "kind", "text"}
+    assert sum(summary["splits"].values()) == COUNT
 
 
 def test_exit_codes(folder: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_hidden_files_case_of_suffixes_and_unicode(folder: Path) -> None:
     found = look(folder)
     assert found.errors == []
     assert len(found.survey.items) == COUNT
-    assert "Zelle ä" in found.layout.found.pairs
+    assert "Zelle ä" in found.layout.pairing.pairs
 
 
 def move(f: Path, image: str, mask: str) -> None:

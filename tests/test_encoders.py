@@ -260,12 +260,12 @@ def test_list_encoders() -> None:
         return CliRunner().invoke(_app(), ["list", *arguments])
 
     shown = run("--encoders", "test_*net", "--json")
-    facts = {row["name"]: row for row in json.loads(shown.stdout)}
-    assert facts["test_resnet"]["strides"] == [2, 4, 8, 16, 32]
+    rows = {row["name"]: row for row in json.loads(shown.stdout)}
+    assert rows["test_resnet"]["strides"] == [2, 4, 8, 16, 32]
     body = build("test_resnet", width=4).encoder.body
     bare = assembly.build(UNetSpec(encoder="test_resnet", depth=6), 3, 1).encoder.body
-    assert facts["test_resnet"]["parameters"] == sum(p.numel() for p in bare.parameters())
-    assert sum(p.numel() for p in body.parameters()) < facts["test_resnet"]["parameters"]  # two channels, not three
+    assert rows["test_resnet"]["parameters"] == sum(p.numel() for p in bare.parameters())
+    assert sum(p.numel() for p in body.parameters()) < rows["test_resnet"]["parameters"]  # two channels, not three
     assert "one stride, 16" in run("--encoders", "test_vit").stdout
     assert {row["name"] for row in json.loads(run("--pretrained", "--json").stdout)} == {
         name for name in unetzoo.list_models() if unetzoo.model_info(name).can_be_pretrained

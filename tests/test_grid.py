@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import unetzoo
 from unetzoo.grid.assembly import build as assemble
-from unetzoo.grid.parts import ACTS, NORMS, parts
+from unetzoo.grid.parts import ACTS, NORMS, callables
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure.counts import count_macs, count_parameters, stages
 from unetzoo.measure.tracker import tensor_memory
@@ -21,13 +21,13 @@ from unetzoo.models.factory import resolve_model
 from unetzoo.nn import downsample, norms, upsample
 from unetzoo.nn.dropout import DropBlock
 
-UPS = list(parts(UNetSpec())["up"])
-DOWNS = list(parts(UNetSpec())["down"])
+UPS = list(callables(UNetSpec())["up"])
+DOWNS = list(callables(UNetSpec())["down"])
 PLACES = ("coarsest_two", "bottleneck", "encoder", "decoder", "blocks", "layers")
 
 
 def _changes() -> Iterator[dict[str, Any]]:
-    for option, values in parts(UNetSpec()).items():
+    for option, values in callables(UNetSpec()).items():
         for value in values:
             extra = {"up": "bilinear"} if value == "full_scale" else {}
             yield {option: value, **extra, **({"dropout": 0.3} if option == "dropout_kind" else {})}
@@ -100,7 +100,7 @@ def test_another_value_leaves_the_convolutions_of_the_blocks(option: str) -> Non
         named = model.named_modules()
         return [tuple(m.weight.shape) for n, m in named if ".block" in n and isinstance(m, nn.Conv2d)]
 
-    for value in parts(UNetSpec())[option]:
+    for value in callables(UNetSpec())[option]:
         if value in ("none", "add"):
             continue
         found = blocks(build(**{option: value}))
@@ -114,12 +114,12 @@ def test_another_value_leaves_the_convolutions_of_the_blocks(option: str) -> Non
 @pytest.mark.parametrize("up", UPS)
 def test_every_up_doubles(up: str) -> None:
     x, finer = torch.rand(2, 6, 5, 7), torch.rand(2, 3, 10, 14)
-    assert parts(UNetSpec())["up"][up](6, 3)(x, finer).shape == (2, 3, 10, 14)
+    assert callables(UNetSpec())["up"][up](6, 3)(x, finer).shape == (2, 3, 10, 14)
 
 
 @pytest.mark.parametrize("down", DOWNS)
 def test_every_down_halves_and_keeps_a_side_of_one(down: str) -> None:
-    part = parts(UNetSpec())["down"][down](3)
+    part = callables(UNetSpec())["down"][down](3)
     assert part(torch.rand(2, 3, 10, 6)).shape == (2, 3, 5, 3)
     assert part(torch.rand(2, 3, 1, 2)).shape == (2, 3, 1, 1)
 
@@ -259,7 +259,7 @@ def test_deep_supervision_costs_nothing_but_in_training() -> None:
 
 @pytest.mark.parametrize("name", ["unetpp_ds", "unet3plus_cgm"])
 def test_stages_account_for_every_parameter(name: str) -> None:
-    rows = stages(resolve_model(name, changes={"width": 4}), 32, 32)
+    rows = stages(resolve_model(name, options={"width": 4}), 32, 32)
     with torch.device("meta"):
         assert sum(row.params for row in rows) == count_parameters(unetzoo.create_model(name, width=4))
     assert {row.name[:10] for row in rows if not row.shape} == {"aux_heads."}
@@ -281,7 +281,7 @@ def test_macs_see_the_ways_up() -> None:
         "dysample": project + 2 * (2 * 4 * 2) * 64,  # sampling itself is interpolation, which counts nothing
     }
     for name, macs in by_hand.items():
-        up = parts(UNetSpec())["up"][name](4, 2)
+        up = callables(UNetSpec())["up"][name](4, 2)
         assert count_macs(_Two(up, finer), x) == macs, name
 
 
@@ -299,7 +299,7 @@ def test_memory_of_skips_is_that_of_the_chain(changes: dict[str, Any]) -> None:
     """The encoder's maps wait in every decoder; maps added by a nested decoder count as activations."""
     shape = (1, 1, 32, 32)
     made = {"width": 4, "depth": 3, **changes}
-    config = resolve_model("unet", in_channels=1, num_classes=2, changes=made)
+    config = resolve_model("unet", in_channels=1, num_classes=2, options=made)
     memory = tensor_memory(config, 2, shape, shape, precision="float32")
     assert memory is not None
     assert memory.train.skips == 4 * (4 * 32**2 + 8 * 16**2)

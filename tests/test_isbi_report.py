@@ -12,7 +12,7 @@ import torch
 from test_isbi import grid
 from test_metrics_score import logits_of
 from test_report import folder_of, load, record
-from test_report_new_fields import facts_of
+from test_report_new_fields import variables_of
 
 from unetzoo.bench.expand import expand
 from unetzoo.bench.suite import Suite
@@ -112,7 +112,7 @@ def test_the_report_has_a_table_of_means_over_seeds(tmp_path: Path):
     baseline = scored("constant", 0, 0.25, baseline=True)
     baseline["result"]["isbi"] |= dict.fromkeys(ISBI_BEST, None)
     records = [scored("unet", 0, 0.9), scored("unet", 1, 0.8), scored("unet_b", 0, 0.7), baseline]
-    table = facts_of(*records)["isbi"]
+    table = variables_of(*records)["isbi"]
     rows = {row["variant"]: row["cells"] for row in table["rows"] + table["baselines"]}
     assert [row["variant"] for row in table["baselines"]] == ["constant"]
     titles = [head["title"] for head in table["heads"]]
@@ -139,7 +139,7 @@ def test_the_report_has_a_table_of_means_over_seeds(tmp_path: Path):
 
 
 def test_without_such_records_the_report_is_as_before():
-    facts = facts_of(record("unet", 0, 0.8)) | {
+    variables = variables_of(record("unet", 0, 0.8)) | {
         "plots": {},
         "skipped": [],
         "main_plot": None,
@@ -147,6 +147,6 @@ def test_without_such_records_the_report_is_as_before():
         "inline": {},
         "brief": False,
     }
-    assert facts["isbi"] == {}
-    assert not any("ISBI" in render(template, facts) for template in ("index.html.j2", "summary.md.j2"))
+    assert variables["isbi"] == {}
+    assert not any("ISBI" in render(template, variables) for template in ("index.html.j2", "summary.md.j2"))
     assert not {*ISBI, *ISBI_BEST} & set(load(record("unet", 0, 0.8)).trials)

@@ -19,8 +19,8 @@ from unetzoo.nn.sizes import SameSize
 GRID = [name for name in different(unetzoo.list_models()) if isinstance(unetzoo.model_info(name), GridEntry)]
 
 
-def config(name: str, **changes: object) -> ModelConfig:
-    return resolve_model(name, in_channels=1, num_classes=2, changes=changes)
+def config(name: str, **options: object) -> ModelConfig:
+    return resolve_model(name, in_channels=1, num_classes=2, options=options)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from entries import different, narrow
 
 import unetzoo
 from unetzoo.machine.environment import environment
-from unetzoo.machine.quiet import Quiet
+from unetzoo.machine.lock import MachineLock
 from unetzoo.measure import latency
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, stages
 from unetzoo.measure.latency import Calibration, measure_latency, time_calmly
@@ -35,7 +35,7 @@ def test_macs_of_a_small_network_by_hand() -> None:
 
 @pytest.mark.parametrize("name", different(unetzoo.list_models()))
 def test_stages_add_up(name: str) -> None:
-    config = resolve_model(name, in_channels=1, num_classes=2, changes=narrow(name, width=2))
+    config = resolve_model(name, in_channels=1, num_classes=2, options=narrow(name, width=2))
     rows = stages(config, 220, 220)
     assert sum(row.params for row in rows) == count_parameters(config.build())
     assert any("head" in row.name for row in rows)
@@ -83,10 +83,10 @@ def test_latency_repeats_and_orders() -> None:
 def test_environment_is_plain_json() -> None:
     import json
 
-    facts = environment("cpu", "float32")
-    assert json.loads(json.dumps(facts)) == facts
-    assert facts["torch"] == torch.__version__.split("+")[0] or facts["torch"] == torch.__version__
-    assert facts["precision"] == "float32"
+    found = environment("cpu", "float32")
+    assert json.loads(json.dumps(found)) == found
+    assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
+    assert found["precision"] == "float32"
 
 
 # --- timings one can trust --------------------------------------------------------------------------------------
@@ -142,8 +142,8 @@ def test_the_calibration_is_a_rate_of_this_machine() -> None:
 
 
 def hold(folder: str, alone: bool, entered: Any, leave: Any) -> None:
-    quiet = Quiet(Path(folder))
-    with quiet.alone() if alone else quiet.step():
+    lock = MachineLock(Path(folder))
+    with lock.alone() if alone else lock.shared():
         entered.set()
         leave.wait(20)
 
@@ -155,13 +155,13 @@ def test_a_folder_for_locks_that_is_not_ours_costs_the_locks_alone(
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     for name in ("file", "folder"):
-        quiet = Quiet(tmp_path / name)
-        assert not quiet.exclusive
-        with quiet.alone(), quiet.step():
+        lock = MachineLock(tmp_path / name)
+        assert not lock.exclusive
+        with lock.alone(), lock.shared():
             pass
 
 
-@pytest.mark.skipif(not Quiet().exclusive, reason="this system has no flock")
+@pytest.mark.skipif(not MachineLock().exclusive, reason="this system has no flock")
 @pytest.mark.parametrize(("first", "second", "together"), [(0, 0, True), (0, 1, False), (1, 0, False), (1, 1, False)])
 def test_timings_are_alone_and_steps_are_not(tmp_path: Path, first: int, second: int, together: bool) -> None:
     context = multiprocessing.get_context("fork")
@@ -182,7 +182,7 @@ def test_timings_are_alone_and_steps_are_not(tmp_path: Path, first: int, second:
         assert holder.exitcode == 0
 
 
-@pytest.mark.skipif(not Quiet().exclusive, reason="this system has no flock")
+@pytest.mark.skipif(not MachineLock().exclusive, reason="this system has no flock")
 def test_a_killed_timing_lets_the_others_go_on(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     entered, leave = context.Event(), context.Event()
@@ -192,13 +192,13 @@ def test_a_killed_timing_lets_the_others_go_on(tmp_path: Path) -> None:
     holder.kill()
     holder.join()
     beats: list[int] = []
-    with Quiet(tmp_path, beat=lambda: beats.append(1)).step():
+    with MachineLock(tmp_path, beat=lambda: beats.append(1)).shared():
         pass
     assert len(beats) < 100
 
 
 def test_flops_of_a_training_step_are_three_times_those_of_a_forward_pass() -> None:
-    config = resolve_model("unet", in_channels=1, num_classes=2, changes={"width": 4})
+    config = resolve_model("unet", in_channels=1, num_classes=2, options={"width": 4})
     macs = count_macs(config.build(), torch.zeros(1, 1, 32, 32))
     flops = count_training_flops(config, (3, 1, 32, 32))
     assert 0.95 * 3 * 2 * 3 * macs < flops < 3 * 2 * 3 * macs  # no gradient is computed for the image itself

@@ -243,7 +243,7 @@ def test_surfaces_equal_the_definition_pair_by_pair() -> None:
         assert found.nsd(2) == pytest.approx(((d <= 2).sum() + (e <= 2).sum()) / (d.size + e.size))
 
 
-def test_boundary_iou_equals_the_authors_recipe() -> None:
+def test_boundary_iou_equals_the_authors_procedure() -> None:
     """Follow Cheng et al.: pad by one, erode d times by a 3x3 square, subtract the rest (their code, with scipy)."""
 
     def rim(mask: np.ndarray, share: float) -> np.ndarray:

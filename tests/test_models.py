@@ -24,8 +24,8 @@ MODELS = different(unetzoo.list_models())
 GRID = [name for name in MODELS if isinstance(unetzoo.model_info(name), GridEntry)]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
-# One entry of each class, one peer, one with timm's encoder, and every recipe but the ablations: the others differ in
-# widths and counts.
+# One entry of each class, one peer, one with timm's encoder, and every entry of the grid but the ablations: the others
+# differ in widths and counts.
 CLASSES = list(
     {
         entry.family if entry.family in ("peer", "pretrained") else entry.source or name: name
@@ -35,9 +35,9 @@ CLASSES = list(
 )
 
 
-def small(name: str, width: int = 4, **changes: object) -> nn.Module:
+def small(name: str, width: int = 4, **options: object) -> nn.Module:
     torch.manual_seed(0)
-    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, **narrow(name, width), **changes})
+    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, **narrow(name, width), **options})
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -68,9 +68,9 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
     if name in VALID:
         side = ValidSizes(depth).input(1)
         out = ValidSizes(depth).output(side)
-    changes = {k: v for k, v in narrow(name).items() if k != "width"}
+    options = {k: v for k, v in narrow(name).items() if k != "width"}
     with torch.device("meta"):
-        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth, **changes)
+        model = unetzoo.create_model(name, in_channels=2, num_classes=3, width=width, depth=depth, **options)
         assert model.eval()(torch.empty(1, 2, side, side)).shape == (1, 3, out, out)
     halved = depth - 2 if entry.options["halve_before_up"] else depth - 1
     own = len(model.encoder.levels)  # with another encoder only the finest

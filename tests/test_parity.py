@@ -17,8 +17,8 @@ import unetzoo
 @pytest.mark.slow
 @pytest.mark.parametrize("golden", CASES)
 def test_same_function_as_the_reference(golden: str) -> None:
-    said = found(golden, quick=True)
-    assert not wrong(golden, said), said
+    result = found(golden, quick=True)
+    assert not wrong(golden, result), result
 
 
 def test_the_golden_ones_say_so() -> None:

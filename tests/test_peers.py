@@ -124,7 +124,7 @@ def test_encoders_of_other_kinds_take_any_size(encoder: str) -> None:
 
 @pytest.mark.parametrize("name", ["smp_unet", "smp_segformer"])
 def test_the_encoder_of_segformer_is_built_on_no_memory_too(name: str) -> None:
-    config = resolve_model(name, num_classes=2, changes={"encoder": "mit_b0"})
+    config = resolve_model(name, num_classes=2, options={"encoder": "mit_b0"})
     config.check()
     with torch.device("meta"):
         network = config.build()
@@ -141,7 +141,7 @@ def test_what_is_never_read_is_kept_and_not_counted() -> None:
 
 
 def test_a_peer_is_shown_part_by_part() -> None:
-    names = [stage.name for stage in stages(resolve_model("smp_linknet", changes=narrow("smp_linknet")), 64, 64)]
+    names = [stage.name for stage in stages(resolve_model("smp_linknet", options=narrow("smp_linknet")), 64, 64)]
     assert names == ["network.encoder", *(f"network.decoder.blocks.{i}" for i in range(5)), "network.segmentation_head"]
 
 
@@ -169,9 +169,9 @@ def test_other_mistakes_of_the_network_are_not_hidden() -> None:
 
 def test_a_record_says_which_smp_built_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The version is in its environment, and a trial under another version has another id."""
-    facts = environment("cpu", "float32")
-    assert facts["segmentation-models-pytorch"] == smp.__version__
-    assert facts["timm"]
+    found = environment("cpu", "float32")
+    assert found["segmentation-models-pytorch"] == smp.__version__
+    assert found["timm"]
     entry, own = unetzoo.model_info("smp_unet"), unetzoo.model_info("linknet")
     before = entry.fingerprint(), own.fingerprint()
     monkeypatch.setattr("unetzoo._util.versions.installed_version", lambda package: "9.9")
@@ -191,7 +191,7 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "words"),
+    ("name", "options", "words"),
     [
         ("smp_unet", {"encoder": "resnet43"}, ["encoder = 'resnet43'", "did you mean resnet34"]),
         ("smp_fpn", {"encoder": "convnext_tiny"}, ["encoder = 'convnext_tiny'", "did you mean tu-convnext_tiny"]),
@@ -211,5 +211,5 @@ def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
         ("smp_unet", {"pretrained": True}, ["'smp_unet' has no pretrained weights"]),
     ],
 )
-def test_one_line_names_the_culprit(name: str, changes: dict[str, Any], words: list[str]) -> None:
-    refused_in_one_line(words, lambda: unetzoo.create_model(name, **changes))
+def test_one_line_names_the_culprit(name: str, options: dict[str, Any], words: list[str]) -> None:
+    refused_in_one_line(words, lambda: unetzoo.create_model(name, **options))

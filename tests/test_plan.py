@@ -34,8 +34,8 @@ LAST = {unetzoo.model_info(name).family: name for name in unetzoo.list_models()}
 FEW = sorted({**LAST, "context": "ladder_net", "dense": "unet_dense"}.values())  # those have fewer layers
 
 
-def narrow(name: str, **changes: object) -> ModelConfig:
-    return resolve_model(name, in_channels=1, num_classes=2, changes={**entries.narrow(name, width=8), **changes})
+def narrow(name: str, **options: object) -> ModelConfig:
+    return resolve_model(name, in_channels=1, num_classes=2, options={**entries.narrow(name, width=8), **options})
 
 
 @pytest.fixture
@@ -401,18 +401,18 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("unet_d2"))
     params = count_parameters(unetzoo.create_model("unet_d2", in_channels=1, num_classes=2))
     assert row[1:4] == ["3", f"{params / 1e3:.4g}", "k"]
-    facts = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
-    assert facts["rows"][0]["need"]["params"] == params
-    assert facts["limit_bytes"] == 4 * 2**30
+    planned = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
+    assert planned["rows"][0]["need"]["params"] == params
+    assert planned["limit_bytes"] == 4 * 2**30
 
     line = ["profile", "unet", "--set", "width=4", "--size", 32, "--batch", 2, "--precision", "float32"]
     done = run(*line)
     assert done.returncode == 0, done.stderr
     for words in ("unet at 2x3x32x32", "latency", "largest training batch", "of these"):
         assert words in done.stdout
-    facts = json.loads(run(*line, "--no-time", "--json").stdout)
-    assert facts["latency_p50_ms"] is None
-    assert facts["need"]["memory"]["train"]["total"] > facts["need"]["memory"]["infer"]["total"]
+    planned = json.loads(run(*line, "--no-time", "--json").stdout)
+    assert planned["latency_p50_ms"] is None
+    assert planned["need"]["memory"]["train"]["total"] > planned["need"]["memory"]["infer"]["total"]
 
 
 @pytest.mark.parametrize("command", ["plan", "profile"])

@@ -95,9 +95,9 @@ def test_the_command_writes_what_predict_gives(run: Callable[..., Run]) -> None:
     row = next(csv.DictReader(Path("p/predictions.csv").read_text().splitlines()))
     assert [int(row[f"class{k} pixels"]) for k in range(3)] == np.bincount(mask.ravel()).tolist()
     assert float(row["class1 share"]) == pytest.approx((mask == 1).mean(), abs=1e-6)
-    facts = json.loads(Path("p/predictions.json").read_text())
-    assert facts["options"] == {"tile": 40, "overlap": 12, "tta": 8, "precision": "float32"}
-    assert facts["model"]["name"] == "unet"
+    written = json.loads(Path("p/predictions.json").read_text())
+    assert written["options"] == {"tile": 40, "overlap": 12, "tta": 8, "precision": "float32"}
+    assert written["model"]["name"] == "unet"
 
 
 def test_the_papers_network(run: Callable[..., Run]) -> None:
@@ -142,9 +142,9 @@ def test_masks_store_classes_as_the_training_data_does(
     assert np.array_equal(read_stored(path).pixels[0], pixels)  # as a data set would read it
     if colours:
         assert (rgb[pixels == colours[1]] == colours[0]).all()
-    facts = json.loads(Path("predictions/predictions.json").read_text())
-    assert [c["value"] for c in facts["classes"]] == list(values)
-    assert [c["name"] for c in facts["classes"]] == ["background", "cell", "border"][: len(values)]
+    written = json.loads(Path("predictions/predictions.json").read_text())
+    assert [c["value"] for c in written["classes"]] == list(values)
+    assert [c["name"] for c in written["classes"]] == ["background", "cell", "border"][: len(values)]
 
 
 def test_palettes_and_values_of_a_folder_come_back(run: Callable[..., Run]) -> None:

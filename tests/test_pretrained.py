@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.bench.expand import expand
-from unetzoo.bench.run import _model_facts
+from unetzoo.bench.run import _describe_model
 from unetzoo.bench.suite import Suite, suite_from
 from unetzoo.cli.main import app
 from unetzoo.encoders import pretrained
@@ -166,7 +166,7 @@ def test_what_timms_filter_makes_of_a_file(tmp_path: Path) -> None:
     name = "swin_tiny_patch4_window7_224"
     state = timm.create_model(name, img_size=384, window_size=12).state_dict()
     torch.save(state, tmp_path / "larger.pth")
-    config = resolve_model("unet", changes={"encoder": name, "depth": 6, "width": 4})
+    config = resolve_model("unet", options={"encoder": name, "depth": 6, "width": 4})
     changed = config.model_copy(update={"options": {**config.options, "pretrained": str(tmp_path / "larger.pth")}})
     changed.check()
     loaded = body(changed.build())["layers_0.blocks.0.attn.qkv.weight"]
@@ -431,7 +431,7 @@ def test_frozen_parts_stay_as_they_are() -> None:
         optimizer.zero_grad()
     assert all(torch.equal(value, before[key]) for key, value in model.encoder.body.state_dict().items())
     assert not all(torch.equal(value, fine[key]) for key, value in model.decoder.state_dict().items())
-    config = resolve_model("unet", changes={"encoder": "test_resnet", "depth": 6, "width": 4})
+    config = resolve_model("unet", options={"encoder": "test_resnet", "depth": 6, "width": 4})
     frozen, whole = (
         count_training_flops(config, (2, 3, 64, 64), lambda network, r=r: make_optimizer(r, network))
         for r in (recipe, Recipe())
@@ -494,30 +494,30 @@ def test_a_trial_starts_from_the_weights_and_their_normalisation(
     rows = unetzoo.run(path, tmp_path / "out")
     assert list(rows["status"]) == ["ok"], rows.to_dict()
     (record,) = (json.loads(p.read_text()) for p in (tmp_path / "out" / "records").glob("*.json"))
-    facts = record["environment"]
+    conditions = record["environment"]
     assert (
-        facts["pretrained_weights"]
+        conditions["pretrained_weights"]
         == record["trial"]["model"]["weights"]
         == pretrained.digest("test_resnet", str(file))
     )
-    assert facts["timm"] == timm.__version__
-    assert facts["normalization"]["mean"] == [pytest.approx(sum(timm_mean()) / 3, abs=1e-5)]
+    assert conditions["timm"] == timm.__version__
+    assert conditions["normalization"]["mean"] == [pytest.approx(sum(timm_mean()) / 3, abs=1e-5)]
     assert record["trial"]["train"]["freeze_encoder"] is True
-    config = resolve_model("unet", in_channels=1, num_classes=2, changes={"encoder": "test_resnet", "width": 4})
+    config = resolve_model("unet", in_channels=1, num_classes=2, options={"encoder": "test_resnet", "width": 4})
     assert record["cost"]["params"] == count_parameters(config.build())  # frozen parameters count too
     (weights,) = (tmp_path / "out").rglob("model.safetensors")
     file.unlink()
     model = unetzoo.load_model(weights)
-    assert list(model.unetzoo_normalization.mean) == facts["normalization"]["mean"]
+    assert list(model.unetzoo_normalization.mean) == conditions["normalization"]["mean"]
     stem = adapt_input_conv(1, state["conv1.0.weight"])
     torch.testing.assert_close(body(model)["conv1.0.weight"], stem)
 
 
 def test_a_record_cites_network_and_encoder() -> None:
     (trial,) = (t for t in trials(models=["unet_resnet18"]) if not t.model.baseline)
-    facts = _model_facts(trial)
-    assert facts.paper["title"] == unetzoo.model_info("unet").paper.title
-    assert facts.encoder_paper["title"] == "Deep Residual Learning for Image Recognition"
+    description = _describe_model(trial)
+    assert description.paper["title"] == unetzoo.model_info("unet").paper.title
+    assert description.encoder_paper["title"] == "Deep Residual Learning for Image Recognition"
 
 
 def timm_mean() -> tuple[float, ...]:

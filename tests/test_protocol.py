@@ -173,14 +173,14 @@ def test_a_full_sweep_keeps_the_chosen_training_and_goes_on_after_an_interruptio
 
 
 def test_matched_widths_meet_the_reference(everything: tuple[pd.DataFrame, dict[str, Record]]) -> None:
-    facts = everything[1]["unet_bilinear 0"].model.matched
+    matched = everything[1]["unet_bilinear 0"].model.matched
     unet, bilinear = (everything[1][f"{name} 0"] for name in ("unet", "unet_bilinear"))
     assert unet.cost is not None
     assert bilinear.cost is not None
-    assert facts["reference"] == "unet"
-    assert facts["target"] == unet.cost.params
-    assert facts["reached"] == bilinear.cost.params
-    assert abs(facts["ratio"] - 1) <= 0.02
+    assert matched["reference"] == "unet"
+    assert matched["target"] == unet.cost.params
+    assert matched["reached"] == bilinear.cost.params
+    assert abs(matched["ratio"] - 1) <= 0.02
     assert bilinear.trial["model"]["options"]["width"] > 4
 
 

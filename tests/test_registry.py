@@ -14,7 +14,7 @@ from torch import nn
 
 import unetzoo
 from unetzoo import UnetzooError
-from unetzoo.grid.parts import parts
+from unetzoo.grid.parts import callables
 from unetzoo.grid.spec import UNetSpec, diff, replace
 from unetzoo.measure.counts import count_parameters
 from unetzoo.models import registry
@@ -71,8 +71,8 @@ def test_spec_survives_json_and_diff_rebuilds_it(name: str) -> None:
     assert isinstance(entry, GridEntry)
     spec = entry.spec
     assert UNetSpec.from_json(spec.model_dump_json(), name) == spec
-    changes = {option: ours for option, (_, ours) in unetzoo.model_info(name).diff.items()}
-    assert replace(UNetSpec(), **changes) == spec
+    options = {option: ours for option, (_, ours) in unetzoo.model_info(name).diff.items()}
+    assert replace(UNetSpec(), **options) == spec
 
 
 def test_unet_is_the_default_spec() -> None:
@@ -98,12 +98,12 @@ def test_channels_of_a_fractional_width_are_rounded_level_by_level() -> None:
 
 
 def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
-    for option, values in parts(UNetSpec()).items():
+    for option, values in callables(UNetSpec()).items():
         assert set(values) == set(get_args(UNetSpec.model_fields[option].annotation)), option
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "words"),
+    ("name", "options", "words"),
     [
         ("unett", {}, ["'unett'", "did you mean unet"]),
         ("unet", {"upp": "bilinear"}, ["'unet'", "'upp'", "did you mean up?"]),
@@ -146,8 +146,8 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("unet_resnet34", {"pretrained": "x.txt"}, ["pretrained = 'x.txt'", ".safetensors"]),
     ],
 )
-def test_one_line_names_the_culprit(name: str, changes: dict, words: list[str]) -> None:
-    refused_in_one_line(words, lambda: unetzoo.create_model(name, **changes))
+def test_one_line_names_the_culprit(name: str, options: dict, words: list[str]) -> None:
+    refused_in_one_line(words, lambda: unetzoo.create_model(name, **options))
 
 
 def test_own_class_and_own_function(clean_registry: dict) -> None:

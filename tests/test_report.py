@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unetzoo.errors import UnetzooError
-from unetzoo.records.facts import label_of
+from unetzoo.records.fields import label_of
 from unetzoo.records.frame import safe_columns, tables
 from unetzoo.records.record import Record
 from unetzoo.report import write_report
@@ -393,19 +393,19 @@ def test_the_answer_in_words():
     made = [noisy(label, s, mean) for label, mean in (("unet", 0.8), ("b", 0.7), ("c", 0.8)) for s in range(3)]
     t = load(*made)
     found = score_grids(t.images)
-    facts = context(t, summarise(t), compare(found, "unet"), first_chances(found), "unet")
-    said = " ".join(facts["answer"])
-    assert re.search(r"b scores lower than unet \(Dice 0\.\d+ against 0\.\d+, 95 % interval", said)
-    assert "c is on this evidence indistinguishable from unet." in said
+    variables = context(t, summarise(t), compare(found, "unet"), first_chances(found), "unet")
+    text = " ".join(variables["answer"])
+    assert re.search(r"b scores lower than unet \(Dice 0\.\d+ against 0\.\d+, 95 % interval", text)
+    assert "c is on this evidence indistinguishable from unet." in text
     assert answer([], None) == ["No trial finished with a test score, so there is no result yet."]
-    assert facts["failures"] == []
+    assert variables["failures"] == []
 
 
 def test_mixed_conditions_are_said():
     other = record("b", environment={"device": "cuda"}, suite="another")
-    said = " ".join(red_lines(load(record(), other)))
-    assert "2 different suites" in said
-    assert "2 different devices" in said
+    text = " ".join(red_lines(load(record(), other)))
+    assert "2 different suites" in text
+    assert "2 different devices" in text
 
 
 def test_one_label_for_two_configurations_is_two_variants():

@@ -136,12 +136,12 @@ def everything(path: Path) -> Path:
     return folder_of(path, *made, *stopped)
 
 
-def facts_of(*records: dict[str, Any]) -> dict[str, Any]:
+def variables_of(*records: dict[str, Any]) -> dict[str, Any]:
     t = load(*records)
     return context(t, summarise(t), compare(score_grids(t.images), "unet"), {}, "unet")
 
 
-def said(*records: dict[str, Any]) -> str:
+def flagged(*records: dict[str, Any]) -> str:
     return "\n".join(red_lines(load(*records)))
 
 
@@ -174,7 +174,7 @@ def test_a_full_report(tmp_path: Path):
 def test_baselines_are_rows_for_reference_only(tmp_path: Path):
     models = [full(label, s, mean) for label, mean in (("unet", 0.8), ("unet_b", 0.7)) for s in (0, 1)]
     trivial = [baseline("otsu", 0.41), baseline("all background", 0.2)]
-    alone, together = facts_of(*models), facts_of(*models, *trivial)
+    alone, together = variables_of(*models), variables_of(*models, *trivial)
     for key in ("answer", "trials", "finished", "failures", "per_class", "variants", "protocol", "order", "warnings"):
         assert together[key] == alone[key]
     assert [(r["model"], r["first"]) for r in together["rows"]] == [(r["model"], r["first"]) for r in alone["rows"]]
@@ -184,15 +184,15 @@ def test_baselines_are_rows_for_reference_only(tmp_path: Path):
     page = write_report(folder_of(tmp_path / "f", *trivial)).read_text()
     assert "No trial finished" in page
     failed = baseline("otsu", 0.4, status="crashed", reason="no threshold")
-    (failure,) = facts_of(*models, failed)["failures"]
+    (failure,) = variables_of(*models, failed)["failures"]
     assert (failure["who"], failure["reason"]) == ("otsu", "no threshold")
 
 
 def test_a_model_no_better_than_a_baseline_is_a_red_line():
     models = [full("unet", 0, 0.8), full("unet_b", 0, 0.4), full("unet_b", 1, 0.41)]
-    text = said(*models, baseline("otsu", 0.5), baseline("all background", 0.1))
+    text = flagged(*models, baseline("otsu", 0.5), baseline("all background", 0.1))
     assert re.search(r"Not better than the baseline otsu \(Dice 0\.500\): unet_b \(0\.40\d\)\.", text)
-    assert "baseline" not in said(*models)
+    assert "baseline" not in flagged(*models)
 
 
 def test_the_best_baseline_is_in_the_dice_plots(tmp_path: Path):
@@ -230,39 +230,39 @@ def test_a_constant_prediction_is_said_once():
     flags = [{"kind": "constant", "text": "one class"}, {"kind": "trivial-score", "text": "0 as background"}]
     a, other = full("unet", 0, 0.0, flags=flags), baseline("all background", 0.0)
     other["result"]["predictions"] = a["result"]["predictions"]
-    text = said(a, other)
+    text = flagged(a, other)
     assert "constant: one class" in text
     assert "trivial-score" not in text
     assert "exactly the same" not in text
-    assert "trivial-score" in said(full("unet", 0, 0.0, flags=flags[1:]))
+    assert "trivial-score" in flagged(full("unet", 0, 0.0, flags=flags[1:]))
 
 
 def test_equal_predictions_are_suspect():
     a, b, c = (
         full(label, seed, mean) for label, seed, mean in (("unet", 0, 0.8), ("unet", 1, 0.8), ("unet_b", 0, 0.7))
     )
-    assert "exactly the same" not in said(a, b, c)
+    assert "exactly the same" not in flagged(a, b, c)
     b["result"]["predictions"] = c["result"]["predictions"] = a["result"]["predictions"]
-    assert "unet (seeds 0 and 1) and unet_b (seed 0) predict exactly the same" in said(a, b, c)
+    assert "unet (seeds 0 and 1) and unet_b (seed 0) predict exactly the same" in flagged(a, b, c)
     constant = baseline("all background", 0.0)
     constant["result"]["predictions"] = a["result"]["predictions"]
-    assert "unet (seed 0) and all background predict exactly the same" in said(a, constant)
+    assert "unet (seed 0) and all background predict exactly the same" in flagged(a, constant)
     twin = baseline("otsu", 0.0) | {"result": constant["result"]}
-    assert "exactly the same" not in said(full("unet", 2, 0.8), constant, twin)  # no model among them
+    assert "exactly the same" not in flagged(full("unet", 2, 0.8), constant, twin)  # no model among them
     twins = [full("unet", 0, 0.8), full("twin", 0, 0.8)]
     for twin in twins:
         twin["result"]["dice"] = 0.8
-    assert "share a test Dice" not in said(*twins)  # told apart by their hashes
+    assert "share a test Dice" not in flagged(*twins)  # told apart by their hashes
     for twin in twins:
         twin["result"]["predictions"] = None
-    assert "twin and unet share a test Dice of 0.800000" in said(*twins)
+    assert "twin and unet share a test Dice of 0.800000" in flagged(*twins)
 
 
 @pytest.mark.parametrize("status", ["timeout", "hung"])
 def test_stopped_trials_are_failures(status: str):
-    facts = facts_of(full("unet", 0, 0.8), record("unet_b", 0, status=status))
-    assert [f["status"] for f in facts["failures"]] == [status]
-    assert [r["failed"] for r in facts["rows"]] == [0, 1]
+    variables = variables_of(full("unet", 0, 0.8), record("unet_b", 0, status=status))
+    assert [f["status"] for f in variables["failures"]] == [status]
+    assert [r["failed"] for r in variables["rows"]] == [0, 1]
 
 
 def test_read_records(tmp_path: Path):
@@ -334,11 +334,11 @@ def test_data_in_another_folder_is_the_same_configuration():
 def test_variants_that_trained_differently_are_said_to_and_how() -> None:
     other = record("b")
     other["trial"] = {**other["trial"], "train": {"steps": 10, "batch_size": 1, "lr": 0.001, "optimizer": "sgd"}}
-    said = " ".join(facts_of(record(), other, record("c"))["notes"])
-    assert "not trained alike" in said
-    assert "b: batch_size 1, optimizer sgd; c and unet: batch_size 2." in said
-    assert "steps" not in said.partition("not trained alike")[2]
-    assert not any("alike" in note for note in facts_of(record(), record("b"))["notes"])
+    notes = " ".join(variables_of(record(), other, record("c"))["notes"])
+    assert "not trained alike" in notes
+    assert "b: batch_size 1, optimizer sgd; c and unet: batch_size 2." in notes
+    assert "steps" not in notes.partition("not trained alike")[2]
+    assert not any("alike" in note for note in variables_of(record(), record("b"))["notes"])
 
 
 def test_the_wait_for_data_is_said_as_the_worst_trials_share() -> None:
@@ -346,5 +346,5 @@ def test_the_wait_for_data_is_said_as_the_worst_trials_share() -> None:
     slow["cost"] = {**slow["cost"], "data_share": 0.041}
     fast = record()
     fast["cost"] = {**fast["cost"], "data_share": 0.002}
-    assert "Waiting for data took at most 4.1 % of a trial's training time." in facts_of(fast, slow)["notes"]
+    assert "Waiting for data took at most 4.1 % of a trial's training time." in variables_of(fast, slow)["notes"]
     assert list(load(fast, slow).trials["data_share"]) == [0.041, 0.002]

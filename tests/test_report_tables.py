@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 from test_report import folder_of, load, record
-from test_report_new_fields import ORDER, baseline, breakdown, facts_of, full, said
+from test_report_new_fields import ORDER, baseline, breakdown, flagged, full, variables_of
 
 from unetzoo.report import write_report
 from unetzoo.report.bars import memory_split, phases
@@ -42,8 +42,8 @@ def test_noise_is_marked_in_table_and_plot(tmp_path: Path):
 
 
 def test_timings_memory_and_training_as_tables():
-    facts = facts_of(full("unet", 0, 0.8), full("unet", 1, 0.8), record("unet_old", 0, 0.7))
-    assert facts["timings"] == [
+    variables = variables_of(full("unet", 0, 0.8), full("unet", 1, 0.8), record("unet_old", 0, 0.7))
+    assert variables["timings"] == [
         {
             "variant": "unet",
             "precision": "bfloat16",
@@ -55,11 +55,11 @@ def test_timings_memory_and_training_as_tables():
             "noisy": "0 of 2",
         }
     ]
-    (memory,) = facts["memory"]
+    (memory,) = variables["memory"]
     assert (memory["predicted_train"], memory["tensor_train"]) == ("196.0", "200.0")
     assert (memory["error_train"], memory["error_infer"]) == ("\u22122.0 %", "+0.0 %")
     assert (memory["peak_train"], memory["peak_infer"]) == ("128", "32")
-    unet, old = facts["training"]
+    unet, old = variables["training"]
     assert unet | {"variant": ""} == {
         "variant": "",
         "steps": "10 (10 to 11)",
@@ -71,8 +71,8 @@ def test_timings_memory_and_training_as_tables():
         "sweep": "33 s",
     }
     assert (old["steps"], old["lr"], old["compute"]) == ("\u2013", "0.001", "\u2013")
-    assert "Learning rates tried: 0.0005, 0.002, 0.008;" in facts["sweep"]
-    assert "took 66 s in all, over 2 trials" in facts["sweep"]
+    assert "Learning rates tried: 0.0005, 0.002, 0.008;" in variables["sweep"]
+    assert "took 66 s in all, over 2 trials" in variables["sweep"]
 
 
 def test_memory_is_split_without_counting_skips_twice(tmp_path: Path):
@@ -112,9 +112,9 @@ def test_the_budget_in_words():
 
 def test_a_noisy_float32_latency_is_marked_too():
     a = full("unet", 0, 0.8)
-    assert facts_of(a)["timings"][0]["float32"] == "31.0"
+    assert variables_of(a)["timings"][0]["float32"] == "31.0"
     a["cost"]["timings"][1]["noisy"] = True
-    (timing,) = facts_of(a)["timings"]
+    (timing,) = variables_of(a)["timings"]
     assert (timing["float32"], timing["noisy"]) == ("~31.0", "0 of 1")
 
 
@@ -126,29 +126,29 @@ def test_what_was_matched_is_said():
     assert matched(load(a, b, old).models) == [
         "Widths were chosen so that parameters match unet's within 1.5 %: unet_a x1.003 and unet_b x0.985."
     ]
-    facts = facts_of(a, b, old)
-    assert facts["notes"] == matched(load(a, b, old).models)
-    by_name = {v["model"]: v["matched"] for v in facts["variants"]}
+    variables = variables_of(a, b, old)
+    assert variables["notes"] == matched(load(a, b, old).models)
+    by_name = {v["model"]: v["matched"] for v in variables["variants"]}
     assert by_name["unet_a"] == "parameters matched to unet: 1.947 M for a target of 1.941 M, x1.003"
     assert by_name["unet"] is None
-    assert "unusual channel counts" not in facts["notes"][0]
+    assert "unusual channel counts" not in variables["notes"][0]
     a["trial"]["model"]["options"]["width"] = 16.25
     assert "unusual channel counts" in matched(load(a, b).models)[0]
     assert matched_to(load(a, b).models) == "unet"
 
 
 def test_metrics_with_units_ways_and_counts():
-    facts = facts_of(full("unet", 0, 0.8), full("unet", 1, 0.8), baseline("otsu", 0.4))["metrics"]
-    assert [h["title"].replace("\u00a0", " ") for h in facts["heads"]] == [
+    variables = variables_of(full("unet", 0, 0.8), full("unet", 1, 0.8), baseline("otsu", 0.4))["metrics"]
+    assert [h["title"].replace("\u00a0", " ") for h in variables["heads"]] == [
         "Dice ↑", "IoU ↑", "precision ↑", "recall ↑", "specificity ↑", "NSD ↑", "HD95 ↓", "ASSD ↓", "boundary IoU ↑",
         "Brier ↓", "ECE ↓",
     ]  # fmt: skip
-    assert [h["unit"] for h in facts["heads"] if h["unit"]] == ["px", "px"]
-    (row,) = facts["rows"]
+    assert [h["unit"] for h in variables["heads"] if h["unit"]] == ["px", "px"]
+    (row,) = variables["rows"]
     assert row["cells"][6] == {"mean": "6.25", "sd": "± 0.00"}
     assert row["counts"] == "0 / 2 / 4 / 6"  # counts of the foreground class alone
-    assert [r["variant"] for r in facts["baselines"]] == ["otsu"]
-    assert facts_of(record("unet", 0, 0.8))["metrics"] == {}
+    assert [r["variant"] for r in variables["baselines"]] == ["otsu"]
+    assert variables_of(record("unet", 0, 0.8))["metrics"] == {}
 
 
 def test_the_order_of_reading():
@@ -160,10 +160,10 @@ def test_the_order_of_reading():
     assert first_line(old) == ""
     assert "In 2 of 3 trials" in first_line(*good, old)
     assert "1 trial does not say" in first_line(*good, old)
-    assert "test split" not in said(*good, old)
+    assert "test split" not in flagged(*good, old)
     read, select, test = ORDER[0], ORDER[2], ORDER[3]
     for wrong in ([read, test, select], [select, test, test], [read, test], [read, select], [select, test, read]):
-        assert "after the weights had been chosen: unet_b (seed 0)." in said(
+        assert "after the weights had been chosen: unet_b (seed 0)." in flagged(
             *good, full("unet_b", 0, 0.7, events=wrong)
         )
     went_on = full("unet_b", 3, 0.7, resumed=[40, 80])
@@ -172,11 +172,11 @@ def test_the_order_of_reading():
 
 def test_scoring_in_words():
     a, b = full("unet", 0, 0.8), full("unet", 1, 0.8)
-    assert facts_of(a, b)["policies"] == [
+    assert variables_of(a, b)["policies"] == [
         "Scoring options: both empty exclude, tolerance 2, unit px.",
         "Miss: 0 for overlaps.",
     ]
-    assert facts_of(record())["policies"] == []
+    assert variables_of(record())["policies"] == []
 
 
 def test_an_encoder_is_cited_beside_the_network(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops, window
 from unetzoo.data.weight_map import border_weight_map
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
-from unetzoo.train.loop import Session, make_optimizer, train, training_crops
+from unetzoo.train.loop import TrainingHooks, make_optimizer, train, training_crops
 from unetzoo.train.losses import cross_entropy, cross_entropy_dice
 from unetzoo.train.recipe import Recipe
 
@@ -277,7 +277,7 @@ def test_the_papers_recipe_learns_whoever_prepares_its_crops() -> None:
         network = unetzoo.create_model("unet_paper", in_channels=1, num_classes=2, width=4, depth=3)
         crops = training_crops(data, normalization, recipe, seed=0, length=1000)
         fabric = Fabric(accelerator="cpu", devices=1)
-        history = train(fabric, network, crops, validation, data.info, recipe, Session())
+        history = train(fabric, network, crops, validation, data.info, recipe, TrainingHooks())
         assert history.step == 40
         assert history.train_curve[-1][1] < history.train_curve[0][1]
         curves.append(history.train_curve)

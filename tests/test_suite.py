@@ -13,7 +13,7 @@ from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
 from unetzoo.bench.suite import QUICK_SUITE, Suite
 from unetzoo.bench.suite_file import adjust, read_suite
-from unetzoo.cli.options import parse_settings
+from unetzoo.cli.options import parse_options
 from unetzoo.errors import UnetzooError
 from unetzoo.models import registry
 
@@ -173,7 +173,7 @@ def test_paths_are_relative_to_the_suite_file(tmp_path: Path) -> None:
 
 def test_adjust(tmp_path: Path) -> None:
     assert adjust(None) == read_suite(QUICK_SUITE)
-    own = adjust(None, models=["unet", " unet_d2"], settings={"width": 3}, seeds=2, steps=7)
+    own = adjust(None, models=["unet", " unet_d2"], options={"width": 3}, seeds=2, steps=7)
     assert [m.name for m in own.models] == ["unet", "unet_d2"]
     assert (own.set, own.seeds, own.train.steps) == ({"width": 3}, [0, 1], 7)
     assert adjust(None, data="cells").set == {}  # models as registered, not the quick suite's narrow ones
@@ -189,11 +189,11 @@ def test_adjust(tmp_path: Path) -> None:
 
 
 def test_settings() -> None:
-    made = parse_settings(["width=16", "up=bilinear", "dropout = 0.5", "up_act=true", 'skip="none"'])
+    made = parse_options(["width=16", "up=bilinear", "dropout = 0.5", "up_act=true", 'skip="none"'])
     assert made == {"width": 16, "up": "bilinear", "dropout": 0.5, "up_act": True, "skip": "none"}
     for bad in ("width", "=3"):
         with pytest.raises(UnetzooError, match="expected OPTION=VALUE"):
-            parse_settings([bad])
+            parse_options([bad])
 
 
 def test_a_model_may_train_differently_and_only_it() -> None:

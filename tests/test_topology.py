@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo.gallery.drawing import APART, HEIGHT, WIDTH, _columns, _levels, draw_topology
-from unetzoo.gallery.facts import Box, Topology
+from unetzoo.gallery.measured import Box, Topology
 from unetzoo.gallery.topology import MOST, topology
 from unetzoo.models import registry
 from unetzoo.models.factory import resolve_model
@@ -27,8 +27,8 @@ def edges(found: Topology) -> Names:
     return {(found.boxes[a].name, found.boxes[b].name) for a, b in found.edges}
 
 
-def of(name: str, **changes: Any) -> Topology:
-    return topology(resolve_model(name, changes=changes))
+def of(name: str, **options: Any) -> Topology:
+    return topology(resolve_model(name, options=options))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from unetzoo.machine import device
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion, dice, iou
-from unetzoo.train.loop import NonFiniteLossError, Session, evaluate, learning_rate, mean_foreground, train
+from unetzoo.train.loop import NonFiniteLossError, TrainingHooks, evaluate, learning_rate, mean_foreground, train
 from unetzoo.train.losses import cross_entropy_dice, soft_dice_loss, supervised_loss
 from unetzoo.train.recipe import Recipe
 
@@ -152,8 +152,8 @@ class Setup:
     def run(self, network: nn.Module, both_empty: str = "exclude"):
         length = 2 * (self.recipe.steps or 10**6)
         crops = TrainingCrops(self.dataset, self.normalization, crop=48, seed=0, length=length)
-        session = Session(progress=self.messages.append)
-        return train(self.fabric, network, crops, self.validation, self.dataset.info, self.recipe, session, both_empty)
+        hooks = TrainingHooks(progress=self.messages.append)
+        return train(self.fabric, network, crops, self.validation, self.dataset.info, self.recipe, hooks, both_empty)
 
 
 def net(seed: int = 0) -> nn.Module:

@@ -57,9 +57,9 @@ FUNCTIONS: dict[str, tuple[int, int, tuple[float, ...]]] = {
 }
 
 
-def narrow(name: str, **changes: object) -> nn.Module:
+def narrow(name: str, **options: object) -> nn.Module:
     torch.manual_seed(0)
-    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **changes})
+    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **options})
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -101,7 +101,7 @@ def test_enet_takes_more_channels_than_its_first_block_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"),
+    ("name", "options"),
     [
         ("ternausnet16", {"up": "transposed_4x4", "num_filters": 3}),
         ("fr_unet", {"fuse": False, "average": False, "depth": 3}),
@@ -115,10 +115,10 @@ def test_enet_takes_more_channels_than_its_first_block_has() -> None:
         ("tiny_unet", {"cascade": 4}),
     ],
 )
-def test_options_change_the_network_and_it_trains(name: str, changes: dict[str, object]) -> None:
-    plain, changed = narrow(name), narrow(name, **changes).train()
+def test_options_change_the_network_and_it_trains(name: str, options: dict[str, object]) -> None:
+    plain, changed = narrow(name), narrow(name, **options).train()
     shapes, others = ([tuple(p.shape) for p in m.parameters()] for m in (plain, changed))
-    drops = any(key in changes for key in ("dropout", "drop_path", "atrous"))
+    drops = any(key in options for key in ("dropout", "drop_path", "atrous"))
     assert shapes != others or drops
     logits = changed(torch.randn(2, 2, 64, 64))
     assert logits.shape == (2, 3, 64, 64)
@@ -127,7 +127,7 @@ def test_options_change_the_network_and_it_trains(name: str, changes: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "message"),
+    ("name", "options", "message"),
     [
         ("u2net", {"width": 0}, "option width = 0: must be a whole number of at least 1"),
         ("u2net", {"width": 1.5}, "option width = 1.5: must be a whole number"),
@@ -138,6 +138,6 @@ def test_options_change_the_network_and_it_trains(name: str, changes: dict[str, 
         ("ternausnet16", {"encoder": "vgg19"}, "option encoder = 'vgg19': did you mean vgg16 or vgg11"),
     ],
 )
-def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused_in_one_line(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(UnetzooError, match=message):
-        unetzoo.create_model(name, **changes)
+        unetzoo.create_model(name, **options)

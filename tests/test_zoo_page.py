@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo.gallery import paired
-from unetzoo.gallery.facts import EntryFacts, Ratio
-from unetzoo.gallery.page import read_facts, write_facts, write_zoo
+from unetzoo.gallery.measured import EntryMeasurements, Ratio
+from unetzoo.gallery.page import read_measurements, write_measurements, write_zoo
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models import registry
 from unetzoo.models.entry import Reference
@@ -54,17 +54,17 @@ def arguments(zoo: ModuleType, folder: Path, *more: str) -> Any:
     return zoo._arguments(["--out", str(folder), "--no-time", *more])
 
 
-def here(zoo: ModuleType) -> Callable[..., EntryFacts]:
+def here(zoo: ModuleType) -> Callable[..., EntryMeasurements]:
     """Return a stand-in for `apart` that measures in this process."""
 
-    def found(name: str, key: str, args: Any) -> EntryFacts:
-        told: list[EntryFacts] = []
+    def found(name: str, key: str, args: Any) -> EntryMeasurements:
+        reports: list[EntryMeasurements] = []
         threads = torch.get_num_threads()
         try:
-            zoo.measure(name, key, args, told.append)
+            zoo.measure(name, key, args, reports.append)
         finally:
             torch.set_num_threads(threads)
-        return told[-1]
+        return reports[-1]
 
     return found
 
@@ -72,11 +72,11 @@ def here(zoo: ModuleType) -> Callable[..., EntryFacts]:
 def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "apart", here(zoo))
     assert zoo.run(list(entries()), arguments(zoo, tmp_path)) == 0
-    facts = read_facts(tmp_path)
-    assert not any(found.failed for found in facts.values())
+    measurements = read_measurements(tmp_path)
+    assert not any(found.failed for found in measurements.values())
     ratio = Ratio(median=1.5, p10=1.4, p90=1.8, rounds=9, p50_ms=3, other_p50_ms=2)
-    facts["narrow"] = facts["narrow"].model_copy(update={"ratio": ratio})
-    html = write_zoo(tmp_path, entries(), facts, parity=True).read_text()
+    measurements["narrow"] = measurements["narrow"].model_copy(update={"ratio": ratio})
+    html = write_zoo(tmp_path, entries(), measurements, parity=True).read_text()
     markdown = (tmp_path / "README.md").read_text()
     for page in (html, markdown):
         assert "<script" not in page
@@ -91,7 +91,7 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
         assert "1.40 to 1.80" in page
         assert "https://arxiv.org/abs/2001.00001" in page
         assert "https://doi.org/10.1/c" in page
-        assert f"{facts['narrow'].macs / 1e9:.2f}" in page  # type: ignore[operator]
+        assert f"{measurements['narrow'].macs / 1e9:.2f}" in page  # type: ignore[operator]
     assert html.count("<svg") == 2
     drawings = sorted(path.name for path in (tmp_path / "drawings").iterdir())
     assert len(drawings) == 2
@@ -100,7 +100,7 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
     assert all(line.count(" |") == 8 for line in markdown.splitlines() if line.startswith("| !"))
 
     del registry._REGISTRY.entries[HOSTILE]
-    assert "alert" not in write_zoo(tmp_path, entries(), facts, parity=False).read_text()
+    assert "alert" not in write_zoo(tmp_path, entries(), measurements, parity=False).read_text()
     assert [path.name for path in (tmp_path / "drawings").iterdir()] == ["narrow.svg"]
 
 
@@ -108,12 +108,12 @@ def test_it_resumes(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: 
     asked: list[str] = []
     ends: dict[str, BaseException | str] = {"narrow": KeyboardInterrupt()}
 
-    def apart(name: str, key: str, args: Any) -> EntryFacts:
+    def apart(name: str, key: str, args: Any) -> EntryMeasurements:
         asked.append(name)
         end = ends.get(name)
         if isinstance(end, BaseException):
             raise end
-        return EntryFacts(name=name, key=key, parameters=7, failed=end)
+        return EntryMeasurements(name=name, key=key, parameters=7, failed=end)
 
     def run(*more: str) -> tuple[int, list[str]]:
         asked.clear()
@@ -199,7 +199,7 @@ def test_a_death_is_a_row_and_what_came_before_is_kept(
 
 
 def test_broken_facts_are_told_in_a_line(zoo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_facts(tmp_path, {"a": EntryFacts(name="a", key="k")})
+    write_measurements(tmp_path, {"a": EntryMeasurements(name="a", key="k")})
     with (tmp_path / "entries.jsonl").open("a") as file:
         file.write('{"name": "b"}\n')
     assert zoo.main(["--out", str(tmp_path), "--only", "unet"]) == 2

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.models import registry
 from unetzoo.models.entry import FactoryEntry
 from unetzoo.models.factory import resolve_model
@@ -111,7 +111,7 @@ class _Subject:
 
     def __init__(self, name: str, options: Mapping[str, Any], sizes: Sequence[tuple[int, int]]) -> None:
         self.name, self.options, self.sizes = name, options, sizes
-        resolve_model(name, changes=options)  # a mistake of the caller's, not of the model
+        resolve_model(name, options=options)  # a mistake of the caller's, not of the model
         self.model = self.build().eval()
         # Two pixels at the coarsest level: a norm over a map of one has nothing to normalise.
         side = max(SIDE, 2 * getattr(self.model, "multiple", 1))
@@ -132,13 +132,13 @@ class _Subject:
 
     def build(self, channels: int = CHANNELS, classes: int = CLASSES) -> nn.Module:
         torch.manual_seed(0)
-        config = resolve_model(self.name, in_channels=channels, num_classes=classes, changes=self.options)
+        config = resolve_model(self.name, in_channels=channels, num_classes=classes, options=self.options)
         try:
             return config.build()
         except UnetzooError:
             raise
         except Exception as error:  # the constructor is anybody's
-            self.fail(f"building it with in_channels={channels}, num_classes={classes} raised {plain(error)}")
+            self.fail(f"building it with in_channels={channels}, num_classes={classes} raised {one_line(error)}")
 
     def taken(self, *sides: int) -> list[int]:
         """The sides themselves, or the next that a network of valid convolutions takes."""
@@ -163,7 +163,7 @@ class _Subject:
         except UnetzooError as error:
             self.fail(f"{where}: {error}")
         except Exception as error:  # a network may raise anything
-            self.fail(f"{where} it raised {plain(error)}")
+            self.fail(f"{where} it raised {one_line(error)}")
         wanted = (len(images), classes, *self.given(*images.shape[-2:]))
         if not isinstance(first, Tensor):
             self.fail(f"{where} it returns {described(first)}; the logits must be one tensor{_output(first, wanted)}")
@@ -252,7 +252,7 @@ def _backward(subject: _Subject, images: Tensor, where: str) -> None:
     try:
         loss.backward()
     except Exception as error:  # such as a tensor changed in place
-        subject.fail(f"{where} the backward pass raised {plain(error)}")
+        subject.fail(f"{where} the backward pass raised {one_line(error)}")
     trainable = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     if missing := [name for name, grad in trainable if grad is None]:
         more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -280,7 +280,7 @@ def _save(subject: _Subject) -> str:
         try:
             loaded = load_model(save_model(subject.model, folder))
         except Exception as error:  # whatever safetensors or the constructor raise
-            subject.fail(f"saving and loading it raised {plain(error)}")
+            subject.fail(f"saving and loading it raised {one_line(error)}")
     with torch.no_grad():
         (again,) = subject.scales(loaded, subject.images, "saved and loaded,")
     if off := _difference(again, subject.expected, 0.0):
@@ -322,7 +322,7 @@ def _export(subject: _Subject) -> str:
         try:
             exported = torch.export.export(subject.model, (image,)).module()(image)
         except Exception as error:  # torch.export raises many types
-            subject.fail(f"torch.export raised {plain(error)}; trials do not need it: leave 'export' out of checks")
+            subject.fail(f"torch.export raised {one_line(error)}; trials do not need it: leave 'export' out of checks")
     if off := _difference(exported, subject.logits(image, "in eval mode"), 1e-4):
         subject.fail(f"exported by torch.export, its logits differ by {off}")
     return "the same logits from torch.export"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 
 F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
 
@@ -93,7 +93,7 @@ def create_dataset(
     except UnetzooError:
         raise
     except Exception as error:  # a plug-in may raise anything
-        raise UnetzooError(f"data set {name!r}: {plain(error)}") from error
+        raise UnetzooError(f"data set {name!r}: {one_line(error)}") from error
     if any(value is not None for value in (n_train, folds, fold, split_seed)):
         from unetzoo.data.resplit import resplit
 

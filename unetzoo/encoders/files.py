@@ -17,7 +17,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from unetzoo.encoders.mix_transformer import VARIANTS
 from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.encoders.timm_encoder import check_name
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 LITE0 = "tf_efficientnet_lite0"
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -141,7 +141,7 @@ def _fetch(name: str) -> Path:
     except Exception as error:  # of the hub's client, which has many
         raise UnetzooError(
             f"pretrained = True: encoder = {name!r} wants {wanted}, which is not on this machine and cannot be "
-            f"fetched ({plain(error)});{extra} fetch it elsewhere and give its path as pretrained"
+            f"fetched ({one_line(error)});{extra} fetch it elsewhere and give its path as pretrained"
         ) from None
     found = at_hand(name)
     if found is None:

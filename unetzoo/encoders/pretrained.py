@@ -24,7 +24,7 @@ from unetzoo.encoders.files import LITE0, weights_file
 from unetzoo.encoders.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.encoders.state import State, read_state
 from unetzoo.encoders.timm_encoder import pyramid
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 _STRICT = Lock()
 
@@ -91,12 +91,12 @@ def _check(name: str, path: Path, state: State) -> None:
     except RuntimeError as error:
         found = {kind: _quoted(str(error), pattern) for kind, pattern in _COMPLAINTS.items()}
         if not any(found.values()):  # something else
-            raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({plain(error)})") from None
+            raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({one_line(error)})") from None
         _report(name, path, found, heads)
     except Exception as error:  # of a filter that expects other names or shapes
         with torch.device("meta"):
             _compare(name, path, timm.create_model(name, **options).state_dict(), state, heads)
-        raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({plain(error)})") from None
+        raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({one_line(error)})") from None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from timm.models import clean_state_dict
 from torch import Tensor
 
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 State = dict[str, Tensor]
 
@@ -41,7 +41,7 @@ def read_state(path: Path) -> State:
             ) from None
         raise UnetzooError(f"{path}: is damaged, or no file of weights") from None
     except Exception as error:  # of a reader that trusts what is damaged, which has many
-        raise UnetzooError(f"{path}: is damaged, or no file of weights ({plain(error)})") from None
+        raise UnetzooError(f"{path}: is damaged, or no file of weights ({one_line(error)})") from None
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):  # what training scripts put around it
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.versions import installed_version
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.grid.spec import UNetSpec, diff, replace
 from unetzoo.models.papers import Paper
 
@@ -142,8 +142,8 @@ class Entry(ABC):
         """Return timm's name of the encoder whose weights can be loaded; None without one."""
 
     @abstractmethod
-    def resolve(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options after ``changes``, as JSON can hold them.
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options of the entry with the given ones in place, as JSON can hold them.
 
         Raises:
             UnetzooError: If an option is unknown, missing or has a value that is not allowed.
@@ -216,9 +216,9 @@ class GridEntry(Entry):
     def encoder(self, options: Mapping[str, Any]) -> str | None:
         return None if options["encoder"] == "plain" else options["encoder"]
 
-    def resolve(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return replace(self.spec, **changes).model_dump()
+            return replace(self.spec, **options).model_dump()
         except UnetzooError as error:
             raise UnetzooError(f"model {self.name!r}: {error}") from None
 
@@ -262,7 +262,7 @@ class FactoryEntry(Entry):
         try:
             return getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise UnetzooError(f"model {self.name!r}: {self.source!r} cannot be imported ({plain(error)})") from None
+            raise UnetzooError(f"model {self.name!r}: {self.source!r} cannot be imported ({one_line(error)})") from None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -299,15 +299,15 @@ class FactoryEntry(Entry):
         name = options.get("encoder", "plain") if self.can_be_pretrained else "plain"
         return None if name == "plain" else name
 
-    def resolve(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
         known = self.options
-        for option, value in changes.items():
+        for option, value in options.items():
             self._check(option, value)
-        missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in changes]
+        missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in options]
         if missing:
             raise UnetzooError(f"model {self.name!r}: option {missing[0]!r} has no default and must be given")
         simple = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str | list | tuple)}
-        return {option: _listed(value) for option, value in {**simple, **changes}.items()}
+        return {option: _listed(value) for option, value in {**simple, **options}.items()}
 
     def _check(self, option: str, value: object) -> None:
         """Refuse an unknown option, and any value but a bool of a switch; the factory itself checks the rest."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from unetzoo.errors import Strict, UnetzooError, plain
+from unetzoo.errors import Strict, UnetzooError, one_line
 from unetzoo.models.registry import model_info
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ModelConfig(Strict):
                 raise
             except Exception as error:  # an option's value that nobody thought of
                 raise UnetzooError(
-                    f"model {self.name!r} with {self.options} cannot be built ({plain(error)})"
+                    f"model {self.name!r} with {self.options} cannot be built ({one_line(error)})"
                 ) from None
 
     def build(self, *, weights: bool = True) -> nn.Module:
@@ -84,11 +84,11 @@ class ModelConfig(Strict):
 
 
 def resolve_model(
-    name: str, *, in_channels: int = 3, num_classes: int = 1, changes: Mapping[str, Any] | None = None
+    name: str, *, in_channels: int = 3, num_classes: int = 1, options: Mapping[str, Any] | None = None
 ) -> ModelConfig:
-    """Check a model and its changed options without building it. Raises `UnetzooError`."""
-    options = model_info(name).resolve(changes or {})
-    return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=options)
+    """Check a model and the given options without building it. Raises `UnetzooError`."""
+    resolved = model_info(name).resolve(options or {})
+    return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=resolved)
 
 
 def create_model(
@@ -97,11 +97,11 @@ def create_model(
     in_channels: int = 3,
     num_classes: int = 1,
     pretrained: bool | str | Path | None = None,
-    **changes: Any,
+    **options: Any,
 ) -> nn.Module:
     """Build a model by name: images (N, in_channels, H, W) to logits (N, num_classes, H, W).
 
-    ``changes`` are options of the entry, for instance ``up="bilinear", width=32`` or ``encoder="resnet34"``.
+    ``options`` are options of the entry, for instance ``up="bilinear", width=32`` or ``encoder="resnet34"``.
     ``pretrained`` are weights for such an encoder: True for those timm knows, which it fetches if they are not at
     hand, or a .safetensors or .pth file. Raises `UnetzooError` on an unknown name, option or value, and where weights
     are asked for and cannot be had.
@@ -109,5 +109,5 @@ def create_model(
     if pretrained not in (None, False) and "pretrained" not in model_info(name).options:
         raise UnetzooError(f"model {name!r} has no pretrained weights; use pretrained=False")
     if pretrained is not None and "pretrained" in model_info(name).options:
-        changes["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained
-    return resolve_model(name, in_channels=in_channels, num_classes=num_classes, changes=changes).build()
+        options["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained
+    return resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=options).build()

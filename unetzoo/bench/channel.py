@@ -18,7 +18,7 @@ STOP = "stop"
 BEAT_SECONDS = 1.0
 
 
-class Link:
+class Channel:
     """The connection of a trial, or of each process of a distributed one, to the harness.
 
     All processes send on the same pipe. The request to stop reaches them through shared memory, because only one

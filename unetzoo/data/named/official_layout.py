@@ -15,7 +15,7 @@ Splits = dict[str, tuple[str, ...]]
 
 
 @dataclass
-class Found:
+class OfficialFiles:
     """Files found in a layout: pairs by key, the splits that the layout itself gives, and fields of view by key."""
 
     pairs: dict[str, Pair] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Files:
         """Return True if there are both images and masks below ``root``."""
         return any(_files(root, self.images)) and any(_files(root, self.masks))
 
-    def add_to(self, found: Found, root: Path, unusable: Sequence[str]) -> None:
+    def add_to(self, found: OfficialFiles, root: Path, unusable: Sequence[str]) -> None:
         """Find the pairs below ``root`` and add them to ``found``.
 
         Args:
@@ -91,7 +91,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Layout:
+class OfficialLayout:
     """One way in which the files of a data set may lie.
 
     Attributes:
@@ -104,9 +104,9 @@ class Layout:
     words: str
     files: tuple[Files, ...] = ()
     lists: Mapping[str, str] = field(default_factory=dict)
-    read: Callable[[Path], Found | None] | None = None
+    read: Callable[[Path], OfficialFiles | None] | None = None
 
-    def find(self, root: Path, unusable: Sequence[str]) -> Found | None:
+    def find(self, root: Path, unusable: Sequence[str]) -> OfficialFiles | None:
         """Find the files of this layout.
 
         Args:
@@ -123,7 +123,7 @@ class Layout:
             return self.read(root)
         if not self.files[0].present(root) or not all((root / path).is_file() for path in self.lists.values()):
             return None
-        found = Found()
+        found = OfficialFiles()
         for files in self.files:
             files.add_to(found, root, unusable)
         found.pairs = dict(sorted(found.pairs.items()))

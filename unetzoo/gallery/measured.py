@@ -47,11 +47,11 @@ class Topology(Strict):
     edges: list[tuple[int, int]]
 
 
-class EntryFacts(Strict):
+class EntryMeasurements(Strict):
     """Measurements of a registered model by ``benchmarks/zoo.py``.
 
     A value that could not be measured is None; ``failed`` states the reason. ``key`` identifies the model and the way
-    it was measured; facts with another key are not comparable.
+    it was measured; measurements with another key are not comparable.
     """
 
     name: str

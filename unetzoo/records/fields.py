@@ -78,8 +78,8 @@ def _configuration(record: Record) -> str:
     rest = {key: value for key, value in record.trial.items() if key != "seed"}
     if isinstance(data := rest.get("data"), dict):
         rest["data"] = {key: value for key, value in data.items() if key != "root"}
-    facts = json.dumps([record.baseline, rest], sort_keys=True)
-    return hashlib.sha256(facts.encode()).hexdigest()[:4]
+    text = json.dumps([record.baseline, rest], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:4]
 
 
 def _relabelled(record: Record, label: str) -> Record:

@@ -24,11 +24,11 @@ except ImportError:  # Windows
 POLL_SECONDS = 0.01
 
 
-def nothing() -> None:
+def no_beat() -> None:
     """Do nothing; the default sign of life."""
 
 
-class Quiet:
+class MachineLock:
     """Lock that keeps timings and training steps on this machine apart.
 
     The attribute ``exclusive`` is False if there is no flock, or no folder that belongs to this user. Timings are then
@@ -39,7 +39,7 @@ class Quiet:
         beat: Called while waiting, so that a wait is not mistaken for a hang.
     """
 
-    def __init__(self, folder: Path | None = None, beat: Callable[[], None] = nothing) -> None:
+    def __init__(self, folder: Path | None = None, beat: Callable[[], None] = no_beat) -> None:
         self._beat = beat
         self._files: list[int] = []
         if fcntl is not None:
@@ -53,7 +53,7 @@ class Quiet:
         self.exclusive = len(self._files) == 2
 
     @contextmanager
-    def step(self) -> Iterator[None]:
+    def shared(self) -> Iterator[None]:
         """Run the block beside other steps, after waiting for timings to end."""
         with self._held(shared=True):
             yield

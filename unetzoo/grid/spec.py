@@ -166,7 +166,7 @@ def _clashes(spec: UNetSpec) -> Iterator[tuple[bool, str]]:
     )
     yield (
         spec.up == "unpool" and spec.down != "maxpool",
-        f"up = 'unpool' needs the indices of a max pool, which down = {spec.down!r} does not give; use down = 'maxpool'",
+        f"up = 'unpool' needs the indices of a max pool, which down = {spec.down!r} lacks; use down = 'maxpool'",
     )
     yield (
         spec.skip == "attention" and spec.norm == "layer_per_pixel",

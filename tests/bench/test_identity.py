@@ -84,6 +84,6 @@ def test_version_of_a_users_own_counts_beside_the_hash_of_its_file() -> None:
 
 @pytest.mark.parametrize("version", [0, 1.5, True])
 def test_version_is_a_whole_number(version: object) -> None:
-    with pytest.raises(unetzoo.UnetzooError, match=rf"^model 'mine': version = {version}: must be a whole number"):
+    with pytest.raises(unetzoo.UnetzooError, match=rf"^model 'mine': version = {version} must be a whole number"):
         unetzoo.register_model("mine", UNetSpec(), version=version)  # type: ignore[call-overload]
     assert "mine" not in unetzoo.list_models()

@@ -90,6 +90,10 @@ def bench_command(
       [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
       [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --seeds 3 --steps 500[/]
       [bold]unetzoo bench my-suite.toml --set width=16 --jobs 2 --retry failed[/]
+    \f
+    Raises:
+        UnetzooError: If an option, the suite or the data are not valid.
+        Exit: With code 1 if a trial failed, 130 if the run was interrupted.
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")

@@ -46,6 +46,10 @@ def check_command(
     be used, 1 they cannot because of an error, 2 wrong input.
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
+    \f
+    Raises:
+        UnetzooError: If there are no data at the path, or dataset.toml must not be overwritten.
+        Exit: With code 1 if the data cannot be used.
     """
     from unetzoo.data.folders.check import check, find_source
     from unetzoo.data.folders.reading_file import NAME

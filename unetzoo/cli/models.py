@@ -59,6 +59,9 @@ def list_command(
       [bold]unetzoo list --family nested --year 2018-2020 --parameters -10M[/]
       [bold]unetzoo list --pretrained[/]
       [bold]unetzoo list --encoders 'convnext*'[/]
+    \f
+    Raises:
+        UnetzooError: If an option is not valid, or no model or encoder matches.
     """
     if encoders is not None:
         filters = {"--family": family, "--year": year, "--parameters": size, "--block": block}
@@ -184,6 +187,9 @@ def show_command(
     Examples:
       [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
       [bold]unetzoo show unet --set up=bilinear[/]
+    \f
+    Raises:
+        UnetzooError: If the name or an option is not valid, or the network does not run on the image.
     """
     import_plugins(imports or [])
     entry = model_info(name)

@@ -49,7 +49,12 @@ def _load() -> None:
 
 
 def list_datasets() -> list[str]:
-    """Return the sorted names of all registered data sets."""
+    """Return the sorted names of all registered data sets.
+
+    Examples:
+        >>> "cells" in list_datasets()
+        True
+    """
     _load()
     return sorted(_DATASETS)
 
@@ -80,6 +85,11 @@ def create_dataset(
 
     Raises:
         UnetzooError: If the name or an option is unknown, or something is wrong with the files, which it names.
+
+    Examples:
+        >>> data = create_dataset("cells", n_train=4)
+        >>> len(data.splits["train"])
+        4
     """
     _load()
     if name not in _DATASETS:

@@ -41,7 +41,7 @@ class Pyramid:
         channels: Channels of each level, finest first.
         indices: Indices by which timm knows the levels.
         params: Parameters of all levels together.
-        batch_norm: Whether the encoder has batch norms.
+        batch_norm: True if the encoder has batch norms.
         options: Further arguments of `timm.create_model`.
     """
 

@@ -1,4 +1,4 @@
-"""What `benchmarks/zoo.py` finds out about an entry, as data. No torch in here."""
+"""Measurements of an entry that `benchmarks/zoo.py` makes, as data. This module imports no torch."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
         spec: All options of the network.
         in_channels: Channels of the images (N, in_channels, H, W).
         num_classes: Channels of the logits (N, num_classes, H, W).
-        weights: Load pretrained weights where the spec asks for them; False for a network whose weights will be
+        weights: Load pretrained weights if the spec asks for them; False for a network whose weights will be
             replaced or which is only counted.
 
     Raises:
-        UnetzooError: If the encoder does not fit the spec, or its weights cannot be had.
+        UnetzooError: If the encoder does not fit the spec, or its weights cannot be obtained.
     """
     if not weights:
         spec = replace(spec, pretrained=False)
@@ -45,7 +45,7 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
         sizes=ValidSizes(spec.depth) if spec.padding == "valid" else None,
     )
     if spec.init == "he_normal":
-        body = getattr(encoder, "body", None)  # starts as timm says, or pretrained
+        body = getattr(encoder, "body", None)  # keeps the weights of timm, random or pretrained
         own = set(network.modules()) - set(body.modules() if body is not None else ())
         for initialise in (blocks.he_normal, blocks.own_initial_weights):
             for module in network.modules():

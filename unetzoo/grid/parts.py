@@ -64,8 +64,8 @@ def layer(spec: UNetSpec, *, kernel_size: int = 3, padded: bool | None = None, d
     Args:
         spec: The options of the network.
         kernel_size: Side of the convolution's kernel.
-        padded: Whether the layer keeps the size of its input; None takes the spec's ``padding``.
-        dropped: Whether the layer has dropout, if the spec puts it into layers.
+        padded: Pad so that the size is kept; None follows the spec's ``padding``.
+        dropped: Include dropout if the spec puts it into layers.
     """
     drop = dropped and spec.dropout > 0 and spec.dropout_at == "layers"
     return partial(

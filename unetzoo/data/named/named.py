@@ -69,6 +69,11 @@ class NamedDataset(FileDataset):
         super().__init__(reading, place.pairs, place.splits, place.groups)
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and mask, whose pixels outside the field of view are ignored.
+
+        Raises:
+            UnetzooError: If a file cannot be read, or the field of view differs from its image in size.
+        """
         image, mask = super().read(key)
         if key in self._views:
             factor = self.reading.downscale

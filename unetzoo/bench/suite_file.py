@@ -105,7 +105,7 @@ def adjust(
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_dir() or (path.suffix.lower() in (".csv", ".toml") and path.is_file())
+    return path.is_dir() or (path.suffix.lower() in (".csv", ".json", ".toml") and path.is_file())
 
 
 def adjust_collection(

@@ -115,6 +115,8 @@ def elsewhere(reading: Reading, source: Source) -> Reading:
     changes: dict[str, Any] = {"pairs": str(root / reading.pairs)} if reading.pairs else {}
     if not reading.pairs:
         changes = {"images": str(root / reading.images), "masks": str(root / reading.masks)}
+    if reading.annotations is not None:
+        changes["annotations"] = str(root / reading.annotations)
     if not reading.by_folder:
         changes["splits"] = {split: str(root / name) for split, name in reading.splits.items()}
     return reading.model_copy(update=changes)

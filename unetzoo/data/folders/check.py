@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetzoo.data.folders.annotation_layouts import annotation_source
+from unetzoo.data.folders.drawn import drawn_findings
 from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose
@@ -89,8 +91,15 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
         return Source(path.parent, read_reading(path), file=path)
     if path.suffix.lower() == ".csv":
         return Source(path.parent, Files(pairs=path.name))
+    if path.suffix.lower() == ".json" and path.is_file():
+        root, files = annotation_source(path)
+        return Source(root, files)
     if not path.is_dir():
-        what = "is neither a folder, a CSV of pairs nor a dataset.toml" if path.exists() else "no such file or folder"
+        what = (
+            "is neither a folder, a CSV of pairs, a COCO file nor a dataset.toml"
+            if path.exists()
+            else "no such file or folder"
+        )
         raise UnetzooError(f"{path}: {what}")
     if (path / NAME).is_file() and not propose_anew:
         return Source(path, read_reading(path / NAME), file=path / NAME)
@@ -121,7 +130,8 @@ def check(
     layout, findings = _lay_out(source)
     start(len(layout.found.pairs))
     found = survey(layout, seen=seen, compare=compare)
-    findings += [*layout.found.findings, *found.findings]
+    drawings = [pair.drawing for item in found.items if (pair := item.pair).drawing is not None]
+    findings += [*layout.found.findings, *found.findings, *drawn_findings(drawings)]
     if source.reading is not None:
         reading, kind = source.reading, ""
     else:

@@ -130,7 +130,7 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _labelme(root: Path) -> Files | None:
-    """Recognise labelme files beside their images or in a folder of their own, each perhaps below train/, val/, test/."""
+    """Recognise labelme files beside their images or in a folder of their own, perhaps below train/, val/, test/."""
     inner = {path.name.lower(): path.name for path in sorted(root.iterdir()) if path.is_dir()}
     places = [".", *(inner[name] for name in LABELME_FOLDERS if name in inner)]
     places += [inner[name] for name in IMAGE_FOLDERS if name in inner]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetzoo.data.folders.annotation_layouts import annotation_source
-from unetzoo.data.folders.drawn import drawn_findings
+from unetzoo.data.folders.drawn_reading import drawn_findings
 from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose
@@ -95,11 +95,8 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
         root, files = annotation_source(path)
         return Source(root, files)
     if not path.is_dir():
-        what = (
-            "is neither a folder, a CSV of pairs, a COCO file nor a dataset.toml"
-            if path.exists()
-            else "no such file or folder"
-        )
+        kinds = "is neither a folder, a CSV of pairs, a COCO file (.json) nor a dataset.toml"
+        what = kinds if path.exists() else "no such file or folder"
         raise UnetzooError(f"{path}: {what}")
     if (path / NAME).is_file() and not propose_anew:
         return Source(path, read_reading(path / NAME), file=path / NAME)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import warnings
 from array import array
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -77,7 +79,9 @@ class CocoShape:
             if min(counts, default=0) < 0 or sum(counts) != height * width:
                 raise UnetzooError(f"its run lengths sum to {sum(counts)}, but the image has {height * width} pixels")
             rle = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        return crop(coco.decode(rle).astype(bool))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of NumPy, about pycocotools
+            return crop(coco.decode(rle).astype(bool))
 
 
 def check_points(points: np.ndarray, height: int, width: int) -> None:
@@ -252,10 +256,7 @@ def _annotation(
         box = " (it has only a box)" if entry.get("bbox") else ""
         coco.error("no segmentation", f"{label} has no segmentation{box}; draw its outline or remove it")
         return None
-    if isinstance(segmentation, dict):
-        problem = _take_rle(shape, segmentation)
-    else:
-        problem = _take_polygons(shape, segmentation)
+    problem = _take_rle(shape, segmentation) if isinstance(segmentation, dict) else _take_polygons(shape, segmentation)
     if problem:
         coco.error("segmentation", f"{label}: {problem}")
         return None
@@ -286,15 +287,15 @@ def _take_polygons(shape: CocoShape, polygons: Any) -> str:
         return f"segmentation = {str(polygons)[:40]}; [[x1, y1, x2, y2, x3, y3, ...], ...] is needed"
     for polygon in polygons:
         try:
-            points = np.array(polygon)
-        except ValueError:
-            points = np.array(None)
-        if polygon and (points.ndim != 1 or points.dtype.kind not in "iuf" or len(points) % 2):
+            points = array("d", polygon)
+        except (TypeError, OverflowError):
+            points = array("d", [0])
+        if len(points) % 2:
             return f"the polygon {str(polygon)[:40]} is not a list x1, y1, x2, y2, ... of numbers"
-        if polygon and not np.isfinite(points).all():
+        if not math.isfinite(sum(points)):
             return "a polygon holds NaN or infinity"
-        if len(polygon) >= 6:
-            shape.polygons.append(array("d", polygon))
+        if len(points) >= 6:
+            shape.polygons.append(points)
     return ""
 
 
@@ -303,9 +304,7 @@ def _attach(coco: Coco, annotations: list[tuple[Hashable, Hashable, CocoShape]])
     used = set()
     for image, category, shape in annotations:
         if image not in coco.images:
-            coco.error(
-                "image_id", f"{shape.label} has image_id {image!r}, which no image has; remove it or mend the id"
-            )
+            coco.error("image_id", f"{shape.label} has image_id {image!r}, which no image has; remove it")
         elif category not in coco.categories:
             coco.error("category_id", f"{shape.label} has category_id {category!r}, which no category has")
         else:

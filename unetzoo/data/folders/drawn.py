@@ -11,17 +11,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from unetzoo.data.folders.files import Stored
-from unetzoo.data.folders.mask_rules import MaskReading
-from unetzoo.data.folders.pairs import Finding, listed, some
-from unetzoo.data.folders.reading import ClassReading, Overlap
+from unetzoo.data.folders.reading import Overlap
 from unetzoo.errors import UnetzooError
 
 BACKGROUND_NAME = re.compile(r"_*background_*", re.IGNORECASE)
-VOID_NAME = re.compile(r"_*(void|ignored?|unlabell?ed|don.?t.?care)_*", re.IGNORECASE)
-RULES = {
-    "smaller": "the smaller object is on top (overlap = 'later' in dataset.toml puts the later one on top)",
-    "later": "the later object is on top (overlap = 'smaller' in dataset.toml puts the smaller one on top)",
-}
 
 
 class Patch(NamedTuple):
@@ -147,49 +140,3 @@ def crop(pixels: np.ndarray, top: int = 0, left: int = 0) -> Patch | None:
         return None
     part = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Patch(top + int(rows[0]), left + int(columns[0]), np.ascontiguousarray(part))
-
-
-def drawn_masks(categories: Sequence[str]) -> MaskReading:
-    """Return the reading of drawn masks: 0 is background, and each category is a class or void by its name.
-
-    Args:
-        categories: Names of the values 1, 2, ...
-    """
-    found = MaskReading(f"drawn from {len(categories)} categor{'y' if len(categories) == 1 else 'ies'}")
-    found.classes = [ClassReading(name="background", values=[0], foreground=False)]
-    for value, name in enumerate(categories, start=1):
-        if VOID_NAME.fullmatch(name):
-            found.ignore.append(value)
-            found.add("note", "void", f"category {name!r} is void by its name: neither trained on nor scored")
-        else:
-            found.classes.append(ClassReading(name=name, values=[value]))
-    if len(found.classes) < 2:
-        found.classes = []
-        found.add("error", "categories", f"there is no category beside {some(list(categories))}: nothing to segment")
-    return found
-
-
-def drawn_findings(drawings: Sequence[Drawing]) -> list[Finding]:
-    """Return what was noticed when the masks of a data set were drawn.
-
-    Args:
-        drawings: The drawings, after their masks were drawn.
-    """
-    if not drawings:
-        return []
-    unseen = [f"{d.path}: {d.image}: {label} covers no pixel: not drawn" for d in drawings for label in d.unseen]
-    findings = listed("warning", "no pixel", unseen)
-    if contested := [d for d in drawings if d.contested]:
-        pixels = sum(d.contested for d in contested)
-        share = pixels / sum(d.size[0] * d.size[1] for d in drawings)
-        findings.append(
-            Finding(
-                "note",
-                "overlap",
-                f"objects of different categories overlap in {len(contested)} of {len(drawings)} images ({share:.2%} of "
-                f"the pixels, most in {max(contested, key=lambda d: d.contested).image}): {RULES[drawings[0].overlap]}",
-            )
-        )
-    if all(d.empty for d in drawings):
-        findings.append(Finding("error", "empty", f"{drawings[0].path}: every mask is empty"))
-    return findings

@@ -84,6 +84,8 @@ def entries(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
             at = _separate(text, at, "}")
         if (end := _skip(text, at + 1)) < len(text):
             raise json.JSONDecodeError("Extra data", text, end)
+    except UnetzooError:
+        raise
     except (ValueError, RecursionError) as error:
         raise _not_json(path, error) from None
 

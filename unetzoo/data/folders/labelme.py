@@ -154,14 +154,19 @@ def read_labelme(path: Path) -> Labelme:
     shapes, name = content.get("shapes"), content.get("imagePath") or ""
     if not isinstance(shapes, list) or not isinstance(name, str):
         raise UnetzooError(f"{path}: is no labelme file: it needs a list 'shapes' and a text 'imagePath'")
-    size = content.get("imageHeight"), content.get("imageWidth")
-    if size != (None, None):
-        if not all(type(side) is int and side > 0 for side in size):
-            raise UnetzooError(f"{path}: imageHeight = {size[0]}, imageWidth = {size[1]}; positive numbers are needed")
-        if size[0] * size[1] > MOST_PIXELS:
-            raise UnetzooError(f"{path}: {size[0]}x{size[1]} is more than {MOST_PIXELS:,} pixels; cut it into tiles")
     objects, skipped = _objects(path, shapes)
-    return Labelme(path, name, bool(content.get("imageData")), size if size[0] else None, objects, skipped)  # type: ignore[arg-type]
+    return Labelme(path, name, bool(content.get("imageData")), _stated_size(path, content), objects, skipped)
+
+
+def _stated_size(path: Path, content: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    if height is None and width is None:
+        return None
+    if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
+        raise UnetzooError(f"{path}: imageHeight = {height!r}, imageWidth = {width!r}; positive numbers are needed")
+    if height * width > MOST_PIXELS:
+        raise UnetzooError(f"{path}: {height}x{width} is more than {MOST_PIXELS:,} pixels; cut it into tiles")
+    return height, width
 
 
 def _objects(path: Path, shapes: Sequence[Any]) -> tuple[list[LabelmeShape], list[str]]:
@@ -182,7 +187,7 @@ def _objects(path: Path, shapes: Sequence[Any]) -> tuple[list[LabelmeShape], lis
             continue
         if kind not in AREAS:
             raise UnetzooError(
-                f"{path}: {at}: shape_type = {str(kind)!r} is unknown; {', '.join(AREAS + LINES)} are read"
+                f"{path}: {at}: shape_type = {str(kind)!r} is unknown; known: {', '.join(AREAS + LINES)}"
             )
         if (kind in ("circle", "mask") and len(points) != 2) or (kind == "rectangle" and len(points) not in (2, 4)):
             raise UnetzooError(f"{path}: {at}: a {kind} of {len(points)} points; it needs 2")

@@ -239,16 +239,11 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
     if (root / "pairs.csv").is_file():
         return Files(pairs="pairs.csv"), []
     where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root)
-    annotated, remarks = guess_annotations(root)
-    if annotated is not None and not _pairs_up(root, where):
+    annotated, remarks = _annotated(root, where)
+    if annotated is not None:
         lists = annotated.splits if annotated.by_folder else _lists(root)
         files, more = _use_val_as_test(annotated.model_copy(update={"splits": lists}), "file")
         return files, [*remarks, *more]
-    if annotated is not None:
-        text = (
-            f"{root / (annotated.annotations or '')}: is not read, as there are masks; give its path to use it instead"
-        )
-        remarks = [Finding("warning", "annotations", text)]
     if where is None:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
@@ -262,12 +257,25 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
     return files, [*remarks, *more]
 
 
-def _pairs_up(root: Path, files: Files | None) -> bool:
-    """Return True if there are files of masks that belong to images."""
+def _annotated(root: Path, where: Files | None) -> tuple[Files | None, list[Finding]]:
+    """Return the annotations from which masks are drawn, unless there are masks too, and findings about them."""
+    problem = None
     try:
-        return files is not None and bool(find_pairs(root, files).pairs)
+        files, findings = guess_annotations(root)
+    except UnetzooError as error:
+        files, findings, problem = None, [], error
+    if files is None and problem is None:
+        return None, []
+    try:
+        masks = where is not None and bool(find_pairs(root, where).pairs)
     except UnetzooError:
-        return False
+        masks = False
+    if masks and files is not None:
+        text = f"{root / str(files.annotations)}: is not read, as there are masks; give its path to read it instead"
+        return None, [Finding("warning", "annotations", text)]
+    if problem is not None and not masks:
+        raise problem
+    return files, findings
 
 
 def _use_val_as_test(files: Files, what: str) -> tuple[Files, list[Finding]]:

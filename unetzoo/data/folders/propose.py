@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from unetzoo.data.folders.drawn import drawn_masks
+from unetzoo.data.folders.drawn_reading import drawn_masks
 from unetzoo.data.folders.mask_rules import MaskReading, read_masks
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import Reading, Value

@@ -178,6 +178,9 @@ class Reading(Files):
         names = [c.name for c in self.classes]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"classes: the name {twice[0]!r} occurs twice")
+        if self.annotations is not None and (self.instances or not self.categories):
+            what = "instances = true" if self.instances else "categories = []"
+            raise ValueError(f"{what}: masks drawn from annotations need the names of their categories, and hold no ids")
         if not any(c.foreground for c in self.classes):
             raise ValueError("classes: none has foreground = true, so there is nothing to score")
         if self.range[0] >= self.range[1]:

@@ -89,7 +89,7 @@ def adjust(
         known = data in list_datasets()
         if not known and not _is_data(Path(data).expanduser()):
             raise UnetzooError(
-                f"--data {data!r} is neither a folder, a CSV of pairs, a dataset.toml nor a data set; "
+                f"--data {data!r} is neither a folder, a CSV of pairs, a COCO file (.json), a dataset.toml nor a data set; "
                 f"{nearest(data, list_datasets())}"
             )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}

@@ -24,6 +24,7 @@ from support.annotations import (
 )
 from typer.testing import CliRunner
 
+from unetzoo.bench.suite_file import adjust
 from unetzoo.cli.main import app
 from unetzoo.data.folders.check import Check, check, find_source
 from unetzoo.data.folders.reading_file import read_reading
@@ -472,9 +473,9 @@ def test_no_objects_at_all(tmp_path: Path) -> None:
         create_dataset("folder", tmp_path)
 
 
-def test_plan_and_bench_take_annotations(tmp_path: Path) -> None:
+def test_a_suite_takes_a_folder_or_a_coco_file(tmp_path: Path) -> None:
     coco_set(tmp_path, "annotations/instances_default.json", "images", 20)
     for path in (tmp_path, tmp_path / "annotations/instances_default.json"):
-        arguments = ["plan", "--data", str(path), "--models", "unet", "--steps", "2"]
-        result = CliRunner().invoke(app, arguments)
-        assert result.exit_code == 0, result.output
+        assert adjust(None, data=str(path)).data.root == str(path)
+    with pytest.raises(UnetzooError, match=r"a COCO file \(\.json\)"):
+        adjust(None, data=str(tmp_path / "annotations/other.json"))

@@ -78,14 +78,14 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
     """Find the data and, if there is one, the reading that ``path`` stands for.
 
     Args:
-        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         propose_anew: Ignore a ``dataset.toml`` in the folder.
 
     Returns:
         The place of the data.
 
     Raises:
-        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a reading.
+        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a COCO file, nor a reading.
     """
     if path.suffix.lower() == ".toml":
         return Source(path.parent, read_reading(path), file=path)
@@ -158,7 +158,7 @@ def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout
     """Open a user's data, proposing a reading if none is given.
 
     Args:
-        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         void: Stored mask value that is known to be void.
 
     Returns:

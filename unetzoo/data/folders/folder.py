@@ -18,7 +18,7 @@ class Folder(FileDataset):
     Without a ``dataset.toml`` a reading is proposed from all files; see `unetzoo data check`.
 
     Args:
-        root: A folder with images and masks, a CSV of pairs, or a ``dataset.toml``.
+        root: A folder with images and masks or annotations, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         class_names: New names of the classes.
         foreground: Class indices of the headline score.
         ignore_index: Stored mask value that is void.

@@ -69,8 +69,8 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
 
 def _pages(path: Path) -> list[Item]:
     try:
-        layout = _layout(path)
-        count = layout.shape[0] if layout else count_pages(path)
+        mapped = _mapped(path)
+        count = mapped.shape[0] if mapped else count_pages(path)
     except UnetzooError:  # raised again when the file is read, so that it does not stop the others
         count = 1
     return [Item(path, page) for page in range(count)] if count > 1 else [Item(path, None)]
@@ -114,7 +114,7 @@ class Mapped:
 Pixels: TypeAlias = "np.ndarray | Mapped"
 
 
-def _layout(path: Path) -> Mapped | None:
+def _mapped(path: Path) -> Mapped | None:
     """Return the pixels of an uncompressed TIFF; None if `read_stored` has to decode, rotate or look up colours."""
     if file_kind(path) != "TIFF":
         return None
@@ -181,9 +181,9 @@ def open_image(item: Item, channels: int, value_range: tuple[float, float] | Non
     Raises:
         UnetzooError: If the file cannot be read, or its channels, number type or values do not fit.
     """
-    layout = _layout(item.path)
-    if layout is not None:
-        pixels: Pixels = replace(layout, part=(item.page or 0,))
+    mapped = _mapped(item.path)
+    if mapped is not None:
+        pixels: Pixels = replace(mapped, part=(item.page or 0,))
     else:
         with _any_size():
             pixels = read_stored(item.path, item.page).colours()

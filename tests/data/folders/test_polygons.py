@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as pycoco
 from skimage.draw import polygon2mask
-from support.annotations import annotation, box, image_entry, shape, write_coco, write_labelme
 
+from support.annotations import annotation, box, image_entry, shape, write_coco, write_labelme
 from unetzoo.data.folders.coco import read_coco
 from unetzoo.data.folders.drawn import Drawing
 from unetzoo.data.folders.labelme import fill_circle, fill_polygon, read_labelme

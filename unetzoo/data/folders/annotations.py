@@ -11,14 +11,14 @@ from unetzoo.data.folders.coco import Coco, image_entries, read_coco
 from unetzoo.data.folders.drawn import BACKGROUND_NAME, Drawing, Shape
 from unetzoo.data.folders.files import SUFFIXES, Stored, read_stored
 from unetzoo.data.folders.labelme import Labelme, embedded_image, read_labelme
-from unetzoo.data.folders.pairs import Finding, Found, listed, some
+from unetzoo.data.folders.pairs import Finding, Pairing, listed, some
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError
 
 SHEET = "contact_sheet.png"  # written beside the data by `unetzoo data check`
 
 
-def annotated_pairs(root: Path, files: Files) -> tuple[Found, Files]:
+def annotated_pairs(root: Path, files: Files) -> tuple[Pairing, Files]:
     """Match every image with its annotations.
 
     Args:
@@ -55,7 +55,7 @@ class _Pairs:
     """
 
     def __init__(self, root: Path, files: Files) -> None:
-        self._root, self._files, self._found = root, files, Found()
+        self._root, self._files, self._pairing = root, files, Pairing()
         self._values: dict[str, int] = {}
         self._names: dict[str, None] = {}
         self._unused: dict[str, None] = {}
@@ -165,32 +165,32 @@ class _Pairs:
 
     def _add(self, key: str, pair: Pair, split: str | None) -> None:
         self._used.add(pair.image)
-        self._found.pairs[key] = pair
+        self._pairing.pairs[key] = pair
         if split is not None:
-            self._found.split_of[key] = split
+            self._pairing.split_of[key] = split
 
     def _note(self, severity: str, kind: str, text: str) -> None:
         self._texts.setdefault((severity, kind), []).append(text)
 
-    def finish(self) -> tuple[Found, Files]:
+    def finish(self) -> tuple[Pairing, Files]:
         """Return the pairs, and the files with the categories."""
         self._report_unlisted()
         for (severity, kind), texts in self._texts.items():
-            self._found.findings += listed(severity, kind, texts)  # type: ignore[arg-type]
+            self._pairing.findings += listed(severity, kind, texts)  # type: ignore[arg-type]
         found = sorted(self._names) if self._labelme else list(self._names)
         names = [name for name in found if not BACKGROUND_NAME.fullmatch(name)]
         if given := self._files.categories:
             if strange := [name for name in names if name not in given]:
                 text = f"{self._root}: category {some(strange)} is not in categories = {given}; add it there"
-                self._found.error("categories", text)
+                self._pairing.error("categories", text)
             names = given
         else:
-            self._found.findings += _name_findings(found, names, list(self._unused))
-            if not names and not any(finding.severity == "error" for finding in self._found.findings):
-                self._found.error("no objects", f"{self._root}: there is no annotated object in any image")
+            self._pairing.findings += _name_findings(found, names, list(self._unused))
+            if not names and not any(finding.severity == "error" for finding in self._pairing.findings):
+                self._pairing.error("no objects", f"{self._root}: there is no annotated object in any image")
         self._values.update({name: value for value, name in enumerate(names, start=1)})
-        self._found.pairs = dict(sorted(self._found.pairs.items()))
-        return self._found, self._files.model_copy(update={"categories": names})
+        self._pairing.pairs = dict(sorted(self._pairing.pairs.items()))
+        return self._pairing, self._files.model_copy(update={"categories": names})
 
     def _report_unlisted(self) -> None:
         """Report images without annotations.

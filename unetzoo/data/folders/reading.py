@@ -180,7 +180,9 @@ class Reading(Files):
             raise ValueError(f"classes: the name {twice[0]!r} occurs twice")
         if self.annotations is not None and (self.instances or not self.categories):
             what = "instances = true" if self.instances else "categories = []"
-            raise ValueError(f"{what}: masks drawn from annotations need the names of their categories, and hold no ids")
+            raise ValueError(
+                f"{what}: masks drawn from annotations need the names of their categories, and hold no ids"
+            )
         if not any(c.foreground for c in self.classes):
             raise ValueError("classes: none has foreground = true, so there is nothing to score")
         if self.range[0] >= self.range[1]:

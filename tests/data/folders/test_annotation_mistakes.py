@@ -142,6 +142,8 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert "p0.png: annotation 72 covers no pixel" in said
     assert "annotation 71 occurs twice; each is drawn" in said
     assert "extra.png: is in no annotation file: not used" in said
+    heard = "\n".join(create_dataset("folder", tmp_path).messages)  # as `bench` and `plan` say it
+    assert all(text in heard for text in said.splitlines())
     (tmp_path / "images" / "p0.png").unlink()
     result = data_check(tmp_path)
     assert result.exit_code == 1

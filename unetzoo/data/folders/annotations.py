@@ -96,7 +96,11 @@ class _Pairs:
         self._unused |= dict.fromkeys(coco.unused)
 
     def add_labelme(self, folder: Path, images: Path, prefix: str, split: str | None) -> None:
-        """Add the labelme files of a folder."""
+        """Add the labelme files of a folder.
+
+        Raises:
+            UnetzooError: If there are none.
+        """
         self._labelme = True
         names = {_normal(file.stem): file for file in _image_files(images)}
         self._folders[images] = None

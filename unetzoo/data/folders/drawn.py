@@ -67,7 +67,7 @@ class Drawing:
         embedded: Return the image in the JSON file, if there is no image file.
         unseen: Objects that cover no pixel, once drawn.
         contested: Pixels that belong to objects of different categories, once drawn.
-        empty: True if the mask is background everywhere, once drawn.
+        empty: True if the mask is background everywhere; None before it is drawn.
     """
 
     path: Path
@@ -79,7 +79,7 @@ class Drawing:
     embedded: Callable[[], Stored] | None = None
     unseen: list[str] = field(default_factory=list)
     contested: int = 0
-    empty: bool = False
+    empty: bool | None = None
 
     def mask(self) -> Stored:
         """Draw the mask.
@@ -108,7 +108,11 @@ class Drawing:
         return Stored(mask[None], "JSON", 8 * mask.dtype.itemsize)
 
     def _patches(self) -> Iterable[tuple[bool, int, Patch]]:
-        """Yield crowd, value and pixels of each object that covers any."""
+        """Yield crowd, value and pixels of each object that covers any.
+
+        Raises:
+            UnetzooError: If an object cannot be drawn, or its category has no value.
+        """
         self.unseen = []
         for shape in self.shapes:
             value = 0 if BACKGROUND_NAME.fullmatch(shape.category) else self.values.get(shape.category)

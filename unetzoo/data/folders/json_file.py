@@ -115,7 +115,11 @@ def _skip(text: str, at: int) -> int:
 
 
 def _expect(text: str, at: int, sign: str) -> int:
-    """Return the place after a sign and the space that follows it."""
+    """Return the place after a sign and the space that follows it.
+
+    Raises:
+        JSONDecodeError: If there is another sign.
+    """
     at = _skip(text, at)
     if text[at : at + 1] != sign:
         raise json.JSONDecodeError(f"Expecting {sign!r}", text, at)
@@ -123,7 +127,11 @@ def _expect(text: str, at: int, sign: str) -> int:
 
 
 def _separate(text: str, at: int, end: str) -> int:
-    """Return the place of the next entry after a comma, or that of the closing bracket."""
+    """Return the place of the next entry after a comma, or that of the closing bracket.
+
+    Raises:
+        JSONDecodeError: If there is neither.
+    """
     at = _skip(text, at)
     if text[at : at + 1] == end:
         return at

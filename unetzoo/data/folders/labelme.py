@@ -170,7 +170,11 @@ def _stated_size(path: Path, content: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _objects(path: Path, shapes: Sequence[Any]) -> tuple[list[LabelmeShape], list[str]]:
-    """Return the objects of a file, and the shapes that have no area."""
+    """Return the objects of a file, and the shapes that have no area.
+
+    Raises:
+        UnetzooError: If a shape is malformed.
+    """
     objects: list[LabelmeShape] = []
     groups: dict[tuple[str, Any], LabelmeShape] = {}
     skipped = []
@@ -203,7 +207,11 @@ def _objects(path: Path, shapes: Sequence[Any]) -> tuple[list[LabelmeShape], lis
 
 
 def _points(path: Path, at: str, given: Any) -> np.ndarray:
-    """Return points (N, 2), float64."""
+    """Return points (N, 2), float64.
+
+    Raises:
+        UnetzooError: If they are no list of [x, y].
+    """
     try:
         points = np.array(given)
     except ValueError:
@@ -216,7 +224,11 @@ def _points(path: Path, at: str, given: Any) -> np.ndarray:
 
 
 def _pasted(path: Path, at: str, shape: dict[str, Any], points: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask that is pasted into its box."""
+    """Return the pixels of a mask that is pasted into its box.
+
+    Raises:
+        UnetzooError: If it cannot be decoded or its size is not that of the box.
+    """
     pixels = _decode(f"{path}: {at}: mask", shape.get("mask")).pixels
     height, width = (round(abs(float(points[1, axis] - points[0, axis]))) + 1 for axis in (1, 0))
     if pixels.shape != (1, height, width):

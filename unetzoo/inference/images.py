@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
-from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
+from unetzoo.data.folders.files import SUFFIXES, UNREAD, count_pages, read_stored
 from unetzoo.data.folders.mapped import Mapped, map_tiff
 from unetzoo.errors import UnetzooError
 
@@ -51,7 +51,8 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
     for argument in arguments:
         path = Path(argument).expanduser()
         if path.is_dir():
-            paths = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            images = (*SUFFIXES, *UNREAD)  # the latter are reported when they are opened, not passed over
+            paths = sorted(p for p in path.iterdir() if p.suffix.lower() in images and not p.name.startswith("."))
             if not paths:
                 raise UnetzooError(f"{path}: no images ({', '.join(SUFFIXES)})")
         elif path.is_file():

@@ -58,7 +58,7 @@ def decode_tiff(path: Path, page: int | None, kind: str) -> Stored:
         else:
             try:
                 stored, axes = source.asarray(), key.axes if by_page else source.axes
-            except (ValueError, NotImplementedError) as error:
+            except (ValueError, NotImplementedError, ImportError) as error:
                 if not _lacks_a_package(error):
                     raise
                 stored, axes, by_page = _by_pillow(path, series.pages[at], key), _page_axes(key), True
@@ -148,7 +148,7 @@ def _check_claim(path: Path, source: Any, key: Any) -> None:
 
 
 def _lacks_a_package(error: Exception) -> bool:
-    return "imagecodecs" in str(error) or isinstance(error, NotImplementedError)
+    return "imagecodecs" in str(error) or isinstance(error, NotImplementedError | ImportError)
 
 
 def _page_axes(key: Any) -> str:
@@ -170,6 +170,7 @@ def _by_pillow(path: Path, page: Any, key: Any) -> np.ndarray:
     except Exception:
         array, mode = np.zeros(0), ""
     exact = array.size == math.prod(key.shape) and mode not in ("La", "PA", "LAB")
+    exact &= key.parent.byteorder == "<" or key.dtype.itemsize == 1 or mode == "I;16B"  # else Pillow exchanges bytes
     if array.dtype.kind in "iu" and key.dtype.kind in "iu":
         exact &= array.dtype.itemsize >= key.dtype.itemsize
         array = array.astype(key.dtype)  # signed numbers come as int32 or as bytes, and unsigned 32 bits as signed

@@ -22,6 +22,10 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz", ".gif", ".ppm", ".pgm", ".pbm"),
     *(".webp", ".pnm", ".jpe", ".jfif"),
 )
+UNREAD = (
+    *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".tga", ".exr", ".hdr", ".psd", ".dng"),
+    *(".dcm", ".nii", ".nrrd", ".mha", ".mhd", ".svs", ".ndpi", ".czi", ".lif", ".nd2"),
+)  # suffixes of images that are not read, so that such a file is named and not passed over
 MAGIC = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",

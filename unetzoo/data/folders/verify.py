@@ -188,7 +188,7 @@ def _near_duplicates(found: Survey) -> Iterable[Finding]:
 
 def _files(items: Sequence[Item]) -> Iterable[Finding]:
     """Report formats that differ from file names, orientations, transparency and sizes."""
-    usual = {"JPEG": "jpg jpeg", "TIFF": "tif tiff", "PPM": "ppm pgm pbm", "zip": "npz", "NumPy": "npy"}
+    usual = {"JPEG": "jpg jpeg jpe jfif", "TIFF": "tif tiff", "PPM": "ppm pgm pbm pnm", "zip": "npz", "NumPy": "npy"}
     renamed: Counter[tuple[str, str]] = Counter()
     for path, kind in ((p, k) for i in items for p, k in ((i.pair.image, i.image.kind), (i.pair.mask, i.mask.kind))):
         kind = kind.split()[-1]

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from unetzoo.data.folders.stored import MOST_PIXELS, Stored, with_every_entry
+from unetzoo.data.folders.stored import Stored, check_claim, with_every_entry
 from unetzoo.errors import UnetzooError
 
 PLAIN_MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "I", "F", "I;16", "I;16B", "I;16L")
 TRUE_COLOUR_16 = {(16, 2): "RGB", (16, 4): "LA", (16, 6): "RGBA"}  # depth and colour type of PNG: Pillow keeps 8 bits
-MOST_PER_BYTE = 4000  # pixels that a byte of a file can stand for: deflate reaches 1,032, GIF's LZW about 2,700
 
 
 def decode_pillow(path: Path, page: int | None, kind: str) -> Stored:
@@ -33,7 +32,7 @@ def decode_pillow(path: Path, page: int | None, kind: str) -> Stored:
     with Image.open(path, formats=[kind.upper()]) as file:
         if kind != "JPEG" and (frames := getattr(file, "n_frames", 1)) > 1:  # a phone's JPEG may have a small copy
             raise UnetzooError(f"{path}: an animation of {frames} frames; a {kind} must hold one image")
-        _check_claim(path, file.size)
+        check_claim(path, file.width * file.height, path.stat().st_size)
         orientation = file.getexif().get(0x0112, 1)
         depth, colour = _png_header(path) if kind == "PNG" else (0, 0)
         palette = None
@@ -55,13 +54,6 @@ def decode_pillow(path: Path, page: int | None, kind: str) -> Stored:
     lossy = kind == "JPEG" or (kind == "WebP" and _webp_is_lossy(path))
     colours = pixels if alpha is None else pixels[:-1]
     return Stored(colours, kind, bits, with_every_entry(palette, pixels), alpha, orientation, lossy)
-
-
-def _check_claim(path: Path, size: tuple[int, int]) -> None:
-    """Check that a header's width and height are possible in a file of its length, before memory is taken for them."""
-    width, height = size
-    if width * height > MOST_PIXELS // 8 and width * height > MOST_PER_BYTE * (length := path.stat().st_size):
-        raise UnetzooError(f"{path}: its header claims {height}x{width} pixels, but the file has only {length:,} bytes")
 
 
 def _png_header(path: Path) -> tuple[int, int]:

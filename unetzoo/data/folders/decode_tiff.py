@@ -16,6 +16,7 @@ from unetzoo.data.folders.stored import (
     MOST_NUMBERS,
     MOST_PIXELS,
     Stored,
+    check_claim,
     page_index,
     with_every_entry,
 )
@@ -25,6 +26,7 @@ PHOTOMETRIC, COMPRESSION = tifffile.PHOTOMETRIC, tifffile.COMPRESSION
 JPEGS = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
 FLAT = ("Q", "I")  # tifffile's names for an axis that nobody has named
 ASSOCIATED, UNASSOCIATED = 1, 2  # kinds of an extra sample that are alpha
+BOUNDED = (COMPRESSION.LZW, COMPRESSION.DEFLATE, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.PACKBITS, *JPEGS)
 COLOUR_SPACES = ("CIELAB", "ICCLAB", "ITULAB", "LOGL", "LOGLUV")  # refused, as they are neither grey nor RGB
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # we report what is wrong with a file, once
@@ -50,18 +52,19 @@ def decode_tiff(path: Path, page: int | None, kind: str) -> Stored:
         key: Any = series.keyframe
         _check_photometric(path, key)
         by_page = count > 1 and len(series.pages) == count
-        source: Any = series.pages[at] if by_page else series
+        alone: Any = series.pages[at] if by_page or count == len(series.pages) else None  # a page that is an image
+        source: Any = alone if by_page else series
+        _check_segments(path, [alone] if by_page else series.pages)
         _check_claim(path, source, key)
-        if key.photometric == PHOTOMETRIC.YCBCR or (key.compression in JPEGS and key.bitspersample == 8):
-            stored = _by_pillow(path, series.pages[at], key)  # with or without imagecodecs, the same numbers
-            axes, by_page = _page_axes(key), True
-        else:
+        stored = None
+        if not _by_pillow_anyway(key, alone):
             try:
                 stored, axes = source.asarray(), key.axes if by_page else source.axes
             except (ValueError, NotImplementedError, ImportError) as error:
                 if not _lacks_a_package(error):
                     raise
-                stored, axes, by_page = _by_pillow(path, series.pages[at], key), _page_axes(key), True
+        if stored is None:
+            stored, axes, by_page = _by_pillow(path, alone, key), "YXS" if "S" in key.axes else "YX", True
         pixels = _channels_first(stored, axes)[0 if by_page else at]
         return _stored(pixels, key, kind)
 
@@ -87,9 +90,7 @@ def _shape(series: tifffile.TiffPageSeries) -> str:
     if len(shape) != 3 or axes[0] not in FLAT:
         return ""
     channels = "YXC" if shape[-1] < min(shape[:2]) else "CYX"
-    return (
-        f" (its shape is {shape}; if these are channels, write it with tifffile and metadata={{'axes': '{channels}'}})"
-    )
+    return f" (its shape is {shape}; if they are channels, write it by tifffile with metadata={{'axes': '{channels}'}})"
 
 
 def _only_series(path: Path, file: tifffile.TiffFile) -> tuple[tifffile.TiffPageSeries, int]:
@@ -143,21 +144,47 @@ def _check_claim(path: Path, source: Any, key: Any) -> None:
         raise UnetzooError(
             f"{path}: an image of shape {source.shape} needs {packed:,} bytes, but the file has only {held:,}"
         )
-    if numbers > MOST_NUMBERS or (not plain and numbers * key.dtype.itemsize > max(MOST_BYTES, held)):
+    if key.compression in BOUNDED:
+        check_claim(path, math.prod(source.shape), held)
+    if numbers > MOST_NUMBERS or (not plain and numbers * key.dtype.itemsize > max(MOST_BYTES, 4 * held)):
         raise UnetzooError(f"{path}: an array of shape {source.shape} is too large to be read at once")
+
+
+def _check_segments(path: Path, pages: Any) -> None:
+    """Check that every strip or tile has data; missing ones would be read as zeros.
+
+    Raises:
+        UnetzooError: If one has none, or its data lie beyond the end of the file.
+    """
+    for page in pages:
+        if page is None:
+            raise UnetzooError(f"{path}: a page of the series is missing")
+        held = page.parent.filehandle.size
+        if len(page.dataoffsets) < math.prod(page.chunked):
+            raise UnetzooError(
+                f"{path}: {len(page.dataoffsets)} strips or tiles, but its {page.imagelength}x{page.imagewidth} pixels "
+                f"need {math.prod(page.chunked)}"
+            )
+        for number, (start, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+            if length == 0 or start + length > held:
+                raise UnetzooError(
+                    f"{path}: strip or tile {number} of {len(page.dataoffsets)} has no data; the file is cut, or sparse"
+                )
+
+
+def _by_pillow_anyway(key: Any, alone: Any) -> bool:
+    """Return True for pages that Pillow decodes even where tifffile can, as two JPEG libraries may round otherwise."""
+    if key.compression in JPEGS:
+        return alone is not None and key.bitspersample == 8
+    return key.photometric == PHOTOMETRIC.YCBCR  # which tifffile does not convert
 
 
 def _lacks_a_package(error: Exception) -> bool:
     return "imagecodecs" in str(error) or isinstance(error, NotImplementedError | ImportError)
 
 
-def _page_axes(key: Any) -> str:
-    """Return the axes of a page as Pillow decodes it."""
-    return "YXS" if "S" in key.axes else "YX"
-
-
 def _by_pillow(path: Path, page: Any, key: Any) -> np.ndarray:
-    """Decode a page by Pillow to (H, W) or (H, W, C), to the numbers that tifffile would give.
+    """Decode a page, which may be None, by Pillow to (H, W) or (H, W, C), to the numbers that tifffile would give.
 
     Raises:
         UnetzooError: If Pillow cannot decode it, or changes the numbers.

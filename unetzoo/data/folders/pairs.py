@@ -209,7 +209,7 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
     try:
         columns = [column.strip().lower() for column in rows.fieldnames or []]
     except csv.Error as error:
-        raise UnetzooError(f"{path}: line 1: {error}") from None
+        raise UnetzooError(f"{path}: line 1: cannot be read as CSV: {error}") from None
     for column in ("image", "mask"):
         if column not in columns:
             raise UnetzooError(
@@ -257,7 +257,7 @@ def _numbered(rows: csv.DictReader[str], path: Path) -> Iterator[tuple[int, dict
     try:
         yield from enumerate(rows, start=2)
     except csv.Error as error:
-        raise UnetzooError(f"{path}: line {rows.line_num}: cannot be read as CSV: {error}") from None
+        raise UnetzooError(f"{path}: line {rows.line_num + 1}: cannot be read as CSV: {error}") from None
 
 
 def _with_slashes(folder: Path, name: str) -> str:

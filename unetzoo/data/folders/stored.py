@@ -12,6 +12,7 @@ from unetzoo.errors import UnetzooError
 MOST_PIXELS = 89_478_485  # per image; Pillow's own limit against decompression bombs
 MOST_NUMBERS = 2**31  # per array that is decoded at once
 MOST_BYTES = 2**30  # per image that is decompressed at once
+MOST_PER_BYTE = 4000  # pixels that a byte of a file can stand for: deflate reaches 1,032, GIF's LZW about 2,700
 MOST_CHANNELS = 64  # the last axis of an array holds channels up to this size, the first one up to 4
 
 
@@ -64,6 +65,21 @@ class Stored:
                 "palette image"
             )
         return np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+
+
+def check_claim(path: Path, pixels: int, held: int) -> None:
+    """Check that the size in a header is possible, before memory is taken for it.
+
+    Args:
+        path: File to name in an error.
+        pixels: Pixels that the header claims.
+        held: Bytes of the file.
+
+    Raises:
+        UnetzooError: If there are many pixels, and more than a file of this length can hold.
+    """
+    if pixels > MOST_PIXELS // 8 and pixels > MOST_PER_BYTE * held:
+        raise UnetzooError(f"{path}: its header claims {pixels:,} pixels, but the file has only {held:,} bytes")
 
 
 def page_index(path: Path, page: int | None, count: int, shape: str = "") -> int:

@@ -112,7 +112,7 @@ def _beyond(items: Sequence[Item], reading: Reading) -> Iterable[Finding]:
         yield Finding(
             "warning",
             "range",
-            f"{worst.pair.image}: values {worst.image.low:g} to {worst.image.high:g} lie beyond range = "
+            f"{worst.pair.image}: values {worst.image.low:.9g} to {worst.image.high:.9g} lie beyond range = "
             f"[{low:g}, {high:g}] and are clipped ({len(wide)} image{'s' * (len(wide) > 1)} in all)",
         )
     elif items and (top := max(item.image.high for item in items)) - low < 0.05 * (high - low):

@@ -289,6 +289,8 @@ def test_an_image_that_exif_turns_and_its_mask(folder: Path) -> None:
     save(mask_of(folder, 2), disc(2, 255), exif=exif)
     found = look(folder)
     assert found.errors == []
-    assert any("turned by its EXIF orientation 6" in text for text in texts(found, "warning"))
+    for name, what in (("a2.jpg", "image"), ("a2.png", "mask")):
+        said = f"{name}: turned by its EXIF orientation 6, as viewers do (1 {what} in all)"
+        assert any(said in text for text in texts(found, "warning"))
     save(mask_of(folder, 2), np.rot90(disc(2, 255), -1).copy())
     assert look(folder).errors == []

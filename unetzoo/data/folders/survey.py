@@ -68,6 +68,7 @@ class MaskFacts:
         components: Number of 8-connected regions of each value; empty, like the next two, with fewer than 3 values.
         specks: Number of such regions of up to 4 px.
         touching: Pairs of values that are neighbours.
+        orientation: EXIF orientation.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class MaskFacts:
     components: dict[int, int] = field(default_factory=dict)
     specks: dict[int, int] = field(default_factory=dict)
     touching: frozenset[tuple[int, int]] = frozenset()
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ def mask_facts(stored: Stored, path: Path) -> MaskFacts:
         lossy=stored.lossy,
         wide_alpha=stored.alpha is not None and bool((stored.alpha != stored.alpha.flat[0]).any()),
         digest=array_digest(values),
+        orientation=stored.orientation,
     )
     if len(present) < 3:
         return facts

@@ -200,13 +200,15 @@ def _files(items: Sequence[Item]) -> Iterable[Finding]:
             "renamed",
             f"{count} file{'s' * (count > 1)} named {suffix}: read as {kind}, the format of the content",
         )
-    if turned := [item for item in items if item.image.orientation not in (0, 1)]:
-        first = turned[0]
-        text = (
-            f"{first.pair.image}: turned by its EXIF orientation {first.image.orientation}, as viewers do "
-            f"({len(turned)} image{'s' * (len(turned) > 1)} in all): check in the contact sheet that the masks fit"
-        )
-        yield Finding("warning", "orientation", text)
+    for what in ("image", "mask"):
+        tags = [(getattr(item.pair, what), getattr(item, what).orientation) for item in items]
+        if turned := [(path, tag) for path, tag in tags if tag not in (0, 1)]:
+            path, tag = turned[0]
+            text = (
+                f"{path}: turned by its EXIF orientation {tag}, as viewers do ({len(turned)} {what}"
+                f"{'s' * (len(turned) > 1)} in all): check in the contact sheet that the masks fit"
+            )
+            yield Finding("warning", "orientation", text)
     if clear := sum(item.image.alpha for item in items):
         yield Finding("note", "alpha", f"{clear} images have an alpha channel, which is dropped")
     large = max(items, key=lambda item: item.image.size[0] * item.image.size[1], default=None)

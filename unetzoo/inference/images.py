@@ -76,8 +76,8 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _pages(path: Path) -> list[Item]:
     try:
-        layout = map_tiff(path)
-        count = layout.shape[0] if layout else count_pages(path)
+        mapped = map_tiff(path)
+        count = mapped.shape[0] if mapped else count_pages(path)
     except UnetzooError:  # raised again when the file is read, so that it does not stop the others
         count = 1
     return [Item(path, page) for page in range(count)] if count > 1 else [Item(path, None)]
@@ -124,9 +124,9 @@ def open_image(item: Item, channels: int, value_range: tuple[float, float] | Non
     Raises:
         UnetzooError: If the file cannot be read, or its channels, number type or values do not fit.
     """
-    layout = map_tiff(item.path)
-    if layout is not None:
-        pixels: Pixels = replace(layout, part=(item.page or 0,))
+    mapped = map_tiff(item.path)
+    if mapped is not None:
+        pixels: Pixels = replace(mapped, part=(item.page or 0,))
     else:
         with _any_size():
             pixels = read_stored(item.path, item.page).colours()

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from support.png_writer import CHANNELS, DEPTHS, GREY, GREY_ALPHA, PALETTE, RGB, RGBA, write_bmp, write_png
 
+from support.png_writer import CHANNELS, DEPTHS, GREY, GREY_ALPHA, PALETTE, RGB, RGBA, write_bmp, write_png
 from unetzoo.data.folders.files import count_pages, read_stored
 from unetzoo.errors import UnetzooError
 

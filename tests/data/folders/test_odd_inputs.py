@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from data_folders import COUNT, disc, image_of, look, make_folder, mask_of, picture, save, texts
 from PIL import Image
-from support.png_writer import write_png
 
 import unetzoo
+from support.data_folders import COUNT, disc, image_of, look, make_folder, mask_of, picture, save, texts
+from support.png_writer import write_png
 from unetzoo import UnetzooError
 from unetzoo.data.folders.files import count_pages, read_stored
 from unetzoo.inference.images import Item, find_images, open_image
@@ -101,7 +101,7 @@ def test_a_numpy_stack_that_reads_as_one_image_has_its_shape_named(tmp_path: Pat
         look(tmp_path)
     np.save(tmp_path / "images.npy", images[:, None])
     np.save(tmp_path / "masks.npy", masks[:, None])
-    assert len(look(tmp_path).layout.found.pairs) == 60
+    assert len(look(tmp_path).layout.pairing.pairs) == 60
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_webp_is_read_in_training_and_prediction(folder: Path, lossless: bool) -
     image_of(folder, 2).unlink()
     found = look(folder)
     assert found.errors == []
-    assert len(found.layout.found.pairs) == COUNT
+    assert len(found.layout.pairing.pairs) == COUNT
     [item] = [item for item in find_images([folder / "images"]) if item.path == path]
     opened, _ = open_image(item, 3)
     assert np.array_equal(opened[:, :, :], read_stored(path).pixels.astype(np.float32) / np.float32(255))
@@ -163,7 +163,7 @@ def test_backslashes_of_windows_in_a_csv(folder: Path) -> None:
     csv_of(folder)
     found = look(folder)
     assert found.errors == []
-    assert [*found.layout.found.pairs] == [f"a{i}" for i in range(COUNT)]
+    assert [*found.layout.pairing.pairs] == [f"a{i}" for i in range(COUNT)]
     csv_of(folder, "C:\\data\\a{i}.png,masks\\a{i}.png")
     assert any("no such file in" in text and "the backslashes of Windows" in text for text in errors_of(folder))
 

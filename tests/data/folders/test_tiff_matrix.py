@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from support.tiff_writer import Odd, odd_tiffs, write_odd
 
+from support.tiff_writer import Odd, odd_tiffs, write_odd
 from unetzoo.data.folders.files import read_stored
 from unetzoo.data.folders.mapped import map_tiff
 from unetzoo.errors import UnetzooError

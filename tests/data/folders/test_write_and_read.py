@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+
 from support.png_writer import CHANNELS, DEPTHS, write_png
 from support.tiff_writer import odd_tiffs, write_odd
-
 from unetzoo.data.folders.files import count_pages, read_stored
 from unetzoo.data.folders.mapped import map_tiff
 from unetzoo.errors import UnetzooError

@@ -56,10 +56,10 @@ def decode_tiff(path: Path, page: int | None, kind: str) -> Stored:
         source: Any = alone if by_page else series
         _check_segments(path, [alone] if by_page else series.pages)
         _check_claim(path, source, key)
-        stored = None
+        stored, axes = None, key.axes if by_page else source.axes
         if not _by_pillow_anyway(key, alone):
             try:
-                stored, axes = source.asarray(), key.axes if by_page else source.axes
+                stored = source.asarray()
             except (ValueError, NotImplementedError, ImportError) as error:
                 if not _lacks_a_package(error):
                     raise
@@ -203,7 +203,7 @@ def _by_pillow(path: Path, page: Any, key: Any) -> np.ndarray:
         array = array.astype(key.dtype)  # signed numbers come as int32 or as bytes, and unsigned 32 bits as signed
     exact &= array.dtype == key.dtype
     if exact and key.extrasamples and ASSOCIATED in map(int, key.extrasamples):
-        exact = bool((array[..., -1] == np.iinfo(array.dtype).max).all())  # elsewhere Pillow divides by alpha
+        exact = bool((array[..., -1] == 2**key.bitspersample - 1).all())  # elsewhere Pillow divides by alpha
     if not exact:
         raise UnetzooError(
             f"{path}: TIFF compression {key.compression.name} of {key.bitspersample}-bit {key.photometric.name} needs "

@@ -16,7 +16,7 @@ from unetzoo.data.folders.decode_numpy import count_numpy, decode_numpy, read_he
 from unetzoo.data.folders.decode_pillow import decode_pillow
 from unetzoo.data.folders.decode_tiff import count_tiff, decode_tiff, describe_stack
 from unetzoo.data.folders.stored import MOST_PIXELS, Stored
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz", ".gif", ".ppm", ".pgm", ".pbm"),
@@ -134,7 +134,7 @@ class _complaints:
             return
         if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
             raise UnetzooError(f"{self._path}: more than {MOST_PIXELS:,} pixels; cut it into tiles") from None
-        raise UnetzooError(f"{self._path}: cannot be read as an image: {plain(error)}") from None
+        raise UnetzooError(f"{self._path}: cannot be read as an image: {one_line(error)}") from None
 
 
 def _upright(pixels: Any, orientation: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def _check_claim(path: Path, source: Any, key: Any) -> None:
         UnetzooError: If the pixels are more than the file holds, or more than are decoded at once.
     """
     numbers = math.prod(source.shape)
-    packed, held = numbers * key.bitspersample // 8, path.stat().st_size
+    packed, held = numbers * key.bitspersample // 8, key.parent.filehandle.size
     plain = key.compression == COMPRESSION.NONE and key.photometric != PHOTOMETRIC.YCBCR
     if plain and packed > held:
         raise UnetzooError(
@@ -165,11 +166,13 @@ def _check_segments(path: Path, pages: Any) -> None:
                 f"{path}: {len(page.dataoffsets)} strips or tiles, but its {page.imagelength}x{page.imagewidth} pixels "
                 f"need {math.prod(page.chunked)}"
             )
-        for number, (start, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
-            if length == 0 or start + length > held:
-                raise UnetzooError(
-                    f"{path}: strip or tile {number} of {len(page.dataoffsets)} has no data; the file is cut, or sparse"
-                )
+        ends = [*map(add, page.dataoffsets, page.databytecounts)]
+        if 0 in page.databytecounts or max(ends, default=0) > held:
+            empty = (length == 0 or end > held for length, end in zip(page.databytecounts, ends, strict=False))
+            number = [*empty].index(True)
+            raise UnetzooError(
+                f"{path}: strip or tile {number} of {len(page.dataoffsets)} has no data; the file is cut, or sparse"
+            )
 
 
 def _by_pillow_anyway(key: Any, alone: Any) -> bool:

@@ -68,6 +68,7 @@ class MaskProperties:
         components: Number of 8-connected regions of each value; empty, like the next two, with fewer than 3 values.
         specks: Number of such regions of up to 4 px.
         touching: Pairs of values that are neighbours.
+        orientation: EXIF orientation.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class MaskProperties:
     components: dict[int, int] = field(default_factory=dict)
     specks: dict[int, int] = field(default_factory=dict)
     touching: frozenset[tuple[int, int]] = frozenset()
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ def mask_properties(stored: Stored, path: Path) -> MaskProperties:
         lossy=stored.lossy,
         wide_alpha=stored.alpha is not None and bool((stored.alpha != stored.alpha.flat[0]).any()),
         digest=array_digest(values),
+        orientation=stored.orientation,
     )
     if len(present) < 3:
         return properties

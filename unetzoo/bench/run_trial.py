@@ -28,6 +28,7 @@ from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
+from unetzoo.data.expected import Expected
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.errors import UnetzooError, plain
 from unetzoo.machine.determinism import Determinism
@@ -251,14 +252,22 @@ def _train_and_test(
     if first:
         drawn = shown.draw(info, where.records)
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
+        extra |= {"trial": trial.id, "data": info.model_dump(), "expected": _expected(decoded, trial)}
         try:
-            save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+            save_model(network.cpu(), where.folder(trial), **extra)
         except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
             flags.append(
                 Flag(kind="weights-not-saved", text=f"the trained weights could not be saved ({plain(error)})")
             )
     return Outcome(done, result, tries, flags, data.events, drawn, determinism.exceptions, phases)
+
+
+def _expected(data: SegmentationDataset, trial: Trial) -> Expected:
+    """Return what is known of the training images; the size of a pixel if the suite states one."""
+    score = trial.score
+    known = score.unit != "px"
+    return Expected.of(data, pixel_size=score.spacing if known else None, unit=score.unit if known else None)
 
 
 def _choose(

@@ -22,12 +22,16 @@ import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.cli import main as cli
 from unetzoo.data.base import DatasetInfo
+from unetzoo.data.expected import Expected
 from unetzoo.data.folders.files import read_stored
 from unetzoo.inference import files
 from unetzoo.inference.images import Item, Mapped, find_images, open_image
 from unetzoo.inference.masks import COLOURS, Encoding, _colours
+from unetzoo.inference.prepare import Model, prepare
+from unetzoo.inference.scale import ReadAs
 from unetzoo.train.weights import read_header
 
+pytestmark = pytest.mark.filterwarnings("ignore:these weights do not tell")  # `tiny` gives no data set
 MEAN = {"mean": (0.4,), "std": (0.2,)}
 
 
@@ -96,7 +100,8 @@ def test_the_command_writes_what_predict_gives(run: Callable[..., Run]) -> None:
     assert [int(row[f"class{k} pixels"]) for k in range(3)] == np.bincount(mask.ravel()).tolist()
     assert float(row["class1 share"]) == pytest.approx((mask == 1).mean(), abs=1e-6)
     facts = json.loads(Path("p/predictions.json").read_text())
-    assert facts["options"] == {"tile": 40, "overlap": 12, "tta": 8, "precision": "float32"}
+    tiles = {"tile": 40, "overlap": 12, "tta": 8, "precision": "float32"}
+    assert facts["options"] == {**tiles, "range": None, "downscale": 1, "as_trained": False}
     assert facts["model"]["name"] == "unet"
 
 
@@ -223,9 +228,11 @@ def test_a_mapped_tiff_is_read_as_a_decoded_one(tmp_path: Path, layout: str, dty
     shape, options = LAYOUTS[layout]
     tifffile.imwrite(tmp_path / "a.tif", noise(*shape, dtype=dtype), **options)
     decoded = read_stored(tmp_path / "a.tif").pixels
-    image, reduced = open_image(Item(tmp_path / "a.tif", None), len(decoded))
-    assert isinstance(image.pixels, Mapped)
-    assert not reduced
+    opened = open_image(Item(tmp_path / "a.tif", None))
+    assert isinstance(opened.pixels, Mapped)
+    ready = prepare(opened, Model(len(decoded), Expected()), ReadAs())
+    image = ready.image
+    assert not ready.notes
     assert image.shape == decoded.shape
     assert np.array_equal(image[..., 5:31, 20:], (decoded / np.iinfo(dtype).max).astype(np.float32)[..., 5:31, 20:])
 
@@ -247,7 +254,10 @@ def test_values_are_scaled_as_in_training(run: Callable[..., Run]) -> None:
     scaled = np.clip((image + 1000) / 4000, 0, 1).astype(np.float32)
     tifffile.imwrite("a.tif", image.astype(np.int16))
     tifffile.imwrite("b.tif", image.astype(np.float32), compression="zlib")
-    assert run("m.safetensors", "a.tif", "b.tif", "--probabilities").code == 0
+    refused = run("m.safetensors", "a.tif", "b.tif", "--probabilities")
+    assert refused.code == 1
+    assert "values -2000 to 6191 lie beyond those of training, [-1000, 3000]; --range LOW,HIGH reads it" in refused.err
+    assert run("m.safetensors", "a.tif", "b.tif", "--probabilities", "--as-trained", "--overwrite").code == 0
     for name in "ab":
         found = tifffile.imread(f"predictions/{name}.probabilities.tif")
         np.testing.assert_allclose(found, unetzoo.predict(model, scaled), atol=1e-5)
@@ -290,7 +300,7 @@ def test_a_bad_file_does_not_stop_the_others(run: Callable[..., Run]) -> None:
     assert "cannot be read as an image" in reasons["in/b.png"]
     assert reasons["in/c.png"] == "3 channels, but the model takes 1; it is in colour, so it was not reduced to grey"
     assert "float values must lie in [0, 1], got" in reasons["in/e.tif"]
-    assert reasons["in/g.tif"] == "holds NaN or infinity"
+    assert reasons["in/g.tif"] == "holds NaN or infinity; replace these pixels by numbers"
     assert "pixels of type int32" in reasons["in/h.tif"]
     assert "5 failed: in/b.png, in/c.png, in/e.tif, in/g.tif, in/h.tif" in done.err
     assert "one channel was read of 2 grey images stored as RGB: in/d.png, in/f.tif" in done.err

@@ -251,10 +251,10 @@ def _train_and_test(
     drawn: list[Sample] = []
     if first:
         drawn = shown.draw(info, where.records)
-        extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
-        extra |= {"trial": trial.id, "data": info.model_dump(), "expected": _expected(decoded, trial)}
+        extra: dict[str, Any] = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
+        extra |= {"trial": trial.id, "data": info.model_dump()}
         try:
-            save_model(network.cpu(), where.folder(trial), **extra)
+            save_model(network.cpu(), where.folder(trial), expected=_expected(decoded, trial), **extra)
         except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
             flags.append(

@@ -54,7 +54,7 @@ class LiveWatcher(Watcher):
 
 
 def print_result(result: Result, folder: Path, out: Console, err: Console) -> None:
-    """Print the number of masks to ``out``, and to ``err`` what was not read as in training, what failed, and what was left out."""
+    """Print the number of masks to ``out``, and to ``err`` what was converted, failed or left out."""
     kept = f", {result.kept} already done" if result.kept else ""
     out.print(f"{folder}: {result.predicted} predicted{kept}", soft_wrap=True, highlight=False, markup=False)
     lines = [f"note: {line}" for line in result.unread]

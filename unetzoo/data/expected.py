@@ -60,7 +60,7 @@ class Storage:
 class Expected(Strict):
     """How the training images of a model were stored and read. Names and values of classes are in `DatasetInfo`.
 
-    A field is None, or empty, if it is not known. Weights that were saved before these facts were have ``range`` at most.
+    A field is None, or empty, if it is not known. Older weights have ``channels`` and ``range`` at most.
     """
 
     version: Literal[1] = 1

@@ -18,7 +18,7 @@ from unetzoo.inference.images import Item, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
 from unetzoo.inference.predict import check_options, far_words, predict, unknown_facts
 from unetzoo.inference.prepare import GREY, Model, Prepared, prepare
-from unetzoo.inference.scale import ReadAs
+from unetzoo.inference.scale import ReadAs, Spelling
 from unetzoo.inference.table import Table
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.train.weights import load_model, read_header, weights_file
@@ -143,7 +143,7 @@ def predict_files(
     paths = _outputs(items, folder, options)
     session = _Session(model, options)
     table = Table(folder, session.facts, session.encoding.names, anew=options.overwrite)
-    result.unknown = "" if session.expected.known else unknown_facts(session.expected)
+    result.unknown = "" if session.expected.known else unknown_facts(session.expected, Spelling(python=False))
     result.far_words = far_words(session.expected)
     watcher.start(len(items))
     try:

@@ -93,9 +93,8 @@ def _unread(folder: Path, others: list[Path]) -> str:
     if files:
         told.append(f"{len(files)} file{'s' * (len(files) > 1)} not read: {_names(files)}")
     if folders:
-        told.append(
-            f"{len(folders)} folder{'s' * (len(folders) > 1)} not searched: {_names(folders)} ('{folder}/**/*.png' would)"
-        )
+        s = "s" * (len(folders) > 1)
+        told.append(f"{len(folders)} folder{s} not searched: {_names(folders)} ('{folder}/**/*.png' would)")
     return "; ".join(told)
 
 

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.inference.prepare import Layers, Model, Prepared, far_limit, prepare, strips
-from unetzoo.inference.scale import ReadAs
+from unetzoo.inference.scale import ReadAs, Spelling, shown
 from unetzoo.inference.source import Source, checked_shape
 from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Restore, Window, versions
@@ -53,9 +53,10 @@ def predict(
 
     A model of `load_model` knows how its training images were stored, and reads the image as those were: their range
     becomes [0, 1], blocks of pixels are averaged if they were, and the output is enlarged again. An integer array holds
-    stored values. A float array in [0, 1] is scaled already, as the data sets return it, unless training read floats. An
-    image that was not stored like those of training is refused, unless its values are provably the same; the message
-    names the option that reads it. A warning tells of what was converted, and of intensities unlike those of training.
+    stored values. A float array in [0, 1] is scaled already, as the data sets return it, unless training read floats.
+    An image that was not stored like those of training is refused, unless its values are provably the same; the
+    message names the option that reads it. A warning tells what was converted, and of intensities unlike those of
+    training.
 
     - Networks of valid convolutions read the context they lose around each tile, mirrored at the image's border. Any
       tiling gives the same values as the whole image.
@@ -73,8 +74,8 @@ def predict(
             higher one first, the image is inverted.
         downscale: Side of the blocks of pixels to average before the network; default: that of training.
         as_trained: Read the values by the range of training, whatever the image looks like; values beyond are clipped.
-        tile: Side, or (rows, columns), of a tile's output in px, after ``downscale``; None for the whole image at once. An image no larger
-            than a tile is one tile.
+        tile: Side, or (rows, columns), of a tile's output in px, after ``downscale``; None for the whole image at once.
+            An image no larger than a tile is one tile.
         overlap: Pixels that neighbouring tiles share; default: 0 for valid convolutions, else a quarter of the tile.
         tta: Versions of the image to average over: 1; 8 for the right-angle rotations and their mirror images, which
             are exact; 7 for rotations by k * 360/7 degrees with bilinear sampling. (The paper averages "7 rotated
@@ -304,7 +305,7 @@ def _prepared(model: nn.Module, image: Any, channels: int | None, options: ReadA
         expected = Expected()
     elif not expected.known and not getattr(model, "unetzoo_told", False):
         object.__setattr__(model, "unetzoo_told", True)
-        warnings.warn(unknown_facts(expected), stacklevel=3)
+        warnings.warn(unknown_facts(expected, Spelling(python=True)), stacklevel=3)
     ready = prepare(image, Model(channels, expected), options)
     for note in ready.notes:
         warnings.warn(f"the image: {note}", stacklevel=3)
@@ -313,13 +314,17 @@ def _prepared(model: nn.Module, image: Any, channels: int | None, options: ReadA
     return ready
 
 
-def unknown_facts(expected: Expected) -> str:
-    """Describe what weights without these facts do not tell."""
-    range_known = expected.range is not None
-    return (
-        f"these weights do not tell the {'' if range_known else 'range, '}bit depth, downscale and intensities of their "
-        "training images" + (f", only the range [{expected.range[0]:g}, {expected.range[1]:g}]" if range_known else "")
-    )
+def unknown_facts(expected: Expected, say: Spelling) -> str:
+    """Describe what weights without these facts do not tell.
+
+    Args:
+        expected: What they tell.
+        say: Spelling of the options.
+    """
+    missing, known = "range, bit depth, downscale and intensities of their training images", ""
+    if expected.range is not None:
+        missing, known = missing.removeprefix("range, "), f", only the range {shown(expected.range)}"
+    return f"these weights do not tell the {missing}{known}; {say.downscale} averages blocks if training did"
 
 
 def far_words(expected: Expected) -> str:

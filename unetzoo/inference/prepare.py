@@ -1,4 +1,4 @@
-"""An image made ready for a model: its values, channels and size as in training, or an error. Files and arrays alike."""
+"""An image, file or array, made ready for a model: values, channels and size as in training, or an error."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def _channels(image: Any, model: Model, options: ReadAs, notes: list[str], say: 
         hint = "; it is in colour, so it was not reduced to grey"
     elif wanted == 3 and has == 1 and model.expected.known:
         hint = f"; {say.as_trained} reads grey as three equal channels"
-    elif say.python and len(image.shape) == 3 and image.shape[-1] == wanted:
+    elif not isinstance(image, Opened) and len(image.shape) == 3 and image.shape[-1] == wanted:
         hint = f"; it looks like (H, W, {wanted})"
     s = "s" * (has > 1)
     raise UnetzooError(f"{has} channel{s}, but the model takes {wanted}{hint}")
@@ -271,8 +271,8 @@ def _far(
     inverted = distance(here[:, ::-1], usual)
     if inverted < limit / 2 and options.range is None and not options.as_trained:
         raise UnetzooError(
-            f"{name}: its intensities are unlike those of training (distance {found:.2f}), but those of its negative are "
-            f"alike ({inverted:.2f}); {say.range(used[1], used[0])} inverts it or {say.as_trained} reads it as it is"
+            f"{name}: its intensities are unlike those of training (distance {found:.2f}), those of its negative are "
+            f"like them ({inverted:.2f}); {say.range(used[1], used[0])} inverts it or {say.as_trained} reads it"
         )
     return found
 

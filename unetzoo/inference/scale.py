@@ -1,6 +1,7 @@
 """The range on which an image is read: that of training, another one that is provably the same, or an error.
 
-All decisions follow from a few facts about the image, so that they can be tested without one. See docs/how-to/predicting.md.
+All decisions follow from a few facts about the image, so that they can be tested without one. The rules in words:
+docs/how-to/predicting.md.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class ReadAs:
 
     def __post_init__(self) -> None:
         if self.range is not None:
-            numbers = tuple(self.range) if isinstance(self.range, Iterable) else ()
-            sound = len(numbers) == 2 and all(isinstance(v, int | float) and math.isfinite(v) for v in numbers)
-            if not sound or numbers[0] == numbers[1]:
+            numbers = list(self.range) if isinstance(self.range, Iterable) else []
+            sound = all(isinstance(v, int | float) and math.isfinite(v) for v in numbers)
+            if not sound or len(numbers) != 2 or len(set(numbers)) != 2:
                 raise UnetzooError(f"range = {self.range!r} must be two different numbers, LOW and HIGH")
             if self.as_trained:
                 raise UnetzooError("range and as_trained exclude each other; give one of them")
@@ -64,6 +65,11 @@ class Spelling:
     def as_trained(self) -> str:
         """The option that reads as in training."""
         return "as_trained=True" if self.python else "--as-trained"
+
+    @property
+    def downscale(self) -> str:
+        """The option that averages blocks of pixels."""
+        return "downscale=N" if self.python else "--downscale N"
 
     @property
     def any_range(self) -> str:
@@ -167,7 +173,7 @@ def _choose(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
         trained = " or ".join(expected.dtypes)
         raise _Refused(
             f"{seen.words} with {seen.values}, but the model was trained on {trained} images of range "
-            f"{_shown(expected.range)}",
+            f"{shown(expected.range)}",
             f"{say.any_range} reads it",
             f"{say.as_trained} takes its values as those of training",
         )
@@ -188,7 +194,7 @@ def _without_files(seen: Seen, say: Spelling) -> Chosen:
         if not 0 <= seen.low <= seen.high <= 1:
             raise _Refused(
                 f"float values must lie in [0, 1], got {seen.low:g} to {seen.high:g}",
-                f"{say.range(0, 255) if 0 <= seen.low and seen.high <= 255 else say.any_range} reads them",
+                f"{say.range(0, 255) if seen.low >= 0 and seen.high <= 255 else say.any_range} reads them",
             )
         return Chosen((0.0, 1.0))
     if seen.dtype not in TYPES:
@@ -212,9 +218,9 @@ def _alike(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
         least, most = 0, max(most, 2**depth - 1)
     if seen.low < least or seen.high > most:
         raise _Refused(
-            f"{seen.values} lie beyond those of training, {_shown((least, most))}",
+            f"{seen.values} lie beyond those of training, {shown((least, most))}",
             f"{_other_range(seen, say)} reads it",
-            f"{say.as_trained} clips to {_shown(expected.range)}",
+            f"{say.as_trained} clips to {shown(expected.range)}",
         )
     dimmest = min(high, high if expected.dimmest is None else expected.dimmest)
     _check_dim(seen, expected.range, dimmest, depth, say)
@@ -264,8 +270,8 @@ def _other_depth(seen: Seen, expected: Expected, depth: int, say: Spelling) -> C
             (0.0, float(EXACT)),
             "16-bit copies of 8-bit values (all are multiples of 257), read by range 0 to 65535, which is the same",
         )
-    shown = 2 ** (needed_depth(seen.high) if seen.bits > 8 else seen.bits) - 1
-    remedies = [f"{say.range(0, shown)} reads it"]
+    most = 2 ** (needed_depth(seen.high) if seen.bits > 8 else seen.bits) - 1
+    remedies = [f"{say.range(0, most)} reads it"]
     if seen.bits == 16 and seen.high < 2**8:
         remedies = [f"{say.range(0, 65535)} reads it as dark", f"{say.as_trained} as {depth}-bit values"]
     elif seen.high < 2**depth:
@@ -290,14 +296,14 @@ def _floats_for_integers(seen: Seen, expected: Expected, depth: int, say: Spelli
         return Chosen(expected.range)
     if seen.levels:
         return Chosen((0.0, 1.0), f"{seen.dtype} copies of {depth}-bit values divided by {most}, read by range 0 to 1")
-    inside = 0 <= seen.low and 1 < seen.high <= most
+    inside = seen.low >= 0 and 1 < seen.high <= most
     if inside and seen.whole:
         note = f"{seen.dtype} copies of {depth}-bit values (all are whole numbers), read by range 0 to {most}"
         like_integers = Seen(f"uint{8 if depth <= 8 else 16}", depth, seen.low, seen.high)
         return _within(like_integers, expected, depth, say, note)
     if inside and not expected.dtypes:  # perhaps floats in training too
         return _within(seen, expected, depth, say)
-    trained = f"{depth}-bit images" if expected.dtypes else f"images of range {_shown(expected.range)}"
+    trained = f"{depth}-bit images" if expected.dtypes else f"images of range {shown(expected.range)}"
     remedies = [f"{_other_range(seen, say)} reads it"]
     if inside:
         remedies.append(f"{say.as_trained} takes its values as {depth}-bit ones")
@@ -318,7 +324,8 @@ def _floats(expected: Expected) -> bool:
     return any("float" in kind for kind in expected.dtypes)
 
 
-def _shown(bounds: tuple[float, float]) -> str:
+def shown(bounds: tuple[float, float]) -> str:
+    """Return a range in words."""
     return f"[{bounds[0]:.6g}, {bounds[1]:.6g}]"
 
 

@@ -310,7 +310,7 @@ def _prepared(model: nn.Module, image: Any, channels: int | None, options: ReadA
     for note in ready.notes:
         warnings.warn(f"the image: {note}", stacklevel=3)
     if ready.far is not None:
-        warnings.warn(f"the image: {far_words(expected)}, {ready.far:.2f}", stacklevel=3)
+        warnings.warn(f"the image: {far_words(expected, ready.far)}", stacklevel=3)
     return ready
 
 
@@ -327,9 +327,10 @@ def unknown_facts(expected: Expected, say: Spelling) -> str:
     return f"these weights do not tell the {missing}{known}; {say.downscale} averages blocks if training did"
 
 
-def far_words(expected: Expected) -> str:
-    """Describe an image that is far from training, up to the distance."""
-    return f"intensities unlike those of training: distance of the histograms above {far_limit(expected):.2f}"
+def far_words(expected: Expected, found: float | None = None) -> str:
+    """Describe images that are far from training, with the distance of one if it is given."""
+    measured = f"{found:.2f}, " if found is not None else ""
+    return f"intensities unlike those of training (distance of the histograms {measured}above {far_limit(expected):.2f})"
 
 
 def _check_finite(image: Any) -> None:

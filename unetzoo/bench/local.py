@@ -27,10 +27,10 @@ from typing import Any
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.limits import Limits, oom_kills
-from unetzoo.bench.output import Where
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 from unetzoo.records.record import Record, Status
 
 LOG_TAIL_LINES = 60
@@ -46,7 +46,7 @@ class Job:
         suite: The suite of the trial.
         trial: The trial itself.
         blank: Its record, as far as it is known before the trial runs.
-        where: Folders of the output.
+        folders: Folders of the output.
         data: Label of its data set in a collection; None for a single suite.
         status: How the trial ended; None while it runs, and if it was stopped.
         reason: Why it failed, in one line.
@@ -58,7 +58,7 @@ class Job:
     suite: Suite
     trial: Trial
     blank: Record
-    where: Where
+    folders: OutputFolders
     data: str | None = None
     status: Status | None = None
     reason: str | None = None
@@ -66,7 +66,7 @@ class Job:
     last: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         """Update the job from a message of its trial."""
         if not message:  # a sign of life
             return
@@ -77,7 +77,7 @@ class Job:
 
 
 @dataclass
-class Wish:
+class StopRequest:
     """The user's request to a run: with ``stop``, nothing new starts and running trials save themselves and end."""
 
     stop: bool = False
@@ -89,7 +89,7 @@ class _Running:
     process: Any  # a Process; its class depends on the start method
     connection: Connection | None  # None once the trial has closed its end
     began: float
-    heard: float
+    last_sign: float
     oom_kills: int | None
 
     def waitables(self) -> list[Any]:
@@ -100,12 +100,12 @@ class _Running:
         """Process all messages that have arrived."""
         while self.connection is not None and self.connection.poll():
             try:
-                self.job.hear(self.connection.recv())
+                self.job.receive(self.connection.recv())
             except (EOFError, OSError):
                 self.connection.close()
                 self.connection = None
             else:
-                self.heard = time.monotonic()
+                self.last_sign = time.monotonic()
                 on_change(self.job)
 
     def over(self, limits: Limits) -> tuple[Status, str] | None:
@@ -114,12 +114,12 @@ class _Running:
         if now - self.began > 60 * limits.minutes:
             return "timeout", f"ended after limits.minutes = {limits.minutes:g}{during}"
         patience = limits.hang_minutes if self.job.last else max(limits.hang_minutes, START_MINUTES)
-        if now - self.heard > 60 * patience:
+        if now - self.last_sign > 60 * patience:
             return "hung", f"no sign of progress for limits.hang_minutes = {limits.hang_minutes:g}{during}"
         return None
 
     def stop(self) -> None:
-        """Ask the trial to save itself and end; see `unetzoo.bench.link`."""
+        """Ask the trial to save itself and end; see `unetzoo.bench.channel`."""
         if self.connection is not None:
             with suppress(OSError):
                 self.connection.send("stop")
@@ -133,17 +133,19 @@ class _Running:
         self.process.join()
 
 
-def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None], wish: Wish) -> Iterator[Job]:
+def run_jobs(
+    jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None], stop_request: StopRequest
+) -> Iterator[Job]:
     """Run every job in its own process and yield each as it ends.
 
-    Once ``wish.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
+    Once ``stop_request.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
     Closing the iterator, as a second Ctrl-C does, kills them.
 
     Args:
         jobs: The jobs, in the order in which they start.
         side_by_side: Trials that run at the same time.
         on_change: Called with a job when it starts and after each of its messages.
-        wish: The user's request to stop, which may be set at any time.
+        stop_request: The user's request to stop, which may be set at any time.
 
     Yields:
         Each job that has ended, with its status or ``stopped`` set.
@@ -155,12 +157,12 @@ def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None
     waiting, running = list(reversed(jobs)), list[_Running]()
     asked = False
     try:
-        while running or (waiting and not wish.stop):
-            while waiting and len(running) < side_by_side and not wish.stop:
+        while running or (waiting and not stop_request.stop):
+            while waiting and len(running) < side_by_side and not stop_request.stop:
                 assert context is not None
                 running.append(_start(context, waiting.pop()))
                 on_change(running[-1].job)
-            if wish.stop and not asked:
+            if stop_request.stop and not asked:
                 asked = True
                 for trial in running:
                     trial.stop()
@@ -182,7 +184,7 @@ def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None
                         )
                     running.remove(trial)
                     trial.kill()  # whatever it started may still run
-                    if wish.stop and trial.process.exitcode == -signal.SIGTERM:
+                    if stop_request.stop and trial.process.exitcode == -signal.SIGTERM:
                         trial.job.stopped = True  # it got the same SIGTERM as the harness; its checkpoint is valid
                     if trial.job.status is None and not trial.job.stopped:
                         trial.job.status, trial.job.reason = _how_it_died(trial)
@@ -195,7 +197,7 @@ def run_jobs(jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None
 def _start(context: Any, job: Job) -> _Running:
     ours, theirs = context.Pipe()
     began = time.monotonic()
-    process = context.Process(target=_trial_process, args=(job.suite, job.trial, job.blank, job.where, theirs, began))
+    process = context.Process(target=_trial_process, args=(job.suite, job.trial, job.blank, job.folders, theirs, began))
     process.start()
     theirs.close()
     return _Running(job, process, ours, began, began, oom_kills())
@@ -247,7 +249,7 @@ def tail(log: Path) -> str:
 
 
 def _trial_process(
-    suite: Suite, trial: Trial, blank: Record, where: Where, connection: Connection, began: float
+    suite: Suite, trial: Trial, blank: Record, folders: OutputFolders, connection: Connection, began: float
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended."""
     if hasattr(os, "setsid"):
@@ -255,19 +257,19 @@ def _trial_process(
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it, and this process inherits that
-    from unetzoo.bench.link import Link  # imports torch, which the harness does without
+    from unetzoo.bench.channel import Channel  # imports torch, which the harness does without
 
-    link = Link(connection)
-    link.listen()
+    channel = Channel(connection)
+    channel.listen()
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
-        _redirect_output(where.log(trial))
+        _redirect_output(folders.log(trial))
         from unetzoo.bench.run_trial import run_trial
 
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
-        record = run_trial(suite, trial, blank, where, link, began)
-        _keep(record, trial, where)
+        record = run_trial(suite, trial, blank, folders, channel, began)
+        _keep(record, trial, folders)
         if record.result:
             end |= {"dice": record.result.dice, "seconds": time.monotonic() - began}
     except BaseException as error:
@@ -277,8 +279,8 @@ def _trial_process(
             traceback.print_exc()
             end["status"], end["reason"] = classify(error)
     with suppress(OSError):  # the harness is gone, and this process is about to be killed
-        link.send(end)
-        link.close()
+        channel.send(end)
+        channel.close()
     sys.stderr.flush()
     os._exit(0)  # skips clean-up, which a finished trial does not need
 
@@ -290,13 +292,13 @@ def _interrupted(error: BaseException) -> bool:
     return type(error).__name__ == "Interrupted"
 
 
-def _keep(record: Record, trial: Trial, where: Where) -> None:
+def _keep(record: Record, trial: Trial, folders: OutputFolders) -> None:
     """Write the record and delete the trial's checkpoints; on a full disk delete them first to make room.
 
     Raises:
         OSError: If the record cannot be written.
     """
-    path, checkpoints = where.record(trial), list(where.folder(trial).glob("checkpoint*.pt"))
+    path, checkpoints = folders.record(trial), list(folders.folder(trial).glob("checkpoint*.pt"))
     try:
         write_atomic(path, record.to_json())
     except OSError as error:
@@ -315,7 +317,7 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 
 def classify(error: BaseException) -> tuple[Status, str]:
     """Return the status that an exception gives a trial, and the reason in one line."""
-    reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
+    reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else one_line(error)
     if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
         return "killed", reason.partition(": ")[2]
     if type(error).__name__ == "ProcessRaisedException":  # raised by one process of several, whose traceback it holds

@@ -18,9 +18,9 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
-from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs, tail
+from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs, tail
 from unetzoo.bench.lock import only_one
-from unetzoo.bench.output import Where
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.bench.trials import Trial
@@ -29,21 +29,21 @@ from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
 from unetzoo.models.registry import model_info
 from unetzoo.records.manifest import MANIFEST, Expected, Manifest, read_manifest
-from unetzoo.records.record import Flag, ModelFacts, Record, Status, read_record
+from unetzoo.records.record import Flag, ModelDescription, Record, Status, read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Member:
     """A checked suite with its data and trials; ``data`` is its label in a collection."""
 
     suite: Suite
     data: str | None
     dataset: SegmentationDataset
     trials: list[Trial]
-    where: Where
+    folders: OutputFolders
 
 
 def run(
@@ -91,22 +91,22 @@ def run(
     watcher, out = watcher or Watcher(), Path(out)
     _check_kind(out, suite)
     suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
-    parts = [_prepare(part, label, out, jobs, watcher) for label, part in suites]
-    for part in parts:
-        _check_writable(part.where.records)
-        _check_writable(part.where.out / "trials")
+    members = [_prepare(member, label, out, jobs, watcher) for label, member in suites]
+    for member in members:
+        _check_writable(member.folders.records)
+        _check_writable(member.folders.out / "trials")
     with ExitStack() as held:
-        for folder in dict.fromkeys([out, *(part.where.out for part in parts)]):
+        for folder in dict.fromkeys([out, *(member.folders.out for member in members)]):
             held.enter_context(only_one(folder, wait, watcher.wait))
-        wish = held.enter_context(_interruptible(watcher))
+        stop_request = held.enter_context(_interruptible(watcher))
         if isinstance(suite, Collection):
-            _write_manifest(suite, parts, out)
-        _run(parts, jobs, retry_failed, watcher, wish)
-    if wish.stop:
+            _write_manifest(suite, members, out)
+        _run(members, jobs, retry_failed, watcher, stop_request)
+    if stop_request.stop:
         raise KeyboardInterrupt
     from unetzoo.records.frame import read_records
 
-    frame, asked = read_records(out), {(part.data, trial.id) for part in parts for trial in part.trials}
+    frame, asked = read_records(out), {(member.data, trial.id) for member in members for trial in member.trials}
     labels = frame["data"] if isinstance(suite, Collection) else [None] * len(frame)
     ours = [pair in asked for pair in zip(labels, frame["id"], strict=True)]
     return frame.loc[ours, :].reset_index(drop=True)
@@ -125,7 +125,7 @@ def _check_kind(out: Path, suite: Suite | Collection) -> None:
         raise UnetzooError(f"{out}: is the folder of a collection ({MANIFEST}); choose another one for this suite")
 
 
-def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Part:
+def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Member:
     """Open and check all that a suite needs.
 
     Raises:
@@ -141,10 +141,10 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
         dataset.check_values()
     except UnetzooError as error:
         raise error if data is None else UnetzooError(f"{data}: {error}") from None
-    return _Part(suite, data, dataset, trials, Where(out if data is None else out / data, jobs))
+    return _Member(suite, data, dataset, trials, OutputFolders(out if data is None else out / data, jobs))
 
 
-def _write_manifest(collection: Collection, parts: list[_Part], out: Path) -> None:
+def _write_manifest(collection: Collection, members: list[_Member], out: Path) -> None:
     """Write the manifest of the collection; data sets that are not chosen this time keep their entries.
 
     Raises:
@@ -153,11 +153,11 @@ def _write_manifest(collection: Collection, parts: list[_Part], out: Path) -> No
     before = read_manifest(out)
     known = before.data if before else {}
     asked = {
-        part.data: [
+        member.data: [
             Expected(id=trial.id, model=trial.model.label, seed=trial.seed, baseline=trial.model.baseline)
-            for trial in part.trials
+            for trial in member.trials
         ]
-        for part in parts
+        for member in members
     }
     data = {label: asked.get(label, known.get(label, [])) for label in collection.suites}
     manifest = Manifest(name=collection.name, question=collection.question, data=data)
@@ -167,17 +167,19 @@ def _write_manifest(collection: Collection, parts: list[_Part], out: Path) -> No
         raise UnetzooError(f"{out / MANIFEST}: cannot be written: {error.strerror}") from None
 
 
-def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Watcher, wish: Wish) -> None:
-    todo = [job for part in parts for job in _jobs(part, retry_failed)]
+def _run(
+    members: list[_Member], side_by_side: int, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
+) -> None:
+    todo = [job for member in members for job in _jobs(member, retry_failed)]
     # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
     todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
-    watcher.start([job.trial for job in todo], sum(len(part.trials) for part in parts) - len(todo))
-    for job in run_jobs(todo, side_by_side, watcher.change, wish):
-        path = job.where.record(job.trial)
+    watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
+    for job in run_jobs(todo, side_by_side, watcher.change, stop_request):
+        path = job.folders.record(job.trial)
         if job.status != "ok" and _status(path) == "ok":  # it died after its record was written
             job.status, job.reason, job.stopped = "ok", None, False
         if job.status not in ("ok", None):
-            log_tail = tail(job.where.log(job.trial))
+            log_tail = tail(job.folders.log(job.trial))
             failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
             try:
                 write_atomic(path, job.blank.model_copy(update=failure).to_json())
@@ -186,38 +188,38 @@ def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Wat
         watcher.end(job)
 
 
-def _jobs(part: _Part, retry_failed: bool) -> list[Job]:
+def _jobs(member: _Member, retry_failed: bool) -> list[Job]:
     """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
-    suite, where = part.suite, part.where
-    _sweep(where.out)
-    statuses = {trial.id: _status(where.record(trial)) for trial in part.trials}
+    suite, folders = member.suite, member.folders
+    _sweep(folders.out)
+    statuses = {trial.id: _status(folders.record(trial)) for trial in member.trials}
     done = {id_ for id_, status in statuses.items() if status == "ok" or (status is not None and not retry_failed)}
-    todo = [trial for trial in part.trials if trial.id not in done]
-    for trial in part.trials:
+    todo = [trial for trial in member.trials if trial.id not in done]
+    for trial in member.trials:
         if statuses[trial.id] == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
-            for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
+            for checkpoint in folders.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink()
-    warned = _near_duplicates(part.dataset) if todo else []
-    return [Job(suite, trial, _blank(suite, trial, part.dataset, warned), where, part.data) for trial in todo]
+    warned = _near_duplicates(member.dataset) if todo else []
+    return [Job(suite, trial, _blank(suite, trial, member.dataset, warned), folders, member.data) for trial in todo]
 
 
 @contextmanager
-def _interruptible(watcher: Watcher) -> Iterator[Wish]:
+def _interruptible(watcher: Watcher) -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or SIGTERM into a request to stop, and the next into an immediate `KeyboardInterrupt`."""
-    wish = Wish()
+    stop_request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield stop_request
         return
 
     def interrupt(number: int, frame: object) -> None:
-        if wish.stop:
+        if stop_request.stop:
             raise KeyboardInterrupt
-        wish.stop = True
+        stop_request.stop = True
         watcher.stopping()
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wish
+        yield stop_request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -279,20 +281,20 @@ def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list
         question=suite.question,
         baseline=trial.model.baseline,
         trial=trial.model_dump(mode="json"),
-        model=_model_facts(trial),
-        data=dataset.facts(),
+        model=_describe_model(trial),
+        data=dataset.describe(),
         flags=flags,
     )
 
 
-def _model_facts(trial: Trial) -> ModelFacts:
+def _describe_model(trial: Trial) -> ModelDescription:
     """Collect a model's papers, its difference from ``unet`` if it is on the grid, and how its width was matched."""
     if trial.model.baseline:
-        return ModelFacts(paper={}, diff={})
+        return ModelDescription(paper={}, diff={})
     entry = model_info(trial.model.name)
     diff = entry.diff_of(trial.model.options)
     paper, of_encoder = (p.model_dump() if p else {} for p in (entry.paper, entry.encoder_paper))
-    return ModelFacts(paper=paper, diff=diff, encoder_paper=of_encoder, matched=trial.model.matched)
+    return ModelDescription(paper=paper, diff=diff, encoder_paper=of_encoder, matched=trial.model.matched)
 
 
 def _check_writable(folder: Path) -> None:

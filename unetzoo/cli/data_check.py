@@ -46,6 +46,10 @@ def check_command(
     be used, 1 they cannot because of an error, 2 wrong input.
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
+    \f
+    Raises:
+        UnetzooError: If there are no data at the path, or dataset.toml must not be overwritten.
+        Exit: With code 1 if the data cannot be used.
     """
     from unetzoo.data.folders.check import check, find_source
     from unetzoo.data.folders.reading_file import NAME
@@ -60,7 +64,7 @@ def check_command(
         checked = check(
             source,
             start=lambda count: progress.update(task, total=count, visible=count >= MANY),
-            seen=lambda key: progress.advance(task),
+            on_pair=lambda key: progress.advance(task),
         )
     written, problem = _write(checked, where)
     if as_json:
@@ -122,11 +126,11 @@ def elsewhere(reading: Reading, source: Source) -> Reading:
 
 def _facts(checked: Check) -> dict[str, Any]:
     layout, reading, shares = checked.layout, checked.reading, checked.shares
-    facts: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "root": str(checked.source.root),
         "reading_from": str(checked.source.file) if checked.source.file else "proposed",
-        "pairs": len(layout.found.pairs),
-        "unmatched": [str(path) for _, path in layout.found.unmatched],
+        "pairs": len(layout.pairing.pairs),
+        "unmatched": [str(path) for _, path in layout.pairing.unmatched],
         "splits": {split: len(keys) for split, keys in layout.splits.items()},
         "splits_from": layout.fixed,
         "images": _images(checked),
@@ -136,9 +140,9 @@ def _facts(checked: Check) -> dict[str, Any]:
     }
     if reading is not None and shares is not None:
         names = [c.name for c in reading.classes] + ["void"]
-        facts["pixels"] = {s: dict(zip(names, n.tolist(), strict=True)) for s, n in shares.pixels.items()}
-        facts["empty"] = shares.empty
-    return facts
+        summary["pixels"] = {s: dict(zip(names, n.tolist(), strict=True)) for s, n in shares.pixels.items()}
+        summary["empty"] = shares.empty
+    return summary
 
 
 def _images(checked: Check) -> str:
@@ -164,7 +168,7 @@ def _print(checked: Check) -> None:
     fixed = layout.fixed or "no list fixes the split: drawn by a hash of the names"
     mask_kinds = ", ".join(sorted({item.mask.kind for item in checked.survey.items}))
     rows = [
-        ("pairs", f"{len(layout.found.pairs)}: {sizes} ({fixed})"),
+        ("pairs", f"{len(layout.pairing.pairs)}: {sizes} ({fixed})"),
         ("images", _images(checked)),
         ("masks", "; ".join(part for part in (mask_kinds, checked.kind) if part)),
         ("reading", str(checked.source.file or "proposed")),

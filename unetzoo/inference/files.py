@@ -13,7 +13,7 @@ from typing import Any
 from unetzoo._util.atomic import atomic_path
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.expected import Expected
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.inference.images import Item, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
 from unetzoo.inference.predict import check_options, far_words, predict, unknown_facts
@@ -142,7 +142,7 @@ def predict_files(
     items, folder = find_images(images, result.unread.append), Path(folder)
     paths = _outputs(items, folder, options)
     session = _Session(model, options)
-    table = Table(folder, session.facts, session.encoding.names, anew=options.overwrite)
+    table = Table(folder, session.description, session.encoding.names, anew=options.overwrite)
     result.unknown = "" if session.expected.known else unknown_facts(session.expected, Spelling(python=False))
     result.far_words = far_words(session.expected)
     watcher.start(len(items))
@@ -151,7 +151,7 @@ def predict_files(
             try:
                 what = session.run(item, paths[item], table, watcher, result)
             except Exception as error:  # also a full disk or a lack of memory
-                what = str(error) if isinstance(error, UnetzooError) else f"{item}: {plain(error)}"
+                what = str(error) if isinstance(error, UnetzooError) else f"{item}: {one_line(error)}"
                 result.failed[item] = what
             watcher.end(item, what)
     finally:
@@ -173,7 +173,7 @@ class _Session:
         self.encoding = Encoding.of(self.info, max(2, self.config.num_classes))
         e = self.encoding
         digest = hashlib.sha256(weights_file(Path(path)).read_bytes()).hexdigest()[:16]
-        self.facts = {
+        self.description = {
             "model": {"name": self.config.name, "trial": header.get("trial"), "digest": digest},
             "options": {
                 "tile": options.tile,

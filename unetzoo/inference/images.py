@@ -105,8 +105,8 @@ def _names(paths: list[Path], most: int = 5) -> str:
 
 def _pages(path: Path) -> list[Item]:
     try:
-        layout = _layout(path)
-        count = layout.shape[0] if layout else count_pages(path)
+        mapped = _mapped(path)
+        count = mapped.shape[0] if mapped else count_pages(path)
     except UnetzooError:  # raised again when the file is read, so that it does not stop the others
         count = 1
     return [Item(path, page) for page in range(count)] if count > 1 else [Item(path, None)]
@@ -150,7 +150,7 @@ class Mapped:
 Pixels: TypeAlias = "np.ndarray | Mapped"
 
 
-def _layout(path: Path) -> Mapped | None:
+def _mapped(path: Path) -> Mapped | None:
     """Return the pixels of an uncompressed TIFF; None if `read_stored` has to decode, rotate or look up colours."""
     if file_kind(path) != "TIFF":
         return None
@@ -208,10 +208,10 @@ def open_image(item: Item) -> Opened:
     Raises:
         UnetzooError: If the file cannot be read.
     """
-    layout = _layout(item.path)
-    if layout is not None:
-        bits = 1 if layout.dtype.kind == "b" else 8 * layout.dtype.itemsize
-        return Opened(replace(layout, part=(item.page or 0,)), bits)
+    mapped = _mapped(item.path)
+    if mapped is not None:
+        bits = 1 if mapped.dtype.kind == "b" else 8 * mapped.dtype.itemsize
+        return Opened(replace(mapped, part=(item.page or 0,)), bits)
     with _any_size():
         stored = read_stored(item.path, item.page)
     return Opened(stored.colours(), stored.bits if stored.palette is None else 8, stored.alpha is not None)

@@ -130,8 +130,8 @@ class Cost(Strict):
     tuning_seconds: float | None = None
 
 
-class ModelFacts(Strict):
-    """Facts about a model for the report, beyond its options.
+class ModelDescription(Strict):
+    """Description of a model for the report, beyond its options.
 
     Attributes:
         paper: Title, authors, year and more of its paper.
@@ -202,7 +202,7 @@ class Record(Strict):
         question: The suite's question.
         baseline: True for a trivial predictor.
         trial: The resolved trial: model, data, train, measure, score, seed, protocol.
-        model: Facts about the model.
+        model: Description of the model.
         data: The data set: classes, class_names, foreground, ignore_index, channels, sizes and hashes of the splits.
         result: Test scores.
         curves: Learning curves.
@@ -224,7 +224,7 @@ class Record(Strict):
     question: str = ""
     baseline: bool = False
     trial: dict[str, Any]
-    model: ModelFacts
+    model: ModelDescription
     data: dict[str, Any]
     result: Result | None = None
     curves: Curves | None = None

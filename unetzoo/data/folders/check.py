@@ -47,7 +47,7 @@ class Check:
 
     Attributes:
         source: Place of the data.
-        survey: Facts about every file.
+        survey: Properties of every file.
         reading: The given or proposed reading; None if an error prevents one.
         kind: The masks, in words.
         shares: Pixels of each class; None if an error prevents counting them.
@@ -104,7 +104,7 @@ def check(
     void: Value | None = None,
     compare: bool = True,
     start: Callable[[int], None] = lambda count: None,
-    seen: Callable[[str], None] = lambda key: None,
+    on_pair: Callable[[str], None] = lambda key: None,
 ) -> Check:
     """Open every file once, and propose a reading if none is given.
 
@@ -113,15 +113,15 @@ def check(
         void: Stored mask value that is known to be void.
         compare: Search for near-duplicates.
         start: Called with the number of pairs.
-        seen: Called with each key after its pair was opened.
+        on_pair: Called with each key after its pair was opened.
 
     Returns:
         The result; mistakes in the data are among its findings.
     """
     layout, findings = _lay_out(source)
-    start(len(layout.found.pairs))
-    found = survey(layout, seen=seen, compare=compare)
-    findings += [*layout.found.findings, *found.findings]
+    start(len(layout.pairing.pairs))
+    found = survey(layout, on_pair=on_pair, compare=compare)
+    findings += [*layout.pairing.findings, *found.findings]
     if source.reading is not None:
         reading, kind = source.reading, ""
     else:
@@ -139,7 +139,7 @@ def check(
 
 def _lay_out(source: Source) -> tuple[Layout, list[Finding]]:
     layout, findings = lay_out(source.root, source.files), list(source.findings)
-    group = None if source.reading or layout.groups else pair_group(layout.found.pairs)
+    group = None if source.reading or layout.groups else pair_group(layout.pairing.pairs)
     if group is not None:
         layout = lay_out(source.root, source.files.model_copy(update={"group": group}))
         text = f"keys come in pairs of left and right: group = {group!r} keeps the two of a patient in one split"
@@ -163,7 +163,7 @@ def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout
     source = find_source(path)
     if source.reading is not None:
         layout, _ = _lay_out(source)
-        _raise_first(layout.found.findings)
+        _raise_first(layout.pairing.findings)
         return source.reading, layout, [f"read as {source.file} says"]
     checked = check(source, void=void, compare=False)
     _raise_first(checked.findings)

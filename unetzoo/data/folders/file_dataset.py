@@ -23,7 +23,7 @@ class FileDataset(SegmentationDataset):
         pairs: Files of each key.
         splits: Keys of each split.
         groups: Group of each key, which must stay in one split; default: found in the keys by the reading's ``group``.
-        seen: Called with each key after its files were read.
+        on_read: Called with each key after its files were read.
 
     Raises:
         UnetzooError: If a file contradicts the reading; it names the first such file.
@@ -36,7 +36,7 @@ class FileDataset(SegmentationDataset):
         splits: Mapping[str, tuple[str, ...]],
         groups: Mapping[str, str] | None = None,
         *,
-        seen: Callable[[str], None] = lambda key: None,
+        on_read: Callable[[str], None] = lambda key: None,
     ) -> None:
         self.reading = reading
         self.splits = splits
@@ -48,9 +48,9 @@ class FileDataset(SegmentationDataset):
         self._storage: dict[str, Storage] = {}
         for key in self._pairs:
             self._digests[key] = array_digest(*self.read(key))
-            seen(key)
+            on_read(key)
 
-    def describe(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Describe the reading in two lines."""
         reading = self.reading
         low, high = reading.range
@@ -84,7 +84,7 @@ class FileDataset(SegmentationDataset):
 
 
 def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> DatasetInfo:
-    """Return the facts about a data set that follow from its reading.
+    """Return the description of a data set that follow from its reading.
 
     ``values`` and ``palette`` are given only if each class has a single value.
 

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy", ".npz", ".gif", ".ppm", ".pgm", ".pbm")
 MAGIC = {
@@ -176,7 +176,7 @@ class _complaints:
             return
         if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
             raise UnetzooError(f"{self._path}: more than {MOST_PIXELS:,} pixels; cut it into tiles") from None
-        raise UnetzooError(f"{self._path}: cannot be read as an image: {plain(error)}") from None
+        raise UnetzooError(f"{self._path}: cannot be read as an image: {one_line(error)}") from None
 
 
 def _pillow(path: Path, page: int | None, kind: str) -> Stored:

@@ -39,12 +39,12 @@ class Folder(FileDataset):
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
-        reading, layout, said = open_reading(root, ignore_index)
+        reading, layout, messages = open_reading(root, ignore_index)
         reading = _changed(reading, root, class_names, foreground, ignore_index, downscale)
-        super().__init__(reading, layout.found.pairs, layout.splits, layout.groups)
+        super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
         self.drawn, self.ordered = layout.drawn, layout.ordered
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
-        self.said = [*said, *self.describe()]
+        self.messages = [*messages, *self.summary_lines()]
 
 
 def _changed(

@@ -17,7 +17,7 @@ from unetzoo.data.folders.pairs import (
     MASK_FOLDERS,
     SPLIT_NAMES,
     Finding,
-    Found,
+    Pairing,
     find_pairs,
     split_named,
 )
@@ -51,7 +51,7 @@ class Layout:
     Attributes:
         root: Folder of the data.
         files: Where images and masks lie.
-        found: The pairs, and findings about single files.
+        pairing: The pairs, and findings about single files.
         splits: Keys of each split.
         groups: Group of each key that has one.
         fixed: What gives the splits, in words; empty if all are drawn by hash.
@@ -61,7 +61,7 @@ class Layout:
 
     root: Path
     files: Files
-    found: Found
+    pairing: Pairing
     splits: dict[str, tuple[str, ...]]
     groups: dict[str, str]
     fixed: str
@@ -82,64 +82,64 @@ def lay_out(root: Path, files: Files) -> Layout:
         files: Where images and masks lie.
 
     Returns:
-        The layout; mistakes in single files are among the findings of ``found``.
+        The layout; mistakes in single files are among the findings of ``pairing``.
 
     Raises:
         UnetzooError: If no images or masks can be found at all.
     """
-    found = find_pairs(root, files)
-    groups = found.groups if files.group is None else groups_of(found.pairs, files.group)
-    if found.stacks == 1 and not any("-" in key for key in found.pairs):
+    pairing = find_pairs(root, files)
+    groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
+    if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
-    given, fixed = _given(root, files, found)
-    ordered = not given and found.stacks == 1 and not groups and len(found.pairs) >= 3
-    splits, drawn = _splits(root, files, found, groups, given, fixed, ordered)
-    _report_unmatched(found, fixed)
-    return Layout(root, files, found, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
+    given, fixed = _given(root, files, pairing)
+    ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
+    splits, drawn = _splits(root, files, pairing, groups, given, fixed, ordered)
+    _report_unmatched(pairing, fixed)
+    return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
 
-def _report_unmatched(found: Found, fixed: str) -> None:
+def _report_unmatched(pairing: Pairing, fixed: str) -> None:
     """Report images without masks and the reverse: an error, unless lists say which images are used.
 
     A missing mask may just have a name that was not understood.
     """
     for missing in ("mask", "image"):
-        if paths := [path for what, path in found.unmatched if what == missing]:
+        if paths := [path for what, path in pairing.unmatched if what == missing]:
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
             text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{more}"
             if fixed:
-                found.findings.append(
+                pairing.findings.append(
                     Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
                 )
             else:
-                found.error(f"unmatched {missing}", text)
-    if not found.pairs and not any(f.severity == "error" for f in found.findings):
-        found.error("no pairs", "no image has a mask")
+                pairing.error(f"unmatched {missing}", text)
+    if not pairing.pairs and not any(f.severity == "error" for f in pairing.findings):
+        pairing.error("no pairs", "no image has a mask")
 
 
-def _given(root: Path, files: Files, found: Found) -> tuple[dict[str, tuple[str, ...]], str]:
+def _given(root: Path, files: Files, pairing: Pairing) -> tuple[dict[str, tuple[str, ...]], str]:
     """Return the splits that folders, a CSV or lists give, and which of these it was."""
-    if found.split_of:
-        given = {s: tuple(k for k in found.pairs if found.split_of.get(k) == s) for s in SPLITS}
+    if pairing.split_of:
+        given = {s: tuple(k for k in pairing.pairs if pairing.split_of.get(k) == s) for s in SPLITS}
         return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
     if not files.splits or files.by_folder:
         return {}, ""
-    given = {s: read_keys(root / name, found) for s, name in files.splits.items()}
-    _check_lists({s: root / name for s, name in files.splits.items()}, given, found)
+    given = {s: read_keys(root / name, pairing) for s, name in files.splits.items()}
+    _check_lists({s: root / name for s, name in files.splits.items()}, given, pairing)
     return given, ", ".join(Path(files.splits[s]).name for s in SPLITS if s in files.splits)
 
 
 def _splits(
     root: Path,
     files: Files,
-    found: Found,
+    pairing: Pairing,
     groups: Mapping[str, str],
     given: dict[str, tuple[str, ...]],
     fixed: str,
     ordered: bool,
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Return the splits, and those of them drawn by hash. After a mistake, which is a finding, splits may be empty."""
-    keys, drawn = tuple(found.pairs), ()
+    keys, drawn = tuple(pairing.pairs), ()
     try:
         if ordered:  # neighbouring pages are nearly equal
             held = max(1, round(SHARE * len(keys)))
@@ -153,19 +153,19 @@ def _splits(
             given["train"], given["val"] = take_val(given["train"], groups=groups, seed=files.seed)
             drawn = ("val",)
     except UnetzooError as error:
-        found.error("split", f"{root}: {error}")
+        pairing.error("split", f"{root}: {error}")
         return {name: given.get(name, () if name != "train" or given else keys) for name in SPLITS}, ()
     if unused := len(keys) - sum(map(len, given.values())):
-        found.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
+        pairing.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
     return {name: given[name] for name in SPLITS}, drawn
 
 
-def read_keys(path: Path, found: Found) -> tuple[str, ...]:
+def read_keys(path: Path, pairing: Pairing) -> tuple[str, ...]:
     """Read the keys in a list file, whose lines are stems, file names or, as SegNet's, "image mask".
 
     Args:
         path: File of the list.
-        found: The pairs; unknown lines are added to its findings.
+        pairing: The pairs; unknown lines are added to its findings.
 
     Returns:
         The keys in the order of the file.
@@ -179,8 +179,8 @@ def read_keys(path: Path, found: Found) -> tuple[str, ...]:
         raise UnetzooError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UnetzooError(f"{path}: cannot be read: {error}") from None
-    known = found.pairs
-    without_mask = {image.stem for missing, image in found.unmatched if missing == "mask"}
+    known = pairing.pairs
+    without_mask = {image.stem for missing, image in pairing.unmatched if missing == "mask"}
     keys, strange = [], []
     for line in (line.strip() for line in lines):
         if not line:
@@ -193,7 +193,7 @@ def read_keys(path: Path, found: Found) -> tuple[str, ...]:
     if strange:
         more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
         what = "an image but no mask" if strange[0] in without_mask else "no image"
-        found.error("list", f"{path}: {strange[0]!r} has {what}{more}")
+        pairing.error("list", f"{path}: {strange[0]!r} has {what}{more}")
     return tuple(keys)
 
 
@@ -205,17 +205,17 @@ def _meant(line: str) -> Iterable[str]:
         yield from (word, bare.as_posix(), bare.name)
 
 
-def _check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], found: Found) -> None:
+def _check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], pairing: Pairing) -> None:
     where: dict[str, str] = {}
     for name, keys in given.items():
-        if not keys and not any(f.text.startswith(f"{paths[name]}:") for f in found.findings):
-            found.error("list", f"{paths[name]}: is empty")
+        if not keys and not any(f.text.startswith(f"{paths[name]}:") for f in pairing.findings):
+            pairing.error("list", f"{paths[name]}: is empty")
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
-            found.error("list", f"{paths[name]}: {twice[0]!r} is listed twice")
+            pairing.error("list", f"{paths[name]}: {twice[0]!r} is listed twice")
             given[name] = tuple(dict.fromkeys(keys))
         if both := [key for key in given[name] if key in where]:
             more = f" (and {len(both) - 1} more)" if len(both) > 1 else ""
-            found.error("list", f"{paths[name]}: {both[0]!r} is also in {paths[where[both[0]]].name}{more}")
+            pairing.error("list", f"{paths[name]}: {both[0]!r} is also in {paths[where[both[0]]].name}{more}")
             given[name] = tuple(key for key in given[name] if key not in where)
         where |= dict.fromkeys(given[name], name)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from unetzoo.data.folders.mask_rules import MaskReading, read_masks
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import Reading, Value
-from unetzoo.data.folders.survey import ImageFacts, Item, Survey
+from unetzoo.data.folders.survey import ImageProperties, Item, Survey
 from unetzoo.errors import UnetzooError
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use
@@ -47,7 +47,7 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
 
 
 def _description(found: Survey, masks: MaskReading) -> str:
-    return f"{len(found.layout.found.pairs)} image-mask pairs of a folder; masks: {masks.kind}"
+    return f"{len(found.layout.pairing.pairs)} image-mask pairs of a folder; masks: {masks.kind}"
 
 
 def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
@@ -68,7 +68,7 @@ def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
     return names, []
 
 
-def effective_channels(image: ImageFacts) -> int:
+def effective_channels(image: ImageProperties) -> int:
     """Return the number of channels that carry information: one for grey stored as RGB."""
     return 1 if image.grey else image.channels
 
@@ -114,7 +114,7 @@ def _channels(items: Sequence[Item], findings: list[Finding]) -> int | None:
     return None
 
 
-def _family(image: ImageFacts) -> str:
+def _family(image: ImageProperties) -> str:
     return "float" if image.dtype.startswith("float") else "int" if image.dtype.startswith("int") else "unsigned"
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.data.expected import Expected
+from unetzoo.data.folders.file_dataset import FileDataset
 from unetzoo.inference.files import Options, Result, Watcher, predict_files
 from unetzoo.models import registry
 
@@ -262,14 +263,10 @@ def test_intensities_unlike_those_of_training_are_told(tmp_path: Path) -> None:
 def test_values_that_training_clipped_may_be_clipped_again(tmp_path: Path) -> None:
     root = tmp_path / "m"
     train(root, KINDS["12 bits"])
-    from unetzoo.data.folders.check import check, find_source
-
-    checked = check(find_source(root))
-    assert checked.reading is not None
-    reading = checked.reading.model_copy(update={"range": (500.0, 3000.0)})
-    from unetzoo.data.folders.file_dataset import FileDataset
-
-    dataset = FileDataset(reading, checked.layout.found.pairs, checked.layout.splits)
+    folder = unetzoo.create_dataset("folder", root)
+    assert isinstance(folder, FileDataset)
+    reading = folder.reading.model_copy(update={"range": (500.0, 3000.0)})
+    dataset = FileDataset(reading, folder._pairs, folder.splits)
     model = unetzoo.create_model("threshold", in_channels=1, num_classes=2)
     path = unetzoo.save_model(model, root, data=dataset.info.model_dump(), expected=Expected.of(dataset))
     result = predict(

@@ -14,7 +14,7 @@ from unetzoo.data.folders.files import read_stored
 from unetzoo.inference.images import Item, Mapped, find_images, open_image
 from unetzoo.inference.masks import COLOURS, Encoding, _colours
 from unetzoo.inference.prepare import Model, prepare
-from unetzoo.inference.scale import ReadAs
+from unetzoo.inference.read_as import ReadAs
 
 
 def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a model expects of an image: the facts about its training images that are saved with its weights."""
+"""Facts about the training images of a model, saved with its weights, by which other images are read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Storage:
 
 
 class Expected(Strict):
-    """How the training images of a model were stored and read. Names and values of classes are in `DatasetInfo`.
+    """Storage and reading of the training images of a model. Names and values of classes are in `DatasetInfo`.
 
     A field is None, or empty, if it is not known. Older weights have ``channels`` and ``range`` at most.
     """

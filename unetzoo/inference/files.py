@@ -18,7 +18,7 @@ from unetzoo.inference.images import Item, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
 from unetzoo.inference.predict import check_options, far_words, predict, unknown_facts
 from unetzoo.inference.prepare import GREY, Model, Prepared, prepare
-from unetzoo.inference.scale import ReadAs, Spelling
+from unetzoo.inference.read_as import ReadAs, Spelling
 from unetzoo.inference.table import Table
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.train.weights import load_model, read_header, weights_file

@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.inference.prepare import Layers, Model, Prepared, far_limit, prepare, strips
-from unetzoo.inference.scale import ReadAs, Spelling, shown
+from unetzoo.inference.read_as import ReadAs, Spelling
+from unetzoo.inference.scale import shown
 from unetzoo.inference.source import Source, checked_shape
 from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Restore, Window, versions

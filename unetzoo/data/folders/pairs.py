@@ -281,5 +281,5 @@ MASK_FOLDERS = (
 LAYOUTS = (
     "supported layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as "
     "_mask, side by side or in two folders, the same below train/, val/ and test/, trainannot/ beside train/, two "
-    "multi-page stacks, a CSV with columns image and mask"
+    "multi-page stacks, a CSV with columns image and mask, COCO or labelme annotations"
 )

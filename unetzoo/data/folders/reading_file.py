@@ -67,6 +67,8 @@ def to_toml(reading: Reading, remarks: list[str]) -> str:
     printable = ("".join(c if c.isprintable() else " " for c in remark) for remark in remarks)
     lines = [HEADER, *(f"# {remark}" for remark in printable), ""]
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
+    if not reading.confirmed:
+        lines.append("confirmed = false  # the questions above are open; true once the lines below answer them")
     for key in ("name", *paths, "channels", "range", "ignore", "instances", "downscale", "group", "seed"):
         value = getattr(reading, key)
         comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""

@@ -32,10 +32,11 @@ def are_instances(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) 
     held = [ids for ids in held if ids]
     ids = set().union(*held)
     counts = [len(found) for found in held]
-    if len(ids) < 2 or min(ids) < 0 or len(set(counts)) < 2:
+    background = any(0 in present for present in per_mask)
+    if len(ids) < 2 or min(ids) < 0 or len(set(counts)) < 2 or not background:
         return "no"
     regions = [n for item, present in zip(items, per_mask, strict=True) for n in _regions(item, present)]
-    if sum(n == 1 for n in regions) < ONE_REGION * len(regions):
+    if not regions or sum(n == 1 for n in regions) < ONE_REGION * len(regions):
         return "no"
     numbered = sum(max(found) == len(found) for found in held)
     if numbered >= NUMBERED * len(held):
@@ -51,7 +52,8 @@ def are_instances(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) 
 
 
 def _regions(item: Item, present: Mapping[int, int]) -> list[int]:
-    return [item.mask.components.get(value, 1) for value in present if value != 0]
+    """Return the regions of each id; none for a mask of two values, whose regions are not counted."""
+    return [n for value, n in item.mask.components.items() if value != 0 and value in present]
 
 
 def _nested(items: Sequence[Item]) -> bool:

@@ -79,6 +79,8 @@ def void_value(items: Sequence[Item], values: Sequence[int]) -> Void | None:
     if last not in (255, 65535) or classes[-1] + 1 >= last or classes[0] < 0:
         return None
     top = classes[-1]
+    if len(items) > 2 and sum(any(v in item.mask.counts for v in classes if v) for item in items) < 2:
+        return None  # 255 is the foreground, and a single mask is odd
     palettes = [item.mask.palette for item in items if last in item.mask.palette]
     if palettes and all(palette[last] == OUTLINE for palette in palettes):
         return Void(last, f"{last} has the colour of void in PASCAL VOC, #{OUTLINE:06x}")
@@ -177,6 +179,12 @@ def mixed_numbers(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) 
         f"(the others are as {rest[0].pair.mask.name})"
     )
     found = MaskReading(f"{names[0]} mixed with {names[1]}")
+    if len(few) == 1 and len(rest) > 1 and low != [1]:
+        odd = [v for v in few[0].mask.counts if v]
+        text = (
+            f"{few[0].pair.mask}: value {some([str(v) for v in odd])} is in this mask alone, all others are "
+            f"{other.replace('/', ' and ')}; make them alike"
+        )
     if high == [255]:
         text += ", or say in dataset.toml that 255 is void: ignore = [255]"
         found.ignore = [255]

@@ -274,7 +274,8 @@ def _several(
     last = next((v for v in (stated, *found.ignore) if isinstance(v, int)), classes[-1])
     dense = conventions.void_by_shape(items, sorted(whole), whole, last)
     if dense and last == classes[-1]:
-        found.ignore, classes = [last], classes[:-1]
+        found.ignore = [last]
+        classes = classes[:-1]
         text = f"{last} looks like void: {dense}; if it is a class, set ignore = [] and give a class values = [{last}]"
         found.add("warning", "void", text)
         found.ask(

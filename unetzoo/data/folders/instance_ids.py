@@ -57,7 +57,7 @@ def _regions(item: Item, present: Mapping[int, int]) -> list[int]:
 
 
 def _nested(items: Sequence[Item]) -> bool:
-    """Return True if values other than 0 touch each other in most masks that hold several, as parts of a whole do."""
-    several = [item for item in items if sum(v > 0 for v in item.mask.counts) > 1]
-    beside = [item for item in several if any(low > 0 for low, _ in item.mask.touching)]
-    return len(beside) > 0.5 * len(several)
+    """Return True if a value never touches 0 in most masks that hold several, as a part inside a whole does not."""
+    several = [item.mask for item in items if 0 in item.mask.counts and sum(v > 0 for v in item.mask.counts) > 1]
+    inside = [mask for mask in several if any(v > 0 and (0, v) not in mask.touching for v in mask.counts)]
+    return len(inside) > 0.5 * len(several)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from unetzoo.data.folders.instance_ids import MOST_CLASSES
 from unetzoo.data.folders.mask_reading import MaskReading
 from unetzoo.data.folders.pairs import some
 from unetzoo.data.folders.reading import ClassReading
@@ -67,6 +66,8 @@ def void_colour(total: Mapping[int, int]) -> Void | None:
 def void_value(items: Sequence[Item], values: Sequence[int]) -> Void | None:
     """Return -1 before, or 255 (65535) after class numbers, with or without gaps between these.
 
+    Among grey levels up to 255 that are not evenly spaced, 255 may be either.
+
     Args:
         items: Properties of each pair.
         values: Values of all masks, in ascending order.
@@ -90,9 +91,8 @@ def void_value(items: Sequence[Item], values: Sequence[int]) -> Void | None:
         return Void(last, text)
     if top <= LOW or last == 65535:
         return Void(last, text, sure=False)
-    if len(values) <= MOST_CLASSES and last - top > top + 2:
-        return Void(last, text, sure=False, taken=False)
-    return None
+    even = all(abs(v - k * last / (len(values) - 1)) <= 1 for k, v in enumerate(values))
+    return None if even else Void(last, text, sure=False, taken=bool(palettes))
 
 
 def void_by_shape(items: Sequence[Item], values: Sequence[int], total: Mapping[int, int], last: int) -> str:

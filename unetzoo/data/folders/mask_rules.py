@@ -181,7 +181,7 @@ def _instances(per_mask: Sequence[Mapping[int, int]], gone: Sequence[int], void:
     top = max(max(c, default=0) for c in per_mask)
     most = max(len(set(counts) - {0}) for counts in per_mask)
     found = MaskReading(f"instance ids, {ids:,} instances, up to {most} in an image")
-    _set_void(found, void)
+    _set_void(found, void if void and void.taken else None)
     found.set_ids(gone)
     text = "nearly every value is one connected region, numbered from 1: taken as instance ids, foreground = above 0"
     found.add("warning" if ask else "note", "instances", text)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from unetzoo.data.base import SPLITS
-from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
+from unetzoo.data.folders.annotation_layouts import guess_annotations
+from unetzoo.data.folders.annotations import annotated_pairs
+from unetzoo.data.folders.files import READ, SUFFIXES, UNREAD, count_pages, describe_pages, read_stored
 from unetzoo.data.folders.pairs import (
     IMAGE_FOLDERS,
     LAYOUTS,
@@ -87,18 +91,18 @@ def lay_out(root: Path, files: Files) -> Layout:
     Raises:
         UnetzooError: If no images or masks can be found at all.
     """
-    pairing = find_pairs(root, files)
+    pairing, files = (find_pairs(root, files), files) if files.annotations is None else annotated_pairs(root, files)
     groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
     if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
     given, fixed = _given(root, files, pairing)
     ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
     splits, drawn = _splits(root, files, pairing, groups, given, fixed, ordered)
-    _report_unmatched(pairing, fixed)
+    _report_unmatched(root, pairing, fixed)
     return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
 
-def _report_unmatched(pairing: Pairing, fixed: str) -> None:
+def _report_unmatched(root: Path, pairing: Pairing, fixed: str) -> None:
     """Report images without masks and the reverse: an error, unless lists say which images are used.
 
     A missing mask may just have a name that was not understood.
@@ -106,7 +110,7 @@ def _report_unmatched(pairing: Pairing, fixed: str) -> None:
     for missing in ("mask", "image"):
         if paths := [path for what, path in pairing.unmatched if what == missing]:
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{more}"
+            text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{_other_format(root, paths[0])}{more}"
             if fixed:
                 pairing.findings.append(
                     Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
@@ -117,11 +121,18 @@ def _report_unmatched(pairing: Pairing, fixed: str) -> None:
         pairing.error("no pairs", "no image has a mask")
 
 
+def _other_format(root: Path, path: Path) -> str:
+    """Return words about a file of the same stem whose format is not read, if the folder of the data has one."""
+    same = (other for other in sorted(root.rglob(f"{glob.escape(path.stem)}.*")) if other.is_file())
+    other = next((other for other in same if other.suffix.lower() in UNREAD), None)
+    return f"; {other.relative_to(root)} has a format that is not read; {READ}" if other else ""
+
+
 def _given(root: Path, files: Files, pairing: Pairing) -> tuple[dict[str, tuple[str, ...]], str]:
     """Return the splits that folders, a CSV or lists give, and which of these it was."""
     if pairing.split_of:
         given = {s: tuple(k for k in pairing.pairs if pairing.split_of.get(k) == s) for s in SPLITS}
-        return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
+        return {s: keys for s, keys in given.items() if keys}, files.pairs or files.annotations or "folders"
     if not files.splits or files.by_folder:
         return {}, ""
     given = {s: read_keys(root / name, pairing) for s, name in files.splits.items()}
@@ -237,16 +248,43 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
     if (root / "pairs.csv").is_file():
         return Files(pairs="pairs.csv"), []
     where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root)
+    annotated, remarks = _annotated(root, where)
+    if annotated is not None:
+        lists = annotated.splits if annotated.by_folder else _lists(root)
+        files, more = _use_val_as_test(annotated.model_copy(update={"splits": lists}), "file")
+        return files, [*remarks, *more]
     if where is None:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
         ]
         what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
-        raise UnetzooError(f"{root}: {what}; {LAYOUTS}")
+        raise UnetzooError(f"{root}: {what}{_arrays(root)}; {LAYOUTS}")
     if "{split}" in where.images:
-        return _use_val_as_test(where, "folder")
-    lists = _lists(root)
-    return _use_val_as_test(where.model_copy(update={"splits": lists}), "list")
+        files, more = _use_val_as_test(where, "folder")
+    else:
+        files, more = _use_val_as_test(where.model_copy(update={"splits": _lists(root)}), "list")
+    return files, [*remarks, *more]
+
+
+def _annotated(root: Path, where: Files | None) -> tuple[Files | None, list[Finding]]:
+    """Return the annotations from which masks are drawn, unless there are masks too, and findings about them."""
+    problem = None
+    try:
+        files, findings = guess_annotations(root)
+    except UnetzooError as error:
+        files, findings, problem = None, [], error
+    if files is None and problem is None:
+        return None, []
+    try:
+        masks = where is not None and bool(find_pairs(root, where).pairs)
+    except UnetzooError:
+        masks = False
+    if masks and files is not None:
+        text = f"{root / str(files.annotations)}: is not read, as there are masks; give its path to read it instead"
+        return None, [Finding("warning", "annotations", text)]
+    if problem is not None and not masks:
+        raise problem
+    return files, findings
 
 
 def _use_val_as_test(files: Files, what: str) -> tuple[Files, list[Finding]]:
@@ -335,6 +373,19 @@ def _stacks(root: Path) -> Files | None:
         return None
     image = max(images, key=lambda path: path.stem.lower().startswith(head))
     return Files(images=image.name, masks=masks[0].name)
+
+
+def _arrays(root: Path) -> str:
+    """Return words about arrays that might be meant as stacks, but are read as one image of many channels."""
+    found = []
+    for path in _files(root):
+        if path.suffix.lower() in (".npy", ".npz"):
+            with suppress(UnetzooError):
+                found.append(f"{path.name}{describe_pages(path)}")
+    if not found:
+        return ""
+    text = "read as one image each; a stack of grey pages (N, H, W) is clear as (N, 1, H, W): save array[:, None]"
+    return f": {', '.join(found[:4])} {text}"
 
 
 def _pages(path: Path) -> int:

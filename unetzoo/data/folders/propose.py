@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from unetzoo.data.folders.class_names import read_names
+from unetzoo.data.folders.drawn_reading import drawn_masks
 from unetzoo.data.folders.mask_reading import MaskReading, Question
 from unetzoo.data.folders.mask_rules import read_masks
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import Reading, Value
 from unetzoo.data.folders.survey import ImageProperties, Item, Survey
 
+ROUNDING = 0.001  # floats this far outside [0, 1] are values of [0, 1] with an error
 DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use
 
 
@@ -48,8 +50,11 @@ def propose(found: Survey, void: Value | None = None) -> Proposal:
     """
     if not found.items:
         return Proposal()
-    names, names_file, findings = read_names(found.layout.root)
-    masks = read_masks(found.items, void, names, names_file)
+    if found.layout.files.annotations is not None:
+        masks, findings = drawn_masks(found.layout.files.categories), []
+    else:
+        names, names_file, findings = read_names(found.layout.root)
+        masks = read_masks(found.items, void, names, names_file)
     channels, value_range, of_images = _images(found.items)
     findings += [*of_images, *masks.findings]
     if channels is None or value_range is None or not masks.classes:
@@ -151,9 +156,9 @@ def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float
         if text := _brighter_than_the_rest(items, bits):
             findings.append(Finding("warning", "range", text))
         return 0.0, float(2**bits - 1)
-    if _family(first) == "float" and low >= 0 and high <= 1:
+    if _family(first) == "float" and low >= -ROUNDING and high <= 1 + ROUNDING:
         return 0.0, 1.0
-    if _family(first) == "float" and low >= 0 and high <= 255 and high > 1:
+    if _family(first) == "float" and low >= 0 and 2 < high <= 255:
         text = f"float images with values up to {high:g}: taken as 8-bit greys, range = [0, 255]"
         findings.append(Finding("warning", "range", text))
         return 0.0, 255.0

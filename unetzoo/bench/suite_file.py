@@ -56,6 +56,7 @@ def adjust(
     seeds: int | None = None,
     steps: int | None = None,
     imports: Iterable[str] = (),
+    accept_reading: bool = False,
 ) -> Suite:
     """Return a suite with the changes of a command line.
 
@@ -70,6 +71,7 @@ def adjust(
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
+        accept_reading: Accept what is proposed for the masks of a folder; no effect on other data.
 
     Returns:
         The changed copy.
@@ -93,6 +95,9 @@ def adjust(
                 f"set; {nearest(data, list_datasets())}"
             )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
+    request = changes.get("data", base.data.model_dump())
+    if accept_reading and request["name"] == "folder":
+        changes["data"] = {**request, "options": {**request.get("options", {}), "accept_reading": True}}
     if models is not None:
         changes["models"] = [name.strip() for name in models if name.strip()]
     if options:
@@ -117,6 +122,7 @@ def adjust_collection(
     seeds: int | None = None,
     steps: int | None = None,
     imports: Iterable[str] = (),
+    accept_reading: bool = False,
 ) -> Collection:
     """Return the collection with the changes of a command line applied to every suite.
 
@@ -128,6 +134,7 @@ def adjust_collection(
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
+        accept_reading: Accept what is proposed for the masks of every folder.
 
     Returns:
         The changed copy.
@@ -144,7 +151,15 @@ def adjust_collection(
             )
     imports = list(imports)
     suites = {
-        label: adjust(suite, models=models, options=options, seeds=seeds, steps=steps, imports=imports)
+        label: adjust(
+            suite,
+            models=models,
+            options=options,
+            seeds=seeds,
+            steps=steps,
+            imports=imports,
+            accept_reading=accept_reading,
+        )
         for label, suite in collection.suites.items()
     }
     return collection.model_copy(update={"suites": suites, "only": only})

@@ -89,6 +89,7 @@ class Trial(Strict):
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
         identity = self.model_dump(mode="json", exclude=left_out)
         identity["data"] = {name: value for name, value in identity["data"].items() if value is not None}
+        identity["data"]["options"].pop("accept_reading", None)  # it changes no item; the digest is of what was read
         if self.model.baseline:
             tables = ("score",)  # nothing else affects a baseline
         identity |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}

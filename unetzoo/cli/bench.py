@@ -34,6 +34,13 @@ Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to com
 Seeds = Annotated[int | None, typer.Option(min=1, help="Seeds per model; default: the suite's.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial; default: the suite's.")]
 
+AcceptReading = Annotated[
+    bool,
+    typer.Option(
+        "--accept-reading", help="Accept what is proposed for masks whose meaning is not certain; records say so."
+    ),
+]
+
 
 def _suite(
     suite_file: Path | None,
@@ -43,6 +50,7 @@ def _suite(
     seeds: int | None,
     steps: int | None,
     imports: list[str] | None,
+    accept_reading: bool,
 ) -> Suite | Collection:
     """Return the suite of a file, or the quick one, with the changes of the command line."""
     from unetzoo.bench.collection import Collection
@@ -55,6 +63,7 @@ def _suite(
         "seeds": seeds,
         "steps": steps,
         "imports": imports or [],
+        "accept_reading": accept_reading,
     }
     base = read_suite(suite_file) if suite_file else None
     return adjust_collection(base, **changes) if isinstance(base, Collection) else adjust(base, **changes)
@@ -73,6 +82,7 @@ def bench_command(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials that run side by side and share the cores.")] = 1,
     imports: Imports = None,
+    accept_reading: AcceptReading = False,
     retry: Annotated[
         str | None, typer.Option(metavar="failed", help="Give 'failed' to run failed trials again.")
     ] = None,
@@ -101,7 +111,7 @@ def bench_command(
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.report import write_report
 
-    suite = _suite(suite_file, data, models, options, seeds, steps, imports)
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading)
     folder = folder or Path("runs") / suite.name
     try:
         with LiveWatcher(out) as watcher:
@@ -130,6 +140,7 @@ def plan_command(
     seeds: Seeds = None,
     steps: Steps = None,
     imports: Imports = None,
+    accept_reading: AcceptReading = False,
     memory: Memory = None,
     time: Time = True,
     as_json: AsJson = False,
@@ -154,7 +165,7 @@ def plan_command(
                 member, limit=limit, timed=time, on_model=lambda label: status.update(escape(where + label))
             )
 
-    suite = _suite(suite_file, data, models, options, seeds, steps, imports)
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading)
     if isinstance(suite, Suite):
         found = planned(suite)
         if as_json:

@@ -45,8 +45,9 @@ def check_command(
     BMP, TIFF, GIF, PPM, NumPy.
 
     Writes dataset.toml, which states the reading and can be edited, and contact_sheet.png, which shows a few images
-    with their classes overlaid. An existing dataset.toml is used as the reading and checked. Exit codes: 0 the data can
-    be used, 1 they cannot because of an error, 2 wrong input.
+    with their classes overlaid. An existing dataset.toml is used as the reading and checked. If the masks leave a
+    question open, it is asked at the end; bench and plan refuse the data until dataset.toml answers it. Exit codes: 0
+    the data can be used, 1 they cannot because of an error, 2 wrong input.
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
     \f
@@ -76,6 +77,7 @@ def check_command(
         _print(checked)
         for file in written:
             out.print(f"written: {escape(str(file))}", soft_wrap=True, highlight=False)
+        _ask(checked)
     if problem:
         err.print(escape(problem), soft_wrap=True, highlight=False)
     if checked.errors:
@@ -93,6 +95,7 @@ def _write(checked: Check, folder: Path) -> tuple[list[Path], str]:
     if checked.reading is not None and checked.source.file is None:
         reading = checked.reading if folder == checked.source.root else elsewhere(checked.reading, checked.source)
         remarks = [f"{f.severity}: {f.text}" for f in checked.findings if f.kind not in ("not read", "unreadable")]
+        remarks += [f"question: {question}" for question in checked.questions]
         files[NAME] = to_toml(reading, remarks).encode()
     if sheet := contact_sheet(checked):
         files[SHEET] = sheet
@@ -142,6 +145,7 @@ def _facts(checked: Check) -> dict[str, Any]:
         "masks": checked.kind,
         "reading": reading.model_dump(mode="json") if reading else None,
         "findings": [vars(finding) for finding in checked.findings],
+        "questions": [vars(question) for question in checked.questions],
     }
     if reading is not None and shares is not None:
         names = [c.name for c in reading.classes] + ["void"]
@@ -188,6 +192,22 @@ def _print(checked: Check) -> None:
         out.print(line, soft_wrap=True, highlight=False)
     if checked.errors:
         out.print("[red]not usable as it is[/]", highlight=False)
+
+
+def _ask(checked: Check) -> None:
+    """Print the open questions, each with the lines of dataset.toml that answer it."""
+    if not checked.questions:
+        return
+    out.print(
+        "[yellow]questions[/] to answer in dataset.toml, where confirmed = true then lets bench and plan go on "
+        "(or --accept-reading accepts what is proposed):",
+        soft_wrap=True,
+        highlight=False,
+    )
+    for number, question in enumerate(checked.questions, 1):
+        out.print(f"{number}. {escape(question.text)}", soft_wrap=True, highlight=False)
+        for line in question.answers:
+            out.print(f"   otherwise: {escape(line)}", soft_wrap=True, highlight=False)
 
 
 def _classes(checked: Check, reading: Reading) -> Table:

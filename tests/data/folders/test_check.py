@@ -50,10 +50,12 @@ def real(name: str) -> Check:
 
 
 @needs_data
-def test_isbi_membrane_is_value_0() -> None:
+def test_isbi_as_a_folder_takes_255_although_it_covers_more() -> None:
     found = real("isbi2012_em")
-    assert values(found) == [([255], False), ([0], True)]
-    assert share(found, 1) == pytest.approx(0.2196, abs=1e-4)
+    assert values(found) == [([0], False), ([255], True)]
+    assert share(found, 0) == pytest.approx(0.2196, abs=1e-4)
+    assert any("if it is the other, swap the two values" in text for text in texts(found, "warning"))
+    assert found.questions == []
     assert found.reading.channels == 1
     assert sizes(found) == [20, 4, 6]
 
@@ -87,6 +89,7 @@ def test_camvid_11_is_void() -> None:
     assert values(found) == [([i], True) for i in range(11)]
     assert found.reading.ignore == [11]
     assert any("11 looks like void" in text and "set ignore = []" in text for text in texts(found, "warning"))
+    assert [q.kind for q in found.questions] == ["void"]
     assert sizes(found) == [46, 13, 30]
     assert any("official_train_full_list.txt" in text for text in texts(found, "note"))
 
@@ -97,6 +100,7 @@ def test_amazon_masks_are_palette_indices_not_colours() -> None:
     assert found.kind == "palette indices 1 and 2"
     assert values(found) == [([1], False), ([2], True)]
     assert share(found, 1) == pytest.approx(0.4747, abs=1e-4)
+    assert [q.kind for q in found.questions] == ["foreground"]
     assert sizes(found)[2] == 15  # published results are on the official validation images
     assert any("no test list: val.txt becomes the test set" in text for text in texts(found, "warning"))
 
@@ -119,10 +123,10 @@ def test_wbc_has_three_classes_0_128_255() -> None:
 
 
 @needs_data
-def test_dibco_ink_is_0_in_bmp_files_named_tiff() -> None:
+def test_dibco_as_a_folder_has_ink_as_0_in_bmp_files_named_tiff() -> None:
     found = real("dibco")
-    assert values(found) == [([1], False), ([0], True)]
-    assert share(found, 1) == pytest.approx(0.0988, abs=1e-4)
+    assert values(found) == [([0], False), ([1], True)]
+    assert share(found, 0) == pytest.approx(0.0988, abs=1e-4)
     assert "25 files named .tiff: read as BMP, the format of the content" in texts(found)
     assert sizes(found) == [10, 2, 13]
 
@@ -147,7 +151,7 @@ def test_a_read_only_folder_is_left_alone(tmp_path: Path) -> None:
     assert sorted(root.iterdir()) == before
     assert run(str(root), "--out", str(tmp_path)).exit_code == 0
     dataset = unetzoo.create_dataset("folder", tmp_path)
-    assert dataset.info.values == (255, 0)
+    assert dataset.info.values == (0, 255)
     assert len(dataset.splits["train"]) == 20
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetzoo.data.folders.annotation_layouts import annotation_source
+from unetzoo.data.folders.class_names import NAME_FILES
 from unetzoo.data.folders.drawn_reading import drawn_findings
 from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
+from unetzoo.data.folders.mask_reading import Question
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose
 from unetzoo.data.folders.reading import Files, Reading, Value
@@ -19,6 +21,7 @@ from unetzoo.data.folders.verify import Shares, verify
 from unetzoo.errors import UnetzooError
 
 ORDER = {"error": 0, "warning": 1, "note": 2}
+SHOWN = 8  # warnings that are shown before a run; the rest are counted
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Check:
         kind: The masks, in words.
         shares: Pixels of each class; None if an error prevents counting them.
         findings: Errors, warnings and notes, in this order.
+        questions: Doubts that only the user can settle.
     """
 
     source: Source
@@ -62,6 +66,7 @@ class Check:
     kind: str
     shares: Shares | None
     findings: list[Finding]
+    questions: list[Question] = field(default_factory=list)
 
     @property
     def layout(self) -> Layout:
@@ -130,18 +135,27 @@ def check(
     drawings = [drawing for item in found.items if (drawing := item.pair.drawing) is not None]
     findings += [*layout.pairing.findings, *found.findings, *drawn_findings(drawings)]
     if source.reading is not None:
-        reading, kind = source.reading, ""
+        reading, kind, questions = source.reading, "", _unconfirmed(source)
     else:
-        reading, kind, noticed = propose(found, void)
-        findings += noticed
+        proposal = propose(found, void)
+        reading, kind, questions = proposal.reading, proposal.kind, proposal.questions
+        findings += proposal.findings
     shares = None
     if reading is not None and found.items:
         shares, noticed = verify(found, reading)
         findings += noticed
-    if names := not_read(layout):
+    if names := [name for name in not_read(layout) if name not in NAME_FILES]:
         findings.append(Finding("note", "not read", f"files beside the data that are not read: {', '.join(names)}"))
     findings.sort(key=lambda finding: ORDER[finding.severity])
-    return Check(source, found, reading, kind, shares, findings)
+    return Check(source, found, reading, kind, shares, findings, questions)
+
+
+def _unconfirmed(source: Source) -> list[Question]:
+    """Return the question that a reading with ``confirmed = false`` leaves open."""
+    if source.reading is None or source.reading.confirmed:
+        return []
+    text = f"Does {source.file} say what the masks mean? It leaves open the questions in its head."
+    return [Question("confirmed", text, ("other lines; then confirmed = true",))]
 
 
 def _lay_out(source: Source) -> tuple[Layout, list[Finding]]:
@@ -154,30 +168,67 @@ def _lay_out(source: Source) -> tuple[Layout, list[Finding]]:
     return layout, findings
 
 
-def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout, list[str]]:
+@dataclass(frozen=True)
+class Opened:
+    """A user's data, as they are read.
+
+    Attributes:
+        reading: The reading.
+        layout: The layout of the files.
+        messages: Lines for the user.
+        accepted: Questions that were open and whose proposed answers were accepted.
+    """
+
+    reading: Reading
+    layout: Layout
+    messages: list[str]
+    accepted: list[str]
+
+
+def open_reading(path: Path, void: Value | None = None, *, accept: bool = False, settled: Iterable[str] = ()) -> Opened:
     """Open a user's data, proposing a reading if none is given.
 
     Args:
         path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         void: Stored mask value that is known to be void.
+        accept: Accept the proposed answers to open questions.
+        settled: Kinds of questions that the caller answers.
 
     Returns:
         The reading, the layout, and lines for the user.
 
     Raises:
-        UnetzooError: If there is an error among the findings; it has the text of the first.
+        UnetzooError: If there is an error among the findings; it has the text of the first. If a question is open and
+            the proposed answer is not accepted; it has the text of the first.
     """
     source = find_source(path)
     if source.reading is not None:
         layout, _ = _lay_out(source)
         _raise_first(layout.pairing.findings)
-        return source.reading, layout, [f"read as {source.file} says"]
-    checked = check(source, void=void, compare=False)
-    _raise_first(checked.findings)
-    assert checked.reading is not None
-    command = f"unetzoo data check {shlex.quote(str(path))}"
-    proposed = f"reading proposed from the files: {checked.kind}; `{command}` shows more and writes a {NAME} to edit"
-    return checked.reading, checked.layout, [proposed]
+        reading, questions, messages = source.reading, _unconfirmed(source), [f"read as {source.file} says"]
+    else:
+        checked = check(source, void=void, compare=False)
+        _raise_first(checked.findings)
+        assert checked.reading is not None
+        reading, layout, questions = checked.reading, checked.layout, checked.questions
+        command = f"unetzoo data check {shlex.quote(str(path))}"
+        how = f"`{command}` shows more and writes a {NAME} to edit"
+        messages = [f"reading proposed from the files: {checked.kind}; {how}"]
+        warnings = [f"warning: {finding.text}" for finding in checked.findings if finding.severity == "warning"]
+        messages += warnings[:SHOWN]
+        messages += [f"and {len(warnings) - SHOWN} more warnings"] if len(warnings) > SHOWN else []
+    questions = [question for question in questions if question.kind not in settled]
+    if questions and not accept:
+        more = f" ({len(questions) - 1} more)" if len(questions) > 1 else ""
+        ask = (
+            f"answer in {NAME}" if source.reading else f"`unetzoo data check {shlex.quote(str(path))}` writes a {NAME}"
+        )
+        raise UnetzooError(
+            f"{path}: {questions[0].text}{more} Confirm it: {ask} (confirmed = true), or accept what is proposed with "
+            "--accept-reading (accept_reading = True)"
+        )
+    accepted = [question.text for question in questions]
+    return Opened(reading, layout, [*messages, *(f"accepted: {text}" for text in accepted)], accepted)
 
 
 def _raise_first(findings: Iterable[Finding]) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from unetzoo.data.folders.drawn import Drawing
-from unetzoo.data.folders.mask_rules import MaskReading
+from unetzoo.data.folders.mask_reading import MaskReading
 from unetzoo.data.folders.pairs import Finding, listed, some
 from unetzoo.data.folders.reading import ClassReading
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from unetzoo.data.folders.check import open_reading
 from unetzoo.data.folders.drawn_reading import drawn_findings
@@ -25,9 +26,11 @@ class Folder(FileDataset):
         foreground: Class indices of the headline score.
         ignore_index: Stored mask value that is void.
         downscale: Side of the blocks that images are averaged over.
+        accept_reading: Accept what is proposed for masks whose meaning is not certain, instead of raising.
 
     Raises:
-        UnetzooError: If ``root`` is missing, an option does not fit the classes, or something is wrong with the files.
+        UnetzooError: If ``root`` is missing, an option does not fit the classes, something is wrong with
+            the files, or the meaning of the masks is not certain and not accepted.
     """
 
     def __init__(
@@ -38,15 +41,25 @@ class Folder(FileDataset):
         foreground: list[int] | None = None,
         ignore_index: int | None = None,
         downscale: int | None = None,
+        accept_reading: bool = False,
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
-        reading, layout, messages = open_reading(root, ignore_index)
-        reading = _changed(reading, root, class_names, foreground, ignore_index, downscale)
+        settled = () if foreground is None else ("foreground", "background")
+        opened = open_reading(root, ignore_index, accept=accept_reading, settled=settled)
+        layout = opened.layout
+        reading = _changed(opened.reading, root, class_names, foreground, ignore_index, downscale)
         super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
         self.drawn, self.ordered = layout.drawn, layout.ordered
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
-        self.messages = [*messages, *_remarks(layout), *self.summary_lines()]
+        remarks = [line for line in _remarks(layout) if line not in opened.messages]
+        self.messages = [*opened.messages, *remarks, *self.summary_lines()]
+        self.accepted = opened.accepted
+
+    def describe(self) -> dict[str, Any]:
+        """Return the description that a record keeps, with the questions whose proposed answers were accepted."""
+        accepted = {"accepted_reading": self.accepted} if self.accepted else {}
+        return {**super().describe(), **accepted}
 
 
 def _remarks(layout: Layout) -> list[str]:

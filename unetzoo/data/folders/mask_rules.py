@@ -2,61 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from unetzoo.data.folders.pairs import Finding, some
+from unetzoo.data.folders import mask_conventions as conventions
+from unetzoo.data.folders.class_names import assign, name_classes
+from unetzoo.data.folders.instance_ids import MOST_CLASSES, are_instances
+from unetzoo.data.folders.mask_conventions import Void, as_colours
+from unetzoo.data.folders.mask_reading import MaskReading
+from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import ClassReading, Value, interval
-from unetzoo.data.folders.survey import Item, MaskProperties
+from unetzoo.data.folders.survey import Item
 
-MOST_CLASSES = 64  # more values or colours are grey levels, ids or a lossy file
 HALF = 0.4  # the one of two values below this share of the pixels is the foreground, or else the higher one
-BETWEEN = 8  # least number of values between the ends of an anti-aliased mask; they must be few pixels
 ENDS = 32  # grey levels that count as an end, from 0 and from 255
 BETWEEN_SHARE = 0.05  # largest share of the pixels between the ends
-MOST_INSTANCES = 5  # least number of instances in some mask for ids to be distinguished from classes
-ONE_REGION = 0.9  # least share of the ids that are one connected region
-VOID_REGIONS = 2.0  # the last value looks like void with this many times the regions of any class
-VOID_SHARE = 0.2  # largest share of the pixels that void may have
-VOID_NAMES = re.compile(r"void|unlabel|ignore|don.?t.?care", re.IGNORECASE)
-STRAY = 1e-5  # a class with a smaller share of the pixels is probably a mistake
+MOST_LISTED = 1024  # most values that are listed as classes beside an error
+REGION = 8  # least mean pixels of a region for too many values to be listed as classes
+HIGH = (1, 255, 0xFFFFFF)  # the foreground beside 0, whatever covers more
 
 
-@dataclass
-class MaskReading:
-    """The proposed meaning of mask values.
-
-    Attributes:
-        kind: The masks, in words.
-        classes: Proposed classes; none if the values make no sense.
-        ignore: Values that are void.
-        instances: True if the values are instance ids.
-        findings: Remarks on the proposal.
-    """
-
-    kind: str = ""
-    classes: list[ClassReading] = field(default_factory=list)
-    ignore: list[Value] = field(default_factory=list)
-    instances: bool = False
-    findings: list[Finding] = field(default_factory=list)
-
-    def add(self, severity: str, kind: str, text: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(severity, kind, text))  # type: ignore[arg-type]
-
-
-def read_masks(items: Sequence[Item], void: Value | None = None, names: Sequence[str] = ()) -> MaskReading:
+def read_masks(
+    items: Sequence[Item], void: Value | None = None, names: Sequence[str] = (), names_file: str = "classes.txt"
+) -> MaskReading:
     """Propose the classes of masks from their values.
 
     Args:
         items: Properties of each pair.
         void: Stored value that is known to be void.
-        names: Names of all values, in ascending order of the values.
+        names: Names of the values, in ascending order; see `assign`.
+        names_file: Name of the file of the names, for messages.
 
     Returns:
-        The proposal; it has no classes, and an error among its findings, if the values make no sense.
+        The proposal. If the values make no sense there is an error among its findings, and it has no classes unless
+        the error is one that a ``dataset.toml`` can settle.
     """
     if odd := [item for item in items if item.mask.wide_alpha]:
         return _wrong(
@@ -65,31 +44,34 @@ def read_masks(items: Sequence[Item], void: Value | None = None, names: Sequence
             "alpha? Save it as one channel",
         )
     colours = any(item.mask.colours for item in items) or _palettes_differ(items)
+    if colours and (mixed := conventions.mixed_colours(items)):
+        return _wrong("conventions", mixed)
     per_mask = [as_colours(item.mask) if colours else item.mask.counts for item in items]
-    total: Counter[int] = Counter()
-    for counts in per_mask:
-        total.update(counts)
-    if void is not None and not colours and isinstance(void, int):
-        total.pop(void, None)
-        per_mask = [{v: n for v, n in counts.items() if v != void} for counts in per_mask]
-    if len(total) <= 1:
-        return _one_value(items, total, colours)
-    found = _colours(items, total) if colours else _numbers(items, per_mask, total)
-    if void is not None:
-        found.ignore = [void]
+    stated = None
+    if void is not None and colours == isinstance(void, str):
+        stated = interval(void)[0]
+    total = _total(per_mask)
+    if len(set(total) - {stated}) <= 1:
+        return _one_value(items, [v for v in total if v != stated], colours)
+    found = (_colours if colours else _numbers)(items, per_mask, stated, names)
+    if void is not None and void not in found.ignore:
+        found.ignore = [*found.ignore, void]
     if names and found.classes:
-        _name(found, names)
+        name_classes(found, names, names_file)
     return found
 
 
-def as_colours(mask: MaskProperties) -> dict[int, int]:
-    """Return the pixels per colour 0xrrggbb; the grey value v is the colour 0xvvvvvv."""
-    if mask.colours:
-        return mask.counts
-    found: Counter[int] = Counter()
-    for value, count in mask.counts.items():
-        found[mask.palette[value] if mask.palette else value * 0x010101] += count
-    return dict(found)
+def _total(per_mask: Sequence[Mapping[int, int]], void: int | None = None) -> Counter[int]:
+    total: Counter[int] = Counter()
+    for counts in per_mask:
+        total.update(counts)
+    if void is not None:
+        del total[void]
+    return total
+
+
+def _without(per_mask: Sequence[Mapping[int, int]], void: int | None) -> list[dict[int, int]]:
+    return [{value: n for value, n in counts.items() if value != void} for counts in per_mask]
 
 
 def _palettes_differ(items: Sequence[Item]) -> bool:
@@ -102,102 +84,114 @@ def _wrong(kind: str, text: str) -> MaskReading:
     return MaskReading(findings=[Finding("error", kind, text)])
 
 
-def _one_value(items: Sequence[Item], total: Mapping[int, int], colours: bool) -> MaskReading:
+def _one_value(items: Sequence[Item], values: Sequence[int], colours: bool) -> MaskReading:
     folder = items[0].pair.mask.parent
-    value = next(iter(total), 0)
+    value = next(iter(values), 0)
     shown = f"#{value:06x}" if colours else str(value)
     if value == 0:
         return _wrong("empty", f"{folder}: every mask is empty (value {shown} only)")
     return _wrong("full", f"{folder}: every mask is full (value {shown} only)")
 
 
-def _colours(items: Sequence[Item], total: Counter[int]) -> MaskReading:
+def _colours(
+    items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], stated: int | None, names: Sequence[str]
+) -> MaskReading:
+    void = None if stated is not None else conventions.void_colour(_total(per_mask))
+    gone = stated if void is None else void.value
+    per_mask, total = _without(per_mask, gone), _total(per_mask, gone)
     lossy = next((item for item in items if item.mask.lossy), None)
-    if len(total) > MOST_CLASSES:
+    if len(total) > max(MOST_CLASSES, len(names)):
         worst = lossy or max(items, key=lambda item: len(item.mask.counts))
         why = "JPEG is lossy, masks must not be saved with it" if lossy else "blended or lossy colours?"
         return _wrong(
             "colours",
             f"{worst.pair.mask}: the masks hold {len(total)} colours, too many to be classes (at most {MOST_CLASSES}); "
-            f"{why}",
+            f"{why} If they are classes, list them in a dataset.toml",
         )
     order = sorted(total)
+    shown = {v: f"#{v:06x}" for v in order}
     kind = f"{len(total)} colours" + (", from palettes that differ between files" if items[0].mask.palette else "")
-    found = MaskReading(kind)
+    found = MaskReading(f"{kind}, void {f'#{void.value:06x}'}" if void else kind)
+    _set_void(found, void, colours=True)
     if len(order) == 2:
-        return _two(found, [f"#{order[0]:06x}", f"#{order[1]:06x}"], [total[v] for v in order])
+        return _two(found, order, list(shown.values()), [total[v] for v in order])
     background = 0 if 0 in total else max(total, key=lambda v: total[v])
     order.remove(background)
     for value in (background, *order):
-        colour = f"#{value:06x}"
-        found.classes.append(ClassReading(name=colour, values=[colour], foreground=value != background))
-    found.add(
-        "note", "background", f"#{background:06x} is taken as the background, which the headline score leaves out"
-    )
+        found.classes.append(ClassReading(name=shown[value], values=[shown[value]], foreground=value != background))
+    conventions.strays(found, items, per_mask, shown)
+    _say_background(found, shown[background])
     return found
 
 
-def _numbers(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total: Counter[int]) -> MaskReading:
+def _numbers(
+    items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], stated: int | None, names: Sequence[str]
+) -> MaskReading:
+    per_mask, total = _without(per_mask, stated), _total(per_mask, stated)
     values = sorted(total)
-    if set(values) == {0, 1, 255} and (mixed := _conventions(items)):
-        return _wrong("conventions", mixed)
-    if _are_instances(items, per_mask):
-        return _instances(per_mask)
+    if stated is None and (mixed := conventions.mixed_numbers(items, per_mask)):
+        return mixed
+    if found := conventions.nearly_binary(items, total):
+        return found
+    void = None if stated is not None else conventions.void_value(items, values)
+    if void is not None and void.taken:
+        per_mask, total = _without(per_mask, void.value), _total(per_mask, void.value)
+        values = sorted(total)
+    gone = [v for v in (stated, void.value if void and void.taken else None) if v is not None]
+    named = bool(names) and assign(names, [*values, *gone], gone) is not None
+    if not named and (answer := are_instances(items, per_mask)) != "no":
+        return _instances(per_mask, gone, void, answer == "ask")
+    found = MaskReading()
+    _set_void(found, void)
     if len(values) == 2:
         kind = "palette indices" if items[0].mask.palette else "binary"
-        return _two(MaskReading(f"{kind} {values[0]} and {values[1]}"), list(values), [total[v] for v in values])
+        found.kind = f"{kind} {values[0]} and {values[1]}{f', void {void.value}' if void else ''}"
+        return _two(found, values, list(values), [total[v] for v in values])
     if _has_ends(total):
         return _anti_aliased(items, total)
     if lossy := next((item for item in items if item.mask.lossy), None):
         return _wrong(
             "lossy", f"{lossy.pair.mask}: a JPEG with {len(lossy.mask.counts)} values: JPEG is lossy, save masks as PNG"
         )
-    if len(values) > MOST_CLASSES:
-        worst = max(items, key=lambda item: len(item.mask.counts))
-        return _wrong(
-            "values",
-            f"{worst.pair.mask}: {len(worst.mask.counts)} different values, {len(values)} in all masks, too many to be "
-            f"classes (at most {MOST_CLASSES}), and neither instance ids nor an anti-aliased mask",
-        )
-    return _several(items, per_mask, total)
+    if len(values) > max(MOST_CLASSES, len(names)):
+        _too_many(found, items, total)
+        return found
+    return _several(found, items, per_mask, total, void, stated)
 
 
-def _conventions(items: Sequence[Item]) -> str:
-    """Return an error text if some masks are 0/1 and others 0/255; with void = 255 a mask would hold both 1 and 255."""
-    ones = [item for item in items if 1 in item.mask.counts]
-    highs = [item for item in items if 255 in item.mask.counts]
-    if any(1 in item.mask.counts for item in highs):
-        return ""
-    few, rest, what, other = (ones, highs, "0/1", "0/255") if len(ones) < len(highs) else (highs, ones, "0/255", "0/1")
-    return f"{few[0].pair.mask}: {len(few)} masks are {what}, but {len(rest)} are {other}; make them alike"
+def _set_void(found: MaskReading, void: Void | None, colours: bool = False) -> None:
+    """Take a value as void, say so, and ask if it is not sure."""
+    if void is None:
+        return
+    value = f"#{void.value:06x}" if colours else void.value
+    shown = f'"{value}"' if colours else value
+    other = f"ignore = [] and a class with values = [{shown}]"
+    if void.taken:
+        found.ignore = [value]
+        found.add("note" if void.sure else "warning", "void", f"{void.text}: taken as void")
+        if not void.sure:
+            found.ask("void", f"Is {value} void? Proposed: yes, {void.text}.", other)
+    elif not void.sure:
+        text = f"Is {value} void? Proposed: no, it is a class."
+        found.ask("void", text, f"ignore = [{shown}] and no class with values = [{shown}]")
 
 
-def _are_instances(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) -> bool:
-    """Return True if each mask has ids 1 to n, with varying n, and nearly every id is one connected region."""
-    largest = [max((v for v in counts), default=0) for counts in per_mask]
-    if max(largest) < MOST_INSTANCES or len(set(largest)) < 2 or min(min(c, default=0) for c in per_mask) < 0:
-        return False
-    gaps = sum(len(set(counts) - {0}) != top for counts, top in zip(per_mask, largest, strict=True))
-    many = len({v for counts in per_mask for v in counts}) > MOST_CLASSES
-    if gaps > (0.5 if many else 0.05) * len(items):
-        return False
-    regions = [n for item in items for v, n in item.mask.components.items() if v != 0]
-    return sum(n == 1 for n in regions) >= ONE_REGION * max(1, len(regions))
-
-
-def _instances(per_mask: Sequence[Mapping[int, int]]) -> MaskReading:
+def _instances(per_mask: Sequence[Mapping[int, int]], gone: Sequence[int], void: Void | None, ask: bool) -> MaskReading:
     ids = sum(len(set(counts) - {0}) for counts in per_mask)
-    found = MaskReading(f"instance ids, {ids:,} instances, up to {max(max(c) for c in per_mask)} in an image")
-    found.instances = True
-    found.classes = [
-        ClassReading(name="background", values=[0], foreground=False),
-        ClassReading(name="foreground", values=["1-"]),
-    ]
-    found.add(
-        "note",
-        "instances",
-        "nearly every value is one connected region, numbered from 1: taken as instance ids, foreground = above 0",
-    )
+    top = max(max(c, default=0) for c in per_mask)
+    most = max(len(set(counts) - {0}) for counts in per_mask)
+    found = MaskReading(f"instance ids, {ids:,} instances, up to {most} in an image")
+    _set_void(found, void if void and void.taken else None)
+    found.set_ids(gone)
+    text = "nearly every value is one connected region, numbered from 1: taken as instance ids, foreground = above 0"
+    found.add("warning" if ask else "note", "instances", text)
+    if ask:
+        found.ask(
+            "instances",
+            f"Are the values 1 to {top} objects of one class, numbered in each image? Proposed: yes, all are merged "
+            "into one foreground, as nearly every value is one connected region.",
+            f"instances = false and a class with values = [k] for each k from 1 to {top}",
+        )
     return found
 
 
@@ -207,7 +201,7 @@ def _has_ends(total: Mapping[int, int]) -> bool:
         return False
     inner = [v for v in total if 0 < v < 255]
     between = sum(n for v, n in total.items() if ENDS <= v <= 255 - ENDS)
-    return len(inner) >= BETWEEN and between <= BETWEEN_SHARE * sum(total.values())
+    return len(inner) >= conventions.BETWEEN and between <= BETWEEN_SHARE * sum(total.values())
 
 
 def _anti_aliased(items: Sequence[Item], total: Mapping[int, int]) -> MaskReading:
@@ -219,131 +213,100 @@ def _anti_aliased(items: Sequence[Item], total: Mapping[int, int]) -> MaskReadin
         text = f"{lossy[0].pair.mask}: {len(lossy)} masks are JPEG, which blurs their borders; they are cut at 128"
         found.add("warning", "lossy", text)
     low = sum(n for v, n in total.items() if v < 128)
-    return _two(found, ["0-127", "128-255"], [low, pixels - low])
+    return _two(found, [0, 255], ["0-127", "128-255"], [low, pixels - low])
 
 
-def _two(found: MaskReading, values: Sequence[Value], pixels: Sequence[int]) -> MaskReading:
-    """Take the rarer of two values as the foreground; if neither is clearly rarer, the higher one."""
+def _two(found: MaskReading, stored: Sequence[int], values: Sequence[Value], pixels: Sequence[int]) -> MaskReading:
+    """Take 1 or 255 beside 0 as the foreground; of others the rarer one, or the higher one if neither is clearly rarer.
+
+    Args:
+        found: The proposal, which gets two classes.
+        stored: The two values as stored.
+        values: The same as the reading gives them.
+        pixels: Pixels of each.
+    """
     shares = [n / sum(pixels) for n in pixels]
     front = 0 if shares[0] < HALF else 1
     why = "the rarer one" if shares[front] < HALF else "the higher one, as both are about half of the pixels"
     if shares[front] > 1 - HALF:
         why = "the higher one"
-    found.classes = [
-        ClassReading(name="background", values=[values[1 - front]], foreground=False),
-        ClassReading(name="foreground", values=[values[front]]),
-    ]
+    if stored[0] == 0 and stored[1] in HIGH:
+        front, why = 1, f"as is usual beside {values[0]}"
+    elif not (stored[0] == 0 and front == 1):
+        found.ask(
+            "foreground",
+            f"Is {values[front]} the foreground? Proposed: yes, {why} ({shares[front]:.1%}).",
+            f"foreground = true for the class of {values[1 - front]} and false for that of {values[front]}",
+        )
+    found.pair(values[1 - front], values[front])
     text = f"foreground = {values[front]} ({shares[front]:.1%}), {why}; if it is the other, swap the two values"
-    found.add("note", "foreground", text)
+    found.add("warning" if shares[front] > 1 - HALF else "note", "foreground", text)
     return found
 
 
-def _several(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], total: Counter[int]) -> MaskReading:
-    values, pixels = sorted(total), sum(total.values())
-    found = MaskReading()
-    if void := _void_by_value(items, values):
-        found.ignore = [void]
-        found.add("note", "void", f"{void} lies apart from the classes {values[0]} to {values[-2]}: taken as void")
-    elif reason := _void_by_shape(items, values, total):
-        void = values[-1]
-        found.ignore = [void]
-        text = f"{void} looks like void: {reason}; if it is a class, set ignore = [] and give a class values = [{void}]"
+def _too_many(found: MaskReading, items: Sequence[Item], total: Mapping[int, int]) -> None:
+    """Add the error that there are too many values, and list them as classes if their regions are large enough."""
+    worst = max(items, key=lambda item: len(item.mask.counts))
+    text = (
+        f"{worst.pair.mask}: {len(worst.mask.counts)} different values, {len(total)} in all masks, too many to be "
+        f"classes (at most {MOST_CLASSES}), and neither instance ids nor an anti-aliased mask"
+    )
+    regions = sum(sum(item.mask.components.values()) for item in items)
+    if len(total) <= MOST_LISTED and min(total) >= 0 and sum(total.values()) >= REGION * regions:
+        text += "; if they are classes, name them all in classes.txt, or confirm the dataset.toml that `unetzoo data "
+        text += "check` writes"
+        found.classes = [ClassReading(name=f"class{v}", values=[v], foreground=v != 0) for v in sorted(total)]
+        found.kind = f"{len(total)} values"
+        found.ask("values", f"Are the {len(total)} values classes?", "another list of classes, or instances = true")
+    found.add("error", "values", text)
+
+
+def _several(
+    found: MaskReading,
+    items: Sequence[Item],
+    per_mask: Sequence[Mapping[int, int]],
+    total: Counter[int],
+    void: Void | None,
+    stated: int | None,
+) -> MaskReading:
+    classes = sorted(total)
+    whole = _total([item.mask.counts for item in items])
+    last = next((v for v in (stated, *found.ignore) if isinstance(v, int)), classes[-1])
+    dense = conventions.void_by_shape(items, sorted(whole), whole, last)
+    if dense and last == classes[-1]:
+        found.ignore = [last]
+        classes = classes[:-1]
+        text = f"{last} looks like void: {dense}; if it is a class, set ignore = [] and give a class values = [{last}]"
         found.add("warning", "void", text)
-    classes = [v for v in values if v not in found.ignore]
+        found.ask(
+            "void",
+            f"Is {last} void? Proposed: yes, by its shape.",
+            f"ignore = [] and a class with values = [{last}]",
+        )
     shown = ", ".join(map(str, classes)) if len(classes) <= 12 else f"{classes[0]} to {classes[-1]}"
     what = "palette indices" if items[0].mask.palette else "values"
     void_text = f", void {found.ignore[0]}" if found.ignore else ""
     found.kind = f"{len(classes)} classes, {what} {shown}{void_text}"
     if len(classes) == 2:
-        return _two(found, list(classes), [total[v] for v in classes])
+        return _two(found, classes, list(classes), [total[v] for v in classes])
+    # void between the regions: every pixel was meant to have a class, of which 0 is an ordinary one
+    ordinary = bool(dense) and total[0] < 0.5 * sum(total.values())
     for value in classes:
-        found.classes.append(
-            ClassReading(name=f"class{value}", values=[value], foreground=value != 0 or bool(found.ignore))
+        found.classes.append(ClassReading(name=f"class{value}", values=[value], foreground=value != 0 or ordinary))
+    conventions.strays(found, items, per_mask, {value: str(value) for value in classes})
+    if 0 in classes and not ordinary:
+        _say_background(found, "value 0")
+    elif classes == [1, 2, 3]:
+        found.add("warning", "background", "all of 1, 2 and 3 count in the headline score, and none is the background")
+        found.ask(
+            "background",
+            "Do all of 1, 2 and 3 count, although a trimap means foreground, background and border? Proposed: yes.",
+            "foreground = false for the background, and ignore = [3] without its class if 3 is the border",
         )
-        if total[value] < STRAY * pixels:
-            where = next(i.pair.mask for i, c in zip(items, per_mask, strict=True) if value in c)
-            plural = "s" * (total[value] > 1)
-            text = f"{where}: value {value} has only {total[value]} pixel{plural} in all masks: a stray value?"
-            found.add("warning", "stray value", text)
-    alone = [value for value in classes if sum(value in counts for counts in per_mask) == 1]
-    if alone and len(items) > 2 and len(classes) - len(alone) == 2:
-        where = next(i.pair.mask for i, c in zip(items, per_mask, strict=True) if alone[0] in c)
-        shown = some([str(value) for value in alone])
-        text = (
-            f"{where}: value {shown} is in this mask alone, all others are {_two_of(classes, alone)}; if it is a class"
-        )
-        found.add("error", "odd value", f"{text}, say so in dataset.toml, which `unetzoo data check` writes")
-    if 0 in classes and not found.ignore:
-        found.add("note", "background", "value 0 is taken as the background, which the headline score leaves out")
+    elif 0 not in classes:
+        found.add("note", "background", "all classes count in the headline score, and none is the background")
     return found
 
 
-def _two_of(classes: Sequence[int], alone: Sequence[int]) -> str:
-    return " and ".join(str(value) for value in classes if value not in alone)
-
-
-def _void_by_value(items: Sequence[Item], values: Sequence[int]) -> int | None:
-    """Return 255 (or 65535) after classes that are numbered without gaps, or -1 before them, as void."""
-    for void, classes in ((values[-1], values[:-1]), (values[0], values[1:])):
-        gapless = classes[-1] - classes[0] == len(classes) - 1 and classes[0] in (0, 1) and len(classes) >= 2
-        if gapless and (void == -1 or (void in (255, 65535) and void > classes[-1] + 1)):
-            return void
-    return None
-
-
-def _void_by_shape(items: Sequence[Item], values: Sequence[int], total: Mapping[int, int]) -> str:
-    """Return the reason why the last of four or more values looks like pixels left unlabelled; empty if it does not.
-
-    Such pixels lie in slivers between the regions of classes: they form more regions than any class, most of them
-    specks, in nearly every image, and beside every class.
-    """
-    last = values[-1]
-    regions: Counter[int] = Counter()
-    specks: Counter[int] = Counter()
-    touching: set[tuple[int, int]] = set()
-    for item in items:
-        regions.update(item.mask.components)
-        specks.update(item.mask.specks)
-        touching |= item.mask.touching
-    rival = max((n for v, n in regions.items() if v != last), default=0)
-    beside = sum(last in pair for pair in touching)
-    share = total[last] / sum(total.values())
-    if (
-        len(values) < 4
-        or regions[last] < VOID_REGIONS * max(1, rival)
-        or specks[last] < 0.5 * regions[last]
-        or beside < max(3, len(values) - 2)
-        or share > VOID_SHARE
-        or sum(last in item.mask.counts for item in items) < 0.9 * len(items)
-    ):
-        return ""
-    return (
-        f"the last value, {share:.1%} of the pixels in {regions[last]:,} pieces, most of at most 4 px, between "
-        f"{beside} of the {len(values) - 1} other values (no other value has more than {rival:,})"
-    )
-
-
-def _name(found: MaskReading, names: Sequence[str]) -> None:
-    """Name all values, in ascending order; a value whose name means void becomes void."""
-    values = sorted((v for owner in (found.ignore, *(c.values for c in found.classes)) for v in owner), key=interval)
-    if len(names) != len(values):
-        text = (
-            f"classes.txt has {len(names)} names, but the masks have {len(values)} values ({_shown(values)}): not used"
-        )
-        found.add("warning", "names", text)
-        return
-    of_value = dict(zip(values, names, strict=True))
-    void = [v for v in values if v in found.ignore or VOID_NAMES.search(of_value[v])]
-    if len(values) - len(void) < 2:
-        return
-    found.findings = [f for f in found.findings if f.kind != "void"]
-    found.ignore = void
-    found.classes = [
-        c.model_copy(update={"name": of_value[c.values[0]]}) for c in found.classes if c.values[0] not in void
-    ]
-    for value in void:
-        found.add("note", "void", f"{value} is void: classes.txt calls it {of_value[value]!r}")
-
-
-def _shown(values: Sequence[Value]) -> str:
-    return some([str(value) for value in values])
+def _say_background(found: MaskReading, value: str) -> None:
+    found.add("note", "background", f"{value} is taken as the background, which the headline score leaves out")

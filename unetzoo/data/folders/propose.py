@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 
+from unetzoo.data.folders.class_names import read_names
 from unetzoo.data.folders.drawn_reading import drawn_masks
-from unetzoo.data.folders.mask_rules import MaskReading, read_masks
+from unetzoo.data.folders.mask_reading import MaskReading, Question
+from unetzoo.data.folders.mask_rules import read_masks
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import Reading, Value
 from unetzoo.data.folders.survey import ImageProperties, Item, Survey
-from unetzoo.errors import UnetzooError
 
 ROUNDING = 0.001  # floats this far outside [0, 1] are values of [0, 1] with an error
 DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use
 
 
-def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, str, list[Finding]]:
+@dataclass
+class Proposal:
+    """A proposed reading.
+
+    Attributes:
+        reading: The reading; None if an error prevents it.
+        kind: The masks, in words.
+        findings: Remarks.
+        questions: Doubts that only the user can settle; the reading is not confirmed until they are.
+    """
+
+    reading: Reading | None = None
+    kind: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+
+
+def propose(found: Survey, void: Value | None = None) -> Proposal:
     """Propose a reading for a survey.
 
     Args:
@@ -25,19 +43,22 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
         void: Stored mask value that is known to be void.
 
     Returns:
-        The reading, or None if an error prevents it; the masks, in words; and the findings.
+        The proposal.
+
+    Raises:
+        UnetzooError: If the file of class names cannot be read.
     """
     if not found.items:
-        return None, "", []
+        return Proposal()
     if found.layout.files.annotations is not None:
         masks, findings = drawn_masks(found.layout.files.categories), []
     else:
-        names, findings = _class_names(found.layout.root)
-        masks = read_masks(found.items, void, names)
+        names, names_file, findings = read_names(found.layout.root)
+        masks = read_masks(found.items, void, names, names_file)
     channels, value_range, of_images = _images(found.items)
     findings += [*of_images, *masks.findings]
     if channels is None or value_range is None or not masks.classes:
-        return None, masks.kind, findings
+        return Proposal(None, masks.kind, findings, masks.questions)
     reading = Reading(
         **found.layout.files.model_dump(),
         name=found.layout.root.resolve().name or "data",
@@ -47,30 +68,13 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
         ignore=masks.ignore,
         instances=masks.instances,
         description=_description(found, masks),
+        confirmed=not masks.questions,
     )
-    return reading, masks.kind, findings
+    return Proposal(reading, masks.kind, findings, masks.questions)
 
 
 def _description(found: Survey, masks: MaskReading) -> str:
     return f"{len(found.layout.pairing.pairs)} image-mask pairs of a folder; masks: {masks.kind}"
-
-
-def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
-    """Read the class names in ``classes.txt``, one per line in the order of the values.
-
-    Raises:
-        UnetzooError: If the file cannot be read.
-    """
-    path = root / "classes.txt"
-    if not path.is_file():
-        return [], []
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnetzooError(f"{path}: cannot be read: {error}") from None
-    if len(set(names)) < len(names):
-        return [], [Finding("warning", "names", f"{path}: a name occurs twice; the names are not used")]
-    return names, []
 
 
 def effective_channels(image: ImageProperties) -> int:
@@ -123,6 +127,21 @@ def _family(image: ImageProperties) -> str:
     return "float" if image.dtype.startswith("float") else "int" if image.dtype.startswith("int") else "unsigned"
 
 
+def _brighter_than_the_rest(items: Sequence[Item], bits: int) -> str:
+    """Return a warning if a few images alone use the highest bits, so that the range makes the others nearly black."""
+    used = [next(b for b in DEPTHS if item.image.high < 2**b) for item in items]
+    below = [b for b in used if b < bits]
+    if bits - max(below, default=bits) < 2 or len(below) <= len(items) / 2:
+        return ""
+    odd = next(item for item, b in zip(items, used, strict=True) if b == bits)
+    count, most = len(items) - len(below), 2 ** max(below) - 1
+    return (
+        f"{odd.pair.image}: values up to {odd.image.high:g}, as in {count} image{'s' * (count > 1)}, but {len(below)} "
+        f"stay within {max(below)} bits (at most {most}) and become nearly black in range = [0, {2**bits - 1}]; "
+        "make them alike, or set range in dataset.toml"
+    )
+
+
 def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float]:
     """Return the range of the type if it is clear, else the lowest and the highest value of all images."""
     low, high = min(item.image.low for item in items), max(item.image.high for item in items)
@@ -134,6 +153,8 @@ def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float
         if bits < 16:
             text = f"16-bit images with values up to {high:g}: taken as {bits}-bit, range = [0, {2**bits - 1}]"
             findings.append(Finding("note" if bits > 8 else "warning", "range", text))
+        if text := _brighter_than_the_rest(items, bits):
+            findings.append(Finding("warning", "range", text))
         return 0.0, float(2**bits - 1)
     if _family(first) == "float" and low >= -ROUNDING and high <= 1 + ROUNDING:
         return 0.0, 1.0

@@ -160,6 +160,7 @@ class Reading(Files):
         description: What the data set shows, in one line.
         citation: The publication to cite.
         terms: Terms of use.
+        confirmed: False if the reading was proposed and leaves questions open; it is then refused unless accepted.
     """
 
     name: str = Field(min_length=1)
@@ -172,6 +173,7 @@ class Reading(Files):
     description: str = ""
     citation: str = ""
     terms: str = ""
+    confirmed: bool = True
 
     @model_validator(mode="after")
     def _sound(self) -> Reading:

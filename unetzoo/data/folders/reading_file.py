@@ -72,6 +72,8 @@ def to_toml(reading: Reading, remarks: list[str]) -> str:
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
     if reading.annotations is not None:
         paths = ("images", "annotations", "categories", "overlap")
+    if not reading.confirmed:
+        lines.append("confirmed = false  # the questions above are open; true once the lines below answer them")
     for key in ("name", *paths, "channels", "range", "ignore", "instances", "downscale", "group", "seed"):
         value = getattr(reading, key)
         comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""

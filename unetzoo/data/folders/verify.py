@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetzoo.data.base import SPLITS
-from unetzoo.data.folders.mask_rules import as_colours
+from unetzoo.data.folders.mask_conventions import as_colours
 from unetzoo.data.folders.pairs import Finding, listed, some
 from unetzoo.data.folders.propose import effective_channels
 from unetzoo.data.folders.reading import Reading, Values
 from unetzoo.data.folders.survey import Item, Survey
 
 LARGE = 16e6  # pixels; larger images can hardly be validated whole
+MANY = 8  # missing classes from which they are counted
 SMALL = 16  # px per side; a U-Net of four levels sees nothing in less
 
 
@@ -136,6 +137,9 @@ def _splits(shares: Shares, reading: Reading, found: Survey) -> Iterable[Finding
     if shares.empty:
         yield Finding("note", "empty masks", f"{len(shares.empty)} of {len(paths)} masks hold no foreground")
     held = {split: [name for name, n in zip(names, shares.pixels[split], strict=False) if n == 0] for split in SPLITS}
+    if max(len(held["train"]), len(held["test"])) > MANY:
+        yield from _many_missing(held)
+        return
     for name in held["train"]:
         if rest := [split for split in SPLITS[1:] if name not in held[split]]:
             text = f"class {name!r} is in {' and '.join(rest)} but in no training mask: it cannot be learnt"
@@ -145,6 +149,17 @@ def _splits(shares: Shares, reading: Reading, found: Survey) -> Iterable[Finding
     for name in held["test"]:
         if name not in held["train"]:
             yield Finding("warning", "class not in test", f"class {name!r} is in no test mask: it cannot be scored")
+
+
+def _many_missing(held: dict[str, list[str]]) -> Iterable[Finding]:
+    """Report missing classes in two lines, where one for each would hide the other findings."""
+    for split, cannot in (("train", "learnt"), ("test", "scored")):
+        if names := held[split]:
+            text = (
+                f"{len(names)} classes are in no {split} mask and cannot be {cannot}: {some([repr(n) for n in names])}"
+            )
+            kind = "class not in train" if split == "train" else "class not in test"
+            yield Finding("warning", kind, text)
 
 
 def _duplicates(found: Survey) -> Iterable[Finding]:

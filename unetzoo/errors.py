@@ -34,6 +34,19 @@ def nearest(word: object, known: Iterable[object]) -> str:
     return f"known: {', '.join(names) if names else '(none)'}"
 
 
+def shown(value: object, most: int = 60) -> str:
+    """Return a value in one short line for a message, such as "array of shape (2, 3)"."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    try:
+        text = repr(value)
+    except Exception as error:  # a very long integer, or a user's class
+        return f"{type(value).__name__} that cannot be shown ({type(error).__name__})"
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def one_line(error: BaseException) -> str:
     """Return the type and the first line of an exception, such as "KeyError: 'width'"."""
     lines = str(error).strip().splitlines()

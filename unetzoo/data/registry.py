@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from unetzoo._util.paths import user_path
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError, nearest, one_line
 
@@ -99,7 +100,7 @@ def create_dataset(
         options, n_train = {**options, "n_train": n_train}, None
     _check_options(name, factory, options)
     try:
-        dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
+        dataset = factory(root=user_path(root, "root") if root is not None else None, **options)
     except UnetzooError:
         raise
     except Exception as error:  # a plug-in may raise anything

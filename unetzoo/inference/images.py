@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from unetzoo._util.paths import user_path
 from unetzoo.data.folders.files import SUFFIXES, count_pages, file_kind, read_stored
 from unetzoo.errors import UnetzooError
 
@@ -50,7 +51,7 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
     """
     found: dict[Path, Path] = {}
     for argument in arguments:
-        path = Path(argument).expanduser()
+        path = user_path(argument)
         if path.is_dir():
             paths = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
             if not paths:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.spreadsheet import safe_cell
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
 from unetzoo.records.fields import (
@@ -87,6 +88,15 @@ class Tables:
     @staticmethod
     def _scored(trials: pd.DataFrame) -> pd.DataFrame:
         return trials.loc[(trials["status"] == "ok") & trials["dice"].notna(), :]
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV in which no text is a formula to a spreadsheet."""
+    safe = table.rename(columns=safe_cell)
+    for position, kind in enumerate(safe.dtypes):
+        if pd.api.types.is_object_dtype(kind) or isinstance(kind, pd.StringDtype):
+            safe.isetitem(position, safe.iloc[:, position].map(safe_cell, na_action="ignore"))
+    return safe.to_csv(index=False, lineterminator="\n")
 
 
 def read_records(folder: Path | str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
+from unetzoo._util.paths import user_path
 from unetzoo.data.folders.files import SUFFIXES, count_pages
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
@@ -248,7 +249,7 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
 
 def _inside(folder: Path, name: str, at: str, pairing: Pairing) -> Path | None:
     """Return the path of an existing file, or None after a mistake. Only an absolute path may leave the folder."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     if not name:
         pairing.error("csv", f"{at} is empty")
     elif (

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.paths import user_path
 from unetzoo._util.spreadsheet import safe_cell
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
@@ -136,7 +137,7 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     Raises:
         UnetzooError: If the folder or its records are missing.
     """
-    folder = Path(folder)
+    folder = user_path(folder, "read_records: folder")
     if (manifest := read_manifest(folder)) is None:
         return load(folder).trials
     return joined({label: tables(*found) for label, found in read_members(folder, manifest).items()})

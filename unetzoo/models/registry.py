@@ -247,7 +247,7 @@ def _load() -> None:
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
-        except Exception as error:  # a broken plug-in must not take the other models with it
+        except (Exception, SystemExit) as error:  # a broken plug-in must not take the other models with it
             warnings.warn(f"models of entry point {point.name!r} ({point.value}) not loaded: {error}", stacklevel=2)
 
 

@@ -109,6 +109,7 @@ def _check_sizes(path: Path, config: ModelConfig) -> None:
     Raises:
         UnetzooError: If they differ.
     """
+    misfit = f"{path}: does not fit model {config.name!r}"
     try:
         with safe_open(path, framework="pt") as file:
             held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -116,22 +117,18 @@ def _check_sizes(path: Path, config: ModelConfig) -> None:
             warnings.simplefilter("ignore")  # torch warns that copies to the meta device have no effect
             model = config.build(weights=False)
     except SafetensorError as error:
-        raise UnetzooError(f"{path}: does not fit model {config.name!r}: {str(error).splitlines()[0]}") from None
+        raise UnetzooError(f"{misfit}: {str(error).splitlines()[0]}") from None
     except Exception:  # a user's class that needs real numbers; it is built below
         return
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if wrong := [name for name, shape in held.items() if wanted.get(name, shape) != shape]:
         name = wrong[0]
-        raise UnetzooError(
-            f"{path}: does not fit model {config.name!r}: {name} is {held[name]} in the file, {wanted[name]} in the model"
-        )
+        raise UnetzooError(f"{misfit}: {name} is {held[name]} in the file, {wanted[name]} in the model")
     # Tensors that modules share are saved once, so that only the sum can be compared.
     ours = {id(t): t.numel() for t in (*model.parameters(), *model.state_dict(keep_vars=True).values())}
     numbers = sum(math.prod(shape) for shape in held.values())
     if sum(ours.values()) > 2 * numbers + 2**20:
-        raise UnetzooError(
-            f"{path}: does not fit model {config.name!r}: the file has {numbers} numbers, the model {sum(ours.values())}"
-        )
+        raise UnetzooError(f"{misfit}: the file has {numbers} numbers, the model {sum(ours.values())}")
 
 
 def read_header(path: Path | str) -> dict[str, Any]:

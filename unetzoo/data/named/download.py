@@ -237,6 +237,15 @@ def _validator(answer: HTTPResponse) -> str | None:
 
 
 class _Redirects(HTTPRedirectHandler):
+    def http_error_302(self, req, fp, code, msg, headers):
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:  # an address that cannot be parsed, or one that is refused
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         _check_scheme(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -31,3 +31,18 @@ def user_path(path: str | os.PathLike[str], what: str = "") -> Path:
             f"{begin}{str(path)!r}: there is no user {found.parts[0][1:]!r} here; write the folder in full, or "
             f"./{found.parts[0]} for a folder of that name"
         ) from None
+
+
+def check_utf8(path: Path) -> None:
+    """Check that the name of a file can be written to a table, a record or a page.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UnetzooError: If the name is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UnetzooError(f"{str(path)!r}: its name is not UTF-8; rename it") from None

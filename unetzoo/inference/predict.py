@@ -141,10 +141,10 @@ def _check_call(model: Any, output: Any, out: Any, channels_last: Any, normalize
         raise UnetzooError(f"predict: progress = {shown(progress)}: must be True, False or a function")
     if out is not None and not (isinstance(getattr(out, "shape", None), tuple) and hasattr(out, "__setitem__")):
         raise UnetzooError(f"predict: out = {shown(out)}: must be an array to write to, or None")
-    kind = str(getattr(out, "dtype", "")).removeprefix("torch.")
-    floats = kind.startswith(("float", "bfloat"))
-    if out is not None and not (floats or (output == "classes" and kind.startswith(("int", "uint")))):
-        raise UnetzooError(f"predict: out holds {kind or 'no numbers'}, which cannot store {output}")
+    kind = str(getattr(out, "dtype", "float")).removeprefix("torch.")  # an object that only takes rows has none
+    whole = output == "classes" and kind.startswith(("int", "uint"))
+    if not (kind.startswith(("float", "bfloat")) or whole):
+        raise UnetzooError(f"predict: out holds {kind}, which cannot store {output}")
 
 
 def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any) -> None:

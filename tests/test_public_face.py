@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import unetzoo
-from unetzoo import UnetzooError, UNetSpec
+from unetzoo import UNetSpec, UnetzooError
 from unetzoo.models.papers import Paper
 
 VALUES: dict[str, Any] = {
@@ -74,7 +74,15 @@ FACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "create_model": (
         unetzoo.create_model,
-        {"name": "unet", "in_channels": 1, "num_classes": 2, "pretrained": None, "width": 2, "depth": 2, "up": "nearest"}
+        {
+            "name": "unet",
+            "in_channels": 1,
+            "num_classes": 2,
+            "pretrained": None,
+            "width": 2,
+            "depth": 2,
+            "up": "nearest",
+        }
         | {"norm": "batch", "deep_supervision": False},
     ),
     "list_datasets": (unetzoo.list_datasets, {}),

@@ -13,7 +13,20 @@ from unetzoo.inference.images import Item
 from unetzoo.inference.table import Table
 from unetzoo.records.frame import csv_text
 
-FORMULAS = ["=cmd|' /C calc'!A0", "+2+5", "@SUM(A1)", "-2+3", "-A1", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1+1", "=", "--1"]
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+2+5",
+    "@SUM(A1)",
+    "-2+3",
+    "-A1",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\uff1d1+1",
+    "=",
+    "--1",
+]
 HARMLESS = ["unet", "", "a=b", "-0.5", "+1", "-1e-3", "1", "nan", "-inf", "'quoted'", "unet(up=bilinear)", "\u22125"]
 
 

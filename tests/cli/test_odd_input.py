@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.command import run
-from tests.support.data_folders import disc, make_folder, picture, save
+from support.command import run
+from support.data_folders import disc, make_folder, picture, save
 from unetzoo.errors import UnetzooError
 
 SUITE = 'models = ["unet"]\nbaselines = false\n[data]\nname = "cells"\n[train]\nsteps = 1\ndevice = "cpu"\n'

@@ -175,5 +175,6 @@ def create_model(
     except UnetzooError:
         raise
     except Exception as error:  # an invalid value that the network does not check
-        changed = ", ".join(f"{option} = {shown(value)}" for option, value in options.items()) or "its own options"
+        given = {"in_channels": in_channels, "num_classes": num_classes, **options}
+        changed = ", ".join(f"{option} = {shown(value)}" for option, value in given.items())
         raise UnetzooError(f"model {name!r} cannot be built with {changed} ({one_line(error)})") from error

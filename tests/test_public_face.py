@@ -146,14 +146,17 @@ def test_a_wrong_value_is_our_own_error(function: str) -> None:
         at = f"{function}({argument} = {label})"
         if argument == "progress" and callable(value):
             continue  # it is called, and may raise what it likes
+        text = ""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 call(**given)
         except UnetzooError as error:
-            assert "\n" not in str(error) and len(str(error)) < 2000, f"{at}: {error}"
+            text = str(error)
         except Exception as error:
             raise AssertionError(f"{at}: {type(error).__name__}: {error}") from error
+        assert "\n" not in text, f"{at}: {text}"
+        assert len(text) < 2000, f"{at}: {text}"
 
 
 @pytest.mark.parametrize(

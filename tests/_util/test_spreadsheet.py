@@ -61,7 +61,8 @@ def test_predictions_of_odd_names_are_safe_and_found_again(tmp_path: Path) -> No
     Table(tmp_path / "out", description, classes, anew=False).add("=1+1.png", item, (2, 2), 0.1, [3, 1])
     with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
-    assert "'=1+1.png" in cells and not any(cell.startswith("=") for cell in cells)
+    assert "'=1+1.png" in cells
+    assert not any(cell.startswith("=") for cell in cells)
     again = Table(tmp_path / "out", description, classes, anew=False)
     assert again.has("=1+1.png", item)
     again.write()

@@ -26,8 +26,6 @@ def check(name: str = "unet", batch: int = 1, crop: int = 16, devices: int = 1, 
         ({}, "batch_size = 1 and crop = 16 leave .*; crop = 32 or batch_size = 2 would do"),
         ({"depth": 8, "crop": 128}, "batch_size = 1 and crop = 128 leave .*; crop = 256 or batch_size = 2 would do"),
         ({"batch": 2, "devices": 2}, "batch_size = 2 and crop = 16 leave .*; crop = 32 or batch_size = 4 would do"),
-        ({"norm": "instance", "batch": 8}, "batch_size = 8 and crop = 16 leave .*; crop = 32 would do"),
-        ({"norm": "instance", "batch": 8, "depth": 8, "crop": 128}, "crop = 256 would do"),
         ({"encoder": "resnet18", "depth": 6, "crop": 32}, "crop = 64 or batch_size = 2 would do"),
     ],
 )
@@ -44,6 +42,7 @@ def test_one_value_per_channel_is_refused(case: dict[str, Any], words: str) -> N
         {"depth": 4},
         {"norm": "group"},
         {"norm": "none"},
+        {"norm": "instance"},
         {"batch": 2, "crop": 8},
         {"padding": "valid", "crop": 16},
         {"crop": 256, "depth": 8},
@@ -56,11 +55,12 @@ def test_what_can_be_trained_passes(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("command", [("plan", "--no-time"), ("bench",)])
 def test_bench_and_plan_say_so_before_anything_runs(tmp_path: Path, command: tuple[str, ...]) -> None:
     (suite := tmp_path / "suite.toml").write_text(
-        'models = ["unet"]\n[set]\nwidth = 2\n[data]\nname = "cells"\n[data.options]\nsize = 32\nn_train = 2\n'
+        'models = ["unet"]\n[set]\nwidth = 2\n[data]\nname = "cells"\n[data.options]\nsize = 48\nn_train = 2\n'
         'n_val = 1\nn_test = 1\n[train]\nsteps = 1\nbatch_size = 1\ncrop = 16\ndevice = "cpu"\n'
     )
     out = ("--out", tmp_path / "out") if command[0] == "bench" else ()
     done = run(command[0], suite, *command[1:], *out)
     assert done.returncode == 2
-    assert "crop = 32 or batch_size = 2 would do" in done.stderr.strip() and "\n" not in done.stderr.strip()
+    assert "crop = 32 or batch_size = 2 would do" in done.stderr.strip()
+    assert "\n" not in done.stderr.strip()
     assert not (tmp_path / "out" / "records").exists()

@@ -64,7 +64,8 @@ def test_wrapped_weights_are_read(tmp_path: Path, content: dict[str, Any], suffi
 def test_what_a_file_holds_instead_is_named(tmp_path: Path, content: Any, words: str) -> None:
     with pytest.raises(UnetzooError) as caught:
         read_state(saved(tmp_path / "a.pth", content))
-    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_of_lightning_gives_the_same_encoder(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def check_smallest_map(recipe: Recipe, config: ModelConfig, label: str) -> None:
         UnetzooError: If a norm would see a single value.
     """
     batch = recipe.batch_size // recipe.devices
-    if recipe.crop > LARGEST_STRIDE or (batch > 1 and recipe.crop > 32 and config.options.get("norm") != "instance"):
+    if recipe.crop > (LARGEST_STRIDE if batch == 1 else 32):  # batch norms are content with a batch of two
         return
     if _trains(config, batch, recipe.crop):
         return

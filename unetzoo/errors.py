@@ -34,6 +34,37 @@ def nearest(word: object, known: Iterable[object]) -> str:
     return f"known: {', '.join(names) if names else '(none)'}"
 
 
+def shown(value: object, most: int = 60) -> str:
+    """Return a value in one short line for a message, such as "array of shape (2, 3)"."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    try:
+        text = repr(value)
+    except Exception as error:  # a very long integer, or a user's class
+        return f"{type(value).__name__} that cannot be shown ({type(error).__name__})"
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def check_argument(call: str, name: str, value: object, kinds: type | tuple[type, ...], right: str) -> None:
+    """Check the type of an argument of a public function.
+
+    Args:
+        call: Name of the function, with which the message begins.
+        name: Name of the argument.
+        value: Its value.
+        kinds: Types that are right; a bool does not count as a number.
+        right: Values that are right, in words.
+
+    Raises:
+        UnetzooError: If it has another type.
+    """
+    listed = kinds if isinstance(kinds, tuple) else (kinds,)
+    if not isinstance(value, listed) or (isinstance(value, bool) and bool not in listed):
+        raise UnetzooError(f"{call}: {name} = {shown(value)}: must be {right}")
+
+
 def one_line(error: BaseException) -> str:
     """Return the type and the first line of an exception, such as "KeyError: 'width'"."""
     lines = str(error).strip().splitlines()
@@ -44,6 +75,9 @@ class _OneLineErrors(type(BaseModel)):
     """Metaclass that turns the multi-line `ValidationError` of a constructor call into a `UnetzooError`."""
 
     def __call__(cls, *args: Any, **data: Any) -> Any:
+        if args:
+            fields = ", ".join(getattr(cls, "model_fields", {}))
+            raise UnetzooError(f"{cls.__name__}({shown(args[0])}): fields are given by name; fields: {fields}")
         try:
             return super().__call__(*args, **data)
         except ValidationError as error:
@@ -111,7 +145,7 @@ def raise_one_line(error: ValidationError, model: type[BaseModel], where: str = 
     kind, got, context = first["type"], first["input"], first.get("ctx", {})
     if len(members) > 1:
         key = ".".join(str(part) for part in first["loc"][:-1])
-        raise UnetzooError(f"{at}{key} = {got!r}: input should be a valid {' or '.join(members)}{more}") from None
+        raise UnetzooError(f"{at}{key} = {shown(got)}: input should be a valid {' or '.join(members)}{more}") from None
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         fields = _fields_at(model, first["loc"][:-1])
         text = f"unknown option {key!r}; {nearest(first['loc'][-1], fields)}"
@@ -119,12 +153,12 @@ def raise_one_line(error: ValidationError, model: type[BaseModel], where: str = 
         text = f"{key} is missing"
     elif kind == "literal_error":
         allowed = [part.strip(" '") for part in context["expected"].replace(" or ", ", ").split(",")]
-        text = f"{key} = {got!r} is not a choice; {_choices(got, allowed)}"
+        text = f"{key} = {shown(got)} is not a choice; {_choices(got, allowed)}"
     elif kind == "value_error":
         text = f"{key}: {context['error']}" if first["loc"] else str(context["error"])
     else:
         reason = first["msg"][0].lower() + first["msg"][1:]
-        text = f"{key} = {got!r}: {reason}"
+        text = f"{key} = {shown(got)}: {reason}"
     raise UnetzooError(f"{at}{text}{more}") from None
 
 

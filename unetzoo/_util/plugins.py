@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from unetzoo._util.paths import user_path
 from unetzoo.errors import UnetzooError, one_line
 
 
@@ -29,12 +30,17 @@ def import_plugins(names: Iterable[str]) -> None:
                 importlib.import_module(name)
         except UnetzooError:
             raise
+        except SystemExit as error:
+            raise UnetzooError(
+                f"imports: {name}: calls sys.exit({error.code!r}) when it is imported; put such calls under "
+                'if __name__ == "__main__":'
+            ) from None
         except Exception as error:  # user code may raise anything
             raise UnetzooError(f"imports: {name}: {one_line(error)}") from None
 
 
 def _import_file(path: Path) -> None:
-    path = path.expanduser().resolve()
+    path = user_path(path).resolve()
     module_name = f"unetzoo_import_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if module_name in sys.modules:
         return

@@ -29,7 +29,7 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
 
     Raises:
         UnetzooError: If a model, option or value is unknown, two models have one label, no width matches the reference,
-            or ``score.isbi`` is not a class of the data set.
+            ``score.isbi`` is not a class of the data set, or a model cannot be trained on crops of this size.
     """
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
@@ -53,6 +53,10 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             from unetzoo.train.transfer import check_transfer  # imports torch
 
             check_transfer(recipe, model.config, model.label)
+        if not model_info(model.name).own:
+            from unetzoo.bench.smallest_map import check_smallest_map  # imports torch
+
+            check_smallest_map(recipe, model.config, model.label)
     names = baselines.BASELINES if suite.baselines else ()
     return [
         *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.paths import user_path
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
@@ -26,7 +27,7 @@ from unetzoo.bench.suite_file import read_suite
 from unetzoo.bench.trials import Trial
 from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, check_argument
 from unetzoo.models.registry import model_info
 from unetzoo.records.manifest import MANIFEST, Expected, Manifest, read_manifest
 from unetzoo.records.record import Flag, ModelDescription, Record, Status, read_record
@@ -85,10 +86,16 @@ def run(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(IMPORTED)  # a trial's process imports the script with this call; `run_jobs` reports it
+    check_argument("run", "jobs", jobs, int, "a whole number, 1 or more")
     if jobs < 1:
         raise UnetzooError(f"jobs = {jobs} must be 1 or more")
-    suite = read_suite(Path(suite)) if isinstance(suite, Path | str) else suite
-    watcher, out = watcher or Watcher(), Path(out)
+    for option, value in (("retry_failed", retry_failed), ("wait", wait)):
+        check_argument("run", option, value, bool, "True or False")
+    check_argument("run", "watcher", watcher, (Watcher, type(None)), "a unetzoo.bench.watcher.Watcher or None")
+    words = "a Suite, a Collection or the path of a suite file"
+    check_argument("run", "suite", suite, (Suite, Collection, str, os.PathLike), words)
+    suite = suite if isinstance(suite, Suite | Collection) else read_suite(user_path(suite, "run: suite"))
+    watcher, out = watcher or Watcher(), user_path(out, "run: out")
     _check_kind(out, suite)
     suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
     members = [_prepare(member, label, out, jobs, watcher) for label, member in suites]

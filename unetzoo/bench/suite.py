@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from unetzoo._util.paths import user_path
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import create_dataset
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     pass
 
 SPLIT_OPTIONS = ("n_train", "folds", "fold", "split_seed")  # options that every data set has
+MOST_SEEDS = 10_000
 QUICK_SUITE = Path(__file__).with_name("quick.toml")
 
 
@@ -109,10 +111,16 @@ class Suite(Strict):
     @classmethod
     def _count(cls, value: Any) -> Any:
         """Accept ``seeds = 3`` as 0, 1, 2."""
-        return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if not 1 <= value <= MOST_SEEDS:
+            raise ValueError(f"a number of seeds must be 1 to {MOST_SEEDS}, not {value}")
+        return list(range(value))
 
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
+        if not self.name.isprintable():
+            raise ValueError(f"name = {self.name!r} has characters that cannot be shown; remove them")
         if self.name in (".", "..") or any(c in self.name for c in "/\\"):
             raise ValueError(f"name = {self.name!r} must not be a path, because it also names the output folder")
         if any(not 0 <= seed < 2**31 for seed in self.seeds):
@@ -151,12 +159,12 @@ def suite_from(data: Mapping[str, Any], where: str, here: Path) -> Suite:
     """
     suite = Suite.from_mapping(data, where)
     changes: dict[str, Any] = {
-        "imports": [str(here / Path(i).expanduser()) if i.endswith(".py") else i for i in suite.imports]
+        "imports": [str(here / user_path(i, "imports")) if i.endswith(".py") else i for i in suite.imports]
     }
     changes["set"] = _located(suite.set, here)
     changes["models"] = [r.model_copy(update={"set": _located(r.set, here)}) for r in suite.models]
     if suite.data.root is not None:
-        root = str(here / Path(suite.data.root).expanduser())
+        root = str(here / user_path(suite.data.root, "data.root"))
         changes["data"] = suite.data.model_copy(update={"root": root})
     return suite.model_copy(update=changes)
 
@@ -166,4 +174,4 @@ def _located(options: dict[str, Any], here: Path) -> dict[str, Any]:
     file = options.get("pretrained")
     if not isinstance(file, str) or Path(file).suffix.lower() not in WEIGHT_FILES:
         return options
-    return {**options, "pretrained": str(here / Path(file).expanduser())}
+    return {**options, "pretrained": str(here / user_path(file, "pretrained"))}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from unetzoo._util.paths import user_path
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.toml import parse_toml
 from unetzoo.bench.collection import Collection, collection_from
@@ -84,12 +85,12 @@ def adjust(
     changes: dict[str, Any] = {"imports": [*base.imports, *imports]}
     import_plugins(changes["imports"])  # first, because they may register the requested data set
     if suite is None and own:
-        path = Path(data or "cells").expanduser().resolve()
+        path = user_path(data or "cells", "--data").resolve()
         name = path.parent.name if path.name == "dataset.toml" else path.name
         changes |= {"name": name or "data", "question": "", "set": {}}
     if data is not None:
         known = data in list_datasets()
-        if not known and not _is_data(Path(data).expanduser()):
+        if not known and not _is_data(user_path(data, "--data")):
             raise UnetzooError(
                 f"--data {data!r} is neither a folder, a CSV of pairs, a COCO file (.json), a dataset.toml nor a data "
                 f"set; {nearest(data, list_datasets())}"

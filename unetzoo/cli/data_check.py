@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from unetzoo._util.paths import user_path
 from unetzoo.cli.console import err, out
 from unetzoo.cli.options import AsJson
 from unetzoo.errors import UnetzooError
@@ -58,7 +59,7 @@ def check_command(
     from unetzoo.data.folders.check import check, find_source
     from unetzoo.data.folders.reading_file import NAME
 
-    path = path.expanduser()
+    path = user_path(path)
     source = find_source(path, propose_anew=force)
     where = folder or source.root
     if not force and where != source.root and source.file is None and (where / NAME).is_file():

@@ -36,7 +36,8 @@ def main() -> None:
     try:
         app()
     except UnetzooError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        text = str(error).encode("utf-8", "backslashreplace").decode()  # file names may hold bytes that are no UTF-8
+        err.print(f"[red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

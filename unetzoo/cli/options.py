@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unetzoo._util.toml import tomllib
+from unetzoo._util.toml import parse_toml, tomllib
 from unetzoo.errors import UnetzooError
 
 Memory = Annotated[
@@ -51,7 +51,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
         texts: Texts of the form OPTION=VALUE. A value that is not valid TOML is taken as a string.
 
     Raises:
-        UnetzooError: If a text has no option or no equals sign.
+        UnetzooError: If a text has no option or no equals sign, or a value is too large.
     """
     options = {}
     for text in texts:
@@ -59,7 +59,11 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
         if not equals or not option:
             raise UnetzooError(f"--set {text!r}: expected OPTION=VALUE, such as width=16")
         try:
-            options[option] = tomllib.loads(f"value = {value}")["value"]
+            tomllib.loads(f"value = {value}")
         except tomllib.TOMLDecodeError:
             options[option] = value
+        except (ValueError, RecursionError):  # refused below, with the reason
+            pass
+        if option not in options:
+            options[option] = parse_toml(f"value = {value}", f"--set {option}")["value"]
     return options

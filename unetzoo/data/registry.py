@@ -11,8 +11,9 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from unetzoo._util.paths import user_path
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.errors import UnetzooError, nearest, one_line
+from unetzoo.errors import UnetzooError, check_argument, nearest, one_line, shown
 
 F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
 
@@ -30,10 +31,15 @@ def register_dataset(name: str) -> Callable[[F], F]:
         A decorator that registers what it decorates and returns it unchanged.
 
     Raises:
-        UnetzooError: If the name is taken.
+        UnetzooError: If the name is taken or is not a name.
     """
 
+    check_argument("register_dataset", "name", name, str, "a name; write @register_dataset('name')")
+    if not name or not name.isprintable():
+        raise UnetzooError(f"register_dataset: name = {name!r}: must have characters, all of which can be shown")
+
     def decorate(factory: F) -> F:
+        check_argument(f"register_dataset({name!r})", "factory", factory, Callable, "a class or a function")  # type: ignore[arg-type]
         if name in _DATASETS:
             raise UnetzooError(f"data set {name!r} is already registered; choose another name")
         _DATASETS[name] = factory
@@ -91,6 +97,7 @@ def create_dataset(
         >>> len(data.splits["train"])
         4
     """
+    check_argument("data set", "name", name, str, "the name of a registered data set, such as 'cells'")
     _load()
     if name not in _DATASETS:
         raise UnetzooError(f"unknown data set {name!r}; {nearest(name, _DATASETS)}")
@@ -99,10 +106,10 @@ def create_dataset(
         options, n_train = {**options, "n_train": n_train}, None
     _check_options(name, factory, options)
     try:
-        dataset = factory(root=Path(root).expanduser() if root is not None else None, **options)
+        dataset = factory(root=user_path(root, "root") if root is not None else None, **options)
     except UnetzooError:
         raise
-    except Exception as error:  # a plug-in may raise anything
+    except (Exception, SystemExit) as error:  # a plug-in may raise anything
         raise UnetzooError(f"data set {name!r}: {one_line(error)}") from error
     if any(value is not None for value in (n_train, folds, fold, split_seed)):
         from unetzoo.data.resplit import resplit
@@ -132,4 +139,4 @@ def _check_options(name: str, factory: Callable[..., Any], options: Mapping[str,
             TypeAdapter(hints.get(option, Any)).validate_python(value, strict=True)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
-            raise UnetzooError(f"data set {name!r}: {option} = {value!r}: {reason}") from None
+            raise UnetzooError(f"data set {name!r}: {option} = {shown(value)}: {reason}") from None

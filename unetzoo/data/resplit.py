@@ -5,7 +5,7 @@ from __future__ import annotations
 from unetzoo.data.base import SPLITS, SegmentationDataset
 from unetzoo.data.splits import folds as deal
 from unetzoo.data.splits import runs, split, subset, take_val
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, shown
 
 
 def resplit(
@@ -34,7 +34,7 @@ def resplit(
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         if type(value) is not int or value < 0:
-            raise UnetzooError(f"{name} = {value!r} must be a whole number, 0 or above")
+            raise UnetzooError(f"{name} = {shown(value)} must be a whole number, 0 or above")
     if (folds is None) != (fold is None):
         raise UnetzooError("folds and fold belong together: folds = 5 and fold = 0, 1, 2, 3 or 4")
     seed = split_seed or 0

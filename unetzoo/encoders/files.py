@@ -14,6 +14,7 @@ from huggingface_hub.utils import get_session
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import PretrainedCfg, get_pretrained_cfg
 
+from unetzoo._util.paths import user_path
 from unetzoo.encoders.mix_transformer import VARIANTS
 from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.encoders.timm_encoder import check_name
@@ -82,7 +83,7 @@ def weights_file(name: str, pretrained: bool | str) -> Path:
     """
     check_name(name)
     if isinstance(pretrained, str):
-        path = Path(pretrained).expanduser()
+        path = user_path(pretrained, "pretrained")
         if path.suffix.lower() not in WEIGHT_FILES:
             raise UnetzooError(_must_be(pretrained))
         if not path.is_file():

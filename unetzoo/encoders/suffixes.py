@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")

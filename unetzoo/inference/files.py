@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import atomic_path
+from unetzoo._util.paths import check_utf8
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest, one_line
@@ -196,6 +197,7 @@ class _Session:
         Raises:
             UnetzooError: If the image cannot be read, or one of its files exists and is not a prediction of it.
         """
+        check_utf8(item.path)
         ours, there = table.has(paths[0].name, item), [path for path in paths if path.exists()]
         if ours and len(there) == len(paths) and not self.options.overwrite:
             result.kept += 1

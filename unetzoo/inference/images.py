@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from PIL import Image
 
+from unetzoo._util.paths import user_path
 from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
 from unetzoo.data.folders.mapped import Mapped, map_tiff
 from unetzoo.errors import UnetzooError
@@ -48,7 +49,7 @@ def find_images(arguments: Iterable[str | Path], tell: Callable[[str], None] = l
     """
     found: dict[Path, Path] = {}
     for argument in arguments:
-        path = Path(argument).expanduser()
+        path = user_path(argument)
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
             paths = [p for p in inside if p.suffix.lower() in SUFFIXES and not p.is_dir()]

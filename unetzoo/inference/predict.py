@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from unetzoo.data.expected import Expected
-from unetzoo.errors import UnetzooError, nearest
+from unetzoo.errors import UnetzooError, check_argument, nearest, shown
 from unetzoo.inference.prepare import Layers, Model, Prepared, far_limit, prepare, strips
 from unetzoo.inference.read_as import ReadAs, Spelling
-from unetzoo.inference.scale import shown
+from unetzoo.inference.scale import interval
 from unetzoo.inference.source import Source, checked_shape
 from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Restore, Window, versions
@@ -103,8 +103,7 @@ def predict(
     References:
         Ronneberger et al. 2015, arXiv 1505.04597, figure 2 and section 4
     """
-    if output not in get_args(Output):
-        raise UnetzooError(f"output = {output!r} is not a choice; {nearest(output, get_args(Output))}")
+    _check_call(model, output, out, channels_last, normalize, progress)
     check_options(tile, overlap, tta, batch, precision)
     network = model.network if isinstance(model, SameSize) else model
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -148,6 +147,30 @@ def predict(
     return out
 
 
+def _check_call(model: Any, output: Any, out: Any, channels_last: Any, normalize: Any, progress: Any) -> None:
+    """Check the arguments of `predict` that `check_options` does not check.
+
+    Raises:
+        UnetzooError: If one is not valid.
+    """
+    choices = get_args(Output)
+    check_argument("predict", "model", model, nn.Module, "a network (nn.Module), such as load_model returns")
+    check_argument("predict", "output", output, str, f"one of {', '.join(choices)}")
+    if output not in choices:
+        raise UnetzooError(f"output = {output!r} is not a choice; {nearest(output, choices)}")
+    check_argument("predict", "channels_last", channels_last, bool, "True or False")
+    if normalize is not None and not callable(normalize):
+        raise UnetzooError(f"predict: normalize = {shown(normalize)}: must be a function or None")
+    if not isinstance(progress, bool) and not callable(progress):
+        raise UnetzooError(f"predict: progress = {shown(progress)}: must be True, False or a function")
+    if out is not None and not (isinstance(getattr(out, "shape", None), tuple) and hasattr(out, "__setitem__")):
+        raise UnetzooError(f"predict: out = {shown(out)}: must be an array to write to, or None")
+    kind = str(getattr(out, "dtype", "float")).removeprefix("torch.")  # an object that only takes rows has none
+    whole = output == "classes" and kind.startswith(("int", "uint"))
+    if not (kind.startswith(("float", "bfloat")) or whole):
+        raise UnetzooError(f"predict: out holds {kind}, which cannot store {output}")
+
+
 def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any) -> None:
     """Check the options of `predict` that do not depend on the image.
 
@@ -161,20 +184,22 @@ def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any)
     Raises:
         UnetzooError: If one is not valid.
     """
-    wanted = () if tile is None else (tile, tile) if isinstance(tile, int) else tuple(tile)
-    if len(wanted) not in (0, 2) or any(not _whole(t, 1) for t in wanted):
-        raise UnetzooError(f"tile = {tile!r} must be one or two whole numbers of pixels, at least 1, or None")
+    wanted = () if tile is None else tile if isinstance(tile, tuple | list) else (tile, tile)
+    if (tile is not None and len(wanted) != 2) or any(not _whole(t, 1) for t in wanted):
+        raise UnetzooError(f"tile = {shown(tile)} must be one or two whole numbers of pixels, at least 1, or None")
     if overlap is not None and not (_whole(overlap, 0) and all(overlap < t for t in wanted)):
-        raise UnetzooError(f"overlap = {overlap!r} must be whole pixels from 0 to less than the tile")
+        raise UnetzooError(f"overlap = {shown(overlap)} must be whole pixels from 0 to less than the tile")
     if not _whole(batch, 1):
-        raise UnetzooError(f"batch = {batch!r} must be a whole number of tiles, at least 1")
+        raise UnetzooError(f"batch = {shown(batch)} must be a whole number of tiles, at least 1")
+    check_argument("predict", "precision", precision, str, f"one of {', '.join(get_args(Precision))}")
     if precision not in get_args(Precision):
         raise UnetzooError(f"precision = {precision!r} is not a choice; {nearest(precision, get_args(Precision))}")
+    check_argument("predict", "tta", tta, int, "1, 7 or 8")
     versions(tta, None)
 
 
 def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
 
 
 class _Job(NamedTuple):
@@ -324,7 +349,7 @@ def unknown_facts(expected: Expected, say: Spelling) -> str:
     """
     missing, known = "range, bit depth, downscale and intensities of their training images", ""
     if expected.range is not None:
-        missing, known = missing.removeprefix("range, "), f", only the range {shown(expected.range)}"
+        missing, known = missing.removeprefix("range, "), f", only the range {interval(expected.range)}"
     return f"these weights do not tell the {missing}{known}; {say.downscale} averages blocks if training did"
 
 

@@ -121,7 +121,7 @@ def _choose(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
         trained = " or ".join(expected.dtypes)
         raise _Refused(
             f"{seen.words} with {seen.values}, but the model was trained on {trained} images of range "
-            f"{shown(expected.range)}",
+            f"{interval(expected.range)}",
             f"{say.any_range} reads it",
             f"{say.as_trained} takes its values as those of training",
         )
@@ -174,9 +174,9 @@ def _alike(seen: Seen, expected: Expected, say: Spelling) -> Chosen:
         least, most = 0, max(most, 2**depth - 1)
     if seen.low < least or seen.high > most:
         raise _Refused(
-            f"{seen.values} lie beyond those of training, {shown((least, most))}",
+            f"{seen.values} lie beyond those of training, {interval((least, most))}",
             f"{_other_range(seen, say)} reads it",
-            f"{say.as_trained} clips to {shown(expected.range)}",
+            f"{say.as_trained} clips to {interval(expected.range)}",
         )
     dimmest = min(high, high if expected.dimmest is None else expected.dimmest)
     _check_dim(seen, expected.range, dimmest, depth, say)
@@ -267,7 +267,7 @@ def _floats_for_integers(seen: Seen, expected: Expected, depth: int, say: Spelli
         return _within(like_integers, expected, depth, say, note)
     if inside and not expected.dtypes:  # perhaps floats in training too
         return _within(seen, expected, depth, say)
-    trained = f"{depth}-bit images" if expected.dtypes else f"images of range {shown(expected.range)}"
+    trained = f"{depth}-bit images" if expected.dtypes else f"images of range {interval(expected.range)}"
     remedies = [f"{_other_range(seen, say)} reads it"]
     if inside:
         remedies.append(f"{say.as_trained} takes its values as {depth}-bit ones")
@@ -288,7 +288,7 @@ def _floats(expected: Expected) -> bool:
     return any("float" in kind for kind in expected.dtypes)
 
 
-def shown(bounds: tuple[float, float]) -> str:
+def interval(bounds: tuple[float, float]) -> str:
     """Return a range in words."""
     return f"[{bounds[0]:.6g}, {bounds[1]:.6g}]"
 

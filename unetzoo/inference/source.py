@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, one_line, shown
 from unetzoo.nn.sizes import mirrored
 
 SCALES = {"bool": 1, "uint8": 255, "uint16": 65535}
@@ -24,11 +24,10 @@ def checked_shape(image: Any) -> tuple[int, ...]:
     Raises:
         UnetzooError: If it is not (H, W) or (C, H, W), or a side is 0.
     """
-    shape: tuple[int, ...] = tuple(getattr(image, "shape", ()))
+    given = getattr(image, "shape", ())
+    shape: tuple[int, ...] = tuple(given) if isinstance(given, tuple) and hasattr(image, "dtype") else ()
     if len(shape) not in (2, 3) or 0 in shape:
-        raise UnetzooError(
-            f"the image is {shape or type(image).__name__}, but must be (H, W) or (C, H, W) with no side 0"
-        )
+        raise UnetzooError(f"the image is {shape or shown(image)}, but must be (H, W) or (C, H, W) with no side 0")
     return shape
 
 
@@ -72,4 +71,16 @@ class Source:
         pixels = part.index_select(-2, rows).index_select(-1, columns).reshape(self.channels, height, width)
         if self.scale != 1:
             pixels = pixels / self.scale
-        return (self.normalize(pixels) if self.normalize else pixels)[None]
+        return (self._normalized(pixels) if self.normalize else pixels)[None]
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        assert self.normalize is not None
+        try:
+            found = self.normalize(pixels)
+        except UnetzooError:
+            raise
+        except Exception as error:  # a user's function may raise anything
+            raise UnetzooError(f"normalize: fails on a tile {tuple(pixels.shape)} ({one_line(error)})") from error
+        if not isinstance(found, Tensor) or found.shape != pixels.shape:
+            raise UnetzooError(f"normalize: gives {shown(found)} for a tile {tuple(pixels.shape)}; the shape must stay")
+        return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.spreadsheet import safe_cell, stored_cell
 from unetzoo.errors import UnetzooError
 from unetzoo.inference.images import Item
 
@@ -79,8 +80,11 @@ class Table:
         if not self.path.exists():
             return {}
         with self.path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            return {row["mask"]: row for row in rows if set(row) == set(self.columns) and None not in row.values()}
+            lines = [[stored_cell(cell) for cell in line] for line in csv.reader(file)]
+        if not lines or lines[0] != self.columns:
+            return {}
+        rows = [dict(zip(self.columns, line, strict=True)) for line in lines[1:] if len(line) == len(self.columns)]
+        return {row["mask"]: row for row in rows}
 
 
 def _key(item: Item) -> tuple[str, str]:
@@ -89,7 +93,7 @@ def _key(item: Item) -> tuple[str, str]:
 
 def _csv(rows: Iterable[Iterable[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([map(safe_cell, row) for row in rows])
     return text.getvalue()
 
 

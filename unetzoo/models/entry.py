@@ -274,7 +274,7 @@ class FactoryEntry(Entry):
         module, _, name = self.source.partition(":")
         try:
             return getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
             raise UnetzooError(f"model {self.name!r}: {self.source!r} cannot be imported ({one_line(error)})") from None
 
     @property

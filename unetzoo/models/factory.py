@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from unetzoo.errors import Strict, UnetzooError, one_line
+from unetzoo.errors import Strict, UnetzooError, check_argument, one_line, shown
 from unetzoo.models.registry import model_info
 
 if TYPE_CHECKING:
@@ -161,8 +161,20 @@ def create_model(
         >>> model.unetzoo_config.options["up"]
         'bilinear'
     """
+    if isinstance(pretrained, Path):
+        pretrained = str(pretrained)
+    if pretrained is not None:
+        check_argument("create_model", "pretrained", pretrained, (bool, str), "True, False, None or the path of a file")
     if pretrained not in (None, False) and "pretrained" not in model_info(name).options:
         raise UnetzooError(f"model {name!r} has no pretrained weights: pretrained = {pretrained!r} must be False")
     if pretrained is not None and "pretrained" in model_info(name).options:
-        options["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained
-    return resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=options).build()
+        options["pretrained"] = pretrained
+    config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=options)
+    try:
+        return config.build()
+    except UnetzooError:
+        raise
+    except Exception as error:  # an invalid value that the network does not check
+        given = {"in_channels": in_channels, "num_classes": num_classes, **options}
+        changed = ", ".join(f"{option} = {shown(value)}" for option, value in given.items())
+        raise UnetzooError(f"model {name!r} cannot be built with {changed} ({one_line(error)})") from error

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, overload
 
-from unetzoo.errors import UnetzooError, nearest
+from unetzoo.errors import UnetzooError, check_argument, nearest, shown
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models.entries import ENTRIES
 from unetzoo.models.entry import FAMILIES, Entry, FactoryEntry, Family, GridEntry, Reference
@@ -137,7 +137,15 @@ def register_model(
         {'kernel_size': 3}
     """
     if not isinstance(name, str):
+        if not (inspect.isclass(name) or inspect.isroutine(name)):
+            raise UnetzooError(f"register_model: name = {shown(name)}: must be a name (a str), a class or a function")
         return register_model(name.__name__)(name)
+    if not name or not name.isprintable():
+        raise UnetzooError(f"register_model: name = {name!r}: must have characters, all of which can be shown")
+    _check_about(name, {"paper": (paper, Paper), "encoder_paper": (encoder_paper, Paper)}, None)
+    _check_about(name, {"reference": (reference, Reference), "defaults": (defaults, Mapping)}, None)
+    _check_about(name, {"note": (note, str), "family": (family, str)})
+    _check_about(name, {"deviations": (deviations, tuple), "packages": (packages, tuple)})
     about: dict[str, Any] = {"paper": paper, "encoder_paper": encoder_paper}
     about |= {"deviations": deviations, "family": family, "reference": reference, "version": version}
     adapters = _adapters(name, multiple_of, output)
@@ -147,7 +155,8 @@ def register_model(
     if spec is not None:
         if not isinstance(spec, UNetSpec):
             raise UnetzooError(
-                f"register_model({name!r}, ...) takes a UNetSpec; use it as a decorator for a class or function"
+                f"register_model({name!r}, ...): spec = {shown(spec)}: must be a UNetSpec or 'module:name'; "
+                "use it as a decorator for a class or function"
             )
         if (multiple_of, output) != (1, None):
             raise UnetzooError(f"model {name!r}: multiple_of and output adapt a class or function, not a UNetSpec")
@@ -155,7 +164,11 @@ def register_model(
         return spec
 
     def decorate(factory: F) -> F:
-        parameters = inspect.signature(factory).parameters
+        check_argument(f"register_model({name!r})", "factory", factory, Callable, "a class or a function")  # type: ignore[arg-type]
+        try:
+            parameters = inspect.signature(factory).parameters
+        except (TypeError, ValueError):
+            raise UnetzooError(f"model {name!r}: {shown(factory)} has no parameters that can be looked up") from None
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         for needed in ("in_channels", "num_classes"):
             if needed not in parameters and not takes_any:
@@ -167,6 +180,24 @@ def register_model(
     return decorate
 
 
+_MISSING = object()
+
+
+def _check_about(name: str, given: Mapping[str, tuple[object, type]], default: object = _MISSING) -> None:
+    """Check the types of arguments of `register_model`; ``default`` is right, too.
+
+    Raises:
+        UnetzooError: If one is not right; a tuple must hold strings.
+    """
+    for argument, (value, kind) in given.items():
+        if value is not default:
+            or_none = " or None" if default is None else ""
+            words = "a tuple of strings" if kind is tuple else f"a {kind.__name__}{or_none}"
+            check_argument(f"model {name!r}", argument, value, kind, words)
+            if isinstance(value, tuple) and not all(isinstance(part, str) for part in value):
+                raise UnetzooError(f"model {name!r}: {argument} = {shown(value)}: must be {words}")
+
+
 def _adapters(name: str, multiple_of: object, output: object) -> dict[str, Any]:
     """Check ``multiple_of`` and ``output`` and return them as keywords of `FactoryEntry`.
 
@@ -174,9 +205,11 @@ def _adapters(name: str, multiple_of: object, output: object) -> dict[str, Any]:
         UnetzooError: If one of them is not valid.
     """
     if isinstance(multiple_of, bool) or not isinstance(multiple_of, int) or multiple_of < 1:
-        raise UnetzooError(f"model {name!r}: multiple_of = {multiple_of!r} must be a whole number of pixels from 1 up")
+        raise UnetzooError(
+            f"model {name!r}: multiple_of = {shown(multiple_of)} must be a whole number of pixels from 1 up"
+        )
     if isinstance(output, bool) or not isinstance(output, str | int | None):
-        raise UnetzooError(f"model {name!r}: output = {output!r} must be a key (a str) or an index (an int)")
+        raise UnetzooError(f"model {name!r}: output = {shown(output)} must be a key (a str) or an index (an int)")
     return {"multiple_of": multiple_of, "output": output}
 
 
@@ -191,7 +224,7 @@ def _add(entry: Entry) -> None:
     if entry.family not in FAMILIES:
         raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
     if type(entry.version) is not int or entry.version < 1:
-        raise UnetzooError(f"model {entry.name!r}: version = {entry.version!r} must be a whole number from 1 up")
+        raise UnetzooError(f"model {entry.name!r}: version = {shown(entry.version)} must be a whole number from 1 up")
     _REGISTRY.entries[entry.name] = entry
     _REGISTRY.origins[entry.name] = here
 
@@ -214,7 +247,7 @@ def _load() -> None:
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
-        except Exception as error:  # a broken plug-in must not take the other models with it
+        except (Exception, SystemExit) as error:  # a broken plug-in must not take the other models with it
             warnings.warn(f"models of entry point {point.name!r} ({point.value}) not loaded: {error}", stacklevel=2)
 
 
@@ -230,10 +263,14 @@ def list_models(pattern: str = "*") -> list[str]:
     Args:
         pattern: Shell pattern such as ``"*attention*"``; case matters.
 
+    Raises:
+        UnetzooError: If the pattern is not a string.
+
     Examples:
         >>> list_models("unetpp*")
         ['unetpp', 'unetpp_ds', 'unetpp_resnet34']
     """
+    check_argument("list_models", "pattern", pattern, str, "a shell pattern, such as '*attention*'")
     return [name for name in entries() if fnmatchcase(name, pattern)]
 
 
@@ -253,6 +290,7 @@ def model_info(name: str) -> Entry:
         >>> entry.diff
         {'up': ('transposed', 'bilinear')}
     """
+    check_argument("model", "name", name, str, "the name of a registered model, such as 'unet'")
     known = entries()
     if name not in known:
         raise UnetzooError(f"unknown model {name!r}; {nearest(name, known)} (or --import the file that registers it)")

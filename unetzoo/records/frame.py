@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.paths import user_path
+from unetzoo._util.spreadsheet import safe_cell
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
 from unetzoo.records.fields import (
@@ -89,6 +91,15 @@ class Tables:
         return trials.loc[(trials["status"] == "ok") & trials["dice"].notna(), :]
 
 
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV in which no text is a formula to a spreadsheet."""
+    safe = table.rename(columns=safe_cell)
+    for position, kind in enumerate(safe.dtypes):
+        if pd.api.types.is_object_dtype(kind) or isinstance(kind, pd.StringDtype):
+            safe.isetitem(position, safe.iloc[:, position].map(safe_cell, na_action="ignore"))
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
 def read_records(folder: Path | str) -> pd.DataFrame:
     """Return the records of ``folder/records/*.json`` as a table, one row per trial, sorted by model, seed and id.
 
@@ -126,7 +137,7 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     Raises:
         UnetzooError: If the folder or its records are missing.
     """
-    folder = Path(folder)
+    folder = user_path(folder, "read_records: folder")
     if (manifest := read_manifest(folder)) is None:
         return load(folder).trials
     return joined({label: tables(*found) for label, found in read_members(folder, manifest).items()})

@@ -12,7 +12,7 @@ from typing import Any
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.records.fields import class_names, current, dig
-from unetzoo.records.frame import joined, read_members, tables
+from unetzoo.records.frame import csv_text, joined, read_members, tables
 from unetzoo.records.manifest import Manifest
 from unetzoo.report import curves, page, protocol
 from unetzoo.report.alarms import red_lines
@@ -69,7 +69,7 @@ def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -
     inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
     try:
         page.write_plots(folder, [*captions], plots, page.BRIEF if brief else page.SUFFIXES)
-        write_atomic(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+        write_atomic(folder / "results.csv", csv_text(results))
         write_atomic(folder / "summary.md", page.render("collection.md.j2", variables, CONVENTIONS))
         html = page.render("collection.html.j2", variables | {"inline": inline}, CONVENTIONS)
         write_atomic(folder / "index.html", html)

@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
-from unetzoo.records.frame import Tables, load
+from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions
@@ -90,7 +90,7 @@ def _write(folder: Path, t: Tables, variables: dict[str, Any], plots: dict[str, 
     """Write all files; return the path of the page, or of the summary if the report is brief."""
     summary, page = folder / "summary.md", folder / "index.html"
     write_plots(folder, NAMES, plots, BRIEF if variables["brief"] else SUFFIXES)
-    write_atomic(folder / "results.csv", t.trials.to_csv(index=False, lineterminator="\n"))
+    write_atomic(folder / "results.csv", csv_text(t.trials))
     write_atomic(summary, render("summary.md.j2", variables))
     if variables["brief"]:
         page.unlink(missing_ok=True)

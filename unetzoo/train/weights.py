@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from unetzoo._util.atomic import atomic_path
+from unetzoo._util.paths import user_path
 from unetzoo.data.expected import Expected
 from unetzoo.data.stream import Normalization
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, one_line, shown
 from unetzoo.models.factory import ModelConfig
 
 FILE_NAME = "model.safetensors"
@@ -35,24 +38,44 @@ def save_model(model: nn.Module, path: Path | str, *, expected: Expected | None 
         The file.
 
     Raises:
-        UnetzooError: If the model was not made by `create_model`.
+        UnetzooError: If the model was not made by `create_model`, the path or an extra value is not valid, or the file
+            cannot be written.
     """
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
         raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be rebuilt")
-    path = weights_file(Path(path))
+    path = weights_file(user_path(path, "save_model: path"))
     normalization = getattr(model, "unetzoo_normalization", None)
     if isinstance(normalization, Normalization):
         extra.setdefault("normalization", asdict(normalization))
     expected = expected or getattr(model, "unetzoo_expected", None)
     if isinstance(expected, Expected) and expected.known:
         extra["expected"] = expected.model_dump(mode="json")
-    header = {"unetzoo": json.dumps({"model": config.model_dump(mode="json"), **extra})}
-    with atomic_path(path) as temporary:
-        # Tied weights in channels_last are views that safetensors cannot flatten.
-        contiguous = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        safetensors.torch.save_model(contiguous, str(temporary), metadata=header)
+    header = {"unetzoo": _header(config, extra)}
+    try:
+        with atomic_path(path) as temporary:
+            # Tied weights in channels_last are views that safetensors cannot flatten.
+            contiguous = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            safetensors.torch.save_model(contiguous, str(temporary), metadata=header)
+    except (OSError, SafetensorError) as error:
+        raise UnetzooError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
     return path
+
+
+def _header(config: ModelConfig, extra: dict[str, Any]) -> str:
+    """Return the header as JSON.
+
+    Raises:
+        UnetzooError: If an extra value is not JSON.
+    """
+    for name, value in extra.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UnetzooError(
+                f"save_model: {name} = {shown(value)}: must be a value of JSON ({one_line(error)})"
+            ) from None
+    return json.dumps({"model": config.model_dump(mode="json"), **extra})
 
 
 def load_model(path: Path | str) -> nn.Module:
@@ -71,9 +94,10 @@ def load_model(path: Path | str) -> nn.Module:
     Raises:
         UnetzooError: If the file was not saved by unetzoo, or its model is not registered.
     """
-    path = weights_file(Path(path))
+    path = weights_file(user_path(path, "load_model: path"))
     header = read_header(path)
     config = header["model"]
+    _check_sizes(path, config)
     model = config.build(weights=False)  # the file has all weights
     saved = header.get("normalization")
     if isinstance(saved, dict) and {"mean", "std"} <= set(saved):  # users may save anything under this name
@@ -87,6 +111,34 @@ def load_model(path: Path | str) -> nn.Module:
     return model.eval()
 
 
+def _check_sizes(path: Path, config: ModelConfig) -> None:
+    """Compare the sizes of a file's tensors with those of its model before the model takes memory.
+
+    Raises:
+        UnetzooError: If they differ.
+    """
+    misfit = f"{path}: does not fit model {config.name!r}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns that copies to the meta device have no effect
+            model = config.build(weights=False)
+    except SafetensorError as error:
+        raise UnetzooError(f"{misfit}: {str(error).splitlines()[0]}") from None
+    except Exception:  # a user's class that needs real numbers; it is built below
+        return
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if wrong := [name for name, shape in held.items() if wanted.get(name, shape) != shape]:
+        name = wrong[0]
+        raise UnetzooError(f"{misfit}: {name} is {held[name]} in the file, {wanted[name]} in the model")
+    # Tensors that modules share are saved once, so that only the sum can be compared.
+    ours = {id(t): t.numel() for t in (*model.parameters(), *model.state_dict(keep_vars=True).values())}
+    numbers = sum(math.prod(shape) for shape in held.values())
+    if sum(ours.values()) > 2 * numbers + 2**20:
+        raise UnetzooError(f"{misfit}: the file has {numbers} numbers, the model {sum(ours.values())}")
+
+
 def read_header(path: Path | str) -> dict[str, Any]:
     """Read the header of a saved model: ``model`` (a `ModelConfig`) and everything that was saved with it.
 
@@ -96,7 +148,7 @@ def read_header(path: Path | str) -> dict[str, Any]:
     Raises:
         UnetzooError: If there is no such file or it was not saved by unetzoo.
     """
-    path = weights_file(Path(path))
+    path = weights_file(user_path(path, "path"))
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["unetzoo"])

@@ -190,7 +190,7 @@ def read_list(path: Path, known: Sequence[str]) -> tuple[str, ...]:
         UnetzooError: If the file cannot be read, or a stem is unknown or listed twice.
     """
     try:
-        stems = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+        stems = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise UnetzooError(f"{path}: cannot be read: {error}") from None
     for stem in stems:

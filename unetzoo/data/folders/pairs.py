@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
+from unetzoo._util.paths import check_utf8, user_path
 from unetzoo.data.folders.files import SUFFIXES, count_pages, describe_pages
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
@@ -90,7 +91,7 @@ def find_pairs(root: Path, files: Files) -> Pairing:
         The pairs, sorted by key; mistakes in single files are among the findings.
 
     Raises:
-        UnetzooError: If a folder or the CSV does not exist, or holds no images.
+        UnetzooError: If a folder or the CSV does not exist or holds no images, or a file name is not UTF-8.
     """
     pairing = Pairing()
     if files.pairs is not None:
@@ -102,6 +103,10 @@ def find_pairs(root: Path, files: Files) -> Pairing:
     else:
         _match(root, files.images, files.masks, files.mask_stem, pairing)
     pairing.pairs = dict(sorted(pairing.pairs.items()))
+    for path in [file for pair in pairing.pairs.values() for file in (pair.image, pair.mask)]:
+        check_utf8(path)
+    for _, path in pairing.unmatched:
+        check_utf8(path)
     return pairing
 
 
@@ -270,7 +275,7 @@ def _with_slashes(folder: Path, name: str) -> str:
 
 def _inside(folder: Path, name: str, at: str, pairing: Pairing) -> Path | None:
     """Return the path of an existing file, or None after a mistake. Only an absolute path may leave the folder."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     if not name:
         pairing.error("csv", f"{at} is empty")
     elif (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -24,6 +25,7 @@ from unetzoo.errors import Strict, UnetzooError, one_line
 
 TIMEOUT = 30.0  # seconds without an answer or a byte
 CHUNK = 1 << 18
+MOST_BYTES = 64 << 30  # of one file
 
 Progress = Callable[[int, "int | None"], None]
 """``progress(bytes so far, total bytes)``; the total is None if the server does not give it."""
@@ -51,27 +53,32 @@ class _Headers(Strict):
     size: int | None = None
 
 
-def fetch(remote: Remote, folder: Path, *, progress: Progress = lambda done, size: None) -> Path:
+def fetch(
+    remote: Remote, folder: Path, *, progress: Progress = lambda done, size: None, most_bytes: int = MOST_BYTES
+) -> Path:
     """Download a file and check it. A file that is already there is checked, not downloaded again.
 
     Args:
         remote: The file.
         folder: Target folder.
         progress: Called with the bytes so far and in total.
+        most_bytes: Largest size of the file.
 
     Returns:
         The path of the complete, checked file.
 
     Raises:
         UnetzooError: If the server cannot be reached, answers with an error or breaks off (the next call continues
-            from there), the disk is full, or the checksum is wrong.
+            from there), the file is empty or larger than ``most_bytes``, the disk is full, or the checksum is wrong.
     """
     target = folder / remote.file
     part = target.with_name(target.name + ".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.stat().st_size:
+            raise UnetzooError(f"{target}: is empty; delete it and {target.name}.sha256, then download it again")
         if not target.exists():
-            _receive(remote.url, part, progress)
+            _receive(remote.url, part, progress, most_bytes)
             _verify(remote, part, target)
             part.replace(target)
             part.with_name(part.name + ".json").unlink(missing_ok=True)
@@ -82,11 +89,11 @@ def fetch(remote: Remote, folder: Path, *, progress: Progress = lambda done, siz
     return target
 
 
-def _receive(url: str, part: Path, progress: Progress) -> None:
+def _receive(url: str, part: Path, progress: Progress, most_bytes: int) -> None:
     """Download the rest of ``part``.
 
     Raises:
-        UnetzooError: If the server ends early.
+        UnetzooError: If the server ends early, or sends nothing or too much.
     """
     notes = part.with_name(part.name + ".json")
     known = _noted_headers(notes, url) if part.exists() else None
@@ -99,23 +106,43 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
         size, goes_on = _sizes(answer, have, known)
         if not goes_on:
             have = 0
+        _check_size(url, size, part.parent, have, most_bytes)
         write_atomic(notes, _Headers(url=url, validator=_validator(answer), size=size).model_dump_json())
         with part.open("ab" if goes_on else "wb") as file:
-            have = _copy(answer, file, have, size, progress)
+            have = _copy(answer, file, have, size, progress, most_bytes)
+    if not have:
+        part.unlink()
+        raise UnetzooError(f"{url}: the server sends an empty file; try again later, or get the file elsewhere")
     if size is not None and have != size:
         raise UnetzooError(f"{url}: ended after {have} of {size} bytes; run the command again to continue from there")
+
+
+def _check_size(url: str, size: int | None, folder: Path, have: int, most_bytes: int) -> None:
+    """Check the size that a server gives, of which ``have`` bytes are there, before anything is received.
+
+    Raises:
+        UnetzooError: If it is above ``most_bytes``, or the disk has no room for it.
+    """
+    if size is None:
+        return
+    if size > most_bytes:
+        raise UnetzooError(f"{url}: the file has {size} bytes; at most {most_bytes} are downloaded")
+    if size - have > (free := shutil.disk_usage(folder).free):
+        raise UnetzooError(f"{folder}: {url} has {size} bytes, but only {free} are free; make room")
 
 
 def _ask(url: str, have: int, known: _Headers | None) -> HTTPResponse:
     headers = {"User-Agent": f"unetzoo/{__version__}", "Accept-Encoding": "identity"}
     if have and known and known.validator is not None:
         headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
-    _check_scheme(url, url)
     try:
+        _check_scheme(url, url)
         return build_opener(_Redirects()).open(Request(url, headers=headers), timeout=TIMEOUT)  # noqa: S310
+    except UnetzooError:
+        raise
     except HTTPError as error:
         raise UnetzooError(f"{url}: the server answers {error.code} {error.reason}") from None
-    except (OSError, HTTPException) as error:  # also URLError, which wraps another error as its reason
+    except (OSError, HTTPException, ValueError) as error:  # also URLError, which wraps another error as its reason
         reason = error.reason if isinstance(error, URLError) else error
         raise UnetzooError(f"{url}: cannot be reached: {reason or one_line(error)}") from None
 
@@ -138,7 +165,14 @@ def _sizes(answer: HTTPResponse, have: int, known: _Headers | None) -> tuple[int
     return (int(length) if length.isdigit() else None), False
 
 
-def _copy(answer: HTTPResponse, file: IO[bytes], have: int, size: int | None, progress: Progress) -> int:
+def _copy(
+    answer: HTTPResponse, file: IO[bytes], have: int, size: int | None, progress: Progress, most_bytes: int
+) -> int:
+    """Append what is left of an answer to ``file`` and return the size that this then has.
+
+    Raises:
+        UnetzooError: If the connection breaks off, or more than ``most_bytes`` come.
+    """
     progress(have, size)
     while True:
         try:
@@ -150,8 +184,11 @@ def _copy(answer: HTTPResponse, file: IO[bytes], have: int, size: int | None, pr
             ) from None
         if not chunk:
             return have
-        file.write(chunk)
         have += len(chunk)
+        if have > most_bytes:
+            file.truncate(0)
+            raise UnetzooError(f"{answer.url}: sends more than {most_bytes} bytes; the file is not used")
+        file.write(chunk)
         progress(have, size)
 
 
@@ -164,7 +201,7 @@ def _verify(remote: Remote, path: Path, target: Path) -> None:
     beside = target.with_name(target.name + ".sha256")
     digest = file_digest(path, "sha256")
     kind, _, published = (remote.checksum or "").partition(":")
-    first = beside.read_text().split()[:1] if beside.is_file() else []
+    first = beside.read_text(errors="replace").split()[:1] if beside.is_file() else []
     if published:
         got, wanted, whose = file_digest(path, kind), published, f"the published {kind}"
     else:
@@ -200,6 +237,15 @@ def _validator(answer: HTTPResponse) -> str | None:
 
 
 class _Redirects(HTTPRedirectHandler):
+    def http_error_302(self, req, fp, code, msg, headers):
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:  # an address that cannot be parsed, or one that is refused
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         _check_scheme(newurl, req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from unetzoo._util.paths import user_path
 from unetzoo.data.base import SPLITS, SegmentationDataset
 from unetzoo.data.folders.file_dataset import FileDataset
 from unetzoo.data.folders.files import read_stored
@@ -100,7 +101,7 @@ def entry(name: str) -> NamedSet:
 def default_root(entry: NamedSet) -> Path | None:
     """Return ``$UNETZOO_DATA/<folder>``, or None if the variable is not set."""
     base = os.environ.get("UNETZOO_DATA")
-    return Path(base).expanduser() / entry.folder if base else None
+    return user_path(base, "UNETZOO_DATA") / entry.folder if base else None
 
 
 def locate(entry: NamedSet, root: Path | None = None) -> Place:

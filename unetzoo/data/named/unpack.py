@@ -7,7 +7,6 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from unetzoo.errors import UnetzooError, one_line
 
 MOST_MEMBERS = 300_000
 MOST_BYTES = 64 << 30
+MOST_LEVELS = 64  # of folders within folders; the data sets of the catalogue have up to 6
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
@@ -58,15 +58,19 @@ def unpack(archive: Path, folder: Path, *, most_members: int = MOST_MEMBERS, mos
             with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as staging:
                 for member in members:
                     _write(opened, member, Path(staging) / member.path)
+                if isinstance(opened, tarfile.TarFile):
+                    _check_end(archive, opened, most_bytes)
                 for top in tops:
                     (Path(staging) / top).rename(folder / top)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
+    except UnetzooError:
+        raise
+    except Exception as error:  # the readers raise many exception types on damaged archives
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise UnetzooError(f"{archive}: cannot be unpacked to {folder}: {error.strerror or error}") from None
         raise UnetzooError(
             f"{archive}: is damaged or of an unsupported kind ({one_line(error)}); delete it and its .sha256, then "
             "download it again"
         ) from None
-    except OSError as error:
-        raise UnetzooError(f"{archive}: cannot be unpacked to {folder}: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -91,8 +95,15 @@ def _checked(
         name, bytes_, folder, plain_file = _facts(raw)
         where = f"{archive}: member {name!r}"
         path = PurePosixPath(name)
-        if not name or "\\" in name or "\0" in name or path.is_absolute() or ".." in path.parts or ":" in name[:2]:
+        if not name:
+            raise UnetzooError(f"{archive}: a member has an empty name; nothing was unpacked")
+        if "\\" in name or "\0" in name or path.is_absolute() or ".." in path.parts or ":" in name[:2]:
             raise UnetzooError(f"{where} would leave the folder; nothing was unpacked")
+        if len(path.parts) > MOST_LEVELS:
+            raise UnetzooError(
+                f"{archive}: member {name[:60]!r}... lies {len(path.parts)} levels deep; at most {MOST_LEVELS} are "
+                "unpacked, and nothing was unpacked"
+            )
         if folder:
             continue
         if not plain_file or not path.parts:
@@ -108,13 +119,38 @@ def _checked(
     return list(found.values())
 
 
+def _check_end(archive: Path, opened: tarfile.TarFile, most_bytes: int) -> None:
+    """Read a tar to its end: `tarfile` stops at a damaged header as at the end, and before the checksum of a .gz.
+
+    Raises:
+        ReadError: If something other than zeros follows the last member.
+        UnetzooError: If more than ``most_bytes`` follow.
+        OSError: If the checksum of the compressed stream does not match, or one of the readers' other exceptions.
+    """
+    stream = opened.fileobj
+    assert stream is not None
+    stream.seek(opened.offset)
+    if any(stream.read(tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError(f"the header at byte {opened.offset} is damaged")
+    have = 0
+    while chunk := stream.read(1 << 20):
+        have += len(chunk)
+        if have > most_bytes:
+            raise UnetzooError(f"{archive}: more than {most_bytes} bytes follow its last member; nothing was unpacked")
+
+
 def _facts(raw: zipfile.ZipInfo | tarfile.TarInfo) -> tuple[str, int, bool, bool]:
     """Return name, size in bytes, True for a folder, and True for a plain file."""
     if isinstance(raw, tarfile.TarInfo):
         return raw.name, raw.size, raw.isdir(), raw.isreg()
     kind = stat.S_IFMT(raw.external_attr >> 16)
     encrypted = raw.flag_bits & 1
-    return raw.orig_filename, raw.file_size, raw.is_dir(), kind in (0, stat.S_IFREG) and not encrypted
+    return (
+        raw.orig_filename,
+        raw.file_size,
+        raw.orig_filename.endswith("/"),
+        kind in (0, stat.S_IFREG) and not encrypted,
+    )
 
 
 def _write(opened: zipfile.ZipFile | tarfile.TarFile, member: _Member, target: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
+from unetzoo.data.folders.known_layouts import class_names, void_of, with_names
+from unetzoo.data.folders.layout import NOTHING, Layout, guess_files, lay_out, not_read, pair_group
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose
 from unetzoo.data.folders.reading import Files, Reading, Value
@@ -72,12 +73,13 @@ class Check:
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
-def find_source(path: Path, *, propose_anew: bool = False) -> Source:
+def find_source(path: Path, *, propose_anew: bool = False, chosen: Mapping[str, str] = NOTHING) -> Source:
     """Find the data and, if there is one, the reading that ``path`` stands for.
 
     Args:
         path: A folder, a CSV of pairs, or a ``dataset.toml``.
         propose_anew: Ignore a ``dataset.toml`` in the folder.
+        chosen: Folder or pattern of "images" and of "masks", where the user names them.
 
     Returns:
         The place of the data.
@@ -85,6 +87,9 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
     Raises:
         UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a reading.
     """
+    if chosen and (not path.is_dir() or ((path / NAME).is_file() and not propose_anew)):
+        what = " and ".join(chosen)
+        raise UnetzooError(f"{path}: {what} cannot be chosen beside a CSV or a {NAME}; edit that file instead")
     if path.suffix.lower() == ".toml":
         return Source(path.parent, read_reading(path), file=path)
     if path.suffix.lower() == ".csv":
@@ -94,7 +99,7 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
         raise UnetzooError(f"{path}: {what}")
     if (path / NAME).is_file() and not propose_anew:
         return Source(path, read_reading(path / NAME), file=path / NAME)
-    files, findings = guess_files(path)
+    files, findings = guess_files(path, chosen)
     return Source(path, files, tuple(findings))
 
 
@@ -125,7 +130,9 @@ def check(
     if source.reading is not None:
         reading, kind = source.reading, ""
     else:
-        reading, kind, noticed = propose(found, void)
+        names = class_names(source.root, source.files)
+        reading, kind, noticed = propose(found, void_of(names) if void is None else void)
+        reading = reading and with_names(reading, names)
         findings += noticed
     shares = None
     if reading is not None and found.items:
@@ -147,30 +154,38 @@ def _lay_out(source: Source) -> tuple[Layout, list[Finding]]:
     return layout, findings
 
 
-def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout, list[str]]:
+def open_reading(
+    path: Path, void: Value | None = None, *, chosen: Mapping[str, str] = NOTHING, leaks: bool = False
+) -> tuple[Reading, Layout, list[str]]:
     """Open a user's data, proposing a reading if none is given.
 
     Args:
         path: A folder, a CSV of pairs, or a ``dataset.toml``.
         void: Stored mask value that is known to be void.
+        chosen: Folder or pattern of "images" and of "masks", where the user names them.
+        leaks: Accept equal images in two splits, which the caller will drop.
 
     Returns:
-        The reading, the layout, and lines for the user.
+        The reading, the layout, and lines for the user: where the reading comes from, and warnings.
 
     Raises:
         UnetzooError: If there is an error among the findings; it has the text of the first.
     """
-    source = find_source(path)
+    source = find_source(path, chosen=chosen)
     if source.reading is not None:
         layout, _ = _lay_out(source)
         _raise_first(layout.pairing.findings)
-        return source.reading, layout, [f"read as {source.file} says"]
+        return source.reading, layout, [f"read as {source.file} says", *_warnings(layout.pairing.findings)]
     checked = check(source, void=void, compare=False)
-    _raise_first(checked.findings)
+    _raise_first(f for f in checked.findings if not leaks or f.kind != "duplicate across splits")
     assert checked.reading is not None
     command = f"unetzoo data check {shlex.quote(str(path))}"
     proposed = f"reading proposed from the files: {checked.kind}; `{command}` shows more and writes a {NAME} to edit"
-    return checked.reading, checked.layout, [proposed]
+    return checked.reading, checked.layout, [proposed, *_warnings(checked.findings)]
+
+
+def _warnings(findings: Iterable[Finding]) -> list[str]:
+    return [f"warning: {finding.text}" for finding in findings if finding.severity == "warning"]
 
 
 def _raise_first(findings: Iterable[Finding]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
-from unetzoo.data.folders.files import array_digest, read_stored
+from unetzoo.data.folders.files import array_digest
+from unetzoo.data.folders.joined import read_mask
 from unetzoo.data.folders.pairs import some
 from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
 from unetzoo.data.folders.reading_file import shown_values
@@ -104,7 +105,7 @@ def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> Dat
 
 def _palette(pair: Pair, values: tuple[int, ...]) -> tuple[str, ...]:
     """Return the colours of a mask's palette at ``values``; () if it has no palette or two of them are equal."""
-    stored = read_stored(pair.mask, pair.page).palette
+    stored = read_mask(pair).palette
     if stored is None or not 0 <= min(values) <= max(values) < len(stored):
         return ()
     colours = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in stored[list(values)].tolist())

@@ -23,6 +23,8 @@ class Folder(FileDataset):
         foreground: Class indices of the headline score.
         ignore_index: Stored mask value that is void.
         downscale: Side of the blocks that images are averaged over.
+        images: Folder or pattern of the images, where several could be meant.
+        masks: Folder or pattern of the masks.
 
     Raises:
         UnetzooError: If ``root`` is missing, an option does not fit the classes, or something is wrong with the files.
@@ -36,10 +38,13 @@ class Folder(FileDataset):
         foreground: list[int] | None = None,
         ignore_index: int | None = None,
         downscale: int | None = None,
+        images: str | None = None,
+        masks: str | None = None,
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
-        reading, layout, messages = open_reading(root, ignore_index)
+        chosen = {name: value for name, value in (("images", images), ("masks", masks)) if value is not None}
+        reading, layout, messages = open_reading(root, ignore_index, chosen=chosen)
         reading = _changed(reading, root, class_names, foreground, ignore_index, downscale)
         super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
         self.drawn, self.ordered = layout.drawn, layout.ordered

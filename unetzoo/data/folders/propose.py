@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from unetzoo.data.folders.known_layouts import one_object_a_file
 from unetzoo.data.folders.mask_rules import MaskReading, read_masks
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import Reading, Value
@@ -28,7 +29,10 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
     if not found.items:
         return None, "", []
     names, findings = _class_names(found.layout.root)
-    masks = read_masks(found.items, void, names)
+    if found.layout.files.joined == "objects":
+        masks = MaskReading("an object a file", one_object_a_file(), instances=True)
+    else:
+        masks = read_masks(found.items, void, names)
     channels, value_range, of_images = _images(found.items)
     findings += [*of_images, *masks.findings]
     if channels is None or value_range is None or not masks.classes:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from unetzoo.data.folders.files import Stored, check_same_size, read_stored
+from unetzoo.data.folders.files import Stored, check_same_size
 from unetzoo.errors import Strict, UnetzooError
 
 IGNORE = 255  # class index of void, or the first free number if there are more classes
@@ -30,11 +30,17 @@ class Pair:
         image: File of the image.
         mask: File of the mask.
         page: Page in both, from 0, if they are stacks.
+        more_images: Files of further channels.
+        more_masks: Further files of the mask.
+        objects: True if each file of the mask shows one object.
     """
 
     image: Path
     mask: Path
     page: int | None = None
+    more_images: tuple[Path, ...] = ()
+    more_masks: tuple[Path, ...] = ()
+    objects: bool = False
 
 
 class ClassReading(Strict):
@@ -55,10 +61,12 @@ class Files(Strict):
     """The places of images and masks. Paths are relative to the folder of the file that holds the reading.
 
     Attributes:
-        images: A folder, a glob such as "*.jpg", or a multi-page stack.
+        images: A folder, a glob such as "*.jpg", or a multi-page stack; "images/**" includes the folders inside. See
+            `unetzoo.data.folders.patterns` for all that a pattern may hold.
         masks: The same for masks. In globs, what the star stands for matches masks to images.
         mask_stem: Stem of a mask, in which "{stem}" stands for that of its image.
         pairs: A CSV with columns image, mask and optionally split and group, in place of the above.
+        joined: What several mask files of an image are: "parts" of one mask, or an object each.
         splits: Folder of each split, for which "{split}" stands in ``images`` and ``masks``; without "{split}", list
             files with one stem per line.
         group: Regular expression whose first group (or whole match) in a key names what must stay in one split.
@@ -69,6 +77,7 @@ class Files(Strict):
     masks: str = "masks"
     mask_stem: str = "{stem}"
     pairs: str | None = None
+    joined: Literal["parts", "objects"] = "parts"
     splits: dict[Literal["train", "val", "test"], str] = {}
     group: str | None = None
     seed: int = Field(0, ge=0)
@@ -232,7 +241,9 @@ def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UnetzooError: If a file cannot be read, the two differ in size, or they contradict the reading.
     """
-    stored, mask = read_stored(pair.image, pair.page), read_stored(pair.mask, pair.page)
+    from unetzoo.data.folders.joined import read_image, read_mask  # it needs `Pair`
+
+    stored, mask = read_image(pair), read_mask(pair)
     check_same_size(stored, mask, pair.image, pair.mask)
     image = _image(stored, reading, pair.image)
     classes = to_classes(mask_values(mask, reading.colours, pair.mask), reading, pair.mask)
@@ -251,8 +262,10 @@ def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
     Raises:
         UnetzooError: If the mask cannot be read, contradicts the reading, or has an id that is too large.
     """
+    from unetzoo.data.folders.joined import read_mask
+
     path = pair.mask
-    ids = mask_values(read_stored(path, pair.page), False, path)
+    ids = mask_values(read_mask(pair), False, path)
     foreground = [i for i, c in enumerate(reading.classes) if c.foreground]
     ids = np.where(np.isin(to_classes(ids, reading, path), foreground), ids, 0)
     if ids.max() > np.iinfo(np.int32).max:

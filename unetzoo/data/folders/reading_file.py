@@ -21,6 +21,7 @@ COMMENTS = {
     "masks": "the same for the masks",
     "mask_stem": "stem of a mask, given that of its image, such as '{stem}_mask'",
     "pairs": "a CSV with columns image, mask and optionally split, group",
+    "joined": "several mask files of an image are 'parts' of one mask, or 'objects', numbered 1, 2, ...",
     "channels": "1 takes one channel of grey images that are stored as RGB(A)",
     "range": "stored image values that become 0 and 1",
     "ignore": "stored mask values that are void: neither trained on nor scored",
@@ -67,6 +68,8 @@ def to_toml(reading: Reading, remarks: list[str]) -> str:
     printable = ("".join(c if c.isprintable() else " " for c in remark) for remark in remarks)
     lines = [HEADER, *(f"# {remark}" for remark in printable), ""]
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
+    if reading.joined != "parts":
+        paths += ("joined",)
     for key in ("name", *paths, "channels", "range", "ignore", "instances", "downscale", "group", "seed"):
         value = getattr(reading, key)
         comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.folders.files import Stored, array_digest, check_same_size, read_stored
+from unetzoo.data.folders.files import Stored, array_digest, check_same_size
+from unetzoo.data.folders.joined import read_image, read_mask
 from unetzoo.data.folders.layout import Layout
 from unetzoo.data.folders.pairs import Finding, listed
 from unetzoo.data.folders.reading import Pair, mask_values, where
@@ -159,9 +160,9 @@ def survey(layout: Layout, *, on_pair: Callable[[str], None] = lambda key: None,
 
 def _open(pair: Pair, wrong: dict[str, list[str]]) -> tuple[Stored, Stored] | None:
     opened = []
-    for path in (pair.image, pair.mask):
+    for read in (read_image, read_mask):
         try:
-            opened.append(read_stored(path, pair.page))
+            opened.append(read(pair))
         except UnetzooError as error:
             wrong.setdefault("unreadable", []).append(str(error))
     return (opened[0], opened[1]) if len(opened) == 2 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from unetzoo.data.folders.check import open_reading
@@ -9,6 +10,10 @@ from unetzoo.data.folders.file_dataset import FileDataset
 from unetzoo.data.folders.reading import Reading
 from unetzoo.data.registry import register_dataset
 from unetzoo.errors import UnetzooError
+
+
+WARNING = "warning: "
+LOGGER = logging.getLogger(__name__)  # to standard error unless the caller configures logging
 
 
 @register_dataset("folder")
@@ -50,6 +55,9 @@ class Folder(FileDataset):
         self.drawn, self.ordered = layout.drawn, layout.ordered
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
         self.messages = [*messages, *self.summary_lines()]
+        for line in messages:
+            if line.startswith(WARNING):
+                LOGGER.warning("%s", line.removeprefix(WARNING))
 
 
 def _changed(

@@ -108,9 +108,9 @@ def lay_out(root: Path, files: Files) -> Layout:
         groups = {}  # a single stack is one group, but its pages must be split
     given, fixed = _given(root, files, pairing)
     ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
-    _report_unmatched(files, pairing, fixed)
     if files.pairs is None:
         report_passed_over(_searched(root, files), pairing)
+    _report_unmatched(root, files, pairing, fixed)
     splits, drawn = _splits(root, files, pairing, groups, given, fixed, ordered)
     return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
@@ -128,7 +128,7 @@ def _searched(root: Path, files: Files) -> Iterable[Path]:
                 yield path.parent
 
 
-def _report_unmatched(files: Files, pairing: Pairing, fixed: str) -> None:
+def _report_unmatched(root: Path, files: Files, pairing: Pairing, fixed: str) -> None:
     """Report images without masks and the reverse: an error, unless lists say which images are used.
 
     A missing mask may just have a name that was not understood.
@@ -142,20 +142,21 @@ def _report_unmatched(files: Files, pairing: Pairing, fixed: str) -> None:
                     Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
                 )
             else:
-                pairing.error(f"unmatched {missing}", text + _way_out(files, pairing) * (missing == "mask"))
+                pairing.error(f"unmatched {missing}", text + _way_out(root, files, pairing) * (missing == "mask"))
     if not pairing.pairs and not any(f.severity == "error" for f in pairing.findings):
         pairing.error("no pairs", "no image has a mask")
 
 
-def _way_out(files: Files, pairing: Pairing) -> str:
+def _way_out(root: Path, files: Files, pairing: Pairing) -> str:
     """Return what would pair the files if no image has a mask, or ''."""
     images, masks = ([path for what, path in pairing.unmatched if what == missing] for missing in ("mask", "image"))
     if pairing.pairs or "*" in files.images:
         return ""
     if (ending := common_ending(images, masks)) is None:
-        return "; stems must be equal, or masks have a suffix such as _mask; a CSV with columns image, mask pairs any names"
+        return "; stems must be equal, or masks have a suffix such as _mask; a CSV of image, mask pairs any names"
     pattern = f"{files.images}/*{ending}{images[0].suffix}"
-    return f"; all images end in {ending!r}: `unetzoo data check --images {shlex.quote(pattern)}` pairs them without it"
+    command = f"unetzoo data check {shlex.quote(str(root))} --images {shlex.quote(pattern)}"
+    return f"; all images end in {ending!r}: `{command}` pairs them without it"
 
 
 def _given(root: Path, files: Files, pairing: Pairing) -> tuple[dict[str, tuple[str, ...]], str]:
@@ -405,8 +406,8 @@ def _candidate(root: Path, what: str, known: Sequence[str], chosen: Mapping[str,
     if len(full) > 1:
         names = " and ".join(f"{p.name}/" for p in full)
         raise UnetzooError(
-            f"{root}: {names} could each hold the {what}; choose one: `unetzoo data check DATA --{what} {full[0].name}` "
-            f"writes it to dataset.toml (in a suite: options = {{ {what} = {full[0].name!r} }})"
+            f"{root}: {names} could each hold the {what}; choose: `unetzoo data check DATA --{what} {full[0].name}` "
+            f"writes it to dataset.toml; in a suite, options = {{ {what} = {full[0].name!r} }}"
         )
     return next((p.name for p in full or there), None)
 

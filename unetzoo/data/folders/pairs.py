@@ -281,12 +281,13 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
             by_image[row["image"]] = row, number
     if not by_image:
         raise UnetzooError(f"{path}: no rows below its header")
-    stems = [Path(image).stem for image in by_image]
+    stems = [Path(image.replace("\\", "/")).stem for image in by_image]
     for image, (row, number) in by_image.items():
         at = f"{path}: line {number}"
         files = [_inside(path.parent, row[column], f"{at}: {column}", pairing) for column in ("image", "mask")]
         if files[0] is None or files[1] is None:
             continue
+        image = image.replace("\\", "/") if not (path.parent / image).is_file() else image
         stem = Path(image).stem if stems.count(Path(image).stem) == 1 else Path(image).with_suffix("").as_posix()
         split = split_named(row["split"]) if row.get("split") else None
         if row.get("split") and split is None:
@@ -297,6 +298,9 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
                 pairing.split_of[key] = split
             if row.get("group"):
                 pairing.groups[key] = row["group"]
+    wrong = [finding.text for finding in pairing.findings if finding.kind == "csv"]
+    rest_of = [finding for finding in pairing.findings if finding.kind != "csv"]
+    pairing.findings = [*rest_of, *listed("error", "csv", wrong)]
     if pairing.split_of and (rest := [key for key in pairing.pairs if key not in pairing.split_of]):
         pairing.error("csv", f"{path}: {rest[0]!r} has no split, but others have one; give it to all or to none")
 
@@ -304,6 +308,8 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
 def _inside(folder: Path, name: str, at: str, pairing: Pairing) -> Path | None:
     """Return the path of an existing file, or None after a mistake. Only an absolute path may leave the folder."""
     path = Path(name).expanduser()
+    if "\\" in name and not (folder / path).is_file():  # as Windows writes it
+        path = Path(name.replace("\\", "/"))
     if not name:
         pairing.error("csv", f"{at} is empty")
     elif (

@@ -1,7 +1,7 @@
 """Patterns of files that reach into folders, or join several files to one image or mask.
 
-A star stands for part of the key, ``**`` for any number of folders, which are part of it too. ``{*}`` is any text that is
-not part of the key, and ``{a,b}`` is one of several texts: the files that differ in it alone belong to one item.
+A star stands for part of the key, ``**`` for any number of folders, which are part of it too. ``{*}`` is any text that
+is not part of the key, and ``{a,b}`` is one of several texts: the files that differ in it alone belong to one item.
 """
 
 from __future__ import annotations

@@ -62,12 +62,13 @@ def inner_folders(folder: Path) -> dict[Path, int]:
     return found
 
 
-def report_passed_over(folders: Iterable[Path], pairing: Pairing) -> None:
+def report_passed_over(folders: Iterable[Path], pairing: Pairing, *, inside: bool) -> None:
     """Add findings about dangling links, suffixes that are not read, and folders inside the folders of the data.
 
     Args:
         folders: The folders in which images and masks are looked for.
         pairing: The pairs; a file that one without a counterpart was waiting for is an error, others are warnings.
+        inside: Report folders inside, too.
     """
     waiting = {path.stem for _, path in pairing.unmatched}
     for folder in dict.fromkeys(folders):
@@ -82,12 +83,12 @@ def report_passed_over(folders: Iterable[Path], pairing: Pairing) -> None:
                 pairing.error("suffix", text)
             else:
                 pairing.warn("suffix", text)
-        if inner := inner_folders(folder):
+        if inside and (inner := inner_folders(folder)):
             first, count = next(iter(inner.items()))
             more = and_more(list(inner))
             text = (
-                f"{first}: a folder inside with {count} image{'s' * (count > 1)}, which are not read{more}; if they belong "
-                f"to the data, set images = '{folder.name}/**' (and masks likewise) in dataset.toml"
+                f"{first}: a folder inside with {count} image{'s' * (count > 1)}, which are not read{more}; if they "
+                f"belong to the data, set images = '{folder.name}/**' (and masks likewise) in dataset.toml"
             )
             pairing.warn("folders inside", text)
 

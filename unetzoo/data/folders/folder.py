@@ -11,7 +11,6 @@ from unetzoo.data.folders.reading import Reading
 from unetzoo.data.registry import register_dataset
 from unetzoo.errors import UnetzooError
 
-
 WARNING = "warning: "
 LOGGER = logging.getLogger(__name__)  # to standard error unless the caller configures logging
 

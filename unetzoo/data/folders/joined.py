@@ -29,7 +29,7 @@ def read_image(pair: Pair) -> Stored:
 def read_mask(pair: Pair) -> Stored:
     """Read the mask of a pair; several files are parts of one mask, or an object each.
 
-    Objects are numbered 1, 2, ... in the order of the names of their files; where two overlap, the first keeps the pixel.
+    Objects are numbered 1, 2, ... in the order of their files' names; where two overlap, the first keeps the pixel.
 
     Raises:
         UnetzooError: If a file cannot be read, the files differ in size or type, or two parts contradict each other.

@@ -135,11 +135,10 @@ def folder_an_item(root: Path, prefix: str = "") -> Files | None:
         return None
     looked = [p for p in inner if (p / image).is_dir() and (p / mask).is_dir()][:LOOKED_AT]
     images, masks = ([images_in(p / name) for p in looked] for name in (image, mask))
-    single = all(len(paths) == 1 for paths in images)
-    related = any(
-        one[0].stem in other.stem for one, others in zip(images, masks, strict=True) if one for other in others
-    )
-    if single and not related:
+    single = all(len(paths) <= 1 for paths in images) and any(images)
+    both = zip(images, masks, strict=True)
+    related = sum(any(one.stem in other.stem for one in ones for other in others) for ones, others in both)
+    if single and related <= len(looked) / 2:
         where = {"images": f"{prefix}*/{image}/{{*}}", "masks": f"{prefix}*/{mask}/{{*}}"}
         return Files(**where, joined="objects")
     return Files(images=f"{prefix}*/{image}", masks=f"{prefix}*/{mask}", group=None if single else folder_group(prefix))

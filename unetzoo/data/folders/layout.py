@@ -33,7 +33,7 @@ from unetzoo.data.folders.pairs import (
     find_pairs,
     split_named,
 )
-from unetzoo.data.folders.patterns import image_files, is_deep
+from unetzoo.data.folders.patterns import CONTACT_SHEET, files_base, image_files, is_deep
 from unetzoo.data.folders.reading import Files, groups_of
 from unetzoo.data.splits import SHARE, split, take_val
 from unetzoo.errors import UnetzooError
@@ -109,20 +109,22 @@ def lay_out(root: Path, files: Files) -> Layout:
     given, fixed = _given(root, files, pairing)
     ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
     if files.pairs is None:
-        report_passed_over(_searched(root, files), pairing)
+        deep = any(is_deep(p.replace("{split}", "")) for p in (files.images, files.masks))
+        report_passed_over(_searched(root, files), pairing, inside=not deep)
     _report_unmatched(root, files, pairing, fixed)
     splits, drawn = _splits(root, files, pairing, groups, given, fixed, ordered)
     return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
 
 def _searched(root: Path, files: Files) -> Iterable[Path]:
-    """Yield the folders in which files are looked for by a pattern that does not reach into others."""
+    """Yield the folders in which files are looked for."""
     for folder in files.splits.values() if files.by_folder else ("",):
         for pattern in (files.images, files.masks):
             path = root / pattern.replace("{split}", folder)
             if is_deep(pattern.replace("{split}", folder)):
-                continue
-            if path.is_dir():
+                base = files_base(root, pattern.replace("{split}", folder))
+                yield from (base, *(p for p in sorted(base.rglob("*/")) if p.is_dir()))
+            elif path.is_dir():
                 yield path
             elif path.parent != root:  # the folder of the data itself may hold anything
                 yield path.parent
@@ -386,7 +388,7 @@ def _folders(root: Path, chosen: Mapping[str, str] = NOTHING) -> Files | None:
             images=f"{images}/{{split}}{deep}", masks=f"{masks}/{{split}}{deep}", mask_stem=stem, splits=splits
         )
     stem = _mask_stem(root / images, root / masks)
-    deep = _inside(root / images, root / masks, mask_stem=stem)
+    deep = _inside(root / images, root / masks)
     files = Files(images=images + deep, masks=masks + deep, mask_stem=stem)
     many = len(inner_folders(root / images)) >= 3 and not _files(root / images)
     return files.model_copy(update={"group": folder_group() if deep and many else None})
@@ -412,10 +414,10 @@ def _candidate(root: Path, what: str, known: Sequence[str], chosen: Mapping[str,
     return next((p.name for p in full or there), None)
 
 
-def _inside(images: Path, masks: Path, mask_stem: str) -> str:
-    """Return '/**' if the folders inside one of the two are inside the other as well, else ''."""
+def _inside(images: Path, masks: Path) -> str:
+    """Return '/**' if a folder inside one of the two is inside the other as well, else ''."""
     ours, theirs = ({p.name for p in inner_folders(folder)} for folder in (images, masks))
-    return "/**" if ours and ours == theirs else ""
+    return "/**" if ours & theirs else ""
 
 
 def _nested(root: Path) -> Files | None:
@@ -548,7 +550,10 @@ def _files(folder: Path) -> list[Path]:
     return [
         path
         for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and path.name != CONTACT_SHEET
+        and path.is_file()
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -13,7 +14,7 @@ from typing import Literal
 
 from unetzoo.data.folders.culprits import inner_folders, unread_words
 from unetzoo.data.folders.files import SUFFIXES, count_pages
-from unetzoo.data.folders.patterns import BRACES, alternatives, deep_files, is_deep
+from unetzoo.data.folders.patterns import BRACES, CONTACT_SHEET, alternatives, deep_files, is_deep
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
 
@@ -208,6 +209,8 @@ def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path]
     for file in sorted(folder.iterdir()):
         if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES or file in without or not file.is_file():
             continue
+        if file.name == CONTACT_SHEET:
+            continue
         if wild and not fnmatch(file.name.lower(), path.name.lower()):
             continue
         match = star.fullmatch(file.name) if star else None
@@ -281,14 +284,14 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
             by_image[row["image"]] = row, number
     if not by_image:
         raise UnetzooError(f"{path}: no rows below its header")
-    stems = [Path(image.replace("\\", "/")).stem for image in by_image]
+    stems = Counter(Path(image.replace("\\", "/")).stem for image in by_image)
     for image, (row, number) in by_image.items():
         at = f"{path}: line {number}"
         files = [_inside(path.parent, row[column], f"{at}: {column}", pairing) for column in ("image", "mask")]
         if files[0] is None or files[1] is None:
             continue
         image = image.replace("\\", "/") if not (path.parent / image).is_file() else image
-        stem = Path(image).stem if stems.count(Path(image).stem) == 1 else Path(image).with_suffix("").as_posix()
+        stem = Path(image).stem if stems[Path(image).stem] == 1 else Path(image).with_suffix("").as_posix()
         split = split_named(row["split"]) if row.get("split") else None
         if row.get("split") and split is None:
             pairing.error("csv", f"{at}: split {row['split']!r} is unknown; {nearest(row['split'], SPLIT_NAMES)}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from unetzoo.data.folders.files import SUFFIXES
 from unetzoo.errors import UnetzooError
 
+CONTACT_SHEET = "contact_sheet.png"  # written by `unetzoo data check`, perhaps beside the images
 BRACES = re.compile(r"\{([^{}/]*)\}")
 TOKENS = re.compile(r"\*\*|\*|\{[^{}/]*\}")
 
@@ -65,8 +66,22 @@ def image_files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(here, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+            if (
+                not name.startswith(".")
+                and name != CONTACT_SHEET
+                and path.suffix.lower() in SUFFIXES
+                and path.is_file()
+            ):
                 yield path
+
+
+def files_base(root: Path, pattern: str) -> Path:
+    """Return the folder below which a pattern looks for files.
+
+    Raises:
+        UnetzooError: If there is no such folder.
+    """
+    return _base(root, pattern)[0]
 
 
 def _base(root: Path, pattern: str) -> tuple[Path, list[str]]:

@@ -56,6 +56,7 @@ def adjust(
     seeds: int | None = None,
     steps: int | None = None,
     imports: Iterable[str] = (),
+    on_leak: str | None = None,
 ) -> Suite:
     """Return a suite with the changes of a command line.
 
@@ -70,6 +71,7 @@ def adjust(
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
+        on_leak: How items that are in two splits are treated; default: as the suite says.
 
     Returns:
         The changed copy.
@@ -93,6 +95,8 @@ def adjust(
                 f"{nearest(data, list_datasets())}"
             )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
+    if on_leak is not None:
+        changes["data"] = {**changes.get("data", base.data.model_dump()), "on_leak": on_leak}
     if models is not None:
         changes["models"] = [name.strip() for name in models if name.strip()]
     if options:
@@ -117,6 +121,7 @@ def adjust_collection(
     seeds: int | None = None,
     steps: int | None = None,
     imports: Iterable[str] = (),
+    on_leak: str | None = None,
 ) -> Collection:
     """Return the collection with the changes of a command line applied to every suite.
 
@@ -128,6 +133,7 @@ def adjust_collection(
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
+        on_leak: How items that are in two splits are treated; default: as the suite says.
 
     Returns:
         The changed copy.
@@ -144,7 +150,7 @@ def adjust_collection(
             )
     imports = list(imports)
     suites = {
-        label: adjust(suite, models=models, options=options, seeds=seeds, steps=steps, imports=imports)
+        label: adjust(suite, models=models, options=options, seeds=seeds, steps=steps, imports=imports, on_leak=on_leak)
         for label, suite in collection.suites.items()
     }
     return collection.model_copy(update={"suites": suites, "only": only})

@@ -29,6 +29,7 @@ class Folder(FileDataset):
         downscale: Side of the blocks that images are averaged over.
         images: Folder or pattern of the images, where several could be meant.
         masks: Folder or pattern of the masks.
+        on_leak: See `unetzoo.create_dataset`, which drops what leaks.
 
     Raises:
         UnetzooError: If ``root`` is missing, an option does not fit the classes, or something is wrong with the files.
@@ -44,11 +45,12 @@ class Folder(FileDataset):
         downscale: int | None = None,
         images: str | None = None,
         masks: str | None = None,
+        on_leak: str = "refuse",
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
         chosen = {name: value for name, value in (("images", images), ("masks", masks)) if value is not None}
-        reading, layout, messages = open_reading(root, ignore_index, chosen=chosen)
+        reading, layout, messages = open_reading(root, ignore_index, chosen=chosen, leaks=on_leak != "refuse")
         reading = _changed(reading, root, class_names, foreground, ignore_index, downscale)
         super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
         self.drawn, self.ordered = layout.drawn, layout.ordered

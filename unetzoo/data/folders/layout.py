@@ -383,7 +383,7 @@ def _folders(root: Path, chosen: Mapping[str, str] = NOTHING) -> Files | None:
     if not _files(root / images) and (splits := _split_names(root / images)):
         inner = next(iter(splits.values()))
         stem = _mask_stem(root / images / inner, root / masks / inner)
-        deep = _inside(root / images / inner, root / masks / inner, mask_stem=stem)
+        deep = _inside(root / images / inner, root / masks / inner)
         return Files(
             images=f"{images}/{{split}}{deep}", masks=f"{masks}/{{split}}{deep}", mask_stem=stem, splits=splits
         )

@@ -112,3 +112,22 @@ def test_bench_flags_and_drops(tmp_path: Path) -> None:
 def test_the_option_is_checked() -> None:
     with pytest.raises(UnetzooError, match="on_leak"):
         DataRequest.from_mapping({"on_leak": "keep"}, "data")
+
+
+def test_the_cache_is_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetzoo.data.leaks.MANY", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = split_folder(tmp_path / "data", {"2": "10"}, dim=0.8)
+    first = near_duplicates(unetzoo.create_dataset("folder", root))
+    (file,) = (tmp_path / "cache" / "unetzoo").iterdir()
+    assert [pair[:4] for pair in first] == [("train", "train/a2", "test", "test/a10")]
+    monkeypatch.setattr("unetzoo.data.leaks.Thumbnails", None)  # a second search would fail
+    assert near_duplicates(unetzoo.create_dataset("folder", root)) == first
+    monkeypatch.undo()
+    monkeypatch.setattr("unetzoo.data.leaks.MANY", 1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    split_folder(root, {})  # other pixels under the same names
+    assert near_duplicates(unetzoo.create_dataset("folder", root)) == []
+    split_folder(root, {"2": "10"}, dim=0.8)
+    file.write_text("damaged")
+    assert near_duplicates(unetzoo.create_dataset("folder", root)) == first

@@ -109,6 +109,10 @@ class SegmentationDataset(ABC):
             The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices or ``ignore_index``.
         """
 
+    def read_image(self, key: str) -> np.ndarray:
+        """Read the image of an item alone; see `read`."""
+        return self.read(key)[0]
+
     @abstractmethod
     def content_digest(self, key: str) -> str:
         """Return a hash of what `read` returns for this key."""

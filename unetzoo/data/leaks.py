@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
+from unetzoo._util.atomic import write_atomic
 from unetzoo.data.base import SPLITS, SegmentationDataset
-from unetzoo.data.folders.thumbnails import Similar, Thumbnails
+from unetzoo.data.folders.thumbnails import SIMILAR, THUMBNAIL, Similar, Thumbnails
 from unetzoo.errors import UnetzooError
 
+MANY = 2000  # images from which near-duplicates are kept in the user's cache
+VERSION = 1  # to be raised when the search would find others
 TOLERATED = 0.05  # share of the test images with a near-duplicate above which no verdict is given
 
 
 def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
     """Return pairs of similar images in two splits, most similar first: (split, key, split, key, correlation)."""
+    count = sum(len(dataset.splits[split]) for split in SPLITS)
+    kept = _cache(dataset) if count >= MANY else None
+    if kept is not None and (known := _read(kept)) is not None:
+        return known
     thumbnails = Thumbnails()
     for split in SPLITS:
         for key in dataset.splits[split]:
-            thumbnails.add(split, key, dataset.read(key)[0])
-    return thumbnails.similar()
+            thumbnails.add(split, key, dataset.read_image(key))
+    found = thumbnails.similar()
+    if kept is not None:
+        with suppress(OSError):  # a cache that cannot be written only costs time
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(kept, json.dumps(found))
+    return found
+
+
+def _cache(dataset: SegmentationDataset) -> Path:
+    """Return the file in the user's cache for the near-duplicates of what the data set holds, by its digest."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    method = f"{SIMILAR}-{THUMBNAIL}-{VERSION}"
+    name = hashlib.sha256(f"{method}:{dataset.digest()}".encode()).hexdigest()[:24]
+    return folder / "unetzoo" / f"near-duplicates-{name}.json"
+
+
+def _read(path: Path) -> list[Similar] | None:
+    """Return the near-duplicates in a file of the cache; None if there is none, or it is damaged."""
+    try:
+        pairs = json.loads(path.read_text(encoding="utf-8"))
+        return [(str(a), str(b), str(c), str(d), float(e)) for a, b, c, d, e in pairs]
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def leaking_share(dataset: SegmentationDataset, pairs: Sequence[Similar]) -> dict[str, int] | None:

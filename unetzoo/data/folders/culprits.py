@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ CONVERT = "convert them, for example to PNG"
 def unread_suffixes(folder: Path) -> dict[str, list[Path]]:
     """Return the files in a folder whose suffix is not read, by suffix; text files and hidden ones do not count."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in in_order(folder):
         suffix = path.suffix.lower()
         if path.name.startswith(".") or suffix in SUFFIXES or suffix in BESIDE or not path.is_file():
             continue
@@ -53,13 +54,20 @@ def unread_words(folder: Path) -> str:
 
 def inner_folders(folder: Path) -> dict[Path, int]:
     """Return the folders in a folder that hold image files, and the number of these."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     found = {}
-    for inner in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if inner.is_dir() and not inner.name.startswith("."):
-            files = sum(p.suffix.lower() in SUFFIXES and not p.name.startswith(".") for p in inner.rglob("*"))
-            if files:
-                found[inner] = files
+    for inner in (folder / name for name in names):
+        if count := sum(p.suffix.lower() in SUFFIXES and not p.name.startswith(".") for p in inner.rglob("*")):
+            found[inner] = count
     return found
+
+
+def in_order(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted by name; nothing if there is no such folder."""
+    return sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
 
 
 def report_passed_over(folders: Iterable[Path], pairing: Pairing, *, inside: bool) -> None:
@@ -72,7 +80,7 @@ def report_passed_over(folders: Iterable[Path], pairing: Pairing, *, inside: boo
     """
     waiting = {path.stem for _, path in pairing.unmatched}
     for folder in dict.fromkeys(folders):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for path in in_order(folder):
             if path.is_symlink() and not path.exists() and not path.name.startswith("."):
                 text = f"{path}: a link to {path.readlink()}, which does not exist; mend or remove it"
                 pairing.error("dangling link", text)

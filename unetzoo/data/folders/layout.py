@@ -16,6 +16,7 @@ from unetzoo.data.base import SPLITS
 from unetzoo.data.folders.culprits import (
     and_more,
     common_ending,
+    in_order,
     inner_folders,
     report_passed_over,
     unread_words,
@@ -549,7 +550,7 @@ def _mask_word(stem: str) -> str | None:
 def _files(folder: Path) -> list[Path]:
     return [
         path
-        for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
+        for path in in_order(folder)
         if path.suffix.lower() in SUFFIXES
         and not path.name.startswith(".")
         and path.name != CONTACT_SHEET

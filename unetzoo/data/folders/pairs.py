@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from unetzoo.data.folders.culprits import inner_folders, unread_words
+from unetzoo.data.folders.culprits import in_order, inner_folders, unread_words
 from unetzoo.data.folders.files import SUFFIXES, count_pages
 from unetzoo.data.folders.patterns import BRACES, CONTACT_SHEET, alternatives, deep_files, is_deep
 from unetzoo.data.folders.reading import Files, Pair
@@ -206,7 +206,7 @@ def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path]
         before, after = path.name.split("*")
         star = re.compile(re.escape(before) + "(.*)" + re.escape(after), re.IGNORECASE)
     by_stem: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
+    for file in in_order(folder):
         if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES or file in without or not file.is_file():
             continue
         if file.name == CONTACT_SHEET:

@@ -252,6 +252,14 @@ def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     return _block_mean(image, reading.downscale, pair.image), _sample(classes, reading.downscale)
 
 
+def read_image_of(pair: Pair, reading: Reading) -> np.ndarray:
+    """Read the image of a pair, as `read_pair` does."""
+    from unetzoo.data.folders.joined import read_image
+
+    image = _image(read_image(pair), reading, pair.image)
+    return image if reading.downscale == 1 else _block_mean(image, reading.downscale, pair.image)
+
+
 def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
     """Return the stored instance ids, int32 (H, W), with 0 for all but the foreground.
 

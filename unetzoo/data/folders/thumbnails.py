@@ -1,9 +1,9 @@
 """Search for near-duplicates: images that were resampled, turned, brightened or moved a little.
 
 Two thumbnails that correlate with at least ``SIMILAR`` are at most ``sqrt(2 - 2 SIMILAR)`` apart, and so are their
-projections. Each thumbnail therefore gets marks that no turn or flip changes: its projection on what is equal under all
-of them, and the norms of the rest in each ring around the centre. Pairs with distant marks are passed over without loss;
-the others are compared in all views.
+projections. Each thumbnail therefore gets marks that no turn or flip changes: its projection on what is equal under
+all of them, and the norms of the rest in each ring around the centre. Pairs with distant marks are passed over without
+loss; the others are compared in all views.
 """
 
 from __future__ import annotations

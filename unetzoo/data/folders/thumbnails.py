@@ -72,11 +72,10 @@ class Thumbnails:
             all_views = moved[:, _symmetries()].reshape(-1, THUMBNAIL**2)
             near = rows[owners == one]
             similarity = (self._past.thumbnails[near] @ all_views.T).max(axis=1)
-            self._found += [
-                (*self._names[i], *self._names[number], round(float(s), 4))
-                for i, s in zip(near.tolist(), similarity, strict=True)
-                if s >= SIMILAR
-            ]
+            split, key = self._names[number]
+            for i, value in zip(near.tolist(), similarity.tolist(), strict=True):
+                if value >= SIMILAR:
+                    self._found.append((*self._names[i], split, key, round(value, 4)))
         self._waiting = []
 
 

@@ -3,6 +3,7 @@
     python benchmarks/zoo.py                     # measure new or changed entries, then write the page
     python benchmarks/zoo.py --only unet,u2net   # measure only these
     python benchmarks/zoo.py --only unet --no-time --out /tmp/zoo
+    python benchmarks/zoo.py --page              # write the page again from what was measured
     python benchmarks/zoo.py --parity            # reports/zoo/parity.md: all golden files
     python benchmarks/zoo.py --parameters        # unetzoo/models/parameters.json: counts available without torch
 
@@ -236,6 +237,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--import", dest="imports", metavar="FILE.py", action="append", default=[], help="file that registers models"
     )
     parser.add_argument("--parity", action="store_true", help="only write parity.md")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page alone")
     parser.add_argument("--parameters", action="store_true", help="only write unetzoo/models/parameters.json")
     parser.add_argument(
         "--one", help=argparse.SUPPRESS
@@ -263,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
         for name in names:
             if name not in known:
                 raise UnetzooError(f"--only {name!r} is not a model; {nearest(name, known)}")
-        return run(names, args)
+        return run([] if args.page else names, args)
     except UnetzooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -282,7 +282,7 @@ def test_some_of_the_data_sets_alone_and_the_page_keeps_the_others(
 
 def test_all_is_checked_before_anything_runs(tmp_path: Path) -> None:
     wrong = {
-        "label = 'driving'": ("label = 'driving'\nroot = 'x'", "driving: data set 'lanes' is generated"),
+        "label = 'driving'": ("label = 'driving'\nroot = 'x'", "/x': data set 'lanes' is generated and has no files"),
         'name = "lanes"': ('name = "lane"', "driving: unknown data set 'lane'; did you mean lanes"),
     }
     text = TINY.replace('label = "driving"', "label = 'driving'")

@@ -100,8 +100,10 @@ WRONG = {
     "bench --models unett": ["unknown model 'unett'"],
     "bench --models ,": ["models = []"],
     "bench --models unet --set widht=3": ["'unet'", "'widht'", "did you mean width"],
-    "bench --data nowhere": ["'nowhere' is neither a folder, a CSV of pairs, a dataset.toml nor a data set"],
-    "bench --data half": ["half: there is only images/, no folder that goes with it"],
+    "bench --data nowhere": [
+        "'nowhere' is neither a folder, a CSV of pairs, a COCO file (.json), a dataset.toml nor a"
+    ],
+    "bench --data half": ["half: there is only images/, without its counterpart"],
     "bench --out file": ["cannot be written"],
     "bench --retry all": ["--retry 'all'", "failed"],
     "bench --import none.py": ["none.py: no such file"],

@@ -98,7 +98,7 @@ def test_a_suite_asks_for_a_split_and_its_trials_tell(tmp_path: Path) -> None:
     plain = trial.model_copy(update={"data": trial.data.model_copy(update={"folds": None, "fold": None})})
     assert isinstance(plain, Trial)
     assert plain.id != trial.id
-    with pytest.raises(UnetzooError, match="n_train stands in data and in its options"):
+    with pytest.raises(UnetzooError, match=r"n_train is given in data and in data\.options"):
         DataRequest(n_train=3, options={"n_train": 4})
     (tmp_path / "s.toml").write_text('models = ["unet"]\n[data]\nname = "cells"\nfolds = 1\n')
     with pytest.raises(UnetzooError, match=r"s\.toml: data\.folds = 1"):

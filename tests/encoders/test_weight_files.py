@@ -48,13 +48,13 @@ def flipped(path: Path, state: dict[str, torch.Tensor]) -> None:
     [
         (lambda p, s: p, ["none.pth", "no such file"]),
         (lambda p, s: p.with_suffix(".txt"), ["none.txt", ".safetensors"]),
-        (lambda p, s: p.write_bytes(b"hello"), ["damaged, or no file of weights"]),
-        (lambda p, s: p.write_bytes(b"<html>404</html>"), ["damaged, or no file of weights"]),
+        (lambda p, s: p.write_bytes(b"hello"), ["damaged, or not a file of weights"]),
+        (lambda p, s: p.write_bytes(b"<html>404</html>"), ["damaged, or not a file of weights"]),
         (
             lambda p, s: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
-            ["damaged, or no file of weights"],
+            ["damaged, or not a file of weights"],
         ),
-        (lambda p, s: p.write_bytes(b"\x80\x02\x99\x98 hello"), ["damaged, or no file of weights"]),
+        (lambda p, s: p.write_bytes(b"\x80\x02\x99\x98 hello"), ["damaged, or not a file of weights"]),
         *((partial(code, protocol), ["wants to run code"]) for protocol in range(6)),
         (lambda p, s: torch.save(torch.nn.Conv2d(1, 1, 1), p), ["wants to run code", "Conv2d", "state_dict()"]),
         (lambda p, s: flipped(p, s), ["is damaged", "checksum"]),

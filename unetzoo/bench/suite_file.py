@@ -91,8 +91,8 @@ def adjust(
         known = data in list_datasets()
         if not known and not _is_data(Path(data).expanduser()):
             raise UnetzooError(
-                f"--data {data!r} is neither a folder, a CSV of pairs, a dataset.toml nor a data set; "
-                f"{nearest(data, list_datasets())}"
+                f"--data {data!r} is neither a folder, a CSV of pairs, a COCO file (.json), a dataset.toml nor a data "
+                f"set; {nearest(data, list_datasets())}"
             )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
     if on_leak is not None:
@@ -109,7 +109,7 @@ def adjust(
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_dir() or (path.suffix.lower() in (".csv", ".toml") and path.is_file())
+    return path.is_dir() or (path.suffix.lower() in (".csv", ".json", ".toml") and path.is_file())
 
 
 def adjust_collection(

@@ -24,7 +24,9 @@ MANY = 40  # least number of pairs for which progress is shown
 
 
 def check_command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a CSV of pairs, or a dataset.toml.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder, a CSV of pairs, a COCO JSON file, or a dataset.toml.")
+    ],
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -44,8 +46,9 @@ def check_command(
 
     Layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as _mask; images and
     masks side by side (a.jpg, a_mask.png; a.bmp, a.png); either below train/, val/, test/; trainannot/ beside train/;
-    two multi-page stacks; a CSV with columns image, mask and optionally split, group. Lists such as train.txt or
-    suggested_test.txt fix the splits, classes.txt names the classes. Formats: PNG, JPEG, BMP, TIFF, GIF, PPM, NumPy.
+    two multi-page stacks; a CSV with columns image, mask and optionally split, group; COCO or labelme JSON.
+    Lists such as train.txt or suggested_test.txt fix the splits, classes.txt names the classes. Formats: PNG, JPEG,
+    BMP, TIFF, GIF, PPM, NumPy.
 
     Writes dataset.toml, which states the reading and can be edited, and contact_sheet.png, which shows a few images
     with their classes overlaid. An existing dataset.toml is used as the reading and checked. Exit codes: 0 the data can
@@ -126,6 +129,8 @@ def elsewhere(reading: Reading, source: Source) -> Reading:
     changes: dict[str, Any] = {"pairs": str(root / reading.pairs)} if reading.pairs else {}
     if not reading.pairs:
         changes = {"images": str(root / reading.images), "masks": str(root / reading.masks)}
+    if reading.annotations is not None:
+        changes["annotations"] = str(root / reading.annotations)
     if not reading.by_folder:
         changes["splits"] = {split: str(root / name) for split, name in reading.splits.items()}
     return reading.model_copy(update=changes)

@@ -202,7 +202,9 @@ def test_exit_codes(folder: Path, tmp_path: Path) -> None:
     assert "not usable as it is" in result.output
     with pytest.raises(UnetzooError, match="no such file or folder"):
         find_source(tmp_path / "nowhere")
-    with pytest.raises(UnetzooError, match=r"a0\.png: is neither a folder, a CSV of pairs nor a dataset\.toml"):
+    with pytest.raises(
+        UnetzooError, match=r"a0\.png: is neither a folder, a CSV of pairs, a COCO file \(\.json\) nor a dataset\.toml"
+    ):
         find_source(image_of(folder, 0))
     assert isinstance(run(str(tmp_path / "nowhere")).exception, UnetzooError)  # `main` prints it and exits 2
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetzoo.data.folders.annotation_layouts import annotation_source
+from unetzoo.data.folders.drawn_reading import drawn_findings
 from unetzoo.data.folders.known_layouts import class_names, void_of, with_names
 from unetzoo.data.folders.layout import NOTHING, Layout, guess_files, lay_out, not_read, pair_group
 from unetzoo.data.folders.pairs import Finding
@@ -77,7 +79,7 @@ def find_source(path: Path, *, propose_anew: bool = False, chosen: Mapping[str, 
     """Find the data and, if there is one, the reading that ``path`` stands for.
 
     Args:
-        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         propose_anew: Ignore a ``dataset.toml`` in the folder.
         chosen: Folder or pattern of "images" and of "masks", where the user names them.
 
@@ -85,7 +87,7 @@ def find_source(path: Path, *, propose_anew: bool = False, chosen: Mapping[str, 
         The place of the data.
 
     Raises:
-        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a reading.
+        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a COCO file, nor a reading.
     """
     if chosen and (not path.is_dir() or ((path / NAME).is_file() and not propose_anew)):
         what = " and ".join(chosen)
@@ -94,8 +96,12 @@ def find_source(path: Path, *, propose_anew: bool = False, chosen: Mapping[str, 
         return Source(path.parent, read_reading(path), file=path)
     if path.suffix.lower() == ".csv":
         return Source(path.parent, Files(pairs=path.name))
+    if path.suffix.lower() == ".json" and path.is_file():
+        root, files = annotation_source(path)
+        return Source(root, files)
     if not path.is_dir():
-        what = "is neither a folder, a CSV of pairs nor a dataset.toml" if path.exists() else "no such file or folder"
+        kinds = "is neither a folder, a CSV of pairs, a COCO file (.json) nor a dataset.toml"
+        what = kinds if path.exists() else "no such file or folder"
         raise UnetzooError(f"{path}: {what}")
     if (path / NAME).is_file() and not propose_anew:
         return Source(path, read_reading(path / NAME), file=path / NAME)
@@ -126,7 +132,8 @@ def check(
     layout, findings = _lay_out(source)
     start(len(layout.pairing.pairs))
     found = survey(layout, on_pair=on_pair, compare=compare)
-    findings += [*layout.pairing.findings, *found.findings]
+    drawings = [drawing for item in found.items if (drawing := item.pair.drawing) is not None]
+    findings += [*layout.pairing.findings, *found.findings, *drawn_findings(drawings)]
     if source.reading is not None:
         reading, kind = source.reading, ""
     else:
@@ -160,7 +167,7 @@ def open_reading(
     """Open a user's data, proposing a reading if none is given.
 
     Args:
-        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         void: Stored mask value that is known to be void.
         chosen: Folder or pattern of "images" and of "masks", where the user names them.
         leaks: Accept equal images in two splits, which the caller will drop.

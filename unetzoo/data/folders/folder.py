@@ -6,7 +6,9 @@ import logging
 from pathlib import Path
 
 from unetzoo.data.folders.check import open_reading
+from unetzoo.data.folders.drawn_reading import drawn_findings
 from unetzoo.data.folders.file_dataset import FileDataset
+from unetzoo.data.folders.layout import Layout
 from unetzoo.data.folders.reading import Reading
 from unetzoo.data.registry import register_dataset
 from unetzoo.errors import UnetzooError
@@ -22,7 +24,7 @@ class Folder(FileDataset):
     Without a ``dataset.toml`` a reading is proposed from all files; see `unetzoo data check`.
 
     Args:
-        root: A folder with images and masks, a CSV of pairs, or a ``dataset.toml``.
+        root: A folder with images and masks or annotations, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         class_names: New names of the classes.
         foreground: Class indices of the headline score.
         ignore_index: Stored mask value that is void.
@@ -55,10 +57,27 @@ class Folder(FileDataset):
         super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
         self.drawn, self.ordered = layout.drawn, layout.ordered
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
-        self.messages = [*messages, *self.summary_lines()]
-        for line in messages:
+        remarks = [line for line in _remarks(layout) if line not in messages]
+        self.messages = [*messages, *remarks, *self.summary_lines()]
+        for line in (*messages, *remarks):
             if line.startswith(WARNING):
                 LOGGER.warning("%s", line.removeprefix(WARNING))
+
+
+def _remarks(layout: Layout) -> list[str]:
+    """Return what `unetzoo data check` would say about annotations and the masks that were drawn from them.
+
+    Raises:
+        UnetzooError: If every mask is empty.
+    """
+    if layout.files.annotations is None:
+        return []
+    drawings = [pair.drawing for pair in layout.pairing.pairs.values() if pair.drawing is not None]
+    drawn = drawn_findings([drawing for drawing in drawings if drawing.empty is not None])
+    if errors := [finding.text for finding in drawn if finding.severity == "error"]:
+        raise UnetzooError(errors[0])
+    found = [finding for finding in layout.pairing.findings if finding.severity == "warning"]
+    return [f"{finding.severity}: {finding.text}" for finding in [*found, *drawn]]
 
 
 def _changed(

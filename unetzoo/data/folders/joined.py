@@ -9,37 +9,38 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.folders.files import Stored, read_stored
-from unetzoo.data.folders.reading import Pair
 from unetzoo.errors import UnetzooError
 
 
-def read_image(pair: Pair) -> Stored:
-    """Read the image of a pair; the channels of further files are stacked below those of the first.
+def stack_channels(paths: Sequence[Path], first: Stored) -> Stored:
+    """Return an image whose channels lie in several files.
+
+    Args:
+        paths: The files, in the order of the channels.
+        first: What the first file holds.
 
     Raises:
         UnetzooError: If a file cannot be read, or the files differ in size or type.
     """
-    first = read_stored(pair.image, pair.page)
-    if not pair.more_images:
-        return first
-    parts = _alike((pair.image, *pair.more_images), first)
+    parts = _alike(paths, first)
     return replace(first, pixels=np.concatenate([part.colours() for part in parts]), palette=None, alpha=None)
 
 
-def read_mask(pair: Pair) -> Stored:
-    """Read the mask of a pair; several files are parts of one mask, or an object each.
+def join_masks(paths: Sequence[Path], first: Stored, objects: bool) -> Stored:
+    """Return a mask from several files, which are parts of one mask, or an object each.
 
     Objects are numbered 1, 2, ... in the order of their files' names; where two overlap, the first keeps the pixel.
+
+    Args:
+        paths: The files.
+        first: What the first file holds.
+        objects: True if each file shows one object.
 
     Raises:
         UnetzooError: If a file cannot be read, the files differ in size or type, or two parts contradict each other.
     """
-    first = read_stored(pair.mask, pair.page)
-    if not pair.objects and not pair.more_masks:
-        return first
-    paths = (pair.mask, *pair.more_masks)
     parts = _alike(paths, first)
-    if pair.objects:
+    if objects:
         ids = np.zeros((1, *first.pixels.shape[1:]), np.int32)
         for number, part in enumerate(parts, start=1):
             ids[(ids == 0) & (part.colours() != 0).any(axis=0)[None]] = number
@@ -48,9 +49,8 @@ def read_mask(pair: Pair) -> Stored:
     for path, part in zip(paths[1:], parts[1:], strict=True):
         clash = (joined != 0) & (part.pixels != 0) & (joined != part.pixels)
         if clash.any():
-            raise UnetzooError(
-                f"{path}: {int(clash.sum())} pixels have another value in {pair.mask.name}; parts must agree"
-            )
+            count = int(clash.sum())
+            raise UnetzooError(f"{path}: {count} pixels have another value in {paths[0].name}; parts must agree")
         joined = np.maximum(joined, part.pixels)
     return replace(first, pixels=joined)
 

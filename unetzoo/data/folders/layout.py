@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +15,8 @@ from types import MappingProxyType
 import numpy as np
 
 from unetzoo.data.base import SPLITS
+from unetzoo.data.folders.annotation_layouts import guess_annotations
+from unetzoo.data.folders.annotations import annotated_pairs
 from unetzoo.data.folders.culprits import (
     and_more,
     common_ending,
@@ -21,7 +25,7 @@ from unetzoo.data.folders.culprits import (
     report_passed_over,
     unread_words,
 )
-from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
+from unetzoo.data.folders.files import READ, SUFFIXES, UNREAD, count_pages, describe_pages, read_stored
 from unetzoo.data.folders.known_layouts import DIAGNOSES, folder_an_item, folder_group, known_layout, left_out
 from unetzoo.data.folders.pairs import (
     IMAGE_FOLDERS,
@@ -103,13 +107,13 @@ def lay_out(root: Path, files: Files) -> Layout:
     Raises:
         UnetzooError: If no images or masks can be found at all.
     """
-    pairing = find_pairs(root, files)
+    pairing, files = (find_pairs(root, files), files) if files.annotations is None else annotated_pairs(root, files)
     groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
     if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
     given, fixed = _given(root, files, pairing)
     ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
-    if files.pairs is None:
+    if files.pairs is None and files.annotations is None:
         deep = any(is_deep(p.replace("{split}", "")) for p in (files.images, files.masks))
         report_passed_over(_searched(root, files), pairing, inside=not deep)
     _report_unmatched(root, files, pairing, fixed)
@@ -139,7 +143,7 @@ def _report_unmatched(root: Path, files: Files, pairing: Pairing, fixed: str) ->
     for missing in ("mask", "image"):
         if paths := [path for what, path in pairing.unmatched if what == missing]:
             stem = files.mask_stem.replace("{stem}", paths[0].stem) if missing == "mask" else paths[0].stem
-            text = f"{paths[0]}: has no {missing} with stem {stem!r}{and_more(paths)}"
+            text = f"{paths[0]}: has no {missing} with stem {stem!r}{_other_format(root, paths[0])}{and_more(paths)}"
             if fixed and not files.by_folder:
                 pairing.findings.append(
                     Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
@@ -162,11 +166,18 @@ def _way_out(root: Path, files: Files, pairing: Pairing) -> str:
     return f"; all images end in {ending!r}: `{command}` pairs them without it"
 
 
+def _other_format(root: Path, path: Path) -> str:
+    """Return words about a file of the same stem whose format is not read, if the folder of the data has one."""
+    same = (other for other in sorted(root.rglob(f"{glob.escape(path.stem)}.*")) if other.is_file())
+    other = next((other for other in same if other.suffix.lower() in UNREAD), None)
+    return f"; {other.relative_to(root)} has a format that is not read; {READ}" if other else ""
+
+
 def _given(root: Path, files: Files, pairing: Pairing) -> tuple[dict[str, tuple[str, ...]], str]:
     """Return the splits that folders, a CSV or lists give, and which of these it was."""
     if pairing.split_of:
         given = {s: tuple(k for k in pairing.pairs if pairing.split_of.get(k) == s) for s in SPLITS}
-        return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
+        return {s: keys for s, keys in given.items() if keys}, files.pairs or files.annotations or "folders"
     if not files.splits or files.by_folder:
         return {}, ""
     given = {s: read_keys(root / name, pairing) for s, name in files.splits.items()}
@@ -288,17 +299,24 @@ def guess_files(root: Path, chosen: Mapping[str, str] = NOTHING) -> tuple[Files,
         splits = _split_names(root) if "{split}" in chosen.get("images", "") else {}
         return Files(**chosen, splits=splits), []
     found: list[Finding] = []
-    where = None
-    if not chosen and (known := known_layout(root)):
-        where, found = known
-    where = where or _folders(root, chosen) or _split_folders(root, chosen) or _stacks(root) or _side_by_side(root)
-    where = where or _nested(root)
+    where, ambiguous = None, None
+    try:
+        where, found = _where(root, chosen)
+    except UnetzooError as error:
+        ambiguous = error
+    annotated, remarks = _annotated(root, where)
+    if annotated is not None and not chosen and ambiguous is None:
+        lists = annotated.splits if annotated.by_folder else _lists(root)
+        files, more = _use_val_as_test(annotated.model_copy(update={"splits": lists}), "file")
+        return files, [*remarks, *more]
+    if ambiguous is not None:
+        raise ambiguous
     if where is None:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
         ]
         what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
-        raise UnetzooError(f"{root}: {what}{_only_outlines(root)}{unread_words(root)}; {LAYOUTS}")
+        raise UnetzooError(f"{root}: {what}{_only_outlines(root)}{_arrays(root)}{unread_words(root)}; {LAYOUTS}")
     if where.group is not None:
         text = (
             f"a folder each of images: group = {where.group!r} keeps a folder in one split, as those of a patient must"
@@ -311,7 +329,15 @@ def guess_files(root: Path, chosen: Mapping[str, str] = NOTHING) -> tuple[Files,
         where, more = _use_val_as_test(where, "folder")
     else:
         where, more = _use_val_as_test(where.model_copy(update={"splits": _lists(root)}), "list")
-    return where, [*found, *more]
+    return where, [*found, *remarks, *more]
+
+
+def _where(root: Path, chosen: Mapping[str, str]) -> tuple[Files | None, list[Finding]]:
+    """Return where images and masks lie in any layout of files, or None, and findings."""
+    if not chosen and (known := known_layout(root)):
+        return known
+    where = _folders(root, chosen) or _split_folders(root, chosen) or _stacks(root) or _side_by_side(root)
+    return where or _nested(root), []
 
 
 def _only_outlines(root: Path) -> str:
@@ -347,6 +373,27 @@ def _any_file(root: Path, pattern: Path) -> int:
         return len(files_by_key(root, pattern.relative_to(root).as_posix(), Pairing()))
     except UnetzooError:
         return 0
+
+
+def _annotated(root: Path, where: Files | None) -> tuple[Files | None, list[Finding]]:
+    """Return the annotations from which masks are drawn, unless there are masks too, and findings about them."""
+    problem = None
+    try:
+        files, findings = guess_annotations(root)
+    except UnetzooError as error:
+        files, findings, problem = None, [], error
+    if files is None and problem is None:
+        return None, []
+    try:
+        masks = where is not None and bool(find_pairs(root, where).pairs)
+    except UnetzooError:
+        masks = False
+    if masks and files is not None:
+        text = f"{root / str(files.annotations)}: is not read, as there are masks; give its path to read it instead"
+        return None, [Finding("warning", "annotations", text)]
+    if problem is not None and not masks:
+        raise problem
+    return files, findings
 
 
 def _use_val_as_test(files: Files, what: str) -> tuple[Files, list[Finding]]:
@@ -481,6 +528,19 @@ def _stacks(root: Path) -> Files | None:
         return None
     image = max(images, key=lambda path: path.stem.lower().startswith(head))
     return Files(images=image.name, masks=masks[0].name)
+
+
+def _arrays(root: Path) -> str:
+    """Return words about arrays that might be meant as stacks, but are read as one image of many channels."""
+    found = []
+    for path in _files(root):
+        if path.suffix.lower() in (".npy", ".npz"):
+            with suppress(UnetzooError):
+                found.append(f"{path.name}{describe_pages(path)}")
+    if not found:
+        return ""
+    text = "read as one image each; a stack of grey pages (N, H, W) is clear as (N, 1, H, W): save array[:, None]"
+    return f": {', '.join(found[:4])} {text}"
 
 
 def _pages(path: Path) -> int:

@@ -6,14 +6,14 @@ import csv
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 from unetzoo.data.folders.culprits import in_order, inner_folders, unread_words
-from unetzoo.data.folders.files import SUFFIXES, count_pages
+from unetzoo.data.folders.files import SUFFIXES, count_pages, describe_pages
 from unetzoo.data.folders.patterns import BRACES, CONTACT_SHEET, alternatives, deep_files, is_deep
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
@@ -243,9 +243,9 @@ def _pages(stem: str, image: Path, mask: Path, pairing: Pairing) -> list[tuple[s
             counts.append(1)  # the survey will report what is wrong with it
     pages, of_mask = counts
     if pages != of_mask:
-        pairing.error(
-            "page count", f"{mask}: {of_mask} page{'s' * (of_mask > 1)}, but its image {image.name} has {pages}"
-        )
+        shapes = [describe_pages(path) if count > 1 else "" for path, count in ((mask, of_mask), (image, pages))]
+        text = f"{of_mask} page{'s' * (of_mask > 1)}{shapes[0]}, but its image {image.name} has {pages}{shapes[1]}"
+        pairing.error("page count", f"{mask}: {text}")
         return []
     if pages == 1:
         return [(stem or image.stem, Pair(image, mask))]
@@ -266,7 +266,10 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
     lines = text.splitlines()
     header = lines[0] if lines else ""
     rows = csv.DictReader(lines, delimiter=next((c for c in ",;\t" if c in header), ","))
-    columns = [column.strip().lower() for column in rows.fieldnames or []]
+    try:
+        columns = [column.strip().lower() for column in rows.fieldnames or []]
+    except csv.Error as error:
+        raise UnetzooError(f"{path}: line 1: cannot be read as CSV: {error}") from None
     for column in ("image", "mask"):
         if column not in columns:
             raise UnetzooError(
@@ -274,8 +277,9 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
                 "and optionally split, group"
             )
     by_image: dict[str, tuple[dict[str, str], int]] = {}
-    for number, cells in enumerate(rows, start=2):
+    for number, cells in _numbered(rows, path):
         row = {k.strip().lower(): (v or "").strip() for k, v in cells.items() if isinstance(k, str)}
+        row |= {column: _with_slashes(path.parent, row[column]) for column in ("image", "mask")}
         if row["image"] in by_image:
             pairing.error(
                 "csv", f"{path}: line {number}: image {row['image']!r} is already in line {by_image[row['image']][1]}"
@@ -308,6 +312,24 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
         pairing.error("csv", f"{path}: {rest[0]!r} has no split, but others have one; give it to all or to none")
 
 
+def _numbered(rows: csv.DictReader[str], path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number and the cells of each line below the header.
+
+    Raises:
+        UnetzooError: If a line is not CSV, such as one with a cell of more than 131,072 characters.
+    """
+    try:
+        yield from enumerate(rows, start=2)
+    except csv.Error as error:
+        raise UnetzooError(f"{path}: line {rows.line_num + 1}: cannot be read as CSV: {error}") from None
+
+
+def _with_slashes(folder: Path, name: str) -> str:
+    """Return a path with the backslashes of Windows replaced, if that names a file and the path as written does not."""
+    replaced = name.replace("\\", "/")
+    return replaced if replaced != name and not (folder / name).exists() and (folder / replaced).is_file() else name
+
+
 def _inside(folder: Path, name: str, at: str, pairing: Pairing) -> Path | None:
     """Return the path of an existing file, or None after a mistake. Only an absolute path may leave the folder."""
     path = Path(name).expanduser()
@@ -320,7 +342,8 @@ def _inside(folder: Path, name: str, at: str, pairing: Pairing) -> Path | None:
     ):
         pairing.error("csv", f"{at} {name!r} leaves the folder of the CSV; write an absolute path if that is intended")
     elif not (folder / path).is_file():
-        pairing.error("csv", f"{at} {name!r}: no such file in {folder}")
+        hint = "; it has the backslashes of Windows: write it with /, from the CSV's folder" if "\\" in name else ""
+        pairing.error("csv", f"{at} {name!r}: no such file in {folder}{hint}")
     else:
         return folder / path
     return None
@@ -345,5 +368,5 @@ MASK_FOLDERS = (
 LAYOUTS = (
     "supported layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as "
     "_mask, side by side or in two folders, the same below train/, val/ and test/, trainannot/ beside train/, two "
-    "multi-page stacks, a CSV with columns image and mask"
+    "multi-page stacks, a CSV with columns image and mask, COCO or labelme annotations"
 )

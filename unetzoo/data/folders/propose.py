@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from unetzoo.data.folders.drawn_reading import drawn_masks
 from unetzoo.data.folders.known_layouts import one_object_a_file
 from unetzoo.data.folders.mask_rules import MaskReading, read_masks
 from unetzoo.data.folders.pairs import Finding
@@ -13,6 +14,7 @@ from unetzoo.data.folders.reading import Reading, Value
 from unetzoo.data.folders.survey import ImageProperties, Item, Survey
 from unetzoo.errors import UnetzooError
 
+ROUNDING = 0.001  # floats this far outside [0, 1] are values of [0, 1] with an error
 DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use
 
 
@@ -28,10 +30,12 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
     """
     if not found.items:
         return None, "", []
-    names, findings = _class_names(found.layout.root)
-    if found.layout.files.joined == "objects":
-        masks = MaskReading("an object a file", one_object_a_file(), instances=True)
+    if found.layout.files.annotations is not None:
+        masks, findings = drawn_masks(found.layout.files.categories), []
+    elif found.layout.files.joined == "objects":
+        masks, findings = MaskReading("an object a file", one_object_a_file(), instances=True), []
     else:
+        names, findings = _class_names(found.layout.root)
         masks = read_masks(found.items, void, names)
     channels, value_range, of_images = _images(found.items)
     findings += [*of_images, *masks.findings]
@@ -134,9 +138,9 @@ def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float
             text = f"16-bit images with values up to {high:g}: taken as {bits}-bit, range = [0, {2**bits - 1}]"
             findings.append(Finding("note" if bits > 8 else "warning", "range", text))
         return 0.0, float(2**bits - 1)
-    if _family(first) == "float" and low >= 0 and high <= 1:
+    if _family(first) == "float" and low >= -ROUNDING and high <= 1 + ROUNDING:
         return 0.0, 1.0
-    if _family(first) == "float" and low >= 0 and high <= 255 and high > 1:
+    if _family(first) == "float" and low >= 0 and 2 < high <= 255:
         text = f"float images with values up to {high:g}: taken as 8-bit greys, range = [0, 255]"
         findings.append(Finding("warning", "range", text))
         return 0.0, 255.0

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from unetzoo.data.folders.files import Stored, check_same_size
+from unetzoo.data.folders.files import Stored, check_same_size, read_stored
 from unetzoo.errors import Strict, UnetzooError
+
+if TYPE_CHECKING:
+    from unetzoo.data.folders.drawn import Drawing
 
 IGNORE = 255  # class index of void, or the first free number if there are more classes
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
 LARGEST = 2**62  # end of an open range
 Value = int | str
+Overlap = Literal["smaller", "later"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Pair:
         more_images: Files of further channels.
         more_masks: Further files of the mask.
         objects: True if each file of the mask shows one object.
+        drawing: Annotations from which the mask is drawn; ``mask`` is then the file that holds them.
     """
 
     image: Path
@@ -41,6 +46,37 @@ class Pair:
     more_images: tuple[Path, ...] = ()
     more_masks: tuple[Path, ...] = ()
     objects: bool = False
+    drawing: Drawing | None = None
+
+    def read_image(self) -> Stored:
+        """Return the image as stored.
+
+        Raises:
+            UnetzooError: If it cannot be read.
+        """
+        if self.drawing is not None and self.drawing.embedded is not None:
+            return self.drawing.embedded()
+        first = read_stored(self.image, self.page)
+        if not self.more_images:
+            return first
+        from unetzoo.data.folders.joined import stack_channels
+
+        return stack_channels((self.image, *self.more_images), first)
+
+    def read_mask(self) -> Stored:
+        """Return the mask as stored, or as drawn.
+
+        Raises:
+            UnetzooError: If it cannot be read or drawn.
+        """
+        if self.drawing is not None:
+            return self.drawing.mask()
+        first = read_stored(self.mask, self.page)
+        if not self.objects and not self.more_masks:
+            return first
+        from unetzoo.data.folders.joined import join_masks
+
+        return join_masks((self.mask, *self.more_masks), first, self.objects)
 
 
 class ClassReading(Strict):
@@ -67,6 +103,9 @@ class Files(Strict):
         mask_stem: Stem of a mask, in which "{stem}" stands for that of its image.
         pairs: A CSV with columns image, mask and optionally split and group, in place of the above.
         joined: What several mask files of an image are: "parts" of one mask, or an object each.
+        annotations: A COCO file or a folder of labelme files from which the masks are drawn, in place of ``masks``.
+        categories: Names of the annotated categories: the first is drawn as mask value 1, and so on; 0 is background.
+        overlap: Which of two overlapping objects is on top: the "smaller" or the "later" one of the file.
         splits: Folder of each split, for which "{split}" stands in ``images`` and ``masks``; without "{split}", list
             files with one stem per line.
         group: Regular expression whose first group (or whole match) in a key names what must stay in one split.
@@ -78,6 +117,9 @@ class Files(Strict):
     mask_stem: str = "{stem}"
     pairs: str | None = None
     joined: Literal["parts", "objects"] = "parts"
+    annotations: str | None = None
+    categories: list[str] = []
+    overlap: Overlap = "smaller"
     splits: dict[Literal["train", "val", "test"], str] = {}
     group: str | None = None
     seed: int = Field(0, ge=0)
@@ -86,7 +128,11 @@ class Files(Strict):
     def _files_sound(self) -> Files:
         if self.mask_stem.count("{stem}") != 1 or "/" in self.mask_stem:
             raise ValueError(f"mask_stem = {self.mask_stem!r} must contain {{stem}} once, and no /")
-        if ("{split}" in self.images) != ("{split}" in self.masks):
+        if self.annotations is not None:
+            self._annotations_sound(self.annotations)
+        elif self.categories:
+            raise ValueError(f"categories = {self.categories}: they need annotations = a COCO file or a labelme folder")
+        elif ("{split}" in self.images) != ("{split}" in self.masks):
             raise ValueError(
                 f"images = {self.images!r} and masks = {self.masks!r}: {{split}} must be in both or in neither"
             )
@@ -99,10 +145,23 @@ class Files(Strict):
                 raise ValueError(f"group = {self.group!r} is not a regular expression: {error}") from None
         return self
 
+    def _annotations_sound(self, annotations: str) -> None:
+        """Check what depends on ``annotations``.
+
+        Raises:
+            ValueError: If they contradict another field.
+        """
+        if self.pairs is not None:
+            raise ValueError(f"annotations = {annotations!r} and pairs = {self.pairs!r}: only one may be given")
+        if "{split}" in self.images and "{split}" not in annotations:
+            raise ValueError(f"images = {self.images!r} contains {{split}}, but annotations = {annotations!r} does not")
+        if twice := [name for name in self.categories if self.categories.count(name) > 1]:
+            raise ValueError(f"categories: {twice[0]!r} occurs twice")
+
     @property
     def by_folder(self) -> bool:
-        """True if the splits are folders."""
-        return "{split}" in self.images
+        """True if the splits are folders, or annotation files."""
+        return "{split}" in (self.annotations or self.images)
 
 
 class Reading(Files):
@@ -140,6 +199,11 @@ class Reading(Files):
         names = [c.name for c in self.classes]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"classes: the name {twice[0]!r} occurs twice")
+        if self.annotations is not None and (self.instances or not self.categories):
+            what = "instances = true" if self.instances else "categories = []"
+            raise ValueError(
+                f"{what}: masks drawn from annotations need the names of their categories, and hold no ids"
+            )
         if not any(c.foreground for c in self.classes):
             raise ValueError("classes: none has foreground = true, so there is nothing to score")
         if self.range[0] >= self.range[1]:
@@ -227,12 +291,15 @@ def interval(value: Value) -> tuple[int, int]:
     return low, high
 
 
-def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(
+    pair: Pair, reading: Reading, seen: Callable[[Stored], None] = lambda stored: None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read an image and its mask.
 
     Args:
         pair: Files of the two.
         reading: How to read them.
+        seen: Called with the image as stored.
 
     Returns:
         The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices, with
@@ -241,23 +308,20 @@ def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UnetzooError: If a file cannot be read, the two differ in size, or they contradict the reading.
     """
-    from unetzoo.data.folders.joined import read_image, read_mask  # it needs `Pair`
-
-    stored, mask = read_image(pair), read_mask(pair)
+    stored, mask = pair.read_image(), pair.read_mask()
     check_same_size(stored, mask, pair.image, pair.mask)
     image = _image(stored, reading, pair.image)
+    seen(stored)
     classes = to_classes(mask_values(mask, reading.colours, pair.mask), reading, pair.mask)
     if reading.downscale == 1:
         return image, classes
-    return _block_mean(image, reading.downscale, pair.image), _sample(classes, reading.downscale)
+    return block_mean(image, reading.downscale, str(pair.image)), _sample(classes, reading.downscale)
 
 
 def read_image_of(pair: Pair, reading: Reading) -> np.ndarray:
     """Read the image of a pair, as `read_pair` does."""
-    from unetzoo.data.folders.joined import read_image
-
-    image = _image(read_image(pair), reading, pair.image)
-    return image if reading.downscale == 1 else _block_mean(image, reading.downscale, pair.image)
+    image = _image(pair.read_image(), reading, pair.image)
+    return image if reading.downscale == 1 else block_mean(image, reading.downscale, str(pair.image))
 
 
 def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
@@ -270,10 +334,8 @@ def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
     Raises:
         UnetzooError: If the mask cannot be read, contradicts the reading, or has an id that is too large.
     """
-    from unetzoo.data.folders.joined import read_mask
-
     path = pair.mask
-    ids = mask_values(read_mask(pair), False, path)
+    ids = mask_values(pair.read_mask(), False, path)
     foreground = [i for i, c in enumerate(reading.classes) if c.foreground]
     ids = np.where(np.isin(to_classes(ids, reading, path), foreground), ids, 0)
     if ids.max() > np.iinfo(np.int32).max:
@@ -396,15 +458,20 @@ def _image(stored: Stored, reading: Reading, path: Path) -> np.ndarray:
     return np.ascontiguousarray(np.clip(scaled, 0, 1, dtype=kind).astype(np.float32))
 
 
-def _block_mean(image: np.ndarray, factor: int, path: Path) -> np.ndarray:
+def block_mean(image: np.ndarray, factor: int, name: str) -> np.ndarray:
     """Return the means of blocks (C, H // factor, W // factor); incomplete blocks are dropped.
+
+    Args:
+        image: Image (C, H, W), float32.
+        factor: Side of a block in px.
+        name: Image to name in an error.
 
     Raises:
         UnetzooError: If there is no complete block.
     """
     height, width = (n // factor for n in image.shape[1:])
     if not height or not width:
-        raise UnetzooError(f"{path}: {image.shape[1]}x{image.shape[2]} is too small for downscale = {factor}")
+        raise UnetzooError(f"{name}: {image.shape[1]}x{image.shape[2]} is too small for downscale = {factor}")
     blocks = image[:, : height * factor, : width * factor].reshape(len(image), height, factor, width, factor)
     return blocks.mean(axis=(2, 4), dtype=np.float32)
 

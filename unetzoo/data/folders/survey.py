@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.folders.files import Stored, array_digest, check_same_size
-from unetzoo.data.folders.joined import read_image, read_mask
 from unetzoo.data.folders.layout import Layout
 from unetzoo.data.folders.pairs import Finding, listed
 from unetzoo.data.folders.reading import Pair, mask_values, where
@@ -68,6 +67,7 @@ class MaskProperties:
         components: Number of 8-connected regions of each value; empty, like the next two, with fewer than 3 values.
         specks: Number of such regions of up to 4 px.
         touching: Pairs of values that are neighbours.
+        orientation: EXIF orientation.
     """
 
     kind: str
@@ -81,6 +81,7 @@ class MaskProperties:
     components: dict[int, int] = field(default_factory=dict)
     specks: dict[int, int] = field(default_factory=dict)
     touching: frozenset[tuple[int, int]] = frozenset()
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,9 @@ def survey(layout: Layout, *, on_pair: Callable[[str], None] = lambda key: None,
 
 def _open(pair: Pair, wrong: dict[str, list[str]]) -> tuple[Stored, Stored] | None:
     opened = []
-    for read in (read_image, read_mask):
+    for read in (pair.read_image, pair.read_mask):
         try:
-            opened.append(read(pair))
+            opened.append(read())
         except UnetzooError as error:
             wrong.setdefault("unreadable", []).append(str(error))
     return (opened[0], opened[1]) if len(opened) == 2 else None
@@ -226,6 +227,7 @@ def mask_properties(stored: Stored, path: Path) -> MaskProperties:
         lossy=stored.lossy,
         wide_alpha=stored.alpha is not None and bool((stored.alpha != stored.alpha.flat[0]).any()),
         digest=array_digest(values),
+        orientation=stored.orientation,
     )
     if len(present) < 3:
         return properties

@@ -13,8 +13,9 @@ from PIL import Image
 
 from unetzoo import create_dataset
 from unetzoo.bench import sanity
-from unetzoo.bench.sanity import duplicates_flag, flags, near_duplicates
+from unetzoo.bench.sanity import duplicates_flag, flags
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.leaks import near_duplicates
 from unetzoo.metrics.overlap import confusion
 
 NAMES = ("background", "cell", "nucleus")

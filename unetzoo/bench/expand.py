@@ -11,9 +11,15 @@ from unetzoo.bench import baselines
 from unetzoo.bench.suite import ModelRequest, Suite
 from unetzoo.bench.trials import Trial, TrialData, TrialModel
 from unetzoo.data.base import SegmentationDataset
+from unetzoo.data.registry import OnLeak
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.models.registry import entries, list_models, model_info
+
+
+def _on_leak(suite: Suite) -> OnLeak | None:
+    """Return how leaks are treated, or None for the default, which older records do not name."""
+    return None if suite.data.on_leak == "refuse" else suite.data.on_leak
 
 
 def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
@@ -32,7 +38,7 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             ``score.isbi`` is not a class of the data set, or a model cannot be trained on crops of this size.
     """
     suite.score.separator(dataset.info.class_names)
-    data = TrialData(**suite.data.model_dump(), digest=dataset.digest())
+    data = TrialData(**suite.data.model_dump(exclude={"on_leak"}), on_leak=_on_leak(suite), digest=dataset.digest())
     requests = _named(suite.models)
     models = [_resolve(request, suite.set, dataset) for request in requests]
     labels = [model.label for model in models]

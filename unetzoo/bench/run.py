@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.paths import user_path
@@ -197,6 +197,9 @@ def _run(
 
 def _jobs(member: _Member, retry_failed: bool) -> list[Job]:
     """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
+    from unetzoo.bench.sanity import duplicates_flag  # imports scipy, so only if something runs
+    from unetzoo.data.leaks import leaking_share, near_duplicates
+
     suite, folders = member.suite, member.folders
     _sweep(folders.out)
     statuses = {trial.id: _status(folders.record(trial)) for trial in member.trials}
@@ -206,8 +209,13 @@ def _jobs(member: _Member, retry_failed: bool) -> list[Job]:
         if statuses[trial.id] == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
             for checkpoint in folders.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink()
-    warned = _near_duplicates(member.dataset) if todo else []
-    return [Job(suite, trial, _blank(suite, trial, member.dataset, warned), folders, member.data) for trial in todo]
+    if not todo:
+        return []
+    similar = near_duplicates(member.dataset)
+    flag, leaking = duplicates_flag(similar), leaking_share(member.dataset, similar)
+    described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
+    blanks = (_blank(suite, trial, described, [flag] if flag else []) for trial in todo)
+    return [Job(suite, trial, blank, folders, member.data) for trial, blank in zip(todo, blanks, strict=True)]
 
 
 @contextmanager
@@ -241,13 +249,6 @@ def _sweep(out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _near_duplicates(dataset: SegmentationDataset) -> list[Flag]:
-    from unetzoo.bench.sanity import duplicates_flag, near_duplicates  # imports scipy, so only if something runs
-
-    flag = duplicates_flag(near_duplicates(dataset))
-    return [flag] if flag else []
-
-
 def _status(path: Path) -> Status | None:
     """Return the status of a record, or None if there is none. A damaged record is renamed and treated as missing.
 
@@ -279,7 +280,7 @@ def _whole(path: Path) -> bool:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list[Flag]) -> Record:
+def _blank(suite: Suite, trial: Trial, data: dict[str, Any], flags: list[Flag]) -> Record:
     """Build the record of a trial as far as it is known before the trial runs."""
     return Record(
         id=trial.id,
@@ -289,7 +290,7 @@ def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list
         baseline=trial.model.baseline,
         trial=trial.model_dump(mode="json"),
         model=_describe_model(trial),
-        data=dataset.describe(),
+        data=data,
         flags=flags,
     )
 

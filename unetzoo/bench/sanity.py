@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unetzoo.data.base import SPLITS, SegmentationDataset
-from unetzoo.data.folders.thumbnails import Similar, Thumbnails
+from unetzoo.data.folders.thumbnails import Similar
 from unetzoo.records.record import Flag
 
 if TYPE_CHECKING:
@@ -193,17 +192,8 @@ def validation_above_training(train: Sequence[float | None], validation: Sequenc
     return Flag(kind="validation-above-training", text=text.rstrip(", "))
 
 
-def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
-    """Return pairs of similar images in two splits, most similar first: (split, key, split, key, correlation)."""
-    thumbnails = Thumbnails()
-    for split in SPLITS:
-        for key in dataset.splits[split]:
-            thumbnails.add(split, key, dataset.read(key)[0])
-    return thumbnails.similar()
-
-
 def duplicates_flag(pairs: Sequence[Similar]) -> Flag | None:
-    """Return one flag for the pairs that `near_duplicates` found, or None if there are none."""
+    """Return one flag for the pairs that `unetzoo.data.leaks.near_duplicates` found, or None if there are none."""
     if not pairs:
         return None
     split, key, other, other_key, similarity = pairs[0]

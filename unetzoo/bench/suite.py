@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from unetzoo._util.paths import user_path
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.data.registry import create_dataset
+from unetzoo.data.registry import OnLeak, create_dataset
 from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.errors import Strict
 from unetzoo.metrics.policy import Scoring
@@ -53,6 +53,9 @@ class DataRequest(Strict):
     folds: int | None = Field(None, ge=2, description="number of folds of a cross-validation")
     fold: int | None = Field(None, ge=0, description="index of the fold, from 0")
     split_seed: int | None = Field(None, ge=0, description="seed of the random parts of the split")
+    on_leak: OnLeak = Field(
+        "refuse", description="data with one image or group in two splits: 'refuse' or 'drop_from_training'"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> DataRequest:
@@ -68,7 +71,7 @@ class DataRequest(Strict):
             UnetzooError: If the name, an option, the split or the files are not valid.
         """
         split = {name: value for name in SPLIT_OPTIONS if (value := getattr(self, name)) is not None}
-        return create_dataset(self.name, self.root, **self.options, **split)
+        return create_dataset(self.name, self.root, on_leak=self.on_leak, **self.options, **split)
 
 
 class Measurement(Strict):

@@ -58,6 +58,7 @@ def adjust(
     steps: int | None = None,
     imports: Iterable[str] = (),
     accept_reading: bool = False,
+    on_leak: str | None = None,
 ) -> Suite:
     """Return a suite with the changes of a command line.
 
@@ -73,6 +74,7 @@ def adjust(
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
         accept_reading: Accept what is proposed for the masks of a folder; no effect on other data.
+        on_leak: How items that are in two splits are treated; default: as the suite says.
 
     Returns:
         The changed copy.
@@ -98,7 +100,11 @@ def adjust(
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
     request = changes.get("data", base.data.model_dump())
     if accept_reading and request["name"] == "folder":
-        changes["data"] = {**request, "options": {**request.get("options", {}), "accept_reading": True}}
+        request = {**request, "options": {**request.get("options", {}), "accept_reading": True}}
+    if on_leak is not None:
+        request = {**request, "on_leak": on_leak}
+    if accept_reading or on_leak is not None:
+        changes["data"] = request
     if models is not None:
         changes["models"] = [name.strip() for name in models if name.strip()]
     if options:
@@ -124,6 +130,7 @@ def adjust_collection(
     steps: int | None = None,
     imports: Iterable[str] = (),
     accept_reading: bool = False,
+    on_leak: str | None = None,
 ) -> Collection:
     """Return the collection with the changes of a command line applied to every suite.
 
@@ -136,6 +143,7 @@ def adjust_collection(
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
         accept_reading: Accept what is proposed for the masks of every folder.
+        on_leak: How items that are in two splits are treated; default: as the suite says.
 
     Returns:
         The changed copy.
@@ -160,6 +168,7 @@ def adjust_collection(
             steps=steps,
             imports=imports,
             accept_reading=accept_reading,
+            on_leak=on_leak,
         )
         for label, suite in collection.suites.items()
     }

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from unetzoo.bench.suite import Measurement
+from unetzoo.data.registry import OnLeak
 from unetzoo.errors import Strict
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.metrics.policy import Scoring
@@ -63,6 +64,7 @@ class TrialData(Strict):
     folds: int | None = None
     fold: int | None = None
     split_seed: int | None = None
+    on_leak: OnLeak | None = None
     digest: str
 
 

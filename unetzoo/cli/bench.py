@@ -31,6 +31,13 @@ Data = Annotated[
     ),
 ]
 Models = Annotated[str | None, typer.Option(metavar="A,B,C", help="Models to compare; default: the suite's.")]
+OnLeak = Annotated[
+    str | None,
+    typer.Option(
+        metavar="refuse|drop_from_training",
+        help="For an image or a group that is in two splits: stop, or drop it (and near-duplicates) from training.",
+    ),
+]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Seeds per model; default: the suite's.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps per trial; default: the suite's.")]
 
@@ -51,6 +58,7 @@ def _suite(
     steps: int | None,
     imports: list[str] | None,
     accept_reading: bool,
+    on_leak: str | None,
 ) -> Suite | Collection:
     """Return the suite of a file, or the quick one, with the changes of the command line."""
     from unetzoo.bench.collection import Collection
@@ -64,6 +72,7 @@ def _suite(
         "steps": steps,
         "imports": imports or [],
         "accept_reading": accept_reading,
+        "on_leak": on_leak,
     }
     base = read_suite(suite_file) if suite_file else None
     return adjust_collection(base, **changes) if isinstance(base, Collection) else adjust(base, **changes)
@@ -83,6 +92,7 @@ def bench_command(
     jobs: Annotated[int, typer.Option(min=1, help="Trials that run side by side and share the cores.")] = 1,
     imports: Imports = None,
     accept_reading: AcceptReading = False,
+    on_leak: OnLeak = None,
     retry: Annotated[
         str | None, typer.Option(metavar="failed", help="Give 'failed' to run failed trials again.")
     ] = None,
@@ -111,7 +121,7 @@ def bench_command(
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.report import write_report
 
-    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading)
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
     folder = folder or Path("runs") / suite.name
     try:
         with LiveWatcher(out) as watcher:
@@ -141,6 +151,7 @@ def plan_command(
     steps: Steps = None,
     imports: Imports = None,
     accept_reading: AcceptReading = False,
+    on_leak: OnLeak = None,
     memory: Memory = None,
     time: Time = True,
     as_json: AsJson = False,
@@ -165,7 +176,7 @@ def plan_command(
                 member, limit=limit, timed=time, on_model=lambda label: status.update(escape(where + label))
             )
 
-    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading)
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
     if isinstance(suite, Suite):
         found = planned(suite)
         if as_json:

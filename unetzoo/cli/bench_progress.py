@@ -54,7 +54,7 @@ class LiveWatcher(Watcher):
 
     def data(self, dataset: SegmentationDataset) -> None:
         if isinstance(dataset, Folder):
-            for line in dataset.messages:
+            for line in (m for m in dataset.messages if not m.startswith("warning: ")):  # those are logged
                 self.console.print(f"data: {line}", highlight=False, markup=False, soft_wrap=True)
 
     def check(self, data: str) -> None:

@@ -34,6 +34,12 @@ def check_command(
             "--out", metavar="DIR", help="Folder for dataset.toml and contact_sheet.png; default: beside the data."
         ),
     ] = None,
+    images: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Folder or pattern of the images, if several could be meant.")
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Folder or pattern of the masks, if several could be meant.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Propose a new reading and overwrite dataset.toml.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +66,8 @@ def check_command(
     from unetzoo.data.folders.reading_file import NAME
 
     path = user_path(path)
-    source = find_source(path, propose_anew=force)
+    chosen = {name: value for name, value in (("images", images), ("masks", masks)) if value is not None}
+    source = find_source(path, propose_anew=force, chosen=chosen)
     where = folder or source.root
     if not force and where != source.root and source.file is None and (where / NAME).is_file():
         raise UnetzooError(f"{where / NAME}: already exists; check it by its own path, or overwrite it with --force")

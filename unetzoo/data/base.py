@@ -88,6 +88,7 @@ class SegmentationDataset(ABC):
         groups: Group of a key, which must stay in one split: a patient, a pair of eyes. A key may have none.
         drawn: Splits that are drawn by hash, so that another seed may draw them again.
         test_is_fixed: True if k-fold leaves the test set alone.
+        dropped: Keys that were dropped from a split as they, or an image like them, are in another.
         ordered: True if neighbouring keys are nearly equal, as in a stack, so that a fold must be a run of them.
         downscale: Side of the blocks of stored pixels that `read` averages.
     """
@@ -96,6 +97,7 @@ class SegmentationDataset(ABC):
     splits: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, str] = MappingProxyType({})  # key -> what must stay in one split: a patient, an eye pair
     drawn: tuple[str, ...] = ()
+    dropped: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     test_is_fixed: bool = True
     ordered: bool = False
     downscale: int = 1
@@ -110,6 +112,10 @@ class SegmentationDataset(ABC):
         Returns:
             The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices or ``ignore_index``.
         """
+
+    def read_image(self, key: str) -> np.ndarray:
+        """Read the image of an item alone; see `read`."""
+        return self.read(key)[0]
 
     @abstractmethod
     def content_digest(self, key: str) -> str:
@@ -159,7 +165,8 @@ class SegmentationDataset(ABC):
                     if other != split:
                         raise UnetzooError(
                             f"data set {self.info.name!r}: {key!r} in {split} and {other_key!r} in {other} are "
-                            f"{what}; test images must not be trained on"
+                            f"{what}; test images must not be trained on: split anew, or set on_leak = "
+                            "'drop_from_training'"
                         )
 
     def check_values(self) -> None:
@@ -176,7 +183,10 @@ class SegmentationDataset(ABC):
     def describe(self) -> dict[str, Any]:
         """Return the description that a record keeps: the info, and the size and hash of each split."""
         splits = {s: {"n": len(self.splits[s]), "digest": self.split_digest(s)} for s in SPLITS}
-        return {**self.info.model_dump(mode="json"), "classes": self.info.classes, "splits": splits}
+        described = {**self.info.model_dump(mode="json"), "classes": self.info.classes, "splits": splits}
+        if self.dropped:
+            described["dropped"] = {split: list(keys) for split, keys in self.dropped.items()}
+        return described
 
 
 def _digest(text: str) -> str:

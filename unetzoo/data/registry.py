@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +15,7 @@ from unetzoo._util.paths import user_path
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError, check_argument, nearest, one_line, shown
 
+OnLeak = Literal["refuse", "drop_from_training"]
 F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
 
 
@@ -73,6 +74,7 @@ def create_dataset(
     folds: int | None = None,
     fold: int | None = None,
     split_seed: int | None = None,
+    on_leak: OnLeak = "refuse",
     **options: Any,
 ) -> SegmentationDataset:
     """Create a data set by name and check it: every split has items, and no item, content or group is in two splits.
@@ -84,6 +86,8 @@ def create_dataset(
         folds: Number of folds of k-fold cross-validation; see `unetzoo.data.resplit`.
         fold: Index of the fold, from 0.
         split_seed: Seed of the splits that are drawn.
+        on_leak: "refuse" data with the same item or group in two splits; or "drop_from_training" such items and
+            near-duplicates, which ``dropped`` then lists.
         **options: Options of the data set.
 
     Returns:
@@ -104,6 +108,10 @@ def create_dataset(
     factory = _DATASETS[name]
     if n_train is not None and folds is None and "n_train" in inspect.signature(factory).parameters:
         options, n_train = {**options, "n_train": n_train}, None
+    if on_leak not in get_args(OnLeak):
+        raise UnetzooError(f"on_leak = {on_leak!r} is not a choice; allowed: {', '.join(get_args(OnLeak))}")
+    if on_leak != "refuse" and "on_leak" in inspect.signature(factory).parameters:
+        options = {**options, "on_leak": on_leak}
     _check_options(name, factory, options)
     try:
         dataset = factory(root=user_path(root, "root") if root is not None else None, **options)
@@ -118,6 +126,10 @@ def create_dataset(
             resplit(dataset, n_train=n_train, folds=folds, fold=fold, split_seed=split_seed)
         except UnetzooError as error:
             raise UnetzooError(f"data set {name!r}: {error}") from None
+    if on_leak == "drop_from_training":
+        from unetzoo.data.leaks import drop_from_training
+
+        drop_from_training(dataset)
     dataset.check()
     return dataset
 

@@ -77,6 +77,11 @@ class Tables:
         return [r for r in self.records if not r.baseline]
 
     @property
+    def leaking(self) -> bool:
+        """True if over 5 % of the test images resemble an image of another split."""
+        return any(r.data.get("near_duplicates") for r in self.models)
+
+    @property
     def done(self) -> pd.DataFrame:
         """Finished trials of models that have a test score."""
         return self._scored(self.trials[~self.trials["baseline"]])

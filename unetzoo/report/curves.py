@@ -21,7 +21,7 @@ from matplotlib.ticker import NullLocator
 
 from unetzoo.records.fields import dig
 from unetzoo.report.matrix import Row
-from unetzoo.report.statistics import ALPHA, MIN_IMAGES, resample, score_grids, widening
+from unetzoo.report.statistics import ALPHA, MIN_IMAGES, WITHHELD, resample, score_grids, widening
 from unetzoo.report.style import RC, Look, canvas, looks, save
 from unetzoo.report.words import listed, short
 
@@ -85,6 +85,7 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
                 ("worse", "shown to score lower than the highest"),
                 ("indistinguishable", "indistinguishable from it"),
                 ("not enough data", "not judged"),
+                (WITHHELD, WITHHELD),
             )
             if (at := [str(n) for n, found in marks.items() if found == mark])
         ]

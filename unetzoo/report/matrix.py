@@ -15,10 +15,10 @@ from scipy.stats import rankdata
 from unetzoo.records.frame import Tables
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import best_baseline
-from unetzoo.report.statistics import ALPHA, compare, draws, score_grids, summarise
+from unetzoo.report.statistics import ALPHA, WITHHELD, compare, draws, score_grids, summarise
 
-Mark = Literal["best", "indistinguishable", "worse", "not enough data"]
-MARKS = {"best": "★", "indistinguishable": "≈", "worse": "", "not enough data": "?"}
+Mark = Literal["best", "indistinguishable", "worse", "not enough data", "not judged: near-duplicates across splits"]
+MARKS = {"best": "★", "indistinguishable": "≈", "worse": "", "not enough data": "?", WITHHELD: "?"}
 MIN_DATA_SETS = 5  # fewer are not resampled: with three there are only ten different resamples
 
 
@@ -80,7 +80,7 @@ def judge(label: str, tables: Tables | None) -> Row:
     summary, grids = summarise(tables), score_grids(tables.images)
     scored = summary[summary["dice"].notna()]
     best = None if scored.empty else str(scored["model"].iloc[0])
-    versus = {c.model: c for c in compare(grids, best)} if best is not None else {}
+    versus = {c.model: c for c in compare(grids, best, leaking=tables.leaking)} if best is not None else {}
     cells = {}
     for row in summary.to_dict("records"):
         name, known = str(row["model"]), row["dice"] == row["dice"]

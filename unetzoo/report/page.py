@@ -61,7 +61,7 @@ def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
     t = load(folder)
     summary, reference = summarise(t), pick_reference(t.done, matched_to(t.models))
     grids = score_grids(t.images)
-    comparisons = compare(grids, reference) if reference is not None else []
+    comparisons = compare(grids, reference, leaking=t.leaking) if reference is not None else []
     order = sorted(summary["model"], key=lambda label: label != reference)  # the reference, then by rank
     plots = draw(t, summary, comparisons, reference, best_baseline(t))
     if (predictions := draw_predictions(t.models, folder, order)) is not None:

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from unetzoo.records.frame import Tables
 from unetzoo.report.bars import memory_split, phases
-from unetzoo.report.statistics import Comparison
+from unetzoo.report.statistics import WITHHELD, Comparison
 from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
 from unetzoo.report.words import MIB, short, signed
 
@@ -27,6 +27,7 @@ VERDICT_COLOURS = {
     "worse": "#D55E00",
     "indistinguishable": "#6b6b6b",
     "not enough data": "#b5b5b5",
+    WITHHELD: "#b5b5b5",
 }
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
 CROWDED = 30  # with more points than this, only those with room beside them are named

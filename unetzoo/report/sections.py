@@ -15,7 +15,7 @@ from unetzoo.report import costs, protocol
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.isbi import isbi
 from unetzoo.report.naming import distinct
-from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES, Comparison, summarise
+from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES, WITHHELD, Comparison, summarise
 from unetzoo.report.words import DASH, MIB, listed, missing, number, signed
 
 CHEAPEST = {
@@ -120,13 +120,14 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
     for verdict, text in (
         ("indistinguishable", "on this evidence indistinguishable from"),
         ("not enough data", "not judged, for lack of seeds or test images, against"),
+        (WITHHELD, "not judged, as test images resemble training or validation images, against"),
     ):
         names = [r["model"] for r in scored if r["versus"] and r["versus"].verdict == verdict]
         if names:
             score = "" if sentences else f" (Dice {base['dice']:.3f})"
             sentences.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {text} {reference}{score}.")
     top = scored[0]
-    judged = [r for r in scored if r["versus"] and r["versus"].verdict != "not enough data"]
+    judged = [r for r in scored if r["versus"] and r["versus"].verdict not in ("not enough data", WITHHELD)]
     known = judged and top["first"] is not None
     chance = f"; it ranks first in {100 * (top['first'] or 0):.0f} % of resamples" if known else ""
     sentences.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")

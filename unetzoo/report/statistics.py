@@ -49,7 +49,10 @@ ALPHA = 0.05
 MIN_IMAGES = 5
 CHUNK = 500  # resamples at a time, to bound memory on large test sets
 RNG = 20150518  # seed of the draws; fixed, so that the same records give the same report
-Verdict = Literal["better", "worse", "indistinguishable", "not enough data"]
+Verdict = Literal[
+    "better", "worse", "indistinguishable", "not enough data", "not judged: near-duplicates across splits"
+]
+WITHHELD: Verdict = "not judged: near-duplicates across splits"
 Array = npt.NDArray[np.float64]
 
 
@@ -189,12 +192,13 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def compare(grids: dict[str, pd.DataFrame], reference: str) -> list[Comparison]:
+def compare(grids: dict[str, pd.DataFrame], reference: str, *, leaking: bool = False) -> list[Comparison]:
     """Compare every other variant with the reference, in order of label, with Holm's correction over all of them.
 
     Args:
         grids: Dice of each label by seed and test image, from `score_grids`.
         reference: Label of the reference.
+        leaking: Withhold the verdicts, as too many test images resemble images of another split.
 
     Returns:
         One comparison for each other label; empty if the reference has no scores.
@@ -204,7 +208,8 @@ def compare(grids: dict[str, pd.DataFrame], reference: str) -> list[Comparison]:
     raw = [_pair(name, grids[name], grids[reference]) for name in sorted(grids) if name != reference]
     tested = [c for c in raw if c.p is not None]
     corrected = dict(zip((c.model for c in tested), holm([c.p or 0.0 for c in tested]), strict=True))
-    return [_judge(c, corrected.get(c.model)) for c in raw]
+    judged = [_judge(c, corrected.get(c.model)) for c in raw]
+    return [replace(c, verdict=WITHHELD) for c in judged] if leaking else judged
 
 
 def _pair(name: str, variant: pd.DataFrame, reference: pd.DataFrame) -> Comparison:

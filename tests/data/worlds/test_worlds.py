@@ -10,8 +10,8 @@ from scipy import ndimage
 
 import unetzoo
 from unetzoo import UnetzooError
-from unetzoo.bench.sanity import near_duplicates
 from unetzoo.data.base import SPLITS
+from unetzoo.data.leaks import near_duplicates
 from unetzoo.data.worlds.drawing import box, curve, ease, stroke
 from unetzoo.data.worlds.generated import GeneratedDataset
 

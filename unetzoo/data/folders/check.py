@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetzoo.data.folders.annotation_layouts import annotation_source
 from unetzoo.data.folders.class_names import NAME_FILES
 from unetzoo.data.folders.drawn_reading import drawn_findings
-from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
+from unetzoo.data.folders.known_layouts import class_names, void_of, with_names
+from unetzoo.data.folders.layout import NOTHING, Layout, guess_files, lay_out, not_read, pair_group
 from unetzoo.data.folders.mask_reading import Question
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose
@@ -79,12 +80,13 @@ class Check:
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
-def find_source(path: Path, *, propose_anew: bool = False) -> Source:
+def find_source(path: Path, *, propose_anew: bool = False, chosen: Mapping[str, str] = NOTHING) -> Source:
     """Find the data and, if there is one, the reading that ``path`` stands for.
 
     Args:
         path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         propose_anew: Ignore a ``dataset.toml`` in the folder.
+        chosen: Folder or pattern of "images" and of "masks", where the user names them.
 
     Returns:
         The place of the data.
@@ -92,6 +94,9 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
     Raises:
         UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a COCO file, nor a reading.
     """
+    if chosen and (not path.is_dir() or ((path / NAME).is_file() and not propose_anew)):
+        what = " and ".join(chosen)
+        raise UnetzooError(f"{path}: {what} cannot be chosen beside a CSV or a {NAME}; edit that file instead")
     if path.suffix.lower() == ".toml":
         return Source(path.parent, read_reading(path), file=path)
     if path.suffix.lower() == ".csv":
@@ -105,7 +110,7 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
         raise UnetzooError(f"{path}: {what}")
     if (path / NAME).is_file() and not propose_anew:
         return Source(path, read_reading(path / NAME), file=path / NAME)
-    files, findings = guess_files(path)
+    files, findings = guess_files(path, chosen)
     return Source(path, files, tuple(findings))
 
 
@@ -137,8 +142,10 @@ def check(
     if source.reading is not None:
         reading, kind, questions = source.reading, "", _unconfirmed(source)
     else:
-        proposal = propose(found, void)
+        names = class_names(source.root, source.files)
+        proposal = propose(found, void_of(names) if void is None else void)
         reading, kind, questions = proposal.reading, proposal.kind, proposal.questions
+        reading = reading and with_names(reading, names)
         findings += proposal.findings
     shares = None
     if reading is not None and found.items:
@@ -185,36 +192,47 @@ class Opened:
     accepted: list[str]
 
 
-def open_reading(path: Path, void: Value | None = None, *, accept: bool = False, settled: Iterable[str] = ()) -> Opened:
+def open_reading(
+    path: Path,
+    void: Value | None = None,
+    *,
+    chosen: Mapping[str, str] = NOTHING,
+    leaks: bool = False,
+    accept: bool = False,
+    settled: Iterable[str] = (),
+) -> Opened:
     """Open a user's data, proposing a reading if none is given.
 
     Args:
         path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         void: Stored mask value that is known to be void.
+        chosen: Folder or pattern of "images" and of "masks", where the user names them.
+        leaks: Accept equal images in two splits, which the caller will drop.
         accept: Accept the proposed answers to open questions.
         settled: Kinds of questions that the caller answers.
 
     Returns:
-        The reading, the layout, and lines for the user.
+        The reading, the layout, and lines for the user: where the reading comes from, and warnings.
 
     Raises:
         UnetzooError: If there is an error among the findings; it has the text of the first. If a question is open and
             the proposed answer is not accepted; it has the text of the first.
     """
-    source = find_source(path)
+    source = find_source(path, chosen=chosen)
     if source.reading is not None:
         layout, _ = _lay_out(source)
         _raise_first(layout.pairing.findings)
         reading, questions, messages = source.reading, _unconfirmed(source), [f"read as {source.file} says"]
+        messages += _warnings(layout.pairing.findings)
     else:
         checked = check(source, void=void, compare=False)
-        _raise_first(checked.findings)
+        _raise_first(f for f in checked.findings if not leaks or f.kind != "duplicate across splits")
         assert checked.reading is not None
         reading, layout, questions = checked.reading, checked.layout, checked.questions
         command = f"unetzoo data check {shlex.quote(str(path))}"
         how = f"`{command}` shows more and writes a {NAME} to edit"
         messages = [f"reading proposed from the files: {checked.kind}; {how}"]
-        warnings = [f"warning: {finding.text}" for finding in checked.findings if finding.severity == "warning"]
+        warnings = _warnings(checked.findings)
         messages += warnings[:SHOWN]
         messages += [f"and {len(warnings) - SHOWN} more warnings"] if len(warnings) > SHOWN else []
     questions = [question for question in questions if question.kind not in settled]
@@ -229,6 +247,10 @@ def open_reading(path: Path, void: Value | None = None, *, accept: bool = False,
         )
     accepted = [question.text for question in questions]
     return Opened(reading, layout, [*messages, *(f"accepted: {text}" for text in accepted)], accepted)
+
+
+def _warnings(findings: Iterable[Finding]) -> list[str]:
+    return [f"warning: {finding.text}" for finding in findings if finding.severity == "warning"]
 
 
 def _raise_first(findings: Iterable[Finding]) -> None:

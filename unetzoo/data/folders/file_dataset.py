@@ -11,7 +11,7 @@ from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
 from unetzoo.data.expected import Storage
 from unetzoo.data.folders.files import Stored, array_digest
 from unetzoo.data.folders.pairs import some
-from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
+from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_image_of, read_instances, read_pair
 from unetzoo.data.folders.reading_file import shown_values
 
 
@@ -76,8 +76,14 @@ class FileDataset(SegmentationDataset):
     def storage(self, key: str) -> Storage | None:
         return self._storage.get(key)
 
+    def read_image(self, key: str) -> np.ndarray:
+        return read_image_of(self._pairs[key], self.reading)
+
     def content_digest(self, key: str) -> str:
         return self._digests[key]
+
+    def check_values(self) -> None:
+        """Do nothing: every mask was read at the start, which refuses a value that is in no class."""
 
     def instances(self, key: str) -> np.ndarray | None:
         return read_instances(self._pairs[key], self.reading) if self.reading.instances else None

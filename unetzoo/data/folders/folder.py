@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from unetzoo.data.folders.layout import Layout
 from unetzoo.data.folders.reading import Reading
 from unetzoo.data.registry import register_dataset
 from unetzoo.errors import UnetzooError
+
+WARNING = "warning: "
+LOGGER = logging.getLogger(__name__)  # to standard error unless the caller configures logging
 
 
 @register_dataset("folder")
@@ -27,6 +31,9 @@ class Folder(FileDataset):
         ignore_index: Stored mask value that is void.
         downscale: Side of the blocks that images are averaged over.
         accept_reading: Accept what is proposed for masks whose meaning is not certain, instead of raising.
+        images: Folder or pattern of the images, where several could be meant.
+        masks: Folder or pattern of the masks.
+        on_leak: See `unetzoo.create_dataset`, which drops what leaks.
 
     Raises:
         UnetzooError: If ``root`` is missing, an option does not fit the classes, something is wrong with
@@ -42,11 +49,17 @@ class Folder(FileDataset):
         ignore_index: int | None = None,
         downscale: int | None = None,
         accept_reading: bool = False,
+        images: str | None = None,
+        masks: str | None = None,
+        on_leak: str = "refuse",
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
+        chosen = {name: value for name, value in (("images", images), ("masks", masks)) if value is not None}
         settled = () if foreground is None else ("foreground", "background")
-        opened = open_reading(root, ignore_index, accept=accept_reading, settled=settled)
+        opened = open_reading(
+            root, ignore_index, chosen=chosen, leaks=on_leak != "refuse", accept=accept_reading, settled=settled
+        )
         layout = opened.layout
         reading = _changed(opened.reading, root, class_names, foreground, ignore_index, downscale)
         super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
@@ -54,6 +67,9 @@ class Folder(FileDataset):
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
         remarks = [line for line in _remarks(layout) if line not in opened.messages]
         self.messages = [*opened.messages, *remarks, *self.summary_lines()]
+        for line in (*opened.messages, *remarks):
+            if line.startswith(WARNING):
+                LOGGER.warning("%s", line.removeprefix(WARNING))
         self.accepted = opened.accepted
 
     def describe(self) -> dict[str, Any]:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import glob
+import re
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from unetzoo.data.base import SPLITS
 from unetzoo.data.folders.annotation_layouts import guess_annotations
 from unetzoo.data.folders.annotations import annotated_pairs
+from unetzoo.data.folders.culprits import (
+    and_more,
+    common_ending,
+    in_order,
+    inner_folders,
+    report_passed_over,
+    unread_words,
+)
 from unetzoo.data.folders.files import READ, SUFFIXES, UNREAD, count_pages, describe_pages, read_stored
+from unetzoo.data.folders.known_layouts import DIAGNOSES, folder_an_item, folder_group, known_layout, left_out
 from unetzoo.data.folders.pairs import (
     IMAGE_FOLDERS,
     LAYOUTS,
@@ -22,9 +34,11 @@ from unetzoo.data.folders.pairs import (
     SPLIT_NAMES,
     Finding,
     Pairing,
+    files_by_key,
     find_pairs,
     split_named,
 )
+from unetzoo.data.folders.patterns import CONTACT_SHEET, files_base, image_files, is_deep
 from unetzoo.data.folders.reading import Files, groups_of
 from unetzoo.data.splits import SHARE, split, take_val
 from unetzoo.errors import UnetzooError
@@ -45,6 +59,8 @@ MASK_WORDS = (
 )
 LIST_FOLDERS = ("", "splits", "ImageSets/Segmentation")
 LIST_PREFIXES = ("", "suggested_", "split_")
+IMAGE_ENDINGS = ("_img", "_image", "_im", "_raw", "-img", "-image")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 LOOKED_AT = 5  # files of each kind that are opened to tell masks from images in one folder
 
 
@@ -97,28 +113,57 @@ def lay_out(root: Path, files: Files) -> Layout:
         groups = {}  # a single stack is one group, but its pages must be split
     given, fixed = _given(root, files, pairing)
     ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
+    if files.pairs is None and files.annotations is None:
+        deep = any(is_deep(p.replace("{split}", "")) for p in (files.images, files.masks))
+        report_passed_over(_searched(root, files), pairing, inside=not deep)
+    _report_unmatched(root, files, pairing, fixed)
     splits, drawn = _splits(root, files, pairing, groups, given, fixed, ordered)
-    _report_unmatched(root, pairing, fixed)
     return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
 
-def _report_unmatched(root: Path, pairing: Pairing, fixed: str) -> None:
+def _searched(root: Path, files: Files) -> Iterable[Path]:
+    """Yield the folders in which files are looked for."""
+    for folder in files.splits.values() if files.by_folder else ("",):
+        for pattern in (files.images, files.masks):
+            path = root / pattern.replace("{split}", folder)
+            if is_deep(pattern.replace("{split}", folder)):
+                base = files_base(root, pattern.replace("{split}", folder))
+                yield from (base, *(p for p in sorted(base.rglob("*/")) if p.is_dir()))
+            elif path.is_dir():
+                yield path
+            elif path.parent != root:  # the folder of the data itself may hold anything
+                yield path.parent
+
+
+def _report_unmatched(root: Path, files: Files, pairing: Pairing, fixed: str) -> None:
     """Report images without masks and the reverse: an error, unless lists say which images are used.
 
     A missing mask may just have a name that was not understood.
     """
     for missing in ("mask", "image"):
         if paths := [path for what, path in pairing.unmatched if what == missing]:
-            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{_other_format(root, paths[0])}{more}"
-            if fixed:
+            stem = files.mask_stem.replace("{stem}", paths[0].stem) if missing == "mask" else paths[0].stem
+            text = f"{paths[0]}: has no {missing} with stem {stem!r}{_other_format(root, paths[0])}{and_more(paths)}"
+            if fixed and not files.by_folder:
                 pairing.findings.append(
                     Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
                 )
             else:
-                pairing.error(f"unmatched {missing}", text)
+                pairing.error(f"unmatched {missing}", text + _way_out(root, files, pairing) * (missing == "mask"))
     if not pairing.pairs and not any(f.severity == "error" for f in pairing.findings):
         pairing.error("no pairs", "no image has a mask")
+
+
+def _way_out(root: Path, files: Files, pairing: Pairing) -> str:
+    """Return what would pair the files if no image has a mask, or ''."""
+    images, masks = ([path for what, path in pairing.unmatched if what == missing] for missing in ("mask", "image"))
+    if pairing.pairs or "*" in files.images:
+        return ""
+    if (ending := common_ending(images, masks)) is None:
+        return "; stems must be equal, or masks have a suffix such as _mask; a CSV of image, mask pairs any names"
+    pattern = f"{files.images}/*{ending}{images[0].suffix}"
+    command = f"unetzoo data check {shlex.quote(str(root))} --images {shlex.quote(pattern)}"
+    return f"; all images end in {ending!r}: `{command}` pairs them without it"
 
 
 def _other_format(root: Path, path: Path) -> str:
@@ -151,6 +196,8 @@ def _splits(
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Return the splits, and those of them drawn by hash. After a mistake, which is a finding, splits may be empty."""
     keys, drawn = tuple(pairing.pairs), ()
+    if not given and len(keys) < 3 and any(f.severity == "error" for f in pairing.findings):
+        return {name: keys if name == "train" else () for name in SPLITS}, ()  # that error is the cause
     try:
         if ordered:  # neighbouring pages are nearly equal
             held = max(1, round(SHARE * len(keys)))
@@ -231,39 +278,101 @@ def _check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], p
         where |= dict.fromkeys(given[name], name)
 
 
-def guess_files(root: Path) -> tuple[Files, list[Finding]]:
+def guess_files(root: Path, chosen: Mapping[str, str] = NOTHING) -> tuple[Files, list[Finding]]:
     """Guess where images and masks lie in a folder that nobody has described.
 
     Args:
         root: Folder of the data.
+        chosen: Folder or pattern of "images" and of "masks", where the user names them.
 
     Returns:
         The files, and findings about them.
 
     Raises:
-        UnetzooError: If there is no such folder, or its layout is not known.
+        UnetzooError: If there is no such folder, its layout is not known, or two folders could hold the masks.
     """
     if not root.is_dir():
         raise UnetzooError(f"{root}: no such folder")
-    if (root / "pairs.csv").is_file():
+    if (root / "pairs.csv").is_file() and not chosen:
         return Files(pairs="pairs.csv"), []
-    where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root)
+    if any(c in pattern for pattern in chosen.values() for c in "*{/"):
+        splits = _split_names(root) if "{split}" in chosen.get("images", "") else {}
+        return Files(**chosen, splits=splits), []
+    found: list[Finding] = []
+    where, ambiguous = None, None
+    try:
+        where, found = _where(root, chosen)
+    except UnetzooError as error:
+        ambiguous = error
     annotated, remarks = _annotated(root, where)
-    if annotated is not None:
+    if annotated is not None and not chosen and ambiguous is None:
         lists = annotated.splits if annotated.by_folder else _lists(root)
         files, more = _use_val_as_test(annotated.model_copy(update={"splits": lists}), "file")
         return files, [*remarks, *more]
+    if ambiguous is not None:
+        raise ambiguous
     if where is None:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
         ]
         what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
-        raise UnetzooError(f"{root}: {what}{_arrays(root)}; {LAYOUTS}")
+        raise UnetzooError(f"{root}: {what}{_only_outlines(root)}{_arrays(root)}{unread_words(root)}; {LAYOUTS}")
+    if where.group is not None:
+        text = (
+            f"a folder each of images: group = {where.group!r} keeps a folder in one split, as those of a patient must"
+        )
+        found.append(Finding("note", "group", text))
     if "{split}" in where.images:
-        files, more = _use_val_as_test(where, "folder")
+        where, without_masks = _with_masks(root, where)
+        found += without_masks
+    if "{split}" in where.images:
+        where, more = _use_val_as_test(where, "folder")
     else:
-        files, more = _use_val_as_test(where.model_copy(update={"splits": _lists(root)}), "list")
-    return files, [*remarks, *more]
+        where, more = _use_val_as_test(where.model_copy(update={"splits": _lists(root)}), "list")
+    return where, [*found, *remarks, *more]
+
+
+def _where(root: Path, chosen: Mapping[str, str]) -> tuple[Files | None, list[Finding]]:
+    """Return where images and masks lie in any layout of files, or None, and findings."""
+    if not chosen and (known := known_layout(root)):
+        return known
+    where = _folders(root, chosen) or _split_folders(root, chosen) or _stacks(root) or _side_by_side(root)
+    return where or _nested(root), []
+
+
+def _only_outlines(root: Path) -> str:
+    """Say what to do with cellpose's files, if there are any."""
+    if any(root.glob("*_seg.npy")):
+        return (
+            " (cellpose's _seg.npy holds pickled objects, which are not read for safety: save the masks as _masks.tif)"
+        )
+    return ""
+
+
+def _with_masks(root: Path, files: Files) -> tuple[Files, list[Finding]]:
+    """Leave out folders of a split that have images but no masks; without a test set, all splits are drawn."""
+    splits, findings = {}, []
+    for name, folder in files.splits.items():
+        images, masks = (root / pattern.replace("{split}", folder) for pattern in (files.images, files.masks))
+        if name == "train" or _any_file(root, masks):
+            splits[name] = folder
+        else:
+            findings.append(left_out(root / folder if (root / folder).is_dir() else images, _any_file(root, images)))
+    if set(splits) != {"train"}:
+        return files.model_copy(update={"splits": splits}), findings
+    texts = {"images": files.images, "masks": files.masks, "group": files.group}
+    found = {key: text.replace("{split}", splits["train"]) for key, text in texts.items() if text}
+    if files.group:
+        found["group"] = folder_group()
+    return files.model_copy(update={**found, "splits": {}}), findings
+
+
+def _any_file(root: Path, pattern: Path) -> int:
+    """Return the number of files that match a pattern; 0 if there is no such folder."""
+    try:
+        return len(files_by_key(root, pattern.relative_to(root).as_posix(), Pairing()))
+    except UnetzooError:
+        return 0
 
 
 def _annotated(root: Path, where: Files | None) -> tuple[Files | None, list[Finding]]:
@@ -314,29 +423,75 @@ def _lists(root: Path) -> dict[str, str]:
     return {}
 
 
-def _folders(root: Path) -> Files | None:
+def _folders(root: Path, chosen: Mapping[str, str] = NOTHING) -> Files | None:
     """Recognise images/ and masks/, under any of their usual names; each may hold train/, val/ and test/."""
-    names = {p.name.lower(): p.name for p in sorted(root.iterdir()) if p.is_dir()}
-    images = next((names[name] for name in IMAGE_FOLDERS if name in names), None)
-    masks = next((names[name] for name in MASK_FOLDERS if name in names), None)
+    images, masks = _candidate(root, "images", IMAGE_FOLDERS, chosen), _candidate(root, "masks", MASK_FOLDERS, chosen)
     if images is None or masks is None:
         return None
     if not _files(root / images) and (splits := _split_names(root / images)):
         inner = next(iter(splits.values()))
         stem = _mask_stem(root / images / inner, root / masks / inner)
-        return Files(images=f"{images}/{{split}}", masks=f"{masks}/{{split}}", mask_stem=stem, splits=splits)
-    return Files(images=images, masks=masks, mask_stem=_mask_stem(root / images, root / masks))
+        deep = _inside(root / images / inner, root / masks / inner)
+        return Files(
+            images=f"{images}/{{split}}{deep}", masks=f"{masks}/{{split}}{deep}", mask_stem=stem, splits=splits
+        )
+    stem = _mask_stem(root / images, root / masks)
+    deep = _inside(root / images, root / masks)
+    files = Files(images=images + deep, masks=masks + deep, mask_stem=stem)
+    many = len(inner_folders(root / images)) >= 3 and not _files(root / images)
+    return files.model_copy(update={"group": folder_group() if deep and many else None})
 
 
-def _split_folders(root: Path) -> Files | None:
+def _candidate(root: Path, what: str, known: Sequence[str], chosen: Mapping[str, str]) -> str | None:
+    """Return the folder of the images or of the masks, the chosen one or the only one that holds files, or None.
+
+    Raises:
+        UnetzooError: If two could be meant.
+    """
+    folders = [p for p in sorted(root.iterdir()) if p.is_dir()]
+    if what in chosen:
+        return next((p.name for p in folders if p.name == chosen[what]), None)
+    there = sorted((p for p in folders if p.name.lower() in known), key=lambda p: known.index(p.name.lower()))
+    full = [p for p in there if next(image_files(p), None) is not None]
+    if len(full) > 1:
+        names = " and ".join(f"{p.name}/" for p in full)
+        raise UnetzooError(
+            f"{root}: {names} could each hold the {what}; choose: `unetzoo data check DATA --{what} {full[0].name}` "
+            f"writes it to dataset.toml; in a suite, options = {{ {what} = {full[0].name!r} }}"
+        )
+    return next((p.name for p in full or there), None)
+
+
+def _inside(images: Path, masks: Path) -> str:
+    """Return '/**' if a folder inside one of the two is inside the other as well, else ''."""
+    ours, theirs = ({p.name for p in inner_folders(folder)} for folder in (images, masks))
+    return "/**" if ours & theirs else ""
+
+
+def _nested(root: Path) -> Files | None:
+    """Recognise folders that each hold images and masks side by side, such as those of patients."""
+    folders = [p for p in inner_folders(root) if not p.name.startswith(".")]
+    guesses = Counter((f.images, f.masks) for p in folders if (f := _side_by_side(p)) is not None)
+    if not guesses:
+        return None
+    (images, masks), count = guesses.most_common(1)[0]
+    if count <= len(folders) / 2:
+        return None
+    group = None if len(folders) < 3 or {p.name.lower() for p in folders} <= DIAGNOSES else folder_group()
+    return Files(images=f"**/{images}", masks=f"**/{masks}", group=group)
+
+
+def _split_folders(root: Path, chosen: Mapping[str, str] = NOTHING) -> Files | None:
     """Recognise train/, val/ and test/, each with images and masks in it, or with a trainannot/ beside it."""
     splits = _split_names(root)
     if not splits:
         return None
     first = next(iter(splits.values()))
-    if (inner := _folders(root / first)) is not None:
+    inner = _folders(root / first, chosen) or folder_an_item(root / first) or _nested(root / first)
+    if inner is not None and "{split}" not in inner.images:
         where = {"images": f"{{split}}/{inner.images}", "masks": f"{{split}}/{inner.masks}"}
-        return Files(**where, mask_stem=inner.mask_stem, splits=splits)
+        group = folder_group("{split}") if inner.group else None
+        return Files(**where, mask_stem=inner.mask_stem, joined=inner.joined, group=group, splits=splits)
     for between in ("", "_", "-"):
         for word in MASK_FOLDERS:
             if (root / f"{first}{between}{word}").is_dir():
@@ -402,9 +557,14 @@ def _side_by_side(root: Path) -> Files | None:
     for ending, _ in endings.most_common():
         masks = [path for path in files if path.stem.endswith(ending)]
         others = {path.stem for path in files} - {path.stem for path in masks}
-        if any(path.stem.removesuffix(ending) in others for path in masks):
-            kinds = Counter(p.suffix for p in files if p.stem in {m.stem.removesuffix(ending) for m in masks})
-            return Files(images=f"*{kinds.most_common(1)[0][0]}", masks=f"*{ending}{masks[0].suffix}")
+        before = {path.stem.removesuffix(ending) for path in masks}
+        numbered = "{,_*}" if any(re.search(re.escape(ending) + r"_\d+$", stem) for stem in others) else ""
+        suffix = Counter(path.suffix for path in masks).most_common(1)[0][0]
+        for image in ("", *IMAGE_ENDINGS):  # a.png or a_img.png beside a_mask.png
+            if any(stem + image in others for stem in before):
+                kinds = Counter(p.suffix for p in files if p.stem in {stem + image for stem in before})
+                images = f"*{image}{kinds.most_common(1)[0][0]}"
+                return Files(images=images, masks=f"*{ending}{numbered}{suffix}")
     suffixes = Counter(path.suffix for path in files)
     if len(suffixes) < 2:
         return None
@@ -450,14 +610,18 @@ def _mask_word(stem: str) -> str | None:
 def _files(folder: Path) -> list[Path]:
     return [
         path
-        for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        for path in in_order(folder)
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and path.name != CONTACT_SHEET
+        and path.is_file()
     ]
 
 
 def not_read(layout: Layout) -> list[str]:
     """Return the text files beside the data that are not read; a list with an unusual name would be among them."""
     known = {*layout.files.splits.values(), layout.files.pairs, "dataset.toml", "contact_sheet.png", "SHA256SUMS"}
+    known |= {"classes.txt", "labelmap.txt", "_classes.csv"}
     names = [path.name for path in sorted(layout.root.iterdir()) if path.suffix.lower() in (".txt", ".csv")]
     return [name for name in names if name not in known and name.lower() not in ("readme.txt", "license.txt")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from unetzoo._util.paths import check_utf8, user_path
+from unetzoo.data.folders.culprits import in_order, inner_folders, unread_words
 from unetzoo.data.folders.files import SUFFIXES, count_pages, describe_pages
+from unetzoo.data.folders.patterns import BRACES, CONTACT_SHEET, alternatives, deep_files, is_deep
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
 
@@ -79,6 +82,10 @@ class Pairing:
         """Add an error to the findings."""
         self.findings.append(Finding("error", kind, text))
 
+    def warn(self, kind: str, text: str) -> None:
+        """Add a warning to the findings."""
+        self.findings.append(Finding("warning", kind, text))
+
 
 def find_pairs(root: Path, files: Files) -> Pairing:
     """Match every image with its mask.
@@ -99,9 +106,9 @@ def find_pairs(root: Path, files: Files) -> Pairing:
     elif files.by_folder:
         for split, folder in files.splits.items():
             images, masks = (part.replace("{split}", folder) for part in (files.images, files.masks))
-            _match(root, images, masks, files.mask_stem, pairing, prefix=f"{folder}/", split=split)
+            _match(root, images, masks, files.mask_stem, files.joined, pairing, prefix=f"{folder}/", split=split)
     else:
-        _match(root, files.images, files.masks, files.mask_stem, pairing)
+        _match(root, files.images, files.masks, files.mask_stem, files.joined, pairing)
     pairing.pairs = dict(sorted(pairing.pairs.items()))
     for path in [file for pair in pairing.pairs.values() for file in (pair.image, pair.mask)]:
         check_utf8(path)
@@ -111,23 +118,70 @@ def find_pairs(root: Path, files: Files) -> Pairing:
 
 
 def _match(
-    root: Path, images: str, masks: str, mask_stem: str, pairing: Pairing, prefix: str = "", split: str | None = None
+    root: Path,
+    images: str,
+    masks: str,
+    mask_stem: str,
+    joined: str,
+    pairing: Pairing,
+    prefix: str = "",
+    split: str | None = None,
 ) -> None:
-    by_mask = files_by_stem(root, masks, pairing)
-    by_image = files_by_stem(root, images, pairing, without=set(by_mask.values()))
+    by_mask = files_by_key(root, masks, pairing)
+    by_image = files_by_key(root, images, pairing, without={path for paths in by_mask.values() for path in paths})
     if len(by_image) == len(by_mask) == 1 and (root / images).is_file() and (root / masks).is_file():
-        by_mask = {mask_stem.replace("{stem}", next(iter(by_image))): next(iter(by_mask.values()))}
-    for stem, image in sorted(by_image.items()):
-        mask = by_mask.pop(mask_stem.replace("{stem}", stem), None)
-        if mask is None:
-            pairing.unmatched.append(("mask", image))
+        by_mask = {_mask_key(mask_stem, next(iter(by_image))): next(iter(by_mask.values()))}
+    for stem, of_image in sorted(by_image.items()):
+        of_mask = by_mask.pop(_mask_key(mask_stem, stem), None)
+        if of_mask is None:
+            pairing.unmatched.append(("mask", of_image[0]))
             continue
         alone = (root / images).is_file()
-        for key, pair in _pages("" if alone else prefix + stem, image, mask, pairing):
+        name = "" if alone else prefix + stem
+        if len(of_image) > 1 or len(of_mask) > 1 or alternatives(images) or joined == "objects":
+            found = _several(name, of_image, of_mask, (images, masks), joined, pairing)
+        else:
+            found = _pages(name, of_image[0], of_mask[0], pairing)
+        for key, pair in found:
             pairing.pairs[key] = pair
             if split is not None:
                 pairing.split_of[key] = split
-    pairing.unmatched += [("image", path) for _, path in sorted(by_mask.items())]
+    pairing.unmatched += [("image", paths[0]) for _, paths in sorted(by_mask.items())]
+
+
+def _mask_key(mask_stem: str, key: str) -> str:
+    """Return the key of an image's mask; only the last part of a key is a stem."""
+    folder, slash, stem = key.rpartition("/")
+    return folder + slash + mask_stem.replace("{stem}", stem)
+
+
+def files_by_key(
+    root: Path,
+    pattern: str,
+    pairing: Pairing,
+    without: set[Path] = frozenset(),  # type: ignore[assignment]
+) -> dict[str, list[Path]]:
+    """Return the files of each key, whichever kind of pattern it is; see `files_by_stem` and `deep_files`."""
+    if is_deep(pattern):
+        return deep_files(root, pattern, without)
+    return {stem: [path] for stem, path in files_by_stem(root, pattern, pairing, without).items()}
+
+
+def _several(
+    key: str, images: list[Path], masks: list[Path], patterns: tuple[str, str], joined: str, pairing: Pairing
+) -> list[tuple[str, Pair]]:
+    """Return the pair of several files, or nothing after a mistake."""
+    channels = len(alternatives(patterns[0])) or 1
+    if len(images) != channels:
+        names = ", ".join(path.name for path in images[:LISTED])
+        what = f"{len(images)} files ({names}), but {channels} {'is' if channels == 1 else 'are'} needed"
+        pairing.error("files", f"{images[0]}: the image {key!r} has {what} by images = {patterns[0]!r}")
+        return []
+    if len(masks) > 1 and not BRACES.search(patterns[1]):
+        names = ", ".join(path.name for path in masks[:LISTED])
+        pairing.error("duplicate stem", f"{masks[1]}: {key!r} has {len(masks)} masks ({names}); remove all but one")
+        return []
+    return [(key, Pair(images[0], masks[0], None, tuple(images[1:]), tuple(masks[1:]), joined == "objects"))]
 
 
 def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path] = frozenset()) -> dict[str, Path]:  # type: ignore[assignment]
@@ -157,8 +211,10 @@ def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path]
         before, after = path.name.split("*")
         star = re.compile(re.escape(before) + "(.*)" + re.escape(after), re.IGNORECASE)
     by_stem: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
+    for file in in_order(folder):
         if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES or file in without or not file.is_file():
+            continue
+        if file.name == CONTACT_SHEET:
             continue
         if wild and not fnmatch(file.name.lower(), path.name.lower()):
             continue
@@ -171,7 +227,9 @@ def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path]
             continue
         by_stem[stem] = file
     if not by_stem:
-        raise UnetzooError(f"{path}: there are no images ({', '.join(SUFFIXES)})")
+        inner = inner_folders(folder)
+        hint = f"; but there are in {next(iter(inner)).name}/: '{pattern}/**' reads folders inside" if inner else ""
+        raise UnetzooError(f"{path}: there are no images ({', '.join(SUFFIXES)}){unread_words(folder)}{hint}")
     return by_stem
 
 
@@ -235,13 +293,14 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
             by_image[row["image"]] = row, number
     if not by_image:
         raise UnetzooError(f"{path}: no rows below its header")
-    stems = [Path(image).stem for image in by_image]
+    stems = Counter(Path(image.replace("\\", "/")).stem for image in by_image)
     for image, (row, number) in by_image.items():
         at = f"{path}: line {number}"
         files = [_inside(path.parent, row[column], f"{at}: {column}", pairing) for column in ("image", "mask")]
         if files[0] is None or files[1] is None:
             continue
-        stem = Path(image).stem if stems.count(Path(image).stem) == 1 else Path(image).with_suffix("").as_posix()
+        image = image.replace("\\", "/") if not (path.parent / image).is_file() else image
+        stem = Path(image).stem if stems[Path(image).stem] == 1 else Path(image).with_suffix("").as_posix()
         split = split_named(row["split"]) if row.get("split") else None
         if row.get("split") and split is None:
             pairing.error("csv", f"{at}: split {row['split']!r} is unknown; {nearest(row['split'], SPLIT_NAMES)}")
@@ -251,6 +310,9 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
                 pairing.split_of[key] = split
             if row.get("group"):
                 pairing.groups[key] = row["group"]
+    wrong = [finding.text for finding in pairing.findings if finding.kind == "csv"]
+    rest_of = [finding for finding in pairing.findings if finding.kind != "csv"]
+    pairing.findings = [*rest_of, *listed("error", "csv", wrong)]
     if pairing.split_of and (rest := [key for key in pairing.pairs if key not in pairing.split_of]):
         pairing.error("csv", f"{path}: {rest[0]!r} has no split, but others have one; give it to all or to none")
 

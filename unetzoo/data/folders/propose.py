@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from unetzoo.data.folders.class_names import read_names
 from unetzoo.data.folders.drawn_reading import drawn_masks
+from unetzoo.data.folders.known_layouts import one_object_a_file
 from unetzoo.data.folders.mask_reading import MaskReading, Question
 from unetzoo.data.folders.mask_rules import read_masks
 from unetzoo.data.folders.pairs import Finding
@@ -52,6 +53,8 @@ def propose(found: Survey, void: Value | None = None) -> Proposal:
         return Proposal()
     if found.layout.files.annotations is not None:
         masks, findings = drawn_masks(found.layout.files.categories), []
+    elif found.layout.files.joined == "objects":
+        masks, findings = MaskReading("an object a file", one_object_a_file(), instances=True), []
     else:
         names, names_file, findings = read_names(found.layout.root)
         masks = read_masks(found.items, void, names, names_file)

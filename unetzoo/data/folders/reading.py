@@ -34,12 +34,18 @@ class Pair:
         image: File of the image.
         mask: File of the mask.
         page: Page in both, from 0, if they are stacks.
+        more_images: Files of further channels.
+        more_masks: Further files of the mask.
+        objects: True if each file of the mask shows one object.
         drawing: Annotations from which the mask is drawn; ``mask`` is then the file that holds them.
     """
 
     image: Path
     mask: Path
     page: int | None = None
+    more_images: tuple[Path, ...] = ()
+    more_masks: tuple[Path, ...] = ()
+    objects: bool = False
     drawing: Drawing | None = None
 
     def read_image(self) -> Stored:
@@ -50,7 +56,12 @@ class Pair:
         """
         if self.drawing is not None and self.drawing.embedded is not None:
             return self.drawing.embedded()
-        return read_stored(self.image, self.page)
+        first = read_stored(self.image, self.page)
+        if not self.more_images:
+            return first
+        from unetzoo.data.folders.joined import stack_channels
+
+        return stack_channels((self.image, *self.more_images), first)
 
     def read_mask(self) -> Stored:
         """Return the mask as stored, or as drawn.
@@ -58,7 +69,14 @@ class Pair:
         Raises:
             UnetzooError: If it cannot be read or drawn.
         """
-        return read_stored(self.mask, self.page) if self.drawing is None else self.drawing.mask()
+        if self.drawing is not None:
+            return self.drawing.mask()
+        first = read_stored(self.mask, self.page)
+        if not self.objects and not self.more_masks:
+            return first
+        from unetzoo.data.folders.joined import join_masks
+
+        return join_masks((self.mask, *self.more_masks), first, self.objects)
 
 
 class ClassReading(Strict):
@@ -79,10 +97,12 @@ class Files(Strict):
     """The places of images and masks. Paths are relative to the folder of the file that holds the reading.
 
     Attributes:
-        images: A folder, a glob such as "*.jpg", or a multi-page stack.
+        images: A folder, a glob such as "*.jpg", or a multi-page stack; "images/**" includes the folders inside. See
+            `unetzoo.data.folders.patterns` for all that a pattern may hold.
         masks: The same for masks. In globs, what the star stands for matches masks to images.
         mask_stem: Stem of a mask, in which "{stem}" stands for that of its image.
         pairs: A CSV with columns image, mask and optionally split and group, in place of the above.
+        joined: What several mask files of an image are: "parts" of one mask, or an object each.
         annotations: A COCO file or a folder of labelme files from which the masks are drawn, in place of ``masks``.
         categories: Names of the annotated categories: the first is drawn as mask value 1, and so on; 0 is background.
         overlap: Which of two overlapping objects is on top: the "smaller" or the "later" one of the file.
@@ -96,6 +116,7 @@ class Files(Strict):
     masks: str = "masks"
     mask_stem: str = "{stem}"
     pairs: str | None = None
+    joined: Literal["parts", "objects"] = "parts"
     annotations: str | None = None
     categories: list[str] = []
     overlap: Overlap = "smaller"
@@ -297,6 +318,12 @@ def read_pair(
     if reading.downscale == 1:
         return image, classes
     return block_mean(image, reading.downscale, str(pair.image)), _sample(classes, reading.downscale)
+
+
+def read_image_of(pair: Pair, reading: Reading) -> np.ndarray:
+    """Read the image of a pair, as `read_pair` does."""
+    image = _image(pair.read_image(), reading, pair.image)
+    return image if reading.downscale == 1 else block_mean(image, reading.downscale, str(pair.image))
 
 
 def read_instances(pair: Pair, reading: Reading) -> np.ndarray:

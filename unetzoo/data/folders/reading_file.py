@@ -21,6 +21,7 @@ COMMENTS = {
     "masks": "the same for the masks",
     "mask_stem": "stem of a mask, given that of its image, such as '{stem}_mask'",
     "pairs": "a CSV with columns image, mask and optionally split, group",
+    "joined": "several mask files of an image are 'parts' of one mask, or 'objects', numbered 1, 2, ...",
     "annotations": "a COCO file, or a folder of labelme files, from which the masks are drawn",
     "categories": "the first is drawn as value 1, the second as 2, ...; 0 is background",
     "overlap": "which of two objects is on top: the 'smaller' one, or the 'later' one of the file",
@@ -70,6 +71,8 @@ def to_toml(reading: Reading, remarks: list[str]) -> str:
     printable = ("".join(c if c.isprintable() else " " for c in remark) for remark in remarks)
     lines = [HEADER, *(f"# {remark}" for remark in printable), ""]
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
+    if reading.joined != "parts":
+        paths += ("joined",)
     if reading.annotations is not None:
         paths = ("images", "annotations", "categories", "overlap")
     if not reading.confirmed:

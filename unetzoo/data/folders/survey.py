@@ -17,7 +17,6 @@ from unetzoo.data.folders.thumbnails import Thumbnails
 from unetzoo.errors import UnetzooError
 
 MOST_VALUES = 4096  # different values in a mask; more are not classes and hardly ids
-MOST_COMPARED = 3000  # images among which near-duplicates are searched for, as every pair is compared
 SPECK = 4  # pixels in the largest component that counts as a speck
 
 
@@ -134,7 +133,7 @@ def survey(layout: Layout, *, on_pair: Callable[[str], None] = lambda key: None,
     wrong: dict[str, list[str]] = {}
     split_of = layout.split_of
     keys = [*split_of, *(key for key in layout.pairing.pairs if key not in split_of)]
-    thumbnails = Thumbnails() if compare and len(keys) <= MOST_COMPARED else None
+    thumbnails = Thumbnails() if compare else None
     for key in keys:
         pair = layout.pairing.pairs[key]
         if (stored := _open(pair, wrong)) is not None:
@@ -146,16 +145,13 @@ def survey(layout: Layout, *, on_pair: Callable[[str], None] = lambda key: None,
                 )
             except UnetzooError as error:
                 wrong.setdefault("size" if "mask is" in str(error) else "values", []).append(str(error))
-            if thumbnails is not None and key in split_of and np.isfinite(image.pixels).all():
+            if thumbnails is not None and key in split_of and _finite(image.pixels):
                 thumbnails.add(split_of[key], key, _unit(image))
         on_pair(key)
     for kind, texts in wrong.items():
         found.findings += listed("error", kind, texts)
     if thumbnails is not None:
         found.similar = thumbnails.similar()
-    elif compare:
-        text = f"near-duplicates are not searched for among more than {MOST_COMPARED} images"
-        found.findings.append(Finding("note", "near-duplicates", text))
     return found
 
 
@@ -274,6 +270,10 @@ def _kind(stored: Stored) -> str:
     if stored.pixels.dtype.kind in "if":
         number = f"{stored.bits}-bit {'float' if stored.pixels.dtype.kind == 'f' else 'signed'}"
     return f"{number} {stored.format}"
+
+
+def _finite(pixels: np.ndarray) -> bool:
+    return pixels.dtype.kind != "f" or bool(np.isfinite(pixels).all())
 
 
 def _unit(stored: Stored) -> np.ndarray:

@@ -179,7 +179,7 @@ def _duplicates(found: Survey) -> Iterable[Finding]:
         if other is not None:
             leaks.append(
                 f"{other.pair.image}: {other.key!r} in {split_of[other.key]} and {one.key!r} in {split_of[one.key]} "
-                f"are the same image{masks}; remove one of them"
+                f"are the same image{masks}; remove one of them, or set on_leak = 'drop_from_training'"
             )
         else:
             twice.append(f"{same[1].pair.image}: is the same image as {one.key!r}{masks}, both in {split_of[one.key]}")

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from unetzoo._util.plugins import import_plugins
+from unetzoo._util.text import REASON, shortened, visible
 from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.cost import measure_cost
@@ -40,11 +41,11 @@ from unetzoo.metrics.score import Scores
 from unetzoo.models.factory import ModelConfig
 from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
-from unetzoo.records.record import Curves, Event, Flag, Record, Result, Sample, Try
+from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.loop import History, Session, evaluate, image_dice, make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
-from unetzoo.train.weights import save_model
+from unetzoo.train.weights import file_checksum, save_model
 
 SAMPLES = 3
 TRAIN_CHECKED = 8  # whole training images to score, for comparison with validation
@@ -61,6 +62,7 @@ class Outcome:
         flags: Reasons to suspect the result.
         events: The order in which the data was read.
         samples: Test images that were written.
+        weights: Checksum of the saved weights; None if they could not be saved, and in all processes but the first.
         not_deterministic: Operators that ran without a deterministic implementation.
         phases: Time of each phase.
     """
@@ -71,6 +73,7 @@ class Outcome:
     flags: list[Flag]
     events: list[Event]
     samples: list[Sample]
+    weights: str | None
     not_deterministic: list[str]
     phases: Phases
 
@@ -124,7 +127,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     )
     phases("measure")
     link.send({"phase": "measure"})
-    session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check))
+    session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check, say=link.note))
     shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
     step_flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
     if recipe.flops is not None:
@@ -162,6 +165,7 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
             "resumed": run.done.resumed,
             "flags": [*blank.flags, *run.flags],
             "samples": run.samples,
+            "weights": run.weights,
             "environment": facts,
         }
     )
@@ -205,7 +209,7 @@ def _train_and_test(
         beat=link.beat if first else nothing,
         stop=link.stop,
         phases=phases,
-        quiet=Quiet(beat=link.beat) if first else None,
+        quiet=Quiet(beat=link.beat, say=link.note) if first else None,
     )
     with Determinism(recipe.deterministic) as determinism:
         done, network, tries = _choose(fabric, suite, trial, recipe, crops, validation, where, session)
@@ -222,7 +226,7 @@ def _train_and_test(
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
 
     def keep(key: str, logits: Tensor, mask: Tensor) -> None:
-        scores.add(key, logits, mask)
+        scores.add(visible(key), logits, mask)
         shown.predicted(key, logits.argmax(dim=0))
 
     phases("test")
@@ -248,17 +252,18 @@ def _train_and_test(
     )
     phases("save")
     drawn: list[Sample] = []
+    weights = None
     if first:
         drawn = shown.draw(info, where.records)
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         try:
-            save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+            file = save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+            weights = file_checksum(file)
         except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
-            flags.append(
-                Flag(kind="weights-not-saved", text=f"the trained weights could not be saved ({plain(error)})")
-            )
-    return Outcome(done, result, tries, flags, data.events, drawn, determinism.exceptions, phases)
+            reason = shortened(visible(plain(error)), REASON)
+            flags.append(Flag(kind=WEIGHTS_NOT_SAVED, text=f"the trained weights could not be saved ({reason})"))
+    return Outcome(done, result, tries, flags, data.events, drawn, weights, determinism.exceptions, phases)
 
 
 def _choose(
@@ -327,7 +332,7 @@ def _run_baseline(
     data, info = ReadInOrder(dataset, link.check), dataset.info
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
-    with Quiet(beat=link.check).step():
+    with Quiet(beat=link.check, say=link.note).step():
         predict = baselines.fit(trial.model.name, data, trial.seed)
         data.select(0)
         for key in data.splits["test"]:
@@ -335,7 +340,7 @@ def _run_baseline(
             prediction = torch.from_numpy(predict(image.numpy()))
             shown.see(key, image, mask)
             shown.predicted(key, prediction)
-            scores.add_map(key, prediction, mask)
+            scores.add_map(visible(key), prediction, mask)
     result = Result(**scores.result(), best_step=0, best_val_dice=None)
     drawn = shown.draw(info, where.records)
     changes = {"status": "ok", "result": result, "events": data.events, "samples": drawn, "environment": facts}

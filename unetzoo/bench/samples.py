@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.text import visible
 from unetzoo.data.base import DatasetInfo
 from unetzoo.records.record import Sample
 
@@ -56,7 +57,7 @@ def _draw(
     if info.ignore_index is not None:
         truth[mask == info.ignore_index] = VOID
     return Sample(
-        key=key,
+        key=visible(key),
         image=_write(_viewable(image[(slice(None), *window)]), records),
         truth=_write(truth[window].astype(np.uint8), records),
         prediction=_write(prediction[window].astype(np.uint8), records),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from unetzoo._util.text import Printable
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import create_dataset
@@ -38,7 +39,7 @@ class ModelRequest(Strict):
     name: str
     set: dict[str, Any] = {}
     train: dict[str, Any] = {}
-    label: str | None = Field(None, min_length=1)
+    label: Printable | None = Field(None, min_length=1)
 
 
 class DataRequest(Strict):
@@ -102,8 +103,8 @@ class Suite(Strict):
         limits: Limits of a trial.
     """
 
-    name: str = Field(min_length=1)
-    question: str = ""
+    name: Printable = Field(min_length=1)
+    question: Printable = ""
     imports: list[str] = Field([], description="modules or .py files that register models or data sets")
     models: list[ModelRequest] = Field(min_length=1)
     set: dict[str, Any] = Field({}, description="options to change in every model that does not set them itself")

@@ -22,7 +22,7 @@ from typing import Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
-from unetzoo._util.text import REASON, shortened, visible
+from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
@@ -188,8 +188,6 @@ def run_jobs(
     """
     waiting, running = list(reversed(jobs)), list[_Running]()
     asked, looked = False, time.monotonic()
-    if jobs:
-        fork_server.start_method()
     try:
         while running or (waiting and not wish.stop):
             while waiting and len(running) < side_by_side and not wish.stop:
@@ -326,7 +324,7 @@ def _trial_process(
         if _interrupted(error):
             end = {"phase": "end", "stopped": True}
         else:
-            traceback.print_exc()
+            _print_traceback()
             end["status"], end["reason"] = classify(error)
     with suppress(OSError):  # the harness is gone, and this process is about to be killed
         link.send(end)
@@ -334,6 +332,12 @@ def _trial_process(
     sys.stderr.flush()
     kill_descendants(os.getpid())
     os._exit(0)  # skips clean-up, which a finished trial does not need
+
+
+def _print_traceback() -> None:
+    """Print the traceback of the present exception, with no line so long that it would push the others out of the log."""
+    for line in traceback.format_exc().splitlines():
+        print(shortened(line, LINE), file=sys.stderr)
 
 
 def _interrupted(error: BaseException) -> bool:

@@ -83,7 +83,7 @@ class Quiet:
 
     @contextmanager
     def _held(self, shared: bool) -> Iterator[None]:
-        if fcntl is None or not self.exclusive:
+        if fcntl is None or len(self._files) < 2:
             yield
             return
         turnstile, steps = self._files

@@ -335,7 +335,7 @@ def _trial_process(
 
 
 def _print_traceback() -> None:
-    """Print the traceback of the present exception, with no line so long that it would push the others out of the log."""
+    """Print the traceback of the present exception, with no line so long that it pushes the others out of the log."""
     for line in traceback.format_exc().splitlines():
         print(shortened(line, LINE), file=sys.stderr)
 

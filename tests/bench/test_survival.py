@@ -121,6 +121,7 @@ class Notes(Watcher):
     def __init__(self, kill_at: tuple[str, ...] = ()) -> None:
         self.notes: list[str] = []
         self.kill_at = list(kill_at)
+        self.killed: set[int] = set()
 
     def note(self, line: str) -> None:
         self.notes.append(line)
@@ -134,8 +135,9 @@ class Notes(Watcher):
 
     def _kill(self, when: str) -> None:
         server = fork_server.server_id()
-        if server is not None and when in self.kill_at:
+        if server is not None and when in self.kill_at and server not in self.killed:
             self.kill_at.remove(when)
+            self.killed.add(server)
             os.kill(server, signal.SIGKILL)
             while condition(server) != "ended":
                 time.sleep(0.01)

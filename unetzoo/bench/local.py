@@ -106,8 +106,9 @@ class _Running:
         return [self.process.sentinel, *([self.connection] if self.connection else [])]
 
     def listen(self, on_change: Callable[[Job], None], note: Callable[[str], None]) -> None:
-        """Process all messages that have arrived."""
-        while self.connection is not None and self.connection.poll():
+        """Process the messages that have arrived; of a trial that sends without a break, those of a second."""
+        begun = time.monotonic()
+        while self.connection is not None and time.monotonic() - begun < 1.0 and self.connection.poll():
             try:
                 message = self.connection.recv()
             except (EOFError, OSError):
@@ -217,6 +218,7 @@ def run_jobs(
                         )
                     running.remove(trial)
                     trial.kill()  # whatever it started may still run
+                    trial.listen(on_change, note)
                     if wish.stop and trial.process.exitcode == -signal.SIGTERM:
                         trial.job.stopped = True  # it got the same SIGTERM as the harness; its checkpoint is valid
                     if trial.job.status is None and not trial.job.stopped and trial.lost():

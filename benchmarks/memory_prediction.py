@@ -27,13 +27,13 @@ MIB = 2**20
 
 
 def measure(
-    name: str, changes: dict[str, Any], train_shape: Shape, infer_shape: Shape, precision: str
+    name: str, options: dict[str, Any], train_shape: Shape, infer_shape: Shape, precision: str
 ) -> dict[str, Any]:
     """Measure all three numbers of one model, for training and inference, in bytes.
 
     Args:
         name: Registered model.
-        changes: Options to change.
+        options: Options to change.
         train_shape: Batch of a training step (N, C, H, W).
         infer_shape: Batch of a forward pass (N, C, H, W).
         precision: Precision of both.
@@ -45,7 +45,7 @@ def measure(
     from unetzoo.models.factory import resolve_model
 
     torch.set_num_threads(1)
-    small = resolve_model("unet", num_classes=2, changes={"width": 4, "depth": 2})
+    small = resolve_model("unet", num_classes=2, options={"width": 4, "depth": 2})
     work = Rehearsal(small, 2, precision=precision, fake=False)  # load the libraries' code and start threads
     work.forward(work.images((1, 3, 32, 32)))
     work.step(work.images((1, 3, 32, 32)), work.masks((1, 3, 32, 32)))
@@ -53,7 +53,7 @@ def measure(
     base = _status("VmRSS")
 
     memory = PeakMemory("cpu")
-    config = resolve_model(name, num_classes=2, changes=changes)
+    config = resolve_model(name, num_classes=2, options=options)
     work = Rehearsal(config, 2, precision=precision, fake=False)
     images = work.images(infer_shape)
     for _ in range(3):
@@ -64,12 +64,12 @@ def measure(
         work.step(work.images(train_shape), work.masks(train_shape))
     train = memory.peak()
     del work, images
-    facts = {"base": base, "process": {"train": train, "infer": infer}, "method": memory.method}
+    measured = {"base": base, "process": {"train": train, "infer": infer}, "method": memory.method}
     for key, fake in (("tracked", False), ("predicted", True)):
         tensors = tensor_memory(config, 2, train_shape, infer_shape, precision=precision, fake=fake)
         assert tensors is not None
-        facts[key] = tensors.model_dump()
-    return facts
+        measured[key] = tensors.model_dump()
+    return measured
 
 
 def cases() -> list[tuple[str, dict[str, Any], Shape, Shape]]:
@@ -86,11 +86,11 @@ def cases() -> list[tuple[str, dict[str, Any], Shape, Shape]]:
 def main(folder: Path) -> None:
     """Measure every case in a process of its own; write ``measured.json`` and ``README.md`` to the folder."""
     rows = []
-    for name, changes, train_shape, infer_shape in cases():
+    for name, options, train_shape, infer_shape in cases():
         for precision in PRECISIONS:
-            call = [sys.executable, __file__, "--one", json.dumps([name, changes, train_shape, infer_shape, precision])]
+            call = [sys.executable, __file__, "--one", json.dumps([name, options, train_shape, infer_shape, precision])]
             done = subprocess.run(call, check=True, capture_output=True, text=True)  # noqa: S603
-            label = name + "".join(f" {k}={v}" for k, v in changes.items())
+            label = name + "".join(f" {k}={v}" for k, v in options.items())
             if train_shape != TRAIN:
                 label += f" at {times(train_shape)}"
             rows.append({"model": label, "precision": precision, **json.loads(done.stdout)})

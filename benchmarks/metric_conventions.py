@@ -467,7 +467,8 @@ def page(tables: list[str], soft_tables: list[str]) -> str:
     return f"""# Metric conventions
 
 The same masks scored by unetzoo, scikit-learn, torchmetrics and MONAI. Where all speak of the same thing, they agree:
-`tests/test_metrics.py` checks that on thousands of random masks. Here are the cases in which they do not, and why.
+`tests/metrics/test_metrics.py` checks that on thousands of random masks. Here are the cases in which they do not,
+and why.
 
 Written by `python benchmarks/metric_conventions.py`; every score is computed there. Versions: {versions}.
 

@@ -3,6 +3,7 @@
     python benchmarks/zoo.py                     # measure new or changed entries, then write the page
     python benchmarks/zoo.py --only unet,u2net   # measure only these
     python benchmarks/zoo.py --only unet --no-time --out /tmp/zoo
+    python benchmarks/zoo.py --page              # write the page again from what was measured
     python benchmarks/zoo.py --parity            # reports/zoo/parity.md: all golden files
     python benchmarks/zoo.py --parameters        # unetzoo/models/parameters.json: counts available without torch
 
@@ -27,8 +28,8 @@ from typing import Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
-from unetzoo.errors import UnetzooError, nearest, plain
-from unetzoo.gallery.facts import EntryFacts
+from unetzoo.errors import UnetzooError, nearest, one_line
+from unetzoo.gallery.measured import EntryMeasurements
 from unetzoo.models import parameters
 from unetzoo.models.factory import resolve_model
 from unetzoo.models.registry import entries, model_info
@@ -39,21 +40,21 @@ STAMP = ("torch", "cpu", "device", "precision", "threads")  # fields of the envi
 LIMIT = 1800  # seconds per entry
 
 
-def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[EntryFacts], None]) -> None:
-    """Measure all facts of one entry; a failed step is recorded and the others continue.
+def measure(name: str, key: str, args: argparse.Namespace, report: Callable[[EntryMeasurements], None]) -> None:
+    """Measure all measurements of one entry; a failed step is recorded and the others continue.
 
     Args:
         name: Registered entry.
-        key: Stored with the facts, to see later if they are still valid.
+        key: Stored with the measurements, to see later if they are still valid.
         args: Arguments of the command line.
-        tell: Called with the facts so far after each step.
+        report: Called with the measurements so far after each step.
     """
     import torch
 
     from unetzoo.gallery.paired import time_ratio
     from unetzoo.gallery.topology import topology
     from unetzoo.machine.environment import environment
-    from unetzoo.machine.quiet import Quiet
+    from unetzoo.machine.lock import MachineLock
     from unetzoo.measure.counts import count_parameters, side_read, stages
     from unetzoo.measure.tracker import Rehearsal, tensor_memory
 
@@ -80,7 +81,7 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
         ours, unet = (Rehearsal(c, 1, fake=False, **how) for c in (config, resolve_model("unet")))
         images = ours.images(SHAPE)
         works = partial(ours.forward, images), partial(unet.forward, images)
-        with Quiet().alone():
+        with MachineLock().alone():
             ratio = time_ratio(*works, rounds=args.rounds, seconds=args.seconds)
         return {"ratio": ratio}
 
@@ -96,17 +97,17 @@ def measure(name: str, key: str, args: argparse.Namespace, tell: Callable[[Entry
         try:
             found |= work()
         except Exception as error:  # a network may raise anything
-            failed.setdefault(plain(error), []).append(step)
+            failed.setdefault(one_line(error), []).append(step)
             found["failed"] = "; ".join(f"{', '.join(where)}: {why}" for why, where in failed.items())
-        tell(EntryFacts(**found))
+        report(EntryMeasurements(**found))
 
 
-def apart(name: str, key: str, args: argparse.Namespace) -> EntryFacts:
+def apart(name: str, key: str, args: argparse.Namespace) -> EntryMeasurements:
     """Run `measure` in a process of its own, and record it if the process dies.
 
     Args:
         name: Registered entry.
-        key: Stored with the facts.
+        key: Stored with the measurements.
         args: Arguments of the command line.
     """
     call = [sys.executable, __file__, f"--one={name}", f"--key={key}", f"--precision={args.precision}"]
@@ -115,11 +116,11 @@ def apart(name: str, key: str, args: argparse.Namespace) -> EntryFacts:
     environment = os.environ | {"OMP_NUM_THREADS": str(args.threads)}
     try:
         done = subprocess.run(call, capture_output=True, text=True, timeout=LIMIT, env=environment)  # noqa: S603
-        said, why = done.stdout, _ending(done)
+        output, why = done.stdout, _ending(done)
     except subprocess.TimeoutExpired as error:
-        said, why = (error.stdout or b"").decode(), f"took more than {LIMIT // 60} minutes"
-    told = [line for line in said.splitlines() if line.startswith("{")]
-    found = EntryFacts.from_json(told[-1], name) if told else EntryFacts(name=name, key=key)
+        output, why = (error.stdout or b"").decode(), f"took more than {LIMIT // 60} minutes"
+    reports = [line for line in output.splitlines() if line.startswith("{")]
+    found = EntryMeasurements.from_json(reports[-1], name) if reports else EntryMeasurements(name=name, key=key)
     return found.model_copy(update={"failed": why}) if why else found
 
 
@@ -138,7 +139,7 @@ def stamp(args: argparse.Namespace) -> list[Any]:
 
 
 def key_of(name: str, stamp: list[Any]) -> str:
-    """Return a hash of everything that the facts of an entry depend on."""
+    """Return a hash of everything that the measurements of an entry depend on."""
     parts = [resolve_model(name).model_dump(), model_info(name).fingerprint(), *stamp]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -153,10 +154,14 @@ def run(names: list[str], args: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 130 if interrupted.
     """
-    from unetzoo.gallery.page import read_facts, write_facts, write_zoo  # pandas and matplotlib: not for `--one`
+    from unetzoo.gallery.page import (  # pandas and matplotlib: not for `--one`
+        read_measurements,
+        write_measurements,
+        write_zoo,
+    )
 
     folder: Path = args.out
-    found, now = read_facts(folder), stamp(args)
+    found, now = read_measurements(folder), stamp(args)
     code = 0
     try:
         for i, name in enumerate(names, start=1):
@@ -164,9 +169,9 @@ def run(names: list[str], args: argparse.Namespace) -> int:
             if old and old.key == key and not old.failed and (old.ratio or not args.time):
                 continue
             print(f"[{i}/{len(names)}] {name} ...", end=" ", flush=True)
-            found[name] = facts = apart(name, key, args)
-            write_facts(folder, found)
-            print(_line(facts), flush=True)
+            found[name] = measurements = apart(name, key, args)
+            write_measurements(folder, found)
+            print(_line(measurements), flush=True)
     except KeyboardInterrupt:
         print("interrupted; run again to go on", flush=True)
         code = 130
@@ -174,11 +179,11 @@ def run(names: list[str], args: argparse.Namespace) -> int:
     return code
 
 
-def _line(facts: EntryFacts) -> str:
-    if facts.failed:
-        return f"failed: {facts.failed}"
-    ratio = f", {facts.ratio.median:.2f} times unet" if facts.ratio else ""
-    return f"{(facts.parameters or 0) / 1e6:.2f} M, {(facts.macs or 0) / 1e9:.2f} GMACs{ratio}"
+def _line(measurements: EntryMeasurements) -> str:
+    if measurements.failed:
+        return f"failed: {measurements.failed}"
+    ratio = f", {measurements.ratio.median:.2f} times unet" if measurements.ratio else ""
+    return f"{(measurements.parameters or 0) / 1e6:.2f} M, {(measurements.macs or 0) / 1e9:.2f} GMACs{ratio}"
 
 
 def write_parameters() -> None:
@@ -232,8 +237,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--import", dest="imports", metavar="FILE.py", action="append", default=[], help="file that registers models"
     )
     parser.add_argument("--parity", action="store_true", help="only write parity.md")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page alone")
     parser.add_argument("--parameters", action="store_true", help="only write unetzoo/models/parameters.json")
-    parser.add_argument("--one", help=argparse.SUPPRESS)  # measure this entry here and print the facts; used by `apart`
+    parser.add_argument(
+        "--one", help=argparse.SUPPRESS
+    )  # measure this entry here and print the measurements; used by `apart`
     parser.add_argument("--key", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -244,7 +252,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         import_plugins(args.imports)
         if args.one is not None:
-            measure(args.one, args.key, args, lambda facts: print(facts.model_dump_json(), flush=True))
+            measure(args.one, args.key, args, lambda measurements: print(measurements.model_dump_json(), flush=True))
             return 0
         if args.parameters:
             write_parameters()
@@ -257,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
         for name in names:
             if name not in known:
                 raise UnetzooError(f"--only {name!r} is not a model; {nearest(name, known)}")
-        return run(names, args)
+        return run([] if args.page else names, args)
     except UnetzooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

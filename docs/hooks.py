@@ -132,7 +132,7 @@ def one(annotation: Any) -> str:
 
 
 def value(default: Any) -> str:
-    """Return a value as TOML writes it; "none" for None, which TOML has not."""
+    """Return a value as TOML writes it; "none" for None, which TOML lacks."""
     if default is None:
         return "none"
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""With pytest-xdist, each process gets one thread and a temporary folder of its own.
+"""The registry is as it was after each file; with pytest-xdist, processes have threads and temporary folders apart.
 
 Timings exclude each other by locks in the temporary folder; no test checks a time, so none has to wait.
 """
@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+
+from unetzoo.models import registry
+from unetzoo.models.entry import Entry
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,3 +30,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
+
+
+@pytest.fixture
+def clean_registry() -> Iterator[dict[str, Entry]]:
+    """Remove the models that a test registers."""
+    registry.entries()  # loads the built-in entries, which must stay
+    with patch.dict(registry._REGISTRY.entries):
+        yield registry._REGISTRY.entries
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registry_of_a_file() -> Iterator[None]:
+    """Remove the models that a file's tests register, also where a module fixture or a suite's imports do so."""
+    registry.entries()
+    with patch.dict(registry._REGISTRY.entries):
+        yield

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from entries import refused_in_one_line
 from torch import Tensor, nn
 
 import unetzoo
+from support.entries import refused_in_one_line
 from unetzoo import UnetzooError
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import read_suite

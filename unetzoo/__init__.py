@@ -5,7 +5,7 @@
 ['unet_noskip']
 >>> model = unetzoo.create_model("unet", in_channels=1, num_classes=2, up="bilinear", width=32)
 
-Importing this imports neither torch nor anything heavy; building a model does.
+Importing the package imports neither torch nor any other heavy library; building a model does.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def nearest(word: object, known: Iterable[object]) -> str:
     return f"known: {', '.join(names) if names else '(none)'}"
 
 
-def plain(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return the type and the first line of an exception, such as "KeyError: 'width'"."""
     try:
         lines = str(error).strip().splitlines()
@@ -43,17 +43,17 @@ def plain(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else '(no message)'}"
 
 
-class _PlainErrors(type(BaseModel)):
+class _OneLineErrors(type(BaseModel)):
     """Metaclass that turns the multi-line `ValidationError` of a constructor call into a `UnetzooError`."""
 
     def __call__(cls, *args: Any, **data: Any) -> Any:
         try:
             return super().__call__(*args, **data)
         except ValidationError as error:
-            raise_plain(error, cls)  # type: ignore[arg-type]
+            raise_one_line(error, cls)  # type: ignore[arg-type]
 
 
-class Strict(BaseModel, metaclass=_PlainErrors):
+class Strict(BaseModel, metaclass=_OneLineErrors):
     """Base of all frozen data classes: strict types, no unknown fields, no NaN or infinity.
 
     A value that does not validate raises a `UnetzooError` of one line.
@@ -75,7 +75,7 @@ class Strict(BaseModel, metaclass=_PlainErrors):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise_plain(error, cls, where)
+            raise_one_line(error, cls, where)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], where: str) -> Self:
@@ -91,7 +91,7 @@ class Strict(BaseModel, metaclass=_PlainErrors):
         return cls.from_json(json.dumps(data, default=str), where)
 
 
-def raise_plain(error: ValidationError, model: type[BaseModel], where: str = "") -> NoReturn:
+def raise_one_line(error: ValidationError, model: type[BaseModel], where: str = "") -> NoReturn:
     """Raise pydantic's first mistake as one line: source, key, value, and what is allowed.
 
     Args:

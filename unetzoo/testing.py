@@ -1,4 +1,4 @@
-"""The checks that every registered model passes, for whoever registers one.
+"""Checks that every registered model passes, for authors of models.
 
 >>> from unetzoo.testing import check_model
 >>> len(check_model("unet", width=4, checks=["shape", "train"]))
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.models import registry
 from unetzoo.models.entry import FactoryEntry
 from unetzoo.models.factory import resolve_model
@@ -30,11 +30,11 @@ CHANNELS, CLASSES, SIDE = 3, 2, 64
 OTHERS = ((1, 4), (5, 1))  # channels and classes
 SIZES = ((SIDE, SIDE), (37, 53), (50, 80))
 MULTIPLES = (2, 4, 8, 16, 32, 64)
-BFLOAT16 = 0.25  # of the logits' standard deviation; the most among ours is 0.14, where max pooling chooses otherwise
+BFLOAT16 = 0.25  # in SDs of the logits; the most among built-in models is 0.14, where max pooling picks other pixels
 
 
 class ModelCheckError(UnetzooError):
-    """A model does not do what a registered model must."""
+    """A model fails one of the checks that every registered model must pass."""
 
 
 def check_model(
@@ -47,27 +47,39 @@ def check_model(
 ) -> list[str]:
     """Check that a model can be trained, measured and saved by unetzoo, on the CPU.
 
-    The checks, in their order: ``shape`` (finite logits of the image's size), ``channels`` (1 to 5 of them, 1 to 4
-    classes), ``train`` (two steps on batches of 2; a finite gradient for each trainable parameter), ``eval``
-    (deterministic, and independent of the other images of a batch), ``save`` (`save_model` and `load_model` give
-    equal logits), ``channels_last``, ``bfloat16`` (autocast in both modes, near float32) and ``export``
-    (`torch.export`, which trials do not need: leave it out where your model does without). A network of valid
-    convolutions is given sizes that it takes. The random state of torch is left as it was.
+    The checks run in this order:
+
+    - ``shape``: finite logits of the image's size.
+    - ``channels``: 1, 3 and 5 input channels, 1, 2 and 4 classes.
+    - ``train``: two steps on batches of 2, with a finite gradient for each trainable parameter.
+    - ``eval``: logits that are deterministic and independent of the other images of the batch.
+    - ``save``: equal logits after `save_model` and `load_model`.
+    - ``channels_last``: equal logits in this memory format.
+    - ``bfloat16``: autocast in both modes, with logits close to those in float32.
+    - ``export``: `torch.export`. Trials do not need it; leave it out if your model does not support it.
+
+    A network of valid convolutions gets image sizes that it accepts. The random state of torch is preserved.
 
     Args:
-        model: A registered name; or a class or function that takes ``in_channels`` and ``num_classes`` by keyword,
-            registered or not.
-        checks: Names of those to run; all by default.
-        sizes: Images' (H, W) for ``shape``.
-        **options: The model's own options, such as ``width=8`` to be fast.
+        model: Registered name; or a class or function, registered or not, that takes ``in_channels`` and
+            ``num_classes`` by keyword.
+        checks: Names of the checks to run; default: all.
+        sizes: Image sizes (H, W) for ``shape``, in pixels.
+        **options: Options of the model, such as ``width=8`` for a fast check.
 
     Returns:
-        One line for each check, which says what was found.
+        One line for each check, with its result.
 
     Raises:
-        ModelCheckError: At the first check that fails, in one line: what the model did and what is wanted, with the
-            argument of `register_model` that adapts it, where there is one.
-        UnetzooError: If the name, an option or a check is unknown.
+        ModelCheckError: If a check fails. The first failure ends the checks; its message says in one line what the
+            model did, what is required, and which argument of `register_model` would adapt it, if any.
+        UnetzooError: If the name, an option, a check or a size is not valid.
+
+    Examples:
+        >>> for line in check_model("unet", width=4, checks=["channels", "train"]):
+        ...     print(line)
+        channels: (in_channels, num_classes) = (3, 2), (1, 4), (5, 1)
+        train: finite gradients for all 64 trainable parameters, in two steps
     """
     wanted = _CHECKS if checks is None else [checks] if isinstance(checks, str) else list(checks)
     for check in wanted:
@@ -75,7 +87,7 @@ def check_model(
             raise UnetzooError(f"checks: {check!r} is unknown; {nearest(check, _CHECKS)}")
     for size in sizes:
         if not isinstance(size, tuple) or len(size) != 2 or any(not isinstance(n, int) or n < 1 for n in size):
-            raise UnetzooError(f"sizes: {size!r} must be (height, width) in pixels, from 1 up")
+            raise UnetzooError(f"sizes: {size!r} must be (height, width), whole numbers of pixels from 1 up")
     with _registered(model) as name, torch.random.fork_rng(devices=[]):
         subject = _Subject(name, options, sizes)
         return [f"{check}: {run(subject)}" for check, run in _CHECKS.items() if check in wanted]
@@ -83,16 +95,16 @@ def check_model(
 
 @contextmanager
 def _registered(model: str | Callable[..., nn.Module]) -> Iterator[str]:
-    """Yield the model's name; a class or function that is not registered has one until the end.
+    """Yield the model's name; register a class or function for the duration of the context if it has none.
 
     Raises:
-        UnetzooError: If it is neither, or takes no ``in_channels`` and ``num_classes``.
+        UnetzooError: If it is neither a name nor callable, or does not take ``in_channels`` and ``num_classes``.
     """
     if isinstance(model, str):
         yield model
         return
     if not callable(model):
-        raise UnetzooError(f"check_model({model!r}): must be a registered name, or a class or function")
+        raise UnetzooError(f"check_model({model!r}): must be a registered name, a class or a function")
     known = registry.entries()
     if names := [name for name, entry in known.items() if isinstance(entry, FactoryEntry) and entry.source is model]:
         yield names[0]
@@ -107,13 +119,13 @@ def _registered(model: str | Callable[..., nn.Module]) -> Iterator[str]:
 
 
 class _Subject:
-    """A model under test, built once for the checks in eval mode and once for those in training mode."""
+    """A model under test, built once for checks in eval mode and once for checks in training mode."""
 
     def __init__(self, name: str, options: Mapping[str, Any], sizes: Sequence[tuple[int, int]]) -> None:
         self.name, self.options, self.sizes = name, options, sizes
-        resolve_model(name, changes=options)  # a mistake of the caller's, not of the model
+        resolve_model(name, options=options)  # an invalid option is the caller's mistake, not the model's
         self.model = self.build().eval()
-        # Two pixels at the coarsest level: a norm over a map of one has nothing to normalise.
+        # At least 2x2 pixels at the coarsest level: a norm over a single pixel has nothing to normalise.
         side = max(SIDE, 2 * getattr(self.model, "multiple", 1))
         torch.manual_seed(1)
         self.images = torch.rand(2, CHANNELS, *self.taken(side, side))
@@ -124,7 +136,7 @@ class _Subject:
 
     @cached_property
     def expected(self) -> Tensor:
-        """The logits of ``images`` in eval mode, with which the others are compared."""
+        """The logits of ``images`` in eval mode, to which other logits are compared."""
         return self.logits(self.images, "in eval mode")
 
     def fail(self, text: str) -> NoReturn:
@@ -132,28 +144,28 @@ class _Subject:
 
     def build(self, channels: int = CHANNELS, classes: int = CLASSES) -> nn.Module:
         torch.manual_seed(0)
-        config = resolve_model(self.name, in_channels=channels, num_classes=classes, changes=self.options)
+        config = resolve_model(self.name, in_channels=channels, num_classes=classes, options=self.options)
         try:
             return config.build()
         except UnetzooError:
             raise
-        except Exception as error:  # the constructor is anybody's
-            self.fail(f"building it with in_channels={channels}, num_classes={classes} raised {plain(error)}")
+        except Exception as error:  # a user's constructor may raise anything
+            self.fail(f"building it with in_channels={channels}, num_classes={classes} raised {one_line(error)}")
 
     def taken(self, *sides: int) -> list[int]:
-        """The sides themselves, or the next that a network of valid convolutions takes."""
+        """Return the sides, or the next larger ones that a network of valid convolutions accepts."""
         rule = getattr(self.model, "sizes", None)
         return [rule.input(side) for side in sides] if isinstance(rule, ValidSizes) else list(sides)
 
     def given(self, *sides: int) -> list[int]:
-        """The logits' sides for an image that is taken."""
+        """Return the sides of the logits for an image whose sides the network accepts."""
         rule = getattr(self.model, "sizes", None)
         return [rule.output(side) or 0 for side in sides] if isinstance(rule, ValidSizes) else list(sides)
 
     def scales(self, model: nn.Module, images: Tensor, where: str, classes: int = CLASSES) -> list[Tensor]:
-        """The supervised scales in training mode, otherwise the logits alone; the first is checked.
+        """Return the supervised scales in training mode, otherwise only the logits, and check the first of them.
 
-        ``where`` begins the complaint.
+        The error message begins with ``where``.
         """
         try:
             if model.training and hasattr(model, "forward_all"):
@@ -163,7 +175,7 @@ class _Subject:
         except UnetzooError as error:
             self.fail(f"{where}: {error}")
         except Exception as error:  # a network may raise anything
-            self.fail(f"{where} it raised {plain(error)}")
+            self.fail(f"{where} it raised {one_line(error)}")
         wanted = (len(images), classes, *self.given(*images.shape[-2:]))
         if not isinstance(first, Tensor):
             self.fail(f"{where} it returns {described(first)}; the logits must be one tensor{_output(first, wanted)}")
@@ -180,9 +192,10 @@ class _Subject:
             return self.scales(self.model, images, where)[0]
 
     def multiple(self) -> int | None:
-        """The smallest number of pixels such that images whose sides are multiples of it work."""
+        """Return the smallest of `MULTIPLES` whose multiples work as sides of images; None if none does."""
         for multiple in MULTIPLES:
-            h, w = ((-(-side // multiple) | 1) * multiple for side in SIZES[1])  # odd multiples, not also of the next
+            # Odd multiples, which are not multiples of the next candidate as well.
+            h, w = ((-(-side // multiple) | 1) * multiple for side in SIZES[1])
             try:
                 self.logits(torch.rand(1, CHANNELS, h, w + 2 * multiple), "")
             except ModelCheckError:
@@ -192,7 +205,7 @@ class _Subject:
 
 
 def _output(returned: object, wanted: tuple[int, ...]) -> str:
-    """The adapter that takes the logits from what a network returned, as an end of a sentence."""
+    """Return the end of a message: the adapter that would pick the logits from what the network returned."""
     if isinstance(returned, Mapping):
         named: Mapping[Any, Any] = returned
     elif isinstance(returned, tuple | list):
@@ -243,7 +256,7 @@ def _train(subject: _Subject) -> str:
 
 
 def _backward(subject: _Subject, images: Tensor, where: str) -> None:
-    """Compute gradients of a loss over all scales and check that they are there and finite."""
+    """Compute the gradients of a loss over all scales and check that none is missing or not finite."""
     model = subject.learner
     outputs = subject.scales(model, images, where)
     loss = torch.stack([y.float().square().mean() for y in outputs]).sum()
@@ -252,7 +265,7 @@ def _backward(subject: _Subject, images: Tensor, where: str) -> None:
     try:
         loss.backward()
     except Exception as error:  # such as a tensor changed in place
-        subject.fail(f"{where} the backward pass raised {plain(error)}")
+        subject.fail(f"{where} the backward pass raised {one_line(error)}")
     trainable = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     if missing := [name for name, grad in trainable if grad is None]:
         more = f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -279,8 +292,8 @@ def _save(subject: _Subject) -> str:
     with tempfile.TemporaryDirectory() as folder:
         try:
             loaded = load_model(save_model(subject.model, folder))
-        except Exception as error:  # whatever safetensors or the constructor raise
-            subject.fail(f"saving and loading it raised {plain(error)}")
+        except Exception as error:  # safetensors and the constructor raise many exception types
+            subject.fail(f"saving and loading it raised {one_line(error)}")
     with torch.no_grad():
         (again,) = subject.scales(loaded, subject.images, "saved and loaded,")
     if off := _difference(again, subject.expected, 0.0):
@@ -303,7 +316,7 @@ def _bfloat16(subject: _Subject) -> str:
     with torch.autocast("cpu", torch.bfloat16):
         half = subject.logits(subject.images, "in bfloat16 autocast").float()
     off, spread = float((half - full).abs().mean()), float(full.std())
-    if off > BFLOAT16 * spread + 0.01 * float(full.abs().mean()):  # logits that are all alike have no spread
+    if off > BFLOAT16 * spread + 0.01 * float(full.abs().mean()):  # constant logits have an SD of 0
         subject.fail(
             f"in bfloat16 autocast its logits are off by {off:.2g} in the mean, where their SD is {spread:.2g}; "
             f"wanted less than {BFLOAT16} SD"
@@ -321,15 +334,15 @@ def _export(subject: _Subject) -> str:
         warnings.simplefilter("ignore")  # about torch's own interfaces
         try:
             exported = torch.export.export(subject.model, (image,)).module()(image)
-        except Exception as error:  # torch.export raises many types
-            subject.fail(f"torch.export raised {plain(error)}; trials do not need it: leave 'export' out of checks")
+        except Exception as error:  # torch.export raises many exception types
+            subject.fail(f"torch.export raised {one_line(error)}; trials do not need it: leave 'export' out of checks")
     if off := _difference(exported, subject.logits(image, "in eval mode"), 1e-4):
         subject.fail(f"exported by torch.export, its logits differ by {off}")
     return "the same logits from torch.export"
 
 
 def _difference(found: Tensor, wanted: Tensor, tolerance: float) -> str:
-    """The largest difference, '' if it is within ``tolerance`` of the largest value."""
+    """Return the largest difference; '' if it is at most ``tolerance`` times the largest value."""
     largest = float((found - wanted).abs().max())
     return f"{largest:.2g}" if not largest <= tolerance * float(wanted.abs().max()) else ""
 

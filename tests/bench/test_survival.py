@@ -215,7 +215,7 @@ def test_a_killed_fork_server_is_started_again(plugin: Path, tmp_path: Path) -> 
     assert len(watcher.notes) == 2
     assert all("was killed; it is started again" in note for note in watcher.notes)
     assert list(trials["status"]) == ["killed"]
-    assert trials["reason"][0].startswith("its fork server was killed a second time")
+    assert str(trials["reason"].iloc[0]).startswith("its fork server was killed a second time")
 
 
 def test_a_trial_killed_after_its_last_step_has_a_whole_account(plugin: Path, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_gap_in_the_harness_own_clock_ends_no_trial(monkeypatch: pytest.Monkey
     now = 1000.0
     monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: now))
     job = SimpleNamespace(last={"phase": "train"})
-    trial = local._Running(job, None, None, began=990.0, heard=999.0, oom_kills=None, server=None, started=None)  # type: ignore[arg-type]
+    trial = local._Running(job, None, None, began=990.0, last_sign=999.0, oom_kills=None, server=None, started=None)  # type: ignore[arg-type]
     limits = local.Limits(minutes=2, hang_minutes=1)
     looked = local._forgive_gap([trial], now)
     now += 3600

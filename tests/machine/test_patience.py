@@ -15,9 +15,9 @@ import pytest
 
 from unetzoo.bench import lock
 from unetzoo.errors import UnetzooError
-from unetzoo.machine import quiet
+from unetzoo.machine import lock as machine_lock
+from unetzoo.machine.lock import MachineLock
 from unetzoo.machine.processes import condition, descendants
-from unetzoo.machine.quiet import Quiet
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells about processes and locks")
 
@@ -27,7 +27,7 @@ import sys; from pathlib import Path
     print("held", flush=True)
     sys.stdin.read()
 """
-TIMING = "from unetzoo.machine.quiet import Quiet\nwith Quiet(Path({folder!r})).{kind}()"
+TIMING = "from unetzoo.machine.lock import MachineLock\nwith MachineLock(Path({folder!r})).{kind}()"
 FOLDER = "from unetzoo.bench.lock import only_one\nwith only_one(Path({folder!r}), False)"
 
 
@@ -55,16 +55,16 @@ def holder(code: str, stopped: bool = True) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LOOK_SECONDS": 0.01, "SAY_LOOKS": 2, "STOPPED_LOOKS": 5}.items():
-        monkeypatch.setattr(quiet, name, value)
+        monkeypatch.setattr(machine_lock, name, value)
     monkeypatch.setattr(lock, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(lock, "STOPPED_POLLS", 5)
 
 
-@pytest.mark.parametrize("kind", ["alone", "step"])
+@pytest.mark.parametrize("kind", ["alone", "shared"])
 def test_a_stopped_process_does_not_hold_up_others(tmp_path: Path, kind: str) -> None:
     said: list[str] = []
     with holder(TIMING.format(folder=str(tmp_path), kind=kind)) as owner:
-        waiting = Quiet(tmp_path, say=said.append)
+        waiting = MachineLock(tmp_path, say=said.append)
         for _ in range(3):  # said once, not at every step
             with waiting.alone():
                 pass
@@ -82,24 +82,24 @@ def test_a_process_that_goes_on_is_waited_for_again(tmp_path: Path) -> None:
             if len(beats) == 5 and owner.stdin is not None:
                 owner.stdin.close()
 
-        waiting = Quiet(tmp_path)
-        with waiting.step():
+        waiting = MachineLock(tmp_path)
+        with waiting.shared():
             pass  # passed over while it is stopped
         waiting._beat = beat
         owner.send_signal(signal.SIGCONT)
         while condition(owner.pid) == "stopped":
             time.sleep(0.01)
-        with waiting.step():
+        with waiting.shared():
             assert len(beats) >= 5
             owner.wait(timeout=60)
 
 
 def test_a_process_that_takes_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quiet, "MOST_LOOKS", 5)
+    monkeypatch.setattr(machine_lock, "MOST_LOOKS", 5)
     said: list[str] = []
     with holder(TIMING.format(folder=str(tmp_path), kind="alone"), stopped=False) as owner:
-        waiting = Quiet(tmp_path, say=said.append)
-        with waiting.step():
+        waiting = MachineLock(tmp_path, say=said.append)
+        with waiting.shared():
             assert not waiting.exclusive
     assert said[-1].startswith(f"no longer waiting for process {owner.pid} to end")
 

@@ -65,12 +65,12 @@ def found(golden: str, *, quick: bool) -> dict[str, Any]:
     return check(GOLDEN / f"{golden}.json", lambda: AllScales(unetzoo.create_model(name, **options)), quick=quick)
 
 
-def wrong(golden: str, said: dict[str, Any]) -> list[str]:
+def wrong(golden: str, result: dict[str, Any]) -> list[str]:
     """Return the parts that differ from the reference: parameters, shapes, outputs or auxiliary outputs."""
     level = CASES[golden][2]
     fine = ("OK", UNUSED.get(golden, "OK"))
-    bad = [key for key in ("params", "shapes", level) if not str(said[key]).startswith(fine)]
-    count, total = said.get(f"aux_{level}", "0/0").split("/")
+    bad = [key for key in ("params", "shapes", level) if not str(result[key]).startswith(fine)]
+    count, total = result.get(f"aux_{level}", "0/0").split("/")
     return bad + ["auxiliary outputs"] * (count != total)
 
 
@@ -79,11 +79,11 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|")
     failed = 0
     for golden, (name, options, level) in CASES.items():
-        said = found(golden, quick=False)
-        failed += bool(wrong(golden, said))
+        result = found(golden, quick=False)
+        failed += bool(wrong(golden, result))
         asked = ", ".join(f"{key}={value}" for key, value in options.items())
         reference = unetzoo.model_info(name).reference
-        cells = (said["params"], said["shapes"], f"{level}: {said[level]}", said.get(f"aux_{level}", "-"))
+        cells = (result["params"], result["shapes"], f"{level}: {result[level]}", result.get(f"aux_{level}", "-"))
         print(f"| `{name}` | {asked} | {reference.code if reference else golden} | {' | '.join(cells)} |", flush=True)
     return int(failed > 0)
 

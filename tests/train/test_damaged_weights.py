@@ -14,7 +14,7 @@ from PIL import Image
 import unetzoo
 from unetzoo.errors import UnetzooError
 from unetzoo.inference.files import Options, Watcher, predict_files
-from unetzoo.records.record import ModelFacts, Record
+from unetzoo.records.record import ModelDescription, Record
 from unetzoo.train.weights import file_checksum, read_header
 
 
@@ -65,7 +65,7 @@ def test_weights_of_another_trial_are_refused(content: bytes, tmp_path: Path) ->
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     record = Record(
-        id="0123456789ab", status="ok", suite="s", trial={}, model=ModelFacts(paper={}, diff={}), data={},
+        id="0123456789ab", status="ok", suite="s", trial={}, model=ModelDescription(paper={}, diff={}), data={},
         weights=file_checksum(path),
     )  # fmt: skip
     (tmp_path / "records").mkdir()

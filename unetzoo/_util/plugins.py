@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 
 def import_plugins(names: Iterable[str]) -> None:
@@ -30,7 +30,7 @@ def import_plugins(names: Iterable[str]) -> None:
         except UnetzooError:
             raise
         except Exception as error:  # user code may raise anything
-            raise UnetzooError(f"imports: {name}: {plain(error)}") from None
+            raise UnetzooError(f"imports: {name}: {one_line(error)}") from None
 
 
 def _import_file(path: Path) -> None:

@@ -17,7 +17,7 @@ from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import Cost
-from unetzoo.train.loop import Session, make_optimizer
+from unetzoo.train.loop import TrainingHooks, make_optimizer
 from unetzoo.train.losses import supervised_loss
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
@@ -30,7 +30,7 @@ def measure_cost(
     info: DatasetInfo,
     device: str,
     precision: str,
-    session: Session,
+    hooks: TrainingHooks,
 ) -> Cost:
     """Measure inference, then a few training steps, then the memory of both with the tracker.
 
@@ -41,36 +41,36 @@ def measure_cost(
         info: Channels, classes and ignored label of the data set.
         device: Device type, such as "cuda".
         precision: Resolved precision, "float32" or "bfloat16".
-        session: Session of the trial, for signs of life, phases and turns on the machine.
+        hooks: Hooks of the trial, for signs of life, phases and turns on the machine.
 
     Returns:
         The cost; fields that need a finished training are still empty.
     """
     config, recipe, size = trial.model.config, trial.train, trial.measure.size
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     shape = (trial.measure.batch_size, info.channels, size, size)
     train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
-    with session.turn(session.phases.now):
-        _wake_up(fabric, layout)
+    with hooks.turn(hooks.phases.now):
+        _wake_up(fabric, memory_format)
         memory = PeakMemory(device)
         torch.manual_seed(trial.seed)
-        with session.phases.during("build"):
+        with hooks.phases.during("build"):
             network = config.build(weights=False).to(fabric.device)
-            network.to(memory_format=layout)  # type: ignore[call-overload]
+            network.to(memory_format=memory_format)  # type: ignore[call-overload]
         params = count_parameters(network)
         optimizer = make_optimizer(recipe, network)
         model = SameSize(network, info.classes).eval()
-        images = torch.rand(shape, device=fabric.device).contiguous(memory_format=layout)
+        images = torch.rand(shape, device=fabric.device).contiguous(memory_format=memory_format)
         _forward(model, images, fabric)
         synchronize(device)
         peak_infer = memory.peak()
 
-        session.beat()
+        hooks.beat()
         macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
     works = {precision: partial(_forward, model, images, fabric), "float32": partial(_forward, model, images, None)}
     timings = []
     for kind in dict.fromkeys((precision, "float32")):
-        with session.alone():
+        with hooks.alone():
             timing = time_calmly(
                 works[kind],
                 device=device,
@@ -80,19 +80,19 @@ def measure_cost(
                 repeats=trial.measure.repeats,
                 seconds=trial.measure.seconds,
                 attempts=trial.measure.attempts,
-                beat=session.beat,
+                beat=hooks.beat,
             )
-        session.beat()
+        hooks.beat()
         timings.append(timing)
 
     memory.restart()
     model.train()
     taken: list[float] = []
     for _ in range(1 + TIMED_STEPS):  # the optimizer's state exists from the second step on
-        session.beat()
-        with session.turn(session.phases.now):
+        hooks.beat()
+        with hooks.turn(hooks.phases.now):
             begun = time.monotonic()
-            images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=layout)
+            images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=memory_format)
             masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
             with fabric.autocast():
                 outputs = model(images)
@@ -105,7 +105,7 @@ def measure_cost(
     peak_train = memory.peak()
     del network, model, optimizer, images, works
 
-    with session.turn(session.phases.now):
+    with hooks.turn(hooks.phases.now):
         tensors, predicted = (
             tensor_memory(
                 config,
@@ -121,9 +121,9 @@ def measure_cost(
             )
             for fake in (False, True)
         )
-    session.beat()
+    hooks.beat()
     layout_name = "channels_last" if recipe.channels_last else "contiguous"
-    apart = "no other trial of this user computing" if session.quiet and session.quiet.exclusive else "not kept apart"
+    apart = "no other trial of this user computing" if hooks.lock and hooks.lock.exclusive else "not kept apart"
     return Cost(
         params=params,
         macs=macs,
@@ -152,10 +152,10 @@ def _forward(model: nn.Module, images: Tensor, fabric: Fabric | None) -> None:
         model(images)
 
 
-def _wake_up(fabric: Fabric, layout: torch.memory_format) -> None:
+def _wake_up(fabric: Fabric, memory_format: torch.memory_format) -> None:
     """Load the libraries' code and start their threads before a baseline is taken."""
     layer = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 2, 2)).to(fabric.device)
-    images = torch.rand(1, 8, 32, 32, device=fabric.device).contiguous(memory_format=layout)
+    images = torch.rand(1, 8, 32, 32, device=fabric.device).contiguous(memory_format=memory_format)
     with fabric.autocast():
         layer(images).mean().backward()
     torch.optim.AdamW(layer.parameters()).step()

@@ -117,9 +117,9 @@ def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
         if model.label != label:
             with _naming(model.name):
                 config, reached = match_width(model.config, target, suite.match, size)
-        facts = {"what": suite.match, "reference": label, "target": target, "reached": reached}
-        facts["ratio"] = round(reached / target, 4)
-        found.append(model.model_copy(update={"options": config.options, "matched": facts}))
+        matched = {"what": suite.match, "reference": label, "target": target, "reached": reached}
+        matched["ratio"] = round(reached / target, 4)
+        found.append(model.model_copy(update={"options": config.options, "matched": matched}))
     return found
 
 
@@ -128,15 +128,15 @@ def _resolve(request: ModelRequest, common: dict[str, Any], dataset: Segmentatio
         request.name,
         in_channels=dataset.info.channels,
         num_classes=dataset.info.classes,
-        changes={**common, **request.set},
+        options={**common, **request.set},
     )
     label = request.label
     if label is None:
         named = {k: Path(v).name if k == "pretrained" and isinstance(v, str) else v for k, v in request.set.items()}
         changed = ", ".join(f"{k}={v}" for k, v in named.items())
         label = f"{request.name}({changed})" if changed else request.name
-    facts = {"source": model_info(request.name).fingerprint(), "weights": _weights(config)}
-    return TrialModel(label=label, **facts, **config.model_dump())
+    identity = {"source": model_info(request.name).fingerprint(), "weights": _weights(config)}
+    return TrialModel(label=label, **identity, **config.model_dump())
 
 
 def _weights(config: ModelConfig) -> str:

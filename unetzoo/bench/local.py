@@ -26,10 +26,10 @@ from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
-from unetzoo.bench.output import Where
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 from unetzoo.machine.processes import Process, adopt_orphans, descendants, kill_all, kill_descendants, look
 from unetzoo.records.record import Record, Status
 
@@ -47,7 +47,7 @@ class Job:
         suite: The suite of the trial.
         trial: The trial itself.
         blank: Its record, as far as it is known before the trial runs.
-        where: Folders of the output.
+        folders: Folders of the output.
         data: Label of its data set in a collection; None for a single suite.
         status: How the trial ended; None while it runs, and if it was stopped.
         reason: Why it failed, in one line.
@@ -60,7 +60,7 @@ class Job:
     suite: Suite
     trial: Trial
     blank: Record
-    where: Where
+    folders: OutputFolders
     data: str | None = None
     status: Status | None = None
     reason: str | None = None
@@ -69,7 +69,7 @@ class Job:
     environment: dict[str, Any] = field(default_factory=dict)
     again: bool = False
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         """Update the job from a message of its trial."""
         if not message:  # a sign of life
             return
@@ -84,7 +84,7 @@ class Job:
 
 
 @dataclass
-class Wish:
+class StopRequest:
     """The user's request to a run: with ``stop``, nothing new starts and running trials save themselves and end."""
 
     stop: bool = False
@@ -96,7 +96,7 @@ class _Running:
     process: Any  # a Process; its class depends on the start method
     connection: Connection | None  # None once the trial has closed its end
     began: float
-    heard: float
+    last_sign: float
     oom_kills: int | None
     server: int | None  # process id of the fork server that it was started from
     started: Process | None  # what tells the process from a later one with its id
@@ -115,17 +115,17 @@ class _Running:
                 self.connection.close()
                 self.connection = None
                 return
-            self.heard = time.monotonic()
+            self.last_sign = time.monotonic()
             if "note" in message:
                 note(f"{self.job.trial.model.label} seed {self.job.trial.seed}: {message['note']}")
             else:
-                self.job.hear(message)
+                self.job.receive(message)
                 on_change(self.job)
 
     def slept(self, seconds: float) -> None:
         """Leave a time out of account in which the harness did not run, and so may not have heard a living trial."""
         self.began += seconds
-        self.heard = time.monotonic()
+        self.last_sign = time.monotonic()
 
     def lost(self) -> bool:
         """Return True if the process seems to have ended only because its fork server has."""
@@ -137,12 +137,12 @@ class _Running:
         if now - self.began > 60 * limits.minutes:
             return "timeout", f"ended after limits.minutes = {limits.minutes:g}{during}"
         patience = limits.hang_minutes if self.job.last else max(limits.hang_minutes, START_MINUTES)
-        if now - self.heard > 60 * patience:
+        if now - self.last_sign > 60 * patience:
             return "hung", f"no sign of progress for limits.hang_minutes = {limits.hang_minutes:g}{during}"
         return None
 
     def stop(self) -> None:
-        """Ask the trial to save itself and end; see `unetzoo.bench.link`."""
+        """Ask the trial to save itself and end; see `unetzoo.bench.channel`."""
         if self.connection is not None:
             with suppress(OSError):
                 self.connection.send("stop")
@@ -165,19 +165,19 @@ def run_jobs(
     jobs: list[Job],
     side_by_side: int,
     on_change: Callable[[Job], None],
-    wish: Wish,
+    stop_request: StopRequest,
     note: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Job]:
     """Run every job in its own process and yield each as it ends.
 
-    Once ``wish.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
+    Once ``stop_request.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
     Closing the iterator, as a second Ctrl-C does, kills them. A trial whose fork server died is started again, once.
 
     Args:
         jobs: The jobs, in the order in which they start.
         side_by_side: Trials that run at the same time.
         on_change: Called with a job when it starts and after each of its messages.
-        wish: The user's request to stop, which may be set at any time.
+        stop_request: The user's request to stop, which may be set at any time.
         note: Called with a line that the user should read.
 
     Yields:
@@ -190,11 +190,11 @@ def run_jobs(
     waiting, running = list(reversed(jobs)), list[_Running]()
     asked, looked = False, time.monotonic()
     try:
-        while running or (waiting and not wish.stop):
-            while waiting and len(running) < side_by_side and not wish.stop:
+        while running or (waiting and not stop_request.stop):
+            while waiting and len(running) < side_by_side and not stop_request.stop:
                 running.append(_start(waiting.pop(), note))
                 on_change(running[-1].job)
-            if wish.stop and not asked:
+            if stop_request.stop and not asked:
                 asked = True
                 for trial in running:
                     trial.stop()
@@ -203,7 +203,7 @@ def run_jobs(
             for trial in list(running):
                 ended = not trial.process.is_alive()  # checked first, so that its last messages are not missed
                 trial.listen(on_change, note)
-                trim(trial.job.where.log(trial.job.trial))
+                trim(trial.job.folders.log(trial.job.trial))
                 if not ended and (passed := trial.over(trial.job.suite.limits)):
                     trial.kill()
                     trial.listen(on_change, note)
@@ -219,14 +219,14 @@ def run_jobs(
                     running.remove(trial)
                     trial.kill()  # whatever it started may still run
                     trial.listen(on_change, note)
-                    if wish.stop and trial.process.exitcode == -signal.SIGTERM:
+                    if stop_request.stop and trial.process.exitcode == -signal.SIGTERM:
                         trial.job.stopped = True  # it got the same SIGTERM as the harness; its checkpoint is valid
                     if trial.job.status is None and not trial.job.stopped and trial.lost():
-                        if not wish.stop and not trial.job.again:
+                        if not stop_request.stop and not trial.job.again:
                             trial.job.start_over()
                             waiting.append(trial.job)
                             continue
-                        trial.job.stopped = wish.stop
+                        trial.job.stopped = stop_request.stop
                     if trial.job.status is None and not trial.job.stopped:
                         trial.job.status, trial.job.reason = _how_it_died(trial)
                     yield trial.job
@@ -260,7 +260,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         ours, theirs = context.Pipe()
         began = time.monotonic()
         process = context.Process(
-            target=_trial_process, args=(job.suite, job.trial, job.blank, job.where, theirs, began)
+            target=_trial_process, args=(job.suite, job.trial, job.blank, job.folders, theirs, began)
         )
         server = fork_server.server_id()
         try:
@@ -269,7 +269,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         except (EOFError, OSError) as error:
             ours.close()
             if last_attempt or not fork_server.died(server):
-                raise UnetzooError(f"the process of a trial cannot be started: {plain(error)}") from None
+                raise UnetzooError(f"the process of a trial cannot be started: {one_line(error)}") from None
             note(fork_server.said_of(server))
         else:
             return _Running(job, process, ours, began, began, oom_kills(), server, look(process.pid))
@@ -298,7 +298,7 @@ def _how_it_died(trial: _Running) -> tuple[Status, str]:
 
 
 def _trial_process(
-    suite: Suite, trial: Trial, blank: Record, where: Where, connection: Connection, began: float
+    suite: Suite, trial: Trial, blank: Record, folders: OutputFolders, connection: Connection, began: float
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended."""
     if hasattr(os, "setsid"):
@@ -307,19 +307,19 @@ def _trial_process(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     adopt_orphans()  # so that what a child starts and leaves is still found below this trial
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it, and this process inherits that
-    from unetzoo.bench.link import Link  # imports torch, which the harness does without
+    from unetzoo.bench.channel import Channel  # imports torch, which the harness does without
 
-    link = Link(connection)
-    link.listen()
+    channel = Channel(connection)
+    channel.listen()
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
-        redirect_output(where.log(trial))
+        redirect_output(folders.log(trial))
         from unetzoo.bench.run_trial import run_trial
 
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
-        record = run_trial(suite, trial, blank, where, link, began)
-        _keep(record, trial, where)
+        record = run_trial(suite, trial, blank, folders, channel, began)
+        _keep(record, trial, folders)
         if record.result:
             end |= {"dice": record.result.dice, "seconds": time.monotonic() - began}
     except BaseException as error:
@@ -329,8 +329,8 @@ def _trial_process(
             _print_traceback()
             end["status"], end["reason"] = classify(error)
     with suppress(OSError):  # the harness is gone, and this process is about to be killed
-        link.send(end)
-        link.close()
+        channel.send(end)
+        channel.close()
     sys.stderr.flush()
     kill_descendants(os.getpid())
     os._exit(0)  # skips clean-up, which a finished trial does not need
@@ -349,13 +349,13 @@ def _interrupted(error: BaseException) -> bool:
     return type(error).__name__ == "Interrupted"
 
 
-def _keep(record: Record, trial: Trial, where: Where) -> None:
+def _keep(record: Record, trial: Trial, folders: OutputFolders) -> None:
     """Write the record and delete the trial's checkpoints; on a full disk delete them first to make room.
 
     Raises:
         OSError: If the record cannot be written.
     """
-    path, checkpoints = where.record(trial), list(where.folder(trial).glob("checkpoint*.pt"))
+    path, checkpoints = folders.record(trial), list(folders.folder(trial).glob("checkpoint*.pt"))
     try:
         write_atomic(path, record.to_json())
     except OSError as error:
@@ -379,7 +379,7 @@ def classify(error: BaseException) -> tuple[Status, str]:
 
 
 def _classified(error: BaseException) -> tuple[Status, str]:
-    reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else plain(error)
+    reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else one_line(error)
     if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
         return "killed", reason.partition(": ")[2]
     if type(error).__name__ == "ProcessRaisedException":  # raised by one process of several, whose traceback it holds

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 from unetzoo.models.factory import ModelConfig
 from unetzoo.models.registry import model_info
 
@@ -53,7 +53,7 @@ def _once(config_json: str, fingerprint: str, what: What, size: Size) -> int:
             return _count(config, what, size, "cpu")
         except Exception as error:  # a user's model may raise anything
             options = ", ".join(f"{k}={v!r}" for k, v in config.options.items())
-            raise UnetzooError(f"model {config.name!r}({options}) cannot be counted: {plain(error)}") from error
+            raise UnetzooError(f"model {config.name!r}({options}) cannot be counted: {one_line(error)}") from error
 
 
 def _count(config: ModelConfig, what: What, size: Size, device: str) -> int:

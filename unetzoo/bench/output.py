@@ -10,7 +10,7 @@ from unetzoo.bench.trials import Trial
 
 
 @dataclass(frozen=True)
-class Where:
+class OutputFolders:
     """Folders of a suite's output, and the trials that share the machine.
 
     Args:

@@ -21,13 +21,13 @@ from torch import Tensor
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.expand import expand
 from unetzoo.bench.limits import GIB
-from unetzoo.bench.output import Where
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Measurement, Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization
-from unetzoo.errors import Strict, UnetzooError, plain
+from unetzoo.errors import Strict, UnetzooError, one_line
 from unetzoo.machine.device import check_devices, resolve_device, resolve_precision
 from unetzoo.machine.memory import memory_limit
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, side_read
@@ -192,7 +192,7 @@ def plan_suite(
     device = resolve_device(common.device)
     check_devices(common.devices, device)
     precision = resolve_precision(common.precision, device)
-    threads = common.threads or Where(Path()).threads
+    threads = common.threads or OutputFolders(Path()).threads
     own = suite.limits.memory_gib
     limit, source = _limit(limit, device) if limit or not own else (round(own * GIB), "limits.memory_gib")
     trials = [trial for trial in expand(suite, dataset) if not trial.model.baseline]  # baselines cost almost nothing
@@ -305,7 +305,7 @@ def predict(
         train_shape: Shape (N, C, H, W) of a training batch.
         infer_shape: Shape (N, C, H, W) of a batch in inference.
         ignore_index: The label that the loss ignores, if any.
-        recipe: The recipe, for optimizer and memory layout.
+        recipe: The recipe, for optimizer and memory format.
         device: Device type.
         precision: Resolved precision.
         limit: Bytes of memory to fit into; None if not known.
@@ -454,7 +454,7 @@ def time_model(
     steps: list[float] = []
     clock = time.perf_counter()
     for images, masks in samples.batches():
-        work.step(images.to(device).contiguous(memory_format=work.layout), masks.to(device))
+        work.step(images.to(device).contiguous(memory_format=work.memory_format), masks.to(device))
         synchronize(device)
         now = time.perf_counter()
         steps.append(now - clock)
@@ -465,7 +465,7 @@ def time_model(
     image, mask = (tensor[None].to(device) for tensor in samples.validation)
     for _ in range(3):
         clock = time.perf_counter()
-        logits = work.forward(image.contiguous(memory_format=work.layout))
+        logits = work.forward(image.contiguous(memory_format=work.memory_format))
         cross_entropy_dice(logits, mask, info.ignore_index)
         logits.argmax(dim=1).cpu()
         passes.append(time.perf_counter() - clock)
@@ -473,7 +473,7 @@ def time_model(
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UnetzooError) else plain(error)
+    return str(error) if isinstance(error, UnetzooError) else one_line(error)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from unetzoo.data.base import SPLITS, SegmentationDataset
-from unetzoo.machine.quiet import nothing
+from unetzoo.machine.lock import no_beat
 from unetzoo.records.record import Event
 
 
@@ -22,7 +22,7 @@ class ReadInOrder(SegmentationDataset):
         beat: Called at every read, so that reading a large data set is not mistaken for a hang.
     """
 
-    def __init__(self, dataset: SegmentationDataset, beat: Callable[[], None] = nothing) -> None:
+    def __init__(self, dataset: SegmentationDataset, beat: Callable[[], None] = no_beat) -> None:
         self.info, self.splits = dataset.info, dataset.splits
         self.events: list[Event] = []
         self._dataset, self._beat = dataset, beat

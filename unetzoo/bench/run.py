@@ -17,10 +17,10 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
-from unetzoo.bench.local import IMPORTED, Job, Wish, run_jobs
+from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
 from unetzoo.bench.lock import only_one
 from unetzoo.bench.logs import tail
-from unetzoo.bench.output import Where
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.bench.trials import Trial
@@ -40,7 +40,7 @@ from unetzoo.records.record import (
     WEIGHTS_NOT_SAVED,
     DamagedRecordError,
     Flag,
-    ModelFacts,
+    ModelDescription,
     Record,
     read_record,
 )
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Member:
     """A checked suite with its data and trials; ``data`` is its label in a collection."""
 
     suite: Suite
     data: str | None
     dataset: SegmentationDataset
     trials: list[Trial]
-    where: Where
+    folders: OutputFolders
 
 
 def run(
@@ -105,24 +105,24 @@ def run(
     watcher, out = watcher or Watcher(), Path(out)
     _check_kind(out, suite)
     suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
-    parts = [_prepare(part, label, out, jobs, watcher) for label, part in suites]
-    for part in parts:
-        _check_writable(part.where.records)
-        _check_writable(part.where.out / "trials")
+    members = [_prepare(member, label, out, jobs, watcher) for label, member in suites]
+    for member in members:
+        _check_writable(member.folders.records)
+        _check_writable(member.folders.out / "trials")
     with ExitStack() as held:
-        for folder in dict.fromkeys([out, *(part.where.out for part in parts)]):
+        for folder in dict.fromkeys([out, *(member.folders.out for member in members)]):
             held.enter_context(only_one(folder, wait, watcher.wait))
-        wish = held.enter_context(_interruptible(watcher))
+        stop_request = held.enter_context(_interruptible(watcher))
         if isinstance(suite, Collection):
-            _write_manifest(suite, parts, out, watcher)
-        _run(parts, jobs, retry_failed, watcher, wish)
-    if wish.stop:
+            _write_manifest(suite, members, out, watcher)
+        _run(members, jobs, retry_failed, watcher, stop_request)
+    if stop_request.stop:
         raise KeyboardInterrupt
     from unetzoo.records.frame import read_records
 
     frame = read_records(out)
     # A record that cannot be read has only its file name.
-    asked = {(part.data, name) for part in parts for trial in part.trials for name in (trial.id, trial.stem)}
+    asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}
     labels = frame["data"] if isinstance(suite, Collection) else [None] * len(frame)
     ours = [pair in asked for pair in zip(labels, frame["id"], strict=True)]
     return frame.loc[ours, :].reset_index(drop=True)
@@ -141,7 +141,7 @@ def _check_kind(out: Path, suite: Suite | Collection) -> None:
         raise UnetzooError(f"{out}: is the folder of a collection ({MANIFEST}); choose another one for this suite")
 
 
-def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Part:
+def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Member:
     """Open and check all that a suite needs.
 
     Raises:
@@ -157,10 +157,10 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
         dataset.check_values()
     except UnetzooError as error:
         raise error if data is None else UnetzooError(f"{data}: {error}") from None
-    return _Part(suite, data, dataset, trials, Where(out if data is None else out / data, jobs))
+    return _Member(suite, data, dataset, trials, OutputFolders(out if data is None else out / data, jobs))
 
 
-def _write_manifest(collection: Collection, parts: list[_Part], out: Path, watcher: Watcher) -> None:
+def _write_manifest(collection: Collection, members: list[_Member], out: Path, watcher: Watcher) -> None:
     """Write the manifest of the collection; data sets that are not chosen this time keep their entries.
 
     A damaged manifest is set aside and made again, with the trials that have records for those data sets.
@@ -177,11 +177,11 @@ def _write_manifest(collection: Collection, parts: list[_Part], out: Path, watch
         watcher.note(f"{out / MANIFEST}: damaged; it is set aside as {aside.name} and made again")
         known = {label: expected_by_records(out / label) for label in collection.suites}
     asked = {
-        part.data: [
+        member.data: [
             Expected(id=trial.id, model=trial.model.label, seed=trial.seed, baseline=trial.model.baseline)
-            for trial in part.trials
+            for trial in member.trials
         ]
-        for part in parts
+        for member in members
     }
     data = {label: asked.get(label, known.get(label, [])) for label in collection.suites}
     manifest = Manifest(name=collection.name, question=collection.question, data=data)
@@ -191,18 +191,20 @@ def _write_manifest(collection: Collection, parts: list[_Part], out: Path, watch
         raise UnetzooError(f"{out / MANIFEST}: cannot be written: {error.strerror}") from None
 
 
-def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Watcher, wish: Wish) -> None:
-    todo = [job for part in parts for job in _jobs(part, retry_failed, watcher)]
+def _run(
+    members: list[_Member], side_by_side: int, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
+) -> None:
+    todo = [job for member in members for job in _jobs(member, retry_failed, watcher)]
     # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
     todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
-    watcher.start([job.trial for job in todo], sum(len(part.trials) for part in parts) - len(todo))
-    for job in run_jobs(todo, side_by_side, watcher.change, wish, watcher.note):
-        path = job.where.record(job.trial)
+    watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
+    for job in run_jobs(todo, side_by_side, watcher.change, stop_request, watcher.note):
+        path = job.folders.record(job.trial)
         before = None if job.status == "ok" else _known(path, watcher)
         if before is not None and before.status == "ok":  # it died after its record was written
             job.status, job.reason, job.stopped = "ok", None, False
         if job.status not in ("ok", None):
-            log_tail = tail(job.where.log(job.trial))
+            log_tail = tail(job.folders.log(job.trial))
             failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
             try:
                 write_atomic(path, job.blank.model_copy(update=failure).to_json())
@@ -211,27 +213,27 @@ def _run(parts: list[_Part], side_by_side: int, retry_failed: bool, watcher: Wat
         watcher.end(job)
 
 
-def _jobs(part: _Part, retry_failed: bool, watcher: Watcher) -> list[Job]:
+def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
     """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
-    suite, where = part.suite, part.where
-    _sweep(where.out)
+    suite, folders = member.suite, member.folders
+    _sweep(folders.out)
     todo = []
-    for trial in part.trials:
-        record = _known(where.record(trial), watcher)
-        if record is None or (retry_failed and (record.status != "ok" or _weights_lost(record, trial, where, watcher))):
+    for trial in member.trials:
+        record = _known(folders.record(trial), watcher)
+        if record is None or (retry_failed and _failed(record, trial, folders, watcher)):
             todo.append(trial)
         elif record.status == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
-            for checkpoint in where.folder(trial).glob("checkpoint*.pt"):
+            for checkpoint in folders.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink()
-    warned = _near_duplicates(part.dataset) if todo else []
-    return [Job(suite, trial, _blank(suite, trial, part.dataset, warned), where, part.data) for trial in todo]
+    warned = _near_duplicates(member.dataset) if todo else []
+    return [Job(suite, trial, _blank(suite, trial, member.dataset, warned), folders, member.data) for trial in todo]
 
 
-def _weights_lost(record: Record, trial: Trial, where: Where, watcher: Watcher) -> bool:
-    """Return True if a trial's weights could not be saved or are damaged; those that somebody deleted are not lost."""
-    if any(flag.kind == WEIGHTS_NOT_SAVED for flag in record.flags):
+def _failed(record: Record, trial: Trial, folders: OutputFolders, watcher: Watcher) -> bool:
+    """Return True if a trial failed, or its weights could not be saved or are damaged; they may have been deleted."""
+    if record.status != "ok" or any(flag.kind == WEIGHTS_NOT_SAVED for flag in record.flags):
         return True
-    file = where.folder(trial) / "model.safetensors"
+    file = folders.folder(trial) / "model.safetensors"
     if record.weights is None or not file.is_file():
         return False
     from unetzoo.train.weights import check_weights  # imports torch
@@ -245,22 +247,22 @@ def _weights_lost(record: Record, trial: Trial, where: Where, watcher: Watcher) 
 
 
 @contextmanager
-def _interruptible(watcher: Watcher) -> Iterator[Wish]:
+def _interruptible(watcher: Watcher) -> Iterator[StopRequest]:
     """Turn the first Ctrl-C or SIGTERM into a request to stop, and the next into an immediate `KeyboardInterrupt`."""
-    wish = Wish()
+    stop_request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield stop_request
         return
 
     def interrupt(number: int, frame: object) -> None:
-        if wish.stop:
+        if stop_request.stop:
             raise KeyboardInterrupt
-        wish.stop = True
+        stop_request.stop = True
         watcher.stopping()
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wish
+        yield stop_request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -312,20 +314,20 @@ def _blank(suite: Suite, trial: Trial, dataset: SegmentationDataset, flags: list
         question=suite.question,
         baseline=trial.model.baseline,
         trial=trial.model_dump(mode="json"),
-        model=_model_facts(trial),
-        data=dataset.facts(),
+        model=_describe_model(trial),
+        data=dataset.describe(),
         flags=flags,
     )
 
 
-def _model_facts(trial: Trial) -> ModelFacts:
+def _describe_model(trial: Trial) -> ModelDescription:
     """Collect a model's papers, its difference from ``unet`` if it is on the grid, and how its width was matched."""
     if trial.model.baseline:
-        return ModelFacts(paper={}, diff={})
+        return ModelDescription(paper={}, diff={})
     entry = model_info(trial.model.name)
     diff = entry.diff_of(trial.model.options)
     paper, of_encoder = (p.model_dump() if p else {} for p in (entry.paper, entry.encoder_paper))
-    return ModelFacts(paper=paper, diff=diff, encoder_paper=of_encoder, matched=trial.model.matched)
+    return ModelDescription(paper=paper, diff=diff, encoder_paper=of_encoder, matched=trial.model.matched)
 
 
 def _check_writable(folder: Path) -> None:

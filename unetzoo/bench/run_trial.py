@@ -20,22 +20,22 @@ from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import REASON, shortened, visible
 from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
+from unetzoo.bench.channel import Channel
 from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.limits import cache_bytes, limit_memory
-from unetzoo.bench.link import Link
-from unetzoo.bench.output import Where
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.read_order import ReadInOrder
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 from unetzoo.machine.determinism import Determinism
 from unetzoo.machine.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
 from unetzoo.machine.environment import environment
+from unetzoo.machine.lock import MachineLock, no_beat
 from unetzoo.machine.phases import Phases
-from unetzoo.machine.quiet import Quiet, nothing
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.metrics.score import Scores
 from unetzoo.models.factory import ModelConfig
@@ -43,7 +43,7 @@ from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.loop import History, Session, evaluate, image_dice, make_optimizer, train, training_crops
+from unetzoo.train.loop import History, TrainingHooks, evaluate, image_dice, make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import file_checksum, save_model
 
@@ -78,15 +78,17 @@ class Outcome:
     phases: Phases
 
 
-def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Link, began: float) -> Record:
+def run_trial(
+    suite: Suite, trial: Trial, blank: Record, folders: OutputFolders, channel: Channel, began: float
+) -> Record:
     """Measure, train, choose the weights on validation, and score the test split once.
 
     Args:
         suite: The suite of the trial.
         trial: The trial.
         blank: Its record, as far as it is known beforehand.
-        where: Folders of the output.
-        link: Connection to the harness.
+        folders: Folders of the output.
+        channel: Connection to the harness.
         began: Time at which the harness started this process, by `time.monotonic`.
 
     Returns:
@@ -104,20 +106,20 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
     precision = resolve_precision(recipe.precision, device)
     if recipe.deterministic:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # before cuBLAS is first used
-    memory_limit = limit_memory(suite.limits, device, where.jobs, recipe.devices)
-    torch.set_num_threads(recipe.threads or where.threads)
-    facts = {**environment(device, precision), "jobs": where.jobs, "memory_limit": memory_limit}
-    facts |= _encoder_facts(trial.model.config) if not trial.model.baseline else {}
-    link.send({"phase": "data", "environment": facts})
+    memory_limit = limit_memory(suite.limits, device, folders.jobs, recipe.devices)
+    torch.set_num_threads(recipe.threads or folders.threads)
+    conditions = {**environment(device, precision), "jobs": folders.jobs, "memory_limit": memory_limit}
+    conditions |= _describe_encoder(trial.model.config) if not trial.model.baseline else {}
+    channel.send({"phase": "data", "environment": conditions})
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
     if not trial.model.baseline and model_info(trial.model.name).fingerprint() != trial.model.source:
         raise UnetzooError(f"the source of model {trial.model.name!r} has changed since the suite was started")
-    if trial.model.weights and trial.model.weights != facts["pretrained_weights"]:
+    if trial.model.weights and trial.model.weights != conditions["pretrained_weights"]:
         raise UnetzooError(f"the pretrained weights of {trial.model.name!r} have changed since the suite was started")
     if trial.model.baseline:
-        return _run_baseline(trial, blank, dataset, facts, where, link)
+        return _run_baseline(trial, blank, dataset, conditions, folders, channel)
 
     fabric = Fabric(
         accelerator=device,
@@ -126,19 +128,26 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
     phases("measure")
-    link.send({"phase": "measure"})
-    session = Session(beat=link.check, phases=phases, quiet=Quiet(beat=link.check, say=link.note))
+    channel.send({"phase": "measure"})
+    hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check, say=channel.note))
     shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
     step_flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
     if recipe.flops is not None:
         recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, step_flops)})
-    cost = measure_cost(fabric, trial, recipe.steps, dataset.info, device, precision, session)
+    cost = measure_cost(fabric, trial, recipe.steps, dataset.info, device, precision, hooks)
 
     phases("import")  # time in which the processes of DistributedDataParallel start, if there are any
-    arguments = {"suite": suite, "trial": trial, "recipe": recipe, "dataset": dataset, "where": where, "link": link}
+    arguments = {
+        "suite": suite,
+        "trial": trial,
+        "recipe": recipe,
+        "dataset": dataset,
+        "folders": folders,
+        "channel": channel,
+    }
     run = fabric.launch(partial(_train_and_test, **arguments, phases=phases))
     if recipe.deterministic:
-        facts["not_deterministic"] = run.not_deterministic
+        conditions["not_deterministic"] = run.not_deterministic
     seconds = run.phases.so_far()
     training = max(run.done.seconds, 1e-9)
     shorter = recipe.tune is not None and recipe.tune.steps is not None  # if so, the chosen rate was trained once more
@@ -166,21 +175,21 @@ def run_trial(suite: Suite, trial: Trial, blank: Record, where: Where, link: Lin
             "flags": [*blank.flags, *run.flags],
             "samples": run.samples,
             "weights": run.weights,
-            "environment": facts,
+            "environment": conditions,
         }
     )
 
 
-def _encoder_facts(config: ModelConfig) -> dict[str, Any]:
+def _describe_encoder(config: ModelConfig) -> dict[str, Any]:
     """Return the version of the encoder's package, and the weights and normalisation that the model starts from."""
     if config.encoder is None:
         return {}
-    facts: dict[str, Any] = {"timm": version("timm")}
+    conditions: dict[str, Any] = {"timm": version("timm")}
     if config.pretrained is None or (normalization := config.normalization()) is None:
-        return facts
+        return conditions
     from unetzoo.encoders.files import digest
 
-    return {**facts, "pretrained_weights": digest(*config.pretrained), "normalization": asdict(normalization)}
+    return {**conditions, "pretrained_weights": digest(*config.pretrained), "normalization": asdict(normalization)}
 
 
 def _train_and_test(
@@ -189,48 +198,50 @@ def _train_and_test(
     trial: Trial,
     recipe: Recipe,
     dataset: SegmentationDataset,
-    where: Where,
-    link: Link,
+    folders: OutputFolders,
+    channel: Channel,
     phases: Phases,
 ) -> Outcome:
     """Train, choose and test, in every process of a possibly distributed trial; only the first one writes."""
     import_plugins(suite.imports)  # the processes of DistributedDataParallel are fresh
     info, first = dataset.info, fabric.global_rank == 0
-    torch.set_num_threads(max(1, (recipe.threads or where.threads) // recipe.devices))
+    torch.set_num_threads(max(1, (recipe.threads or folders.threads) // recipe.devices))
     phases("data")
-    data = ReadInOrder(dataset, link.beat if first else nothing)
-    decoded = Decoded(data, cache_bytes(suite.limits, where.jobs, recipe.devices), where.folder(trial))
+    data = ReadInOrder(dataset, channel.beat if first else no_beat)
+    decoded = Decoded(data, cache_bytes(suite.limits, folders.jobs, recipe.devices), folders.folder(trial))
     normalization = trial.model.config.normalization() or Normalization.of(decoded)
     length = recipe.batch_size * 10**9  # in effect endless: the budget ends a training, and a sweep's may be the longer
     crops = training_crops(decoded, normalization, recipe, seed=trial.seed, length=length)
     validation = EvaluationItems(decoded, decoded.splits["val"], normalization)
-    session = Session(
-        progress=link.send if first else lambda message: None,
-        beat=link.beat if first else nothing,
-        stop=link.stop,
+    hooks = TrainingHooks(
+        progress=channel.send if first else lambda message: None,
+        beat=channel.beat if first else no_beat,
+        stop=channel.stop,
         phases=phases,
-        quiet=Quiet(beat=link.beat, say=link.note) if first else None,
+        lock=MachineLock(beat=channel.beat, say=channel.note) if first else None,
     )
     with Determinism(recipe.deterministic) as determinism:
-        done, network, tries = _choose(fabric, suite, trial, recipe, crops, validation, where, session)
+        done, network, tries = _choose(fabric, suite, trial, recipe, crops, validation, folders, hooks)
     data.select(done.best_step)
 
-    session.beat = link.check if first else session.beat
-    session.progress({"phase": "test"})
+    hooks.beat = channel.check if first else hooks.beat
+    hooks.progress({"phase": "test"})
     phases("other")
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     model = fabric.setup_module(SameSize(network, info.classes))
     some = EvaluationItems(decoded, tuple(_spread(data.splits["train"], TRAIN_CHECKED)), normalization).items()
-    train_dice = image_dice(evaluate(model, some, info, layout, session, "validate")[1], info, trial.score.both_empty)
+    train_dice = image_dice(
+        evaluate(model, some, info, memory_format, hooks, "validate")[1], info, trial.score.both_empty
+    )
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
-    shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
+    kept_images = samples.KeptImages(_spread(data.splits["test"], SAMPLES))
 
     def keep(key: str, logits: Tensor, mask: Tensor) -> None:
         scores.add(visible(key), logits, mask)
-        shown.predicted(key, logits.argmax(dim=0))
+        kept_images.add_prediction(key, logits.argmax(dim=0))
 
     phases("test")
-    evaluate(model, _test_items(data, normalization, shown), info, layout, session, "test", keep)
+    evaluate(model, _test_items(data, normalization, kept_images), info, memory_format, hooks, "test", keep)
     result = Result(
         **scores.result(),
         best_step=done.best_step,
@@ -251,19 +262,19 @@ def _train_and_test(
         both_empty=trial.score.both_empty,
     )
     phases("save")
-    drawn: list[Sample] = []
+    written: list[Sample] = []
     weights = None
     if first:
-        drawn = shown.draw(info, where.records)
+        written = kept_images.write(info, folders.records)
         extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         try:
-            file = save_model(network.cpu(), where.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+            file = save_model(network.cpu(), folders.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
             weights = file_checksum(file)
         except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
-            reason = shortened(visible(plain(error)), REASON)
+            reason = shortened(visible(one_line(error)), REASON)
             flags.append(Flag(kind=WEIGHTS_NOT_SAVED, text=f"the trained weights could not be saved ({reason})"))
-    return Outcome(done, result, tries, flags, data.events, drawn, weights, determinism.exceptions, phases)
+    return Outcome(done, result, tries, flags, data.events, written, weights, determinism.exceptions, phases)
 
 
 def _choose(
@@ -273,24 +284,24 @@ def _choose(
     recipe: Recipe,
     crops: TrainingCrops,
     validation: EvaluationItems,
-    where: Where,
-    session: Session,
+    folders: OutputFolders,
+    hooks: TrainingHooks,
 ) -> tuple[History, nn.Module, list[Try]]:
     """Return the trained network, by the learning rate that does best on validation if there are several."""
 
     def run(name: str, recipe: Recipe, final: bool) -> tuple[History, nn.Module]:
         for seeded in (torch.manual_seed, random.seed, np.random.seed):
             seeded(trial.seed)
-        with session.phases.during("build"):
+        with hooks.phases.during("build"):
             network = trial.model.config.build()
-        path = where.folder(trial) / f"checkpoint{name}.pt"
+        path = folders.folder(trial) / f"checkpoint{name}.pt"
         machine = (__version__, fabric.device, fabric.strategy.precision.precision, torch.get_num_threads())
         identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere not bit for bit the same
         checkpoint = Checkpoint(path, identity, suite.limits.checkpoint_seconds, final=final)
-        here = replace(session, checkpoint=checkpoint)
+        here = replace(hooks, checkpoint=checkpoint)
         return train(fabric, network, crops, validation, crops.info, recipe, here, trial.score.both_empty), network
 
-    session.phases("other")
+    hooks.phases("other")
     if recipe.tune is None:
         return (*run("", recipe, final=False), [])
     kept: tuple[History, nn.Module, float] | None = None
@@ -317,33 +328,38 @@ def _merit(done: History) -> tuple[float, float]:
 
 
 def _test_items(
-    data: SegmentationDataset, normalization: Normalization, shown: samples.Shown
+    data: SegmentationDataset, normalization: Normalization, kept_images: samples.KeptImages
 ) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     for key in data.splits["test"]:
         image, mask = data[key]
-        shown.see(key, image, mask)
+        kept_images.add(key, image, mask)
         yield key, (normalization(image), mask)
 
 
 def _run_baseline(
-    trial: Trial, blank: Record, dataset: SegmentationDataset, facts: dict[str, Any], where: Where, link: Link
+    trial: Trial,
+    blank: Record,
+    dataset: SegmentationDataset,
+    conditions: dict[str, Any],
+    folders: OutputFolders,
+    channel: Channel,
 ) -> Record:
     """Run a trivial predictor with the same order of reading and the same metrics as a model."""
-    data, info = ReadInOrder(dataset, link.check), dataset.info
+    data, info = ReadInOrder(dataset, channel.check), dataset.info
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
-    shown = samples.Shown(_spread(data.splits["test"], SAMPLES))
-    with Quiet(beat=link.check, say=link.note).step():
+    kept_images = samples.KeptImages(_spread(data.splits["test"], SAMPLES))
+    with MachineLock(beat=channel.check, say=channel.note).shared():
         predict = baselines.fit(trial.model.name, data, trial.seed)
         data.select(0)
         for key in data.splits["test"]:
             image, mask = data[key]
             prediction = torch.from_numpy(predict(image.numpy()))
-            shown.see(key, image, mask)
-            shown.predicted(key, prediction)
+            kept_images.add(key, image, mask)
+            kept_images.add_prediction(key, prediction)
             scores.add_map(visible(key), prediction, mask)
     result = Result(**scores.result(), best_step=0, best_val_dice=None)
-    drawn = shown.draw(info, where.records)
-    changes = {"status": "ok", "result": result, "events": data.events, "samples": drawn, "environment": facts}
+    written = kept_images.write(info, folders.records)
+    changes = {"status": "ok", "result": result, "events": data.events, "samples": written, "environment": conditions}
     return blank.model_copy(update=changes)
 
 

@@ -21,7 +21,7 @@ FOLDER = "images"
 VOID = 255
 
 
-class Shown:
+class KeptImages:
     """The test images to keep, collected while the test split is read, which happens only once.
 
     Args:
@@ -30,25 +30,28 @@ class Shown:
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = set(keys)
-        self._seen: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._images: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._predictions: dict[str, np.ndarray] = {}
 
-    def see(self, key: str, image: Tensor, mask: Tensor) -> None:
+    def add(self, key: str, image: Tensor, mask: Tensor) -> None:
         """Take an image (C, H, W) in [0, 1] and its mask (H, W) as they were read."""
         if key in self._keys:
-            self._seen[key] = image.numpy(), mask.numpy()
+            self._images[key] = image.numpy(), mask.numpy()
 
-    def predicted(self, key: str, prediction: Tensor) -> None:
+    def add_prediction(self, key: str, prediction: Tensor) -> None:
         """Take the predicted class map (H, W) of an image."""
         if key in self._keys:
             self._predictions[key] = prediction.cpu().numpy()
 
-    def draw(self, info: DatasetInfo, records: Path) -> list[Sample]:
+    def write(self, info: DatasetInfo, records: Path) -> list[Sample]:
         """Write all images to the folder ``records`` and return them as `Sample`, sorted by key."""
-        return [_draw(info, key, *self._seen[key], self._predictions[key], records) for key in sorted(self._seen)]
+        return [
+            _write_sample(info, key, *self._images[key], self._predictions[key], records)
+            for key in sorted(self._images)
+        ]
 
 
-def _draw(
+def _write_sample(
     info: DatasetInfo, key: str, image: np.ndarray, mask: np.ndarray, prediction: np.ndarray, records: Path
 ) -> Sample:
     """Write one test image, its mask and its prediction; equal pictures share one file."""
@@ -58,9 +61,9 @@ def _draw(
         truth[mask == info.ignore_index] = VOID
     return Sample(
         key=visible(key),
-        image=_write(_viewable(image[(slice(None), *window)]), records),
-        truth=_write(truth[window].astype(np.uint8), records),
-        prediction=_write(prediction[window].astype(np.uint8), records),
+        image=_write_png(_viewable(image[(slice(None), *window)]), records),
+        truth=_write_png(truth[window].astype(np.uint8), records),
+        prediction=_write_png(prediction[window].astype(np.uint8), records),
     )
 
 
@@ -70,7 +73,7 @@ def _viewable(image: np.ndarray) -> np.ndarray:
     return (255 * channels).round().astype(np.uint8)
 
 
-def _write(pixels: np.ndarray, records: Path) -> str:
+def _write_png(pixels: np.ndarray, records: Path) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     name = f"{FOLDER}/{hashlib.sha256(pixels.tobytes() + str(pixels.shape).encode()).hexdigest()[:16]}.png"

@@ -28,32 +28,24 @@ class ModelRequest(Strict):
     """A model of the suite, or several by a pattern.
 
     If models train differently, the suite compares recipes and not only networks; the report says so.
-
-    Attributes:
-        name: Registered name, or a pattern such as 'unet_d*' for all matching models that no earlier request named.
-        set: Options of the model that differ from the registered ones.
-        train: Changes to the suite's ``[train]``.
-        label: Name of the model in the report; default: the name with the changed options.
     """
 
-    name: str
-    set: dict[str, Any] = {}
-    train: dict[str, Any] = {}
-    label: Printable | None = Field(None, min_length=1)
+    name: str = Field(
+        description="registered name, or a pattern such as 'unet_d*' for all matching models that none before it names"
+    )
+    set: dict[str, Any] = Field({}, description="options of the model that differ from the registered ones")
+    train: dict[str, Any] = Field({}, description="changes to the suite's `[train]` for this model")
+    label: Printable | None = Field(
+        None, min_length=1, description="name in the report; default: the name with the changed options"
+    )
 
 
 class DataRequest(Strict):
-    """The data set of a suite.
+    """The data set of a suite."""
 
-    Attributes:
-        name: Registered name.
-        root: Folder of its files, relative to the suite file.
-        options: Its options.
-    """
-
-    name: str = "cells"
-    root: str | None = None
-    options: dict[str, Any] = {}
+    name: str = Field("cells", description="registered name")
+    root: str | None = Field(None, description="folder of its files, relative to the suite file")
+    options: dict[str, Any] = Field({}, description="options of the data set")
     n_train: int | None = Field(
         None, ge=1, description="number of training images; smaller subsets are contained in larger ones"
     )
@@ -89,31 +81,19 @@ class Measurement(Strict):
 
 
 class Suite(Strict):
-    """The request of a user: models, data, training and measurement; all that decides the suite's records.
+    """A question as data: models, data set, training and measurement."""
 
-    Attributes:
-        name: Name of the suite, and of its folder.
-        question: The question it answers, for the report.
-        models: The models to compare.
-        seeds: Seeds of every model; a number n stands for 0 to n - 1.
-        data: The data set.
-        train: The recipe.
-        measure: How cost is measured.
-        score: The policy of the scores.
-        limits: Limits of a trial.
-    """
-
-    name: Printable = Field(min_length=1)
-    question: Printable = ""
+    name: Printable = Field(min_length=1, description="name of the suite and of its output folder")
+    question: Printable = Field("", description="question that the suite answers, for the report")
     imports: list[str] = Field([], description="modules or .py files that register models or data sets")
-    models: list[ModelRequest] = Field(min_length=1)
+    models: list[ModelRequest] = Field(min_length=1, description="models to compare")
     set: dict[str, Any] = Field({}, description="options to change in every model that does not set them itself")
-    seeds: list[int] = Field([0], min_length=1)
-    data: DataRequest = DataRequest()
-    train: Recipe = Recipe()
-    measure: Measurement = Measurement()
-    score: Scoring = Scoring()
-    limits: Limits = Limits()
+    seeds: list[int] = Field([0], min_length=1, description="seeds of every model; a number n stands for 0 to n - 1")
+    data: DataRequest = Field(DataRequest(), description="data set")
+    train: Recipe = Field(Recipe(), description="training recipe of every model")
+    measure: Measurement = Field(Measurement(), description="settings for measuring latency and memory")
+    score: Scoring = Field(Scoring(), description="conventions of the scores")
+    limits: Limits = Field(Limits(), description="limits of each trial")
     baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
         None, description="give every model the width at which it matches the reference's parameters or MACs"

@@ -52,7 +52,7 @@ def adjust(
     *,
     data: str | None = None,
     models: list[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     imports: Iterable[str] = (),
@@ -66,7 +66,7 @@ def adjust(
         suite: The suite to change; default: the quick suite.
         data: Registered data set, folder, CSV file of pairs or dataset.toml; default: the suite's.
         models: Names of the models; default: the suite's.
-        settings: Model options for every model that does not set them itself.
+        options: Model options for every model that does not set them itself.
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
@@ -89,14 +89,14 @@ def adjust(
         known = data in list_datasets()
         if not known and not _is_data(Path(data).expanduser()):
             raise UnetzooError(
-                f"--data {data!r} is neither a folder, a CSV of pairs, a dataset.toml nor a data set; "
-                f"{nearest(data, list_datasets())}"
+                f"--data {data!r} is neither a folder, a CSV of pairs, a COCO file (.json), a dataset.toml nor a data "
+                f"set; {nearest(data, list_datasets())}"
             )
         changes["data"] = {"name": data} if known else {"name": "folder", "root": data}
     if models is not None:
         changes["models"] = [name.strip() for name in models if name.strip()]
-    if settings:
-        changes["set"] = {**changes.get("set", base.set), **settings}
+    if options:
+        changes["set"] = {**changes.get("set", base.set), **options}
     if seeds is not None:
         changes["seeds"] = seeds
     if steps is not None:
@@ -105,7 +105,7 @@ def adjust(
 
 
 def _is_data(path: Path) -> bool:
-    return path.is_dir() or (path.suffix.lower() in (".csv", ".toml") and path.is_file())
+    return path.is_dir() or (path.suffix.lower() in (".csv", ".json", ".toml") and path.is_file())
 
 
 def adjust_collection(
@@ -113,7 +113,7 @@ def adjust_collection(
     *,
     data: str | None = None,
     models: list[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     imports: Iterable[str] = (),
@@ -124,7 +124,7 @@ def adjust_collection(
         collection: The collection to change.
         data: Labels of the data sets to run, as 'a,b'; default: all.
         models: Names of the models; default: those of the file.
-        settings: Model options for every model that does not set them itself.
+        options: Model options for every model that does not set them itself.
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
         imports: Modules or ``.py`` files that register models or data sets.
@@ -144,7 +144,7 @@ def adjust_collection(
             )
     imports = list(imports)
     suites = {
-        label: adjust(suite, models=models, settings=settings, seeds=seeds, steps=steps, imports=imports)
+        label: adjust(suite, models=models, options=options, seeds=seeds, steps=steps, imports=imports)
         for label, suite in collection.suites.items()
     }
     return collection.model_copy(update={"suites": suites, "only": only})

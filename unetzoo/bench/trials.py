@@ -88,20 +88,20 @@ class Trial(Strict):
         """
         tables = ("train", "measure", "score")
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
-        facts = self.model_dump(mode="json", exclude=left_out)
-        facts["data"] = {name: value for name, value in facts["data"].items() if value is not None}
+        identity = self.model_dump(mode="json", exclude=left_out)
+        identity["data"] = {name: value for name, value in identity["data"].items() if value is not None}
         if self.model.baseline:
             tables = ("score",)  # nothing else affects a baseline
-        facts |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
-        options = facts["model"]["options"]
+        identity |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
+        options = identity["model"]["options"]
         if self.model.weights:
             del options["pretrained"]  # only the place of the weights; their hash is in the id
         else:
-            del facts["model"]["weights"]
+            del identity["model"]["weights"]
         if self.model.of_grid:
             neutral = UNetSpec().model_dump(mode="json")
-            facts["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+            identity["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def stem(self) -> str:

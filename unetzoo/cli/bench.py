@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from unetzoo.cli.console import err, out
-from unetzoo.cli.options import AsJson, Imports, Memory, Settings, Time, gib, parse_settings
+from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _suite(
     suite_file: Path | None,
     data: str | None,
     models: str | None,
-    settings: list[str] | None,
+    options: list[str] | None,
     seeds: int | None,
     steps: int | None,
     imports: list[str] | None,
@@ -51,7 +51,7 @@ def _suite(
     changes: dict[str, Any] = {
         "data": data,
         "models": models.split(",") if models is not None else None,
-        "settings": parse_settings(settings or []),
+        "options": parse_options(options or []),
         "seeds": seeds,
         "steps": steps,
         "imports": imports or [],
@@ -64,7 +64,7 @@ def bench_command(
     suite_file: SuiteFile = None,
     data: Data = None,
     models: Models = None,
-    settings: Settings = None,
+    options: ModelOptions = None,
     seeds: Seeds = None,
     steps: Steps = None,
     folder: Annotated[
@@ -93,6 +93,10 @@ def bench_command(
       [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
       [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --seeds 3 --steps 500[/]
       [bold]unetzoo bench my-suite.toml --set width=16 --jobs 2 --retry failed[/]
+    \f
+    Raises:
+        UnetzooError: If an option, the suite or the data are not valid.
+        Exit: With code 1 if a trial failed, 130 if the run was interrupted.
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
@@ -101,7 +105,7 @@ def bench_command(
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
-    suite = _suite(suite_file, data, models, settings, seeds, steps, imports)
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports)
     folder = folder or Path("runs") / suite.name
     try:
         with LiveWatcher(out) as watcher:
@@ -128,7 +132,7 @@ def plan_command(
     suite_file: SuiteFile = None,
     data: Data = None,
     models: Models = None,
-    settings: Settings = None,
+    options: ModelOptions = None,
     seeds: Seeds = None,
     steps: Steps = None,
     imports: Imports = None,
@@ -150,13 +154,13 @@ def plan_command(
     from unetzoo.bench.suite import Suite
     from unetzoo.cli.plan_tables import print_plan, print_total
 
-    def planned(part: Suite, where: str = "") -> Plan:
+    def planned(member: Suite, where: str = "") -> Plan:
         with err.status("") as status:
             return plan_suite(
-                part, limit=limit, timed=time, on_model=lambda label: status.update(escape(where + label))
+                member, limit=limit, timed=time, on_model=lambda label: status.update(escape(where + label))
             )
 
-    suite = _suite(suite_file, data, models, settings, seeds, steps, imports)
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports)
     if isinstance(suite, Suite):
         found = planned(suite)
         if as_json:
@@ -165,14 +169,14 @@ def plan_command(
             print_plan(found, out)
         return
     plans: dict[str, Plan] = {}
-    for label, part in suite.chosen.items():
-        plans[label] = planned(part, f"{label}: ")
+    for label, member in suite.chosen.items():
+        plans[label] = planned(member, f"{label}: ")
         if not as_json:
             print_plan(plans[label], out)
             out.print()
     if as_json:
-        facts = {label: {**plan.model_dump(mode="json"), "seconds": plan.seconds} for label, plan in plans.items()}
-        print(json.dumps({"collection": suite.name, "data": facts}, indent=1))
+        by_label = {label: {**plan.model_dump(mode="json"), "seconds": plan.seconds} for label, plan in plans.items()}
+        print(json.dumps({"collection": suite.name, "data": by_label}, indent=1))
     else:
         print_total(list(plans.values()), out)
 

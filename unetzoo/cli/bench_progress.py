@@ -36,7 +36,7 @@ class LiveWatcher(Watcher):
             disable=not self.live,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.said: dict[str, int] = {}
+        self.reported_validations: dict[str, int] = {}
         self.total, self.done, self.begun = 0, 0, time.monotonic()
 
     def __enter__(self) -> LiveWatcher:
@@ -57,7 +57,7 @@ class LiveWatcher(Watcher):
 
     def data(self, dataset: SegmentationDataset) -> None:
         if isinstance(dataset, Folder):
-            for line in dataset.said:
+            for line in dataset.messages:
                 self.console.print(f"data: {line}", highlight=False, markup=False, soft_wrap=True)
 
     def check(self, data: str) -> None:
@@ -76,8 +76,8 @@ class LiveWatcher(Watcher):
             self.tasks[name] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
             if not self.live:
                 self.console.print(f"{name}: started", highlight=False, markup=False)
-        elif not self.live and job.last.get("validations", 0) > self.said.get(name, 0):
-            self.said[name] = job.last["validations"]
+        elif not self.live and job.last.get("validations", 0) > self.reported_validations.get(name, 0):
+            self.reported_validations[name] = job.last["validations"]
             line = f"{name}: step {job.last['step']}/{job.last['steps']}  {_note(job.last)}"
             self.console.print(line, highlight=False, markup=False)
         self.bars.update(

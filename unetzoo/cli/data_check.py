@@ -24,7 +24,9 @@ MANY = 40  # least number of pairs for which progress is shown
 
 
 def check_command(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder, a CSV of pairs, or a dataset.toml.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder, a CSV of pairs, a COCO JSON file, or a dataset.toml.")
+    ],
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -38,14 +40,19 @@ def check_command(
 
     Layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as _mask; images and
     masks side by side (a.jpg, a_mask.png; a.bmp, a.png); either below train/, val/, test/; trainannot/ beside train/;
-    two multi-page stacks; a CSV with columns image, mask and optionally split, group. Lists such as train.txt or
-    suggested_test.txt fix the splits, classes.txt names the classes. Formats: PNG, JPEG, BMP, TIFF, GIF, PPM, NumPy.
+    two multi-page stacks; a CSV with columns image, mask and optionally split, group; COCO or labelme JSON.
+    Lists such as train.txt or suggested_test.txt fix the splits, classes.txt names the classes. Formats: PNG, JPEG,
+    BMP, TIFF, GIF, PPM, NumPy.
 
     Writes dataset.toml, which states the reading and can be edited, and contact_sheet.png, which shows a few images
     with their classes overlaid. An existing dataset.toml is used as the reading and checked. Exit codes: 0 the data can
     be used, 1 they cannot because of an error, 2 wrong input.
 
     Examples: [bold]unetzoo data check ./my-images[/]   [bold]unetzoo data check pairs.csv --out checked[/]
+    \f
+    Raises:
+        UnetzooError: If there are no data at the path, or dataset.toml must not be overwritten.
+        Exit: With code 1 if the data cannot be used.
     """
     from unetzoo.data.folders.check import check, find_source
     from unetzoo.data.folders.reading_file import NAME
@@ -60,7 +67,7 @@ def check_command(
         checked = check(
             source,
             start=lambda count: progress.update(task, total=count, visible=count >= MANY),
-            seen=lambda key: progress.advance(task),
+            on_pair=lambda key: progress.advance(task),
         )
     written, problem = _write(checked, where)
     if as_json:
@@ -115,6 +122,8 @@ def elsewhere(reading: Reading, source: Source) -> Reading:
     changes: dict[str, Any] = {"pairs": str(root / reading.pairs)} if reading.pairs else {}
     if not reading.pairs:
         changes = {"images": str(root / reading.images), "masks": str(root / reading.masks)}
+    if reading.annotations is not None:
+        changes["annotations"] = str(root / reading.annotations)
     if not reading.by_folder:
         changes["splits"] = {split: str(root / name) for split, name in reading.splits.items()}
     return reading.model_copy(update=changes)
@@ -122,11 +131,11 @@ def elsewhere(reading: Reading, source: Source) -> Reading:
 
 def _facts(checked: Check) -> dict[str, Any]:
     layout, reading, shares = checked.layout, checked.reading, checked.shares
-    facts: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "root": str(checked.source.root),
         "reading_from": str(checked.source.file) if checked.source.file else "proposed",
-        "pairs": len(layout.found.pairs),
-        "unmatched": [str(path) for _, path in layout.found.unmatched],
+        "pairs": len(layout.pairing.pairs),
+        "unmatched": [str(path) for _, path in layout.pairing.unmatched],
         "splits": {split: len(keys) for split, keys in layout.splits.items()},
         "splits_from": layout.fixed,
         "images": _images(checked),
@@ -136,9 +145,9 @@ def _facts(checked: Check) -> dict[str, Any]:
     }
     if reading is not None and shares is not None:
         names = [c.name for c in reading.classes] + ["void"]
-        facts["pixels"] = {s: dict(zip(names, n.tolist(), strict=True)) for s, n in shares.pixels.items()}
-        facts["empty"] = shares.empty
-    return facts
+        summary["pixels"] = {s: dict(zip(names, n.tolist(), strict=True)) for s, n in shares.pixels.items()}
+        summary["empty"] = shares.empty
+    return summary
 
 
 def _images(checked: Check) -> str:
@@ -164,7 +173,7 @@ def _print(checked: Check) -> None:
     fixed = layout.fixed or "no list fixes the split: drawn by a hash of the names"
     mask_kinds = ", ".join(sorted({item.mask.kind for item in checked.survey.items}))
     rows = [
-        ("pairs", f"{len(layout.found.pairs)}: {sizes} ({fixed})"),
+        ("pairs", f"{len(layout.pairing.pairs)}: {sizes} ({fixed})"),
         ("images", _images(checked)),
         ("masks", "; ".join(part for part in (mask_kinds, checked.kind) if part)),
         ("reading", str(checked.source.file or "proposed")),

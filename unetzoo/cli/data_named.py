@@ -55,11 +55,11 @@ def info_command(
     Examples: [bold]unetzoo data info chase_db1[/]   [bold]unetzoo data info drive --root ~/DRIVE[/]
     """
     import_plugins(imports or [])
-    facts = _facts(name, root)
+    description = _describe(name, root)
     if as_json:
-        print(json.dumps(facts, indent=1))
+        print(json.dumps(description, indent=1))
         return
-    for key, value in facts.items():
+    for key, value in description.items():
         lines = value if isinstance(value, list) else [value]
         for line in lines:
             out.print(f"[bold]{key}[/]: {escape(str(line))}", soft_wrap=True, highlight=False)
@@ -89,7 +89,7 @@ def get_command(
             name,
             folder,
             progress=progress,
-            say=lambda line: err.print(line, soft_wrap=True, highlight=False, markup=False),
+            on_message=lambda line: err.print(line, soft_wrap=True, highlight=False, markup=False),
         )
     sizes = ", ".join(f"{len(place.splits.get(split, ()))} {split}" for split in SPLITS)
     out.print(f"{name}: {sizes} images in {place.root}", soft_wrap=True, highlight=False, markup=False)
@@ -107,8 +107,8 @@ def _row(name: str) -> dict[str, Any]:
         root = default_root(named)
         here = "yes" if root is not None and root.is_dir() else "no"
         reading = named.reading
-        facts = {"images": named.images, "classes": len(reading.classes), "what": reading.description}
-        return row | facts | {"here": here, "terms": reading.terms}
+        description = {"images": named.images, "classes": len(reading.classes), "what": reading.description}
+        return row | description | {"here": here, "terms": reading.terms}
     if name == "folder":
         return row | {"what": "your own images and masks; root = their folder"}
     try:
@@ -116,11 +116,11 @@ def _row(name: str) -> dict[str, Any]:
     except UnetzooError:  # a plug-in that needs an option
         return row | {"what": "from a plug-in"}
     generated = isinstance(dataset, GeneratedDataset)
-    facts = {"images": sum(map(len, dataset.splits.values())), "classes": dataset.info.classes}
-    return row | facts | {"here": "generated" if generated else "-", "what": dataset.info.description}
+    description = {"images": sum(map(len, dataset.splits.values())), "classes": dataset.info.classes}
+    return row | description | {"here": "generated" if generated else "-", "what": dataset.info.description}
 
 
-def _facts(name: str, root: Path | None) -> dict[str, Any]:
+def _describe(name: str, root: Path | None) -> dict[str, Any]:
     from unetzoo.data.base import SPLITS
     from unetzoo.data.named.catalogue import CATALOGUE
     from unetzoo.data.registry import create_dataset, list_datasets
@@ -149,7 +149,7 @@ def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
 
     reading = named.reading
     looked = root or default_root(named)
-    facts: dict[str, Any] = {
+    description: dict[str, Any] = {
         "name": named.name,
         "what": reading.description,
         "images": named.images,
@@ -174,11 +174,11 @@ def _named_facts(named: NamedSet, root: Path | None) -> dict[str, Any]:
     }
     try:
         place = locate(named, root)
-        facts["found"] = [f"{place.root}: {place.layout.words}"]
-        facts["here"] = [f"{len(place.splits.get(split, ()))} {split}" for split in SPLITS]
+        description["found"] = [f"{place.root}: {place.layout.words}"]
+        description["here"] = [f"{len(place.splits.get(split, ()))} {split}" for split in SPLITS]
     except UnetzooError as error:
-        facts["found"] = f"no: {error}"
-    return {key: value for key, value in facts.items() if value != ""}
+        description["found"] = f"no: {error}"
+    return {key: value for key, value in description.items() if value != ""}
 
 
 def _headline(counts: bool) -> str:

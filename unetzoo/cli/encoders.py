@@ -36,7 +36,7 @@ def print_encoders(pattern: str, as_json: bool) -> None:
             f"--encoders {pattern!r}: {len(found)} models match, and each takes a moment to build; choose "
             f"at most {MOST_TRIED}, such as '{found[0][:4]}*'"
         )
-    rows = list(_facts(found))
+    rows = list(_rows(found))
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -53,7 +53,7 @@ def print_encoders(pattern: str, as_json: bool) -> None:
             out.print(f"[dim]{escape(row['reason'])}[/]", soft_wrap=True)
 
 
-def _facts(found: list[str]) -> Iterator[dict[str, Any]]:
+def _rows(found: list[str]) -> Iterator[dict[str, Any]]:
     from unetzoo.encoders.files import at_hand, has_weights
     from unetzoo.encoders.timm_encoder import usable
 

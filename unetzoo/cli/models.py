@@ -12,8 +12,8 @@ from rich.table import Table
 
 from unetzoo._util.plugins import import_plugins
 from unetzoo.cli.console import err, out
-from unetzoo.cli.options import AsJson, Imports, Memory, Settings, Time, gib, parse_settings
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.grid.spec import BLOCKS
 from unetzoo.models.entry import FAMILIES, Entry
 from unetzoo.models.factory import ModelConfig, resolve_model
@@ -59,6 +59,9 @@ def list_command(
       [bold]unetzoo list --family nested --year 2018-2020 --parameters -10M[/]
       [bold]unetzoo list --pretrained[/]
       [bold]unetzoo list --encoders 'convnext*'[/]
+    \f
+    Raises:
+        UnetzooError: If an option is not valid, or no model or encoder matches.
     """
     if encoders is not None:
         filters = {"--family": family, "--year": year, "--parameters": size, "--block": block}
@@ -154,7 +157,7 @@ def _inside(value: float | None, limits: tuple[float, float] | None) -> bool:
     return limits is None or (value is not None and limits[0] <= value <= limits[1])
 
 
-def say_weights(config: ModelConfig) -> None:
+def print_weights_source(config: ModelConfig) -> None:
     """Tell the user where the pretrained weights are, since this command does not load them."""
     if config.pretrained is None or config.pretrained[1] is not True:
         return
@@ -162,8 +165,8 @@ def say_weights(config: ModelConfig) -> None:
 
     file = at_hand(config.pretrained[0])
     where = str(file) if file else "not on this machine, to be downloaded when the network is built"
-    said = f"weights of {config.pretrained[0]}: {where}; not needed for this command"
-    err.print(said, highlight=False, markup=False, soft_wrap=True)
+    text = f"weights of {config.pretrained[0]}: {where}; not needed for this command"
+    err.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_command(
@@ -174,7 +177,7 @@ def show_command(
     ] = None,
     in_channels: Annotated[int, typer.Option(min=1, help="Channels of the image.")] = 3,
     num_classes: Annotated[int, typer.Option(min=1, help="Channels of the output.")] = 1,
-    settings: Settings = None,
+    options: ModelOptions = None,
     imports: Imports = None,
 ) -> None:
     """Show a model: its paper, its options compared with those of unet, and its stages.
@@ -184,12 +187,13 @@ def show_command(
     Examples:
       [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
       [bold]unetzoo show unet --set up=bilinear[/]
+    \f
+    Raises:
+        UnetzooError: If the name or an option is not valid, or the network does not run on the image.
     """
     import_plugins(imports or [])
     entry = model_info(name)
-    config = resolve_model(
-        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
-    )
+    config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=parse_options(options or []))
     from unetzoo.measure.counts import side_read, stages
 
     config.check(fetch=False)
@@ -199,7 +203,7 @@ def show_command(
     except UnetzooError:
         raise
     except Exception as error:  # a user's model may raise anything
-        raise UnetzooError(f"model {name!r} with {config.options}: {plain(error)}") from None
+        raise UnetzooError(f"model {name!r} with {config.options}: {one_line(error)}") from None
     out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
     out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
     if entry.encoder_paper:
@@ -220,18 +224,18 @@ def show_command(
     for line in entry.adaptations:
         out.print(f"adapted: {escape(line)}", soft_wrap=True)
 
-    say_weights(config)
+    print_weights_source(config)
     heading, base = entry.compared_with
-    options = Table("option", "value", heading, box=None, header_style="bold")
+    table = Table("option", "value", heading, box=None, header_style="bold")
     for option, value in config.options.items():
         differs = base.get(option) != value
-        options.add_row(
+        table.add_row(
             option,
             escape(repr(value)),
             escape(repr(base.get(option))) if differs else "",
             style="yellow" if differs else None,
         )
-    out.print(options)
+    out.print(table)
 
     table = Table("stage", "output", "parameters", "MACs", box=None, header_style="bold")
     for column in table.columns[1:]:
@@ -257,7 +261,7 @@ def profile_command(
     ] = "auto",
     in_channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
     num_classes: Annotated[int, typer.Option(min=1, help="Classes, including the background.")] = 2,
-    settings: Settings = None,
+    options: ModelOptions = None,
     imports: Imports = None,
     memory: Memory = None,
     time: Time = True,
@@ -274,13 +278,11 @@ def profile_command(
     """
     limit = gib(memory)
     import_plugins(imports or [])
-    config = resolve_model(
-        name, in_channels=in_channels, num_classes=num_classes, changes=parse_settings(settings or [])
-    )
+    config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=parse_options(options or []))
     from unetzoo.bench.plan import profile_model
     from unetzoo.cli.plan_tables import print_profile
 
-    say_weights(config)
+    print_weights_source(config)
     found = profile_model(config, size=size, batch=batch, precision=precision, limit=limit, timed=time)
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))

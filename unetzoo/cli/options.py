@@ -32,7 +32,7 @@ def gib(memory: float | None) -> int | None:
     return None if memory is None else round(memory * 2**30)
 
 
-Settings = Annotated[
+ModelOptions = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the model; may be repeated."),
 ]
@@ -44,22 +44,22 @@ Imports = Annotated[
 ]
 
 
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Parse settings such as ``["width=16", "up=bilinear"]`` into a dictionary of options.
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Parse texts such as ``["width=16", "up=bilinear"]`` into a dictionary of options.
 
     Args:
-        settings: Texts of the form OPTION=VALUE. A value that is not valid TOML is taken as a string.
+        texts: Texts of the form OPTION=VALUE. A value that is not valid TOML is taken as a string.
 
     Raises:
-        UnetzooError: If a setting has no option or no equals sign.
+        UnetzooError: If a text has no option or no equals sign.
     """
-    changes = {}
-    for setting in settings:
-        key, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not key:
-            raise UnetzooError(f"--set {setting!r}: expected OPTION=VALUE, such as width=16")
+    options = {}
+    for text in texts:
+        option, equals, value = (piece.strip() for piece in text.partition("="))
+        if not equals or not option:
+            raise UnetzooError(f"--set {text!r}: expected OPTION=VALUE, such as width=16")
         try:
-            changes[key] = tomllib.loads(f"value = {value}")["value"]
+            options[option] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            changes[key] = value
-    return changes
+            options[option] = value
+    return options

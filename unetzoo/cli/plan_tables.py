@@ -53,8 +53,8 @@ def print_plan(plan: Plan, out: Console) -> None:
         )
     out.print(table)
     if found := [f"{row.label} {row.width:g} (x{row.matched['ratio']:.3f})" for row in plan.rows if row.matched]:
-        facts = plan.rows[0].matched
-        what = f"widths that match the {facts['what']} of {facts['reference']}: {', '.join(found)}"
+        matched = plan.rows[0].matched
+        what = f"widths that match the {matched['what']} of {matched['reference']}: {', '.join(found)}"
         out.print(escape(what), highlight=False, soft_wrap=True)
     split = _table("peak of the tensors", "", *SPLIT)
     for row in plan.rows:
@@ -93,19 +93,19 @@ def print_profile(profile: Profile, out: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("parameters", _number(need.params))
-    facts.add_row("MACs of one image", _number(need.macs))
+    table = Table.grid(padding=(0, 2))
+    table.add_row("parameters", _number(need.params))
+    table.add_row("MACs of one image", _number(need.macs))
     if profile.latency_p50_ms is not None:
-        facts.add_row(
+        table.add_row(
             "latency",
             f"{profile.latency_p50_ms:.1f} ms median, {profile.latency_p90_ms:.1f} ms 90th percentile "
             f"of {profile.latency_repeats} forward passes",
         )
-    facts.add_row("process at its peak", _bytes(need.process_bytes))
-    facts.add_row("fits", _fits(need))
-    facts.add_row("largest training batch", _number(need.largest_batch))
-    out.print(facts, highlight=False)
+    table.add_row("process at its peak", _bytes(need.process_bytes))
+    table.add_row("fits", _fits(need))
+    table.add_row("largest training batch", _number(need.largest_batch))
+    out.print(table, highlight=False)
     if need.memory is not None:
         split = _table("peak of the tensors", *SPLIT)
         split.add_row("training", *_split(need.memory.train))

@@ -60,6 +60,10 @@ def predict_command(
     Examples:
       [bold]unetzoo predict runs/quick/trials/unet-s0-1bee0e41c988 scans/ --out masks[/]
       [bold]unetzoo predict model.safetensors 'scans/*.tif' --tta 8 --overlay --format tif[/]
+    \f
+    Raises:
+        UnetzooError: If the model, the images or an option are not valid.
+        Exit: With code 1 if an image failed, 130 if the run was interrupted.
     """
     import_plugins(imports or [])
     from unetzoo.cli.predict_progress import LiveWatcher, print_result

@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "test")
 
 
 class DatasetInfo(Strict):
-    """Facts about a data set: its channels, its classes, and how its files store them.
+    """Description of a data set: its channels, its classes, and how its files store them.
 
     Attributes:
         name: Registered name.
@@ -82,7 +82,7 @@ class SegmentationDataset(ABC):
     Subclasses set ``info`` and ``splits`` and implement `read` and `content_digest`.
 
     Attributes:
-        info: Facts about the data set.
+        info: Description of the data set.
         splits: Keys of each split.
         groups: Group of a key, which must stay in one split: a patient, a pair of eyes. A key may have none.
         drawn: Splits that are drawn by hash, so that another seed may draw them again.
@@ -129,7 +129,7 @@ class SegmentationDataset(ABC):
         return _digest("\n".join(parts))
 
     def digest(self) -> str:
-        """Return a hash of the whole data set: its facts, its splits and the content of every item."""
+        """Return a hash of the whole data set: its description, its splits and the content of every item."""
         parts = [self.info.model_dump_json(exclude={"name", "description", "citation", "values", "palette", "range"})]
         return _digest("\n".join(parts + [f"{split}:{self.split_digest(split)}" for split in SPLITS]))
 
@@ -166,8 +166,8 @@ class SegmentationDataset(ABC):
             if strange := sorted(set(np.unique(self.read(key)[1]).tolist()) - allowed):
                 raise UnetzooError(f"data set {self.info.name!r}: {key!r}: mask values {strange[:5]} are not classes")
 
-    def facts(self) -> dict[str, Any]:
-        """Return the facts that a record keeps: the info, and the size and hash of each split."""
+    def describe(self) -> dict[str, Any]:
+        """Return the description that a record keeps: the info, and the size and hash of each split."""
         splits = {s: {"n": len(self.splits[s]), "digest": self.split_digest(s)} for s in SPLITS}
         return {**self.info.model_dump(mode="json"), "classes": self.info.classes, "splits": splits}
 

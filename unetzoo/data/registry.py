@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from unetzoo.data.base import SegmentationDataset
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 
 F = TypeVar("F", bound=Callable[..., "SegmentationDataset"])
 
@@ -49,7 +49,12 @@ def _load() -> None:
 
 
 def list_datasets() -> list[str]:
-    """Return the sorted names of all registered data sets."""
+    """Return the sorted names of all registered data sets.
+
+    Examples:
+        >>> "cells" in list_datasets()
+        True
+    """
     _load()
     return sorted(_DATASETS)
 
@@ -80,6 +85,11 @@ def create_dataset(
 
     Raises:
         UnetzooError: If the name or an option is unknown, or something is wrong with the files, which it names.
+
+    Examples:
+        >>> data = create_dataset("cells", n_train=4)
+        >>> len(data.splits["train"])
+        4
     """
     _load()
     if name not in _DATASETS:
@@ -93,7 +103,7 @@ def create_dataset(
     except UnetzooError:
         raise
     except Exception as error:  # a plug-in may raise anything
-        raise UnetzooError(f"data set {name!r}: {plain(error)}") from error
+        raise UnetzooError(f"data set {name!r}: {one_line(error)}") from error
     if any(value is not None for value in (n_train, folds, fold, split_seed)):
         from unetzoo.data.resplit import resplit
 

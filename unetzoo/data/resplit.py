@@ -51,8 +51,8 @@ def resplit(
     if n_train is not None:
         parts["train"] = subset(parts["train"], n_train, seed=seed)
     dataset.splits = {name: parts[name] for name in SPLITS}
-    said = ", ".join(f"{name} = {value}" for name, value in given.items())
-    dataset.info = dataset.info.model_copy(update={"description": f"{dataset.info.description} ({said})"})
+    changed = ", ".join(f"{name} = {value}" for name, value in given.items())
+    dataset.info = dataset.info.model_copy(update={"description": f"{dataset.info.description} ({changed})"})
 
 
 def _fold(dataset: SegmentationDataset, folds: int, fold: int, seed: int) -> dict[str, tuple[str, ...]]:

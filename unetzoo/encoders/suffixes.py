@@ -1,4 +1,4 @@
-"""Names of files that can hold weights; imports nothing, so that a spec can name them without torch."""
+"""Suffixes of files that can hold weights. This module imports nothing, so a spec can use it without torch."""
 
 from __future__ import annotations
 

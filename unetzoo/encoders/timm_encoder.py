@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from unetzoo.encoders.mix_transformer import VARIANTS, MixTransformer
-from unetzoo.errors import UnetzooError, plain
-from unetzoo.nn.blocks import Part
+from unetzoo.errors import UnetzooError, one_line
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.nn.encoders import PlainEncoder
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Pyramid:
         channels: Channels of each level, finest first.
         indices: Indices by which timm knows the levels.
         params: Parameters of all levels together.
-        batch_norm: Whether the encoder has batch norms.
+        batch_norm: True if the encoder has batch norms.
         options: Further arguments of `timm.create_model`.
     """
 
@@ -118,9 +118,9 @@ class TimmEncoder(PlainEncoder):
         depth: int,
         *,
         fine_channels: Sequence[int],
-        block: Part,
-        down: Part,
-        after: Part | None = None,
+        block: MakeModule,
+        down: MakeModule,
+        after: MakeModule | None = None,
         create: Callable[..., nn.Module] = create_body,
     ) -> None:
         found = pyramid(name)
@@ -262,7 +262,7 @@ def _found(name: str, first: int, channels: Any, indices: Any, body: nn.Module, 
 
 
 def _without_features(name: str, error: Exception) -> UnetzooError:
-    return UnetzooError(f"encoder = {name!r}: timm cannot return its feature maps ({plain(error)})")
+    return UnetzooError(f"encoder = {name!r}: timm cannot return its feature maps ({one_line(error)})")
 
 
 def _image_options(name: str) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def _try(found: Pyramid, depth: int, in_channels: int) -> tuple[int, tuple[str, 
                 smallest = _maps_of(body.eval(), 1, in_channels, side, side)
             maps = _maps_of(body.train(), 2, in_channels, 2 * side, 3 * side)
         except Exception as error:  # timm's networks raise many exception types
-            reason = reason or plain(error)
+            reason = reason or one_line(error)
             continue
         if _fit(smallest, found, side, side) and _fit(maps, found, 2 * side, 3 * side):
             break

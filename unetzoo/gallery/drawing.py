@@ -10,7 +10,7 @@ from math import log2
 
 from markupsafe import escape
 
-from unetzoo.gallery.facts import Box, Topology
+from unetzoo.gallery.measured import Box, Topology
 from unetzoo.report.words import short
 
 WIDTH, HEIGHT = 220, 84  # px

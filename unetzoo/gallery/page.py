@@ -1,6 +1,6 @@
 """The page of all entries: paper, cost, topology, and the code each is known to match.
 
-The same registry and facts give the same bytes, and nothing here needs torch.
+The same registry and measurements give the same bytes, and nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from markupsafe import Markup
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.gallery.drawing import draw_topology
-from unetzoo.gallery.facts import EntryFacts, Ratio
+from unetzoo.gallery.measured import EntryMeasurements, Ratio
 from unetzoo.models.entry import FAMILIES, PROOFS, Entry
 from unetzoo.models.papers import Paper
 from unetzoo.report.page import render
 from unetzoo.report.words import DASH, MIB, fields, number, words
 
-FACTS = "entries.jsonl"  # one line per entry
+MEASUREMENTS = "entries.jsonl"  # one line per entry
 COMPARED = ("golden", "live", "transcribed")  # proofs that compared outputs with the reference's
 TIMES = "\u00d7"
 NOISY = 0.20  # a time ratio is marked if its (p90 - p10) / median is above this
 
 
-def read_facts(folder: Path) -> dict[str, EntryFacts]:
-    """Read the measured facts by entry; empty if there is no file yet.
+def read_measurements(folder: Path) -> dict[str, EntryMeasurements]:
+    """Read the measured measurements by entry; empty if there is no file yet.
 
     Args:
         folder: Folder of the page.
@@ -37,25 +37,27 @@ def read_facts(folder: Path) -> dict[str, EntryFacts]:
     Raises:
         UnetzooError: If a line of the file is broken.
     """
-    path = folder / FACTS
+    path = folder / MEASUREMENTS
     lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    found = [EntryFacts.from_json(line, f"{path}: line {i}") for i, line in enumerate(lines, 1) if line]
-    return {facts.name: facts for facts in found}
+    found = [EntryMeasurements.from_json(line, f"{path}: line {i}") for i, line in enumerate(lines, 1) if line]
+    return {measurements.name: measurements for measurements in found}
 
 
-def write_facts(folder: Path, facts: Mapping[str, EntryFacts]) -> None:
-    """Write the facts to ``folder``, sorted by name; the file is replaced whole or not at all."""
-    lines = (facts[name].model_dump_json(exclude_defaults=True) for name in sorted(facts))
-    write_atomic(folder / FACTS, "".join(f"{line}\n" for line in lines))
+def write_measurements(folder: Path, measurements: Mapping[str, EntryMeasurements]) -> None:
+    """Write the measurements to ``folder``, sorted by name; the file is replaced whole or not at all."""
+    lines = (measurements[name].model_dump_json(exclude_defaults=True) for name in sorted(measurements))
+    write_atomic(folder / MEASUREMENTS, "".join(f"{line}\n" for line in lines))
 
 
-def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, EntryFacts], parity: bool) -> Path:
-    """Write ``index.html``, ``README.md`` and ``drawings/`` for the entries that have facts.
+def write_zoo(
+    folder: Path, entries: Mapping[str, Entry], measurements: Mapping[str, EntryMeasurements], parity: bool
+) -> Path:
+    """Write ``index.html``, ``README.md`` and ``drawings/`` for the entries that have measurements.
 
     Args:
         folder: Folder of the page.
         entries: All registered entries, in the order of the page's families.
-        facts: Measured facts by entry.
+        measurements: Measured measurements by entry.
         parity: Link to a ``parity.md`` in the same folder.
 
     Returns:
@@ -64,8 +66,10 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
     Raises:
         UnetzooError: If the folder cannot be written.
     """
-    drawings = {name: draw_topology(found.topology) for name, found in facts.items() if found.topology}
-    rows = [_row(entry, facts[name], drawings.get(name)) for name, entry in entries.items() if name in facts]
+    drawings = {name: draw_topology(found.topology) for name, found in measurements.items() if found.topology}
+    rows = [
+        _row(entry, measurements[name], drawings.get(name)) for name, entry in entries.items() if name in measurements
+    ]
     families = [
         {"name": family, "what": what, "rows": sorted(own, key=lambda row: (row["year"] or 9999, row["name"]))}
         for family, what in FAMILIES.items()
@@ -77,7 +81,11 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
         "answer": _answer(rows, len(families)),
         "families": families,
         "measured": sorted(
-            {fields(found.environment) or "" for name, found in facts.items() if found.environment and name in entries}
+            {
+                fields(found.environment) or ""
+                for name, found in measurements.items()
+                if found.environment and name in entries
+            }
         ),
         "proofs": PROOFS,
         "failures": [row for row in rows if row["failed"]],
@@ -98,8 +106,8 @@ def write_zoo(folder: Path, entries: Mapping[str, Entry], facts: Mapping[str, En
     return folder / "index.html"
 
 
-def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]:
-    memory, reference = facts.memory, entry.reference
+def _row(entry: Entry, measurements: EntryMeasurements, drawing: str | None) -> dict[str, Any]:
+    memory, reference = measurements.memory, entry.reference
     return {
         "name": entry.name,
         "family": entry.family,
@@ -111,20 +119,20 @@ def _row(entry: Entry, facts: EntryFacts, drawing: str | None) -> dict[str, Any]
         "paper": entry.paper,
         "encoder": f"{_cited(entry.encoder_paper)} {entry.encoder_paper.year}" if entry.encoder_paper else None,
         "encoder_link": entry.encoder_paper.link if entry.encoder_paper else None,
-        "params": facts.parameters,
-        "macs": facts.macs,
+        "params": measurements.parameters,
+        "macs": measurements.macs,
         "train": memory.train.total if memory else None,
-        "train_images": facts.train_images,
+        "train_images": measurements.train_images,
         "infer": memory.infer.total if memory else None,
-        "side": facts.side,
-        "ratio": facts.ratio,
-        "time": _time(facts.ratio),
+        "side": measurements.side,
+        "ratio": measurements.ratio,
+        "time": _time(measurements.ratio),
         "drawing": Markup(drawing) if drawing else None,  # noqa: S704 (made by `draw_topology`, which escapes names)
         "file": Markup(_file(entry.name)),  # noqa: S704 (letters, digits and ._- only)
         "code": reference.code if reference else None,
         "proof": reference.proof if reference else None,
         "compared": bool(reference and reference.proof in COMPARED),
-        "failed": facts.failed,
+        "failed": measurements.failed,
     }
 
 
@@ -150,14 +158,14 @@ def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
     years = sorted({row["year"] for row in rows if row["year"]})
     compared, known = (sum(bool(row[key]) for row in rows) for key in ("compared", "proof"))
     when = " to ".join(str(year) for year in years[:: len(years) - 1 or 1])
-    said = [
+    sentences = [
         f"{_many(len(rows), 'network')} in {_many(families, 'family')}, {when}.",
         f"{compared} give the outputs of their reference code with the same parameters"
         + (f"; for {known - compared} more only the parameter count was compared." if known > compared else "."),
     ]
-    said += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
-    said += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")
-    return said
+    sentences += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
+    sentences += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")
+    return sentences
 
 
 def _many(count: int, word: str) -> str:
@@ -166,13 +174,15 @@ def _many(count: int, word: str) -> str:
     )
 
 
-def _span(rows: list[dict[str, Any]], key: str, told: Any, what: str) -> list[str]:
+def _span(rows: list[dict[str, Any]], key: str, format_value: Any, what: str) -> list[str]:
     """Return a sentence on the least and the most, or nothing for fewer than two values."""
     known = [row for row in rows if row[key]]
     if len(known) < 2:
         return []
     ends = [end(known, key=lambda row: _value(row[key])) for end in (min, max)]
-    return ["From {} ({}) to {} ({}) {}.".format(*(part for row in ends for part in (told(row), row["name"])), what)]
+    return [
+        "From {} ({}) to {} ({}) {}.".format(*(part for row in ends for part in (format_value(row), row["name"])), what)
+    ]
 
 
 def _value(value: float | Ratio) -> float:

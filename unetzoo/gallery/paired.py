@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unetzoo.gallery.facts import Ratio
+from unetzoo.gallery.measured import Ratio
 from unetzoo.measure.latency import FEWEST, WARM_UP, synchronize
 
 

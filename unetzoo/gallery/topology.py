@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
-from unetzoo.gallery.facts import Box, Topology
+from unetzoo.gallery.measured import Box, Topology
 from unetzoo.measure.counts import _parts, side_read
 from unetzoo.models.factory import ModelConfig
 

@@ -1,1 +1,1 @@
-"""The grid: a U-Net as data (`spec`), the callables its options name (`parts`), and the network (`assembly`)."""
+"""The grid: U-Nets as data (`spec`), callables that the options name (`parts`), and the networks (`assembly`)."""

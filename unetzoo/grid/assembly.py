@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from unetzoo.grid.parts import layer, parts
+from unetzoo.grid.parts import callables, layer
 from unetzoo.grid.spec import UNetSpec, replace
 from unetzoo.nn import blocks, encoders, skips
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.nn.sizes import ValidSizes
 from unetzoo.nn.unet import ClassificationGate, UNet
 
@@ -22,19 +22,19 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
         spec: All options of the network.
         in_channels: Channels of the images (N, in_channels, H, W).
         num_classes: Channels of the logits (N, num_classes, H, W).
-        weights: Load pretrained weights where the spec asks for them; False for a network whose weights will be
+        weights: Load pretrained weights if the spec asks for them; False for a network whose weights will be
             replaced or which is only counted.
 
     Raises:
-        UnetzooError: If the encoder does not fit the spec, or its weights cannot be had.
+        UnetzooError: If the encoder does not fit the spec, or its weights cannot be obtained.
     """
     if not weights:
         spec = replace(spec, pretrained=False)
-    part = {option: values[getattr(spec, option)] for option, values in parts(spec).items()}
-    # Keep the order encoder, decoder, head: it decides which initial weights a seed gives to which part.
-    encoder = _plain_encoder(spec, part, in_channels) if spec.encoder == "plain" else _timm(spec, part, in_channels)
+    chosen = {option: values[getattr(spec, option)] for option, values in callables(spec).items()}
+    # Keep the order encoder, decoder, head: it decides which initial weights a seed gives to which module.
+    encoder = _plain_encoder(spec, chosen, in_channels) if spec.encoder == "plain" else _timm(spec, chosen, in_channels)
     pyramid = list(encoder.channels)
-    decoder = _decoder(spec, part, pyramid)
+    decoder = _decoder(spec, chosen, pyramid)
     head = partial(nn.Conv2d, kernel_size=spec.head_kernel, padding=spec.head_kernel // 2)
     network = UNet(
         encoder,
@@ -45,7 +45,7 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
         sizes=ValidSizes(spec.depth) if spec.padding == "valid" else None,
     )
     if spec.init == "he_normal":
-        body = getattr(encoder, "body", None)  # starts as timm says, or pretrained
+        body = getattr(encoder, "body", None)  # keeps the weights of timm, random or pretrained
         own = set(network.modules()) - set(body.modules() if body is not None else ())
         for initialise in (blocks.he_normal, blocks.own_initial_weights):
             for module in network.modules():
@@ -54,52 +54,52 @@ def build(spec: UNetSpec, in_channels: int, num_classes: int, *, weights: bool =
     return network
 
 
-def _plain_encoder(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
+def _plain_encoder(spec: UNetSpec, chosen: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
     # If the channels are halved before each Up, the bottleneck has the channels of the level above it.
     pyramid = [*spec.channels[:-1], spec.channels[-2 if spec.halve_before_up else -1]]
-    return encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, part), down=part["down"])
+    return encoders.PlainEncoder(in_channels, pyramid, blocks=_encoder_blocks(spec, chosen), down=chosen["down"])
 
 
-def _timm(spec: UNetSpec, part: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
+def _timm(spec: UNetSpec, chosen: dict[str, Any], in_channels: int) -> encoders.PlainEncoder:
     from unetzoo.encoders.pretrained import create_pretrained
     from unetzoo.encoders.timm_encoder import TimmEncoder
 
     # Levels finer than timm's serve only the skips. Without skips the decoder reads nothing but their sizes, so the
     # downsampled image will do.
-    seen_only: Part = lambda c_in, c_out: nn.Identity()  # noqa: E731
-    fine = _finished(spec, part, part["block"], drop=False) if spec.skip != "none" else seen_only
+    seen_only: MakeModule = lambda c_in, c_out: nn.Identity()  # noqa: E731
+    fine = _finished(spec, chosen, chosen["block"], drop=False) if spec.skip != "none" else seen_only
     return TimmEncoder(
         spec.encoder,
         in_channels,
         spec.depth,
         fine_channels=spec.channels,
         block=fine,
-        down=part["down"],
-        after=part["bottleneck"],
+        down=chosen["down"],
+        after=chosen["bottleneck"],
         **({"create": partial(create_pretrained, spec.pretrained)} if spec.pretrained is not False else {}),
     )
 
 
-def _encoder_blocks(spec: UNetSpec, part: dict[str, Any]) -> list[Part]:
+def _encoder_blocks(spec: UNetSpec, chosen: dict[str, Any]) -> list[MakeModule]:
     """Return one block per level, finest first, each with its attention, dropout and bottleneck."""
-    coarsest = part["block"]
+    coarsest = chosen["block"]
     if spec.bottleneck == "spatial_attention":
-        coarsest = partial(coarsest, between=part["bottleneck"])
-    found = [part["block"]] * (spec.depth - 1) + [coarsest]
+        coarsest = partial(coarsest, between=chosen["bottleneck"])
+    found = [chosen["block"]] * (spec.depth - 1) + [coarsest]
     dropped = {"encoder": spec.depth, "blocks": spec.depth, "coarsest_two": 2, "bottleneck": 1}
     last = dropped.get(spec.dropout_at, 0)
-    found = [_finished(spec, part, block, drop=i >= spec.depth - last) for i, block in enumerate(found)]
+    found = [_finished(spec, chosen, block, drop=i >= spec.depth - last) for i, block in enumerate(found)]
     if spec.bottleneck in ("aspp", "transformer"):
-        found[-1] = partial(blocks.Followed, found[-1], part["bottleneck"])
+        found[-1] = partial(blocks.FollowedBySized, found[-1], chosen["bottleneck"])
     return found
 
 
-def _decoder(spec: UNetSpec, part: dict[str, Any], pyramid: list[int]) -> Any:
+def _decoder(spec: UNetSpec, chosen: dict[str, Any], pyramid: list[int]) -> Any:
     levels, drop = spec.channels[:-1], spec.dropout_at in ("decoder", "blocks")
     if spec.decoder == "full_scale":
-        fuse = _finished(spec, part, layer(spec), drop=drop)
-        return part["decoder"](pyramid, spec.channels[0], layer=layer(spec), fuse=fuse)
-    made, found = levels, [part["block"]] * len(levels)
+        fuse = _finished(spec, chosen, layer(spec), drop=drop)
+        return chosen["decoder"](pyramid, spec.channels[0], layer=layer(spec), fuse=fuse)
+    made, found = levels, [chosen["block"]] * len(levels)
     if spec.halve_before_up:
         made = [levels[0], *levels[:-1]]
         found = [partial(block, c_mid=c) for block, c in zip(found, levels, strict=True)]
@@ -109,21 +109,21 @@ def _decoder(spec: UNetSpec, part: dict[str, Any], pyramid: list[int]) -> Any:
         ups = pyramid[:-1]
     if spec.keep_last_up_width:
         ups = [below[0], *ups[1:]]
-    return part["decoder"](
+    return chosen["decoder"](
         pyramid,
         ups,
         made,
-        up=partial(blocks.Then, part["up"], part["act"]) if spec.up_act else part["up"],
-        skip=part["skip"],
-        blocks=[_finished(spec, part, block, drop=drop) for block in found],
+        up=partial(blocks.FollowedBy, chosen["up"], chosen["act"]) if spec.up_act else chosen["up"],
+        skip=chosen["skip"],
+        blocks=[_finished(spec, chosen, block, drop=drop) for block in found],
         align=skips.pad_to_skip if spec.padding == "same" else skips.crop_to_up,
     )
 
 
-def _finished(spec: UNetSpec, part: dict[str, Any], block: Part, *, drop: bool) -> Part:
+def _finished(spec: UNetSpec, chosen: dict[str, Any], block: MakeModule, *, drop: bool) -> MakeModule:
     """Return the block followed by its attention and, if ``drop``, its dropout."""
-    if part["attention"] is not None:
-        block = partial(blocks.Followed, block, part["attention"])
+    if chosen["attention"] is not None:
+        block = partial(blocks.FollowedBySized, block, chosen["attention"])
     if drop and spec.dropout:
-        block = partial(blocks.Then, block, partial(part["dropout_kind"], spec.dropout))
+        block = partial(blocks.FollowedBy, block, partial(chosen["dropout_kind"], spec.dropout))
     return block

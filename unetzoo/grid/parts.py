@@ -18,9 +18,9 @@ from unetzoo.nn.dropout import DropBlock
 
 if TYPE_CHECKING:
     from unetzoo.grid.spec import UNetSpec
-    from unetzoo.nn.blocks import Part
+    from unetzoo.nn.blocks import MakeModule
 
-NORMS: dict[str, Part] = {
+NORMS: dict[str, MakeModule] = {
     "batch": nn.BatchNorm2d,
     "instance": norms.InstanceNorm,
     "group": partial(norms.GroupNorm, groups=8),
@@ -28,7 +28,7 @@ NORMS: dict[str, Part] = {
     "layer_per_pixel": norms.PixelLayerNorm,
     "none": norms.NoNorm,
 }
-ACTS: dict[str, Part] = {
+ACTS: dict[str, MakeModule] = {
     "relu": partial(nn.ReLU, inplace=True),
     "leaky_relu": partial(nn.LeakyReLU, inplace=True),
     "prelu": nn.PReLU,
@@ -36,14 +36,14 @@ ACTS: dict[str, Part] = {
     "gelu": nn.GELU,
     "silu": partial(nn.SiLU, inplace=True),
 }
-DROPOUTS: dict[str, Part] = {"element": nn.Dropout, "channel": nn.Dropout2d, "block": DropBlock}
-DOWNS: dict[str, Part] = {
+DROPOUTS: dict[str, MakeModule] = {"element": nn.Dropout, "channel": nn.Dropout2d, "block": DropBlock}
+DOWNS: dict[str, MakeModule] = {
     "maxpool": downsample.MaxPool,
     "strided": downsample.StridedDown,
     "avgpool": downsample.AveragePool,
     "blurpool": downsample.BlurPool,
 }
-ATTENTIONS: dict[str, Part | None] = {
+ATTENTIONS: dict[str, MakeModule | None] = {
     "none": None,
     "se": attention.SqueezeExcite,
     "scse": attention.ConcurrentSqueezeExcite,
@@ -58,14 +58,14 @@ INTERPOLATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def layer(spec: UNetSpec, *, kernel_size: int = 3, padded: bool | None = None, dropped: bool = True) -> Part:
+def layer(spec: UNetSpec, *, kernel_size: int = 3, padded: bool | None = None, dropped: bool = True) -> MakeModule:
     """Return the spec's layer (c_in, c_out): convolution, dropout if it belongs here, norm, activation.
 
     Args:
         spec: The options of the network.
         kernel_size: Side of the convolution's kernel.
-        padded: Whether the layer keeps the size of its input; None takes the spec's ``padding``.
-        dropped: Whether the layer has dropout, if the spec puts it into layers.
+        padded: Pad so that the size is kept; None follows the spec's ``padding``.
+        dropped: Include dropout if the spec puts it into layers.
     """
     drop = dropped and spec.dropout > 0 and spec.dropout_at == "layers"
     return partial(
@@ -77,23 +77,23 @@ def layer(spec: UNetSpec, *, kernel_size: int = 3, padded: bool | None = None, d
     )
 
 
-def _conv(spec: UNetSpec, kernel_size: int, *, padded: bool = True) -> Part:
+def _conv(spec: UNetSpec, kernel_size: int, *, padded: bool = True) -> MakeModule:
     """Return the convolution of a layer; it has no bias if a norm follows, unless the spec asks for one."""
     bias = spec.conv_bias or spec.norm == "none"
     return partial(nn.Conv2d, kernel_size=kernel_size, padding=kernel_size // 2 if padded else 0, bias=bias)
 
 
-def _norm(spec: UNetSpec) -> Part:
+def _norm(spec: UNetSpec) -> MakeModule:
     return partial(NORMS[spec.norm], eps=spec.norm_eps)
 
 
-def parts(spec: UNetSpec) -> dict[str, dict[str, Any]]:
+def callables(spec: UNetSpec) -> dict[str, dict[str, Any]]:
     """Return the callable for each value of each option, bound to the spec's norm, activation and convolution.
 
     Args:
         spec: The options of the network.
     """
-    norm_act: dict[str, Part] = {"norm": _norm(spec), "act": ACTS[spec.act]}
+    norm_act: dict[str, MakeModule] = {"norm": _norm(spec), "act": ACTS[spec.act]}
     two_sizes = {"spatial": layer(spec), "pointwise": layer(spec, kernel_size=1)}
     return {
         "norm": NORMS,

@@ -12,7 +12,7 @@ from typing import Any
 
 from unetzoo._util.atomic import atomic_path
 from unetzoo.data.base import DatasetInfo
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.inference.images import Item, Scaled, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
 from unetzoo.inference.predict import check_options, predict
@@ -121,7 +121,7 @@ def predict_files(
     items, folder = find_images(images), Path(folder)
     paths = _outputs(items, folder, options)
     session = _Session(model, options)
-    table = Table(folder, session.facts, session.encoding.names, anew=options.overwrite)
+    table = Table(folder, session.description, session.encoding.names, anew=options.overwrite)
     result = Result()
     watcher.start(len(items))
     try:
@@ -129,7 +129,7 @@ def predict_files(
             try:
                 what = session.run(item, paths[item], table, watcher, result)
             except Exception as error:  # also a full disk or a lack of memory
-                what = str(error) if isinstance(error, UnetzooError) else f"{item}: {plain(error)}"
+                what = str(error) if isinstance(error, UnetzooError) else f"{item}: {one_line(error)}"
                 result.failed[item] = what
             watcher.end(item, what)
     finally:
@@ -149,7 +149,7 @@ class _Session:
         self.encoding = Encoding.of(self.info, max(2, self.config.num_classes))
         e = self.encoding
         digest = hashlib.sha256(weights_file(Path(path)).read_bytes()).hexdigest()[:16]
-        self.facts = {
+        self.description = {
             "model": {"name": self.config.name, "trial": header.get("trial"), "digest": digest},
             "options": {
                 "tile": options.tile,

@@ -5,20 +5,19 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import tifffile
 from PIL import Image
 
-from unetzoo.data.folders.files import SUFFIXES, count_pages, file_kind, read_stored
+from unetzoo.data.folders.files import SUFFIXES, UNREAD, count_pages, read_stored
+from unetzoo.data.folders.mapped import Mapped, map_tiff
 from unetzoo.errors import UnetzooError
 
 STRIP = 2**24  # numbers that are checked at once
 RANGES = {"bool": (0, 1), "uint8": (0, 255), "uint16": (0, 65535)}
-CHANNEL_AXES = "SC"  # tifffile's names for samples and channels
 
 
 class Item(NamedTuple):
@@ -52,14 +51,14 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
     for argument in arguments:
         path = Path(argument).expanduser()
         if path.is_dir():
-            paths = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            images = (*SUFFIXES, *UNREAD)  # the latter are reported when they are opened, not passed over
+            paths = sorted(p for p in path.iterdir() if p.suffix.lower() in images and not p.name.startswith("."))
             if not paths:
                 raise UnetzooError(f"{path}: no images ({', '.join(SUFFIXES)})")
         elif path.is_file():
             paths = [path]
         else:
-            names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  # Path.glob does not take absolute patterns
-            paths = [Path(name) for name in names if Path(name).is_file()]
+            paths = _matching(path)
             if not paths:
                 raise UnetzooError(f"{path}: no such file or folder, and no pattern that matches any file")
         for each in paths:
@@ -67,80 +66,24 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
     return [item for path in found.values() for item in _pages(path)]
 
 
+def _matching(pattern: Path) -> list[Path]:
+    """Return the files that match a pattern; in it, folders that exist, such as "set [2024]", are no patterns."""
+    literal = next(folder for folder in pattern.parents if folder.is_dir())  # at last "." or the root
+    rest = str(pattern.relative_to(literal))
+    names = sorted(glob.glob(rest, root_dir=literal, recursive=True))  # noqa: PTH207  # hidden files are left out
+    return [literal / name for name in names if (literal / name).is_file()]
+
+
 def _pages(path: Path) -> list[Item]:
     try:
-        layout = _layout(path)
-        count = layout.shape[0] if layout else count_pages(path)
+        mapped = map_tiff(path)
+        count = mapped.shape[0] if mapped else count_pages(path)
     except UnetzooError:  # raised again when the file is read, so that it does not stop the others
         count = 1
     return [Item(path, page) for page in range(count)] if count > 1 else [Item(path, None)]
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """Pixels (pages, C, H, W) of an uncompressed TIFF; slicing reads that part, and nothing stays in memory.
-
-    Attributes:
-        path: The file.
-        dtype: Number type of the pixels, with its byte order.
-        offset: Position of the first pixel in the file.
-        stored: Shape of the pixels in the file.
-        order: Order in which the axes of the file are transposed.
-        new: Axes of length 1 that are added to those.
-        part: Index into the four axes that is applied first.
-    """
-
-    path: Path
-    dtype: np.dtype
-    offset: int
-    stored: tuple[int, ...]
-    order: tuple[int, ...]
-    new: tuple[int, ...]
-    part: tuple[slice | int, ...] = ()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the part."""
-        return self._open().shape
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        return np.array(self._open()[index])
-
-    def _open(self) -> np.ndarray:
-        pixels = np.memmap(self.path, self.dtype, "r", self.offset, self.stored)
-        return np.expand_dims(pixels.transpose(self.order), self.new)[self.part]
-
-
 Pixels: TypeAlias = "np.ndarray | Mapped"
-
-
-def _layout(path: Path) -> Mapped | None:
-    """Return the pixels of an uncompressed TIFF; None if `read_stored` has to decode, rotate or look up colours."""
-    if file_kind(path) != "TIFF":
-        return None
-    try:
-        with tifffile.TiffFile(path) as file:
-            (series,) = file.series
-            key, axes = series.keyframe, series.axes
-            if series.dataoffset is None or key.photometric.name not in ("MINISBLACK", "RGB"):
-                return None
-            if key.extrasamples and any(int(extra) in (1, 2) for extra in key.extrasamples):  # an alpha channel
-                return None
-            if (key.tags.valueof("Orientation") or 1) != 1:
-                return None
-            dtype = np.dtype(file.byteorder + series.dtype.char)
-            offset, shape = series.dataoffset, series.shape
-    except Exception:  # `read_stored` will report it
-        return None
-    if dtype.kind not in "buif" or 0 in shape:
-        return None
-    channels = [i for i, a in enumerate(axes) if a in CHANNEL_AXES]
-    pages = [i for i, a in enumerate(axes) if a not in "YX" + CHANNEL_AXES]
-    if not {"Y", "X"} <= set(axes) or len(channels) > 1 or len(pages) > 1:
-        return None
-    order = (*pages, *channels, axes.index("Y"), axes.index("X"))
-    new = (*(() if pages else (0,)), *(() if channels else (1,)))
-    return Mapped(path, dtype, offset, shape, order, new)
 
 
 class Scaled:
@@ -181,9 +124,9 @@ def open_image(item: Item, channels: int, value_range: tuple[float, float] | Non
     Raises:
         UnetzooError: If the file cannot be read, or its channels, number type or values do not fit.
     """
-    layout = _layout(item.path)
-    if layout is not None:
-        pixels: Pixels = replace(layout, part=(item.page or 0,))
+    mapped = map_tiff(item.path)
+    if mapped is not None:
+        pixels: Pixels = replace(mapped, part=(item.page or 0,))
     else:
         with _any_size():
             pixels = read_stored(item.path, item.page).colours()

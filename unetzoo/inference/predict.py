@@ -171,12 +171,12 @@ def _answers(values: Values, jobs: Iterable[_Job], batch: int) -> Iterator[tuple
 
 
 def _network(network: nn.Module, device: torch.device, precision: str, channels_last: bool) -> Values:
-    """Wrap ``network`` with a precision and memory layout: (N, C, H, W) to logits (N, K, H', W') float32."""
+    """Wrap ``network`` with a precision and memory format: (N, C, H, W) to logits (N, K, H', W') float32."""
 
     def logits(x: Tensor) -> Tensor:
-        # A copy: .contiguous() leaves the strides of a single channel unchanged, and the strides decide the layout.
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        x = torch.empty_like(x, memory_format=layout).copy_(x)
+        # A copy: .contiguous() leaves the strides of a single channel unchanged, and the strides decide the format.
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        x = torch.empty_like(x, memory_format=memory_format).copy_(x)
         # Without the cache, so that a surrounding training does not find weights that were cast here.
         with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
             found = network(x)

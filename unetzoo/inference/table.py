@@ -21,29 +21,30 @@ class Table:
 
     Args:
         folder: Folder of the predictions, which is created if it is missing.
-        facts: Model, options and classes, the content of ``predictions.json``.
+        description: Model, options and classes, the content of ``predictions.json``.
         classes: Names of the classes.
-        anew: Forget predictions made with other facts, instead of raising.
+        anew: Forget predictions made with another description, instead of raising.
 
     Raises:
-        UnetzooError: If the folder cannot be used, or holds predictions made with other facts and ``anew`` is False.
+        UnetzooError: If the folder cannot be used, or holds predictions with another description and ``anew`` is not
+            set.
     """
 
-    def __init__(self, folder: Path, facts: dict[str, Any], classes: Sequence[str], *, anew: bool) -> None:
+    def __init__(self, folder: Path, description: dict[str, Any], classes: Sequence[str], *, anew: bool) -> None:
         self.path = folder / ROWS
         self.columns = ["mask", "image", "page", "height", "width", "seconds"]
         self.columns += [f"{name} {what}" for what in ("pixels", "share") for name in classes]
         self.rows: dict[str, dict[str, str]] = {}
         try:
             if (folder / RUN).exists():
-                other = _difference(folder / RUN, facts)
+                other = _difference(folder / RUN, description)
                 if other and not anew:
                     raise UnetzooError(
                         f"{folder}: holds predictions of {other}; choose another --out, or replace them by --overwrite"
                     )
                 self.rows = {} if other else self._read()
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / RUN, json.dumps(facts, indent=1) + "\n")
+            write_atomic(folder / RUN, json.dumps(description, indent=1) + "\n")
             self.write()
         except OSError as error:
             raise UnetzooError(f"{folder}: cannot be used: {error.strerror}") from None
@@ -92,14 +93,14 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
     return text.getvalue()
 
 
-def _difference(path: Path, facts: dict[str, Any]) -> str:
-    """Describe how the existing predictions differ from ``facts``; '' if they do not."""
+def _difference(path: Path, description: dict[str, Any]) -> str:
+    """Describe how the existing predictions differ from ``description``; '' if they do not."""
     try:
         there = json.loads(path.read_text())
         model, options = there["model"], there["options"]
     except (ValueError, KeyError, TypeError):
         return f"an unknown model ({path.name} cannot be read)"
-    if model["digest"] != facts["model"]["digest"]:
+    if model["digest"] != description["model"]["digest"]:
         return f"another model ({model['name']}, {model['digest']})"
-    changed = [f"{key} = {value}" for key, value in options.items() if facts["options"].get(key, value) != value]
+    changed = [f"{key} = {value}" for key, value in options.items() if description["options"].get(key, value) != value]
     return f"other options ({', '.join(changed)})" if changed else ""

@@ -1,1 +1,1 @@
-"""Facts of the machine a trial runs on: devices, memory, clocks, and the lock that timings share."""
+"""The machine a trial runs on: devices, memory, clocks, and the lock that timings share."""

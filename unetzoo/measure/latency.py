@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from unetzoo.machine.device import cpu_has_bfloat16
-from unetzoo.machine.quiet import nothing
+from unetzoo.machine.lock import no_beat
 from unetzoo.records.measured import Timing
 
 WARM_UP = 3
@@ -54,7 +54,7 @@ def measure_latency(
     repeats: int = 30,
     seconds: float = 5.0,
     warm_up: int = WARM_UP,
-    beat: Callable[[], None] = nothing,
+    beat: Callable[[], None] = no_beat,
 ) -> Latency:
     """Time a piece of work, synchronising the device before and after each repetition.
 
@@ -110,7 +110,7 @@ def time_calmly(
     repeats: int = 30,
     seconds: float = 5.0,
     attempts: int = 3,
-    beat: Callable[[], None] = nothing,
+    beat: Callable[[], None] = no_beat,
 ) -> Timing:
     """Time a forward pass between two calibrations, and again while calibrations or repetitions disagree.
 

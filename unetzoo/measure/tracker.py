@@ -158,7 +158,7 @@ class Rehearsal:
         optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
     ) -> None:
         self.classes, self.ignore_index, self.device, self.precision = classes, ignore_index, device, precision
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # A user's network may hold constants that were made before; these stay real tensors.
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext()
         self.tracker = MemoryTracker()
@@ -168,7 +168,7 @@ class Rehearsal:
                 network.train()  # separates weights that share memory until then (MALUNet's)
             for tensor in (*network.parameters(), *network.buffers()):
                 if tensor.dim() == 4:  # network.to(memory_format=...) fails on fake parameters
-                    tensor.data = tensor.data.contiguous(memory_format=self.layout)
+                    tensor.data = tensor.data.contiguous(memory_format=self.memory_format)
             self.tracker.file(network.parameters(), "parameters")
             self.optimizer = optimizer(network)
         self.model = SameSize(network, classes)
@@ -201,7 +201,7 @@ class Rehearsal:
             shape: (N, C, H, W).
         """
         with self.mode:
-            return torch.rand(shape, device=self.device).contiguous(memory_format=self.layout)
+            return torch.rand(shape, device=self.device).contiguous(memory_format=self.memory_format)
 
     def masks(self, shape: Shape) -> Tensor:
         """Return random masks (N, H, W).

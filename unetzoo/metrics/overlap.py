@@ -30,6 +30,11 @@ def confusion(prediction: Tensor, target: Tensor, classes: int, ignore_index: in
         target: True class map, (H, W).
         classes: Number of classes K.
         ignore_index: Value of pixels in ``target`` that are not counted; None if there are none.
+
+    Examples:
+        >>> confusion(torch.tensor([[0, 1, 1]]), torch.tensor([[0, 0, 1]]), classes=2)
+        tensor([[1, 1],
+                [0, 1]])
     """
     return multiclass_confusion_matrix(
         prediction, target, num_classes=classes, ignore_index=ignore_index, validate_args=False
@@ -44,6 +49,11 @@ def dice(matrix: Tensor) -> Tensor:
 
     Returns:
         Scores (..., K) from 0 to 1; NaN for a class that is neither true nor predicted.
+
+    Examples:
+        >>> matrix = torch.tensor([[5, 1], [1, 3]])
+        >>> dice(matrix)[1].item()
+        0.75
     """
     hit, true, predicted = _counts(matrix)
     return 2 * hit / (true + predicted)
@@ -73,6 +83,11 @@ def iou(matrix: Tensor) -> Tensor:
 
     Returns:
         Scores (..., K) from 0 to 1; NaN for a class that is neither true nor predicted.
+
+    Examples:
+        >>> matrix = torch.tensor([[5, 1], [1, 3]])
+        >>> iou(matrix)[1].item()
+        0.6
     """
     hit, true, predicted = _counts(matrix)
     return hit / (true + predicted - hit)
@@ -86,6 +101,11 @@ def precision(matrix: Tensor) -> Tensor:
 
     Returns:
         Scores (..., K) from 0 to 1; 0 for a class that is true but not predicted, NaN for one that is neither.
+
+    Examples:
+        >>> matrix = torch.tensor([[5, 1], [1, 3]])
+        >>> precision(matrix)[1].item()
+        0.75
     """
     hit, true, predicted = _counts(matrix)
     return torch.where((predicted == 0) & (true > 0), 0.0, hit / predicted)
@@ -99,6 +119,11 @@ def recall(matrix: Tensor) -> Tensor:
 
     Returns:
         Scores (..., K) from 0 to 1; 0 for a class that is predicted but not true, NaN for one that is neither.
+
+    Examples:
+        >>> matrix = torch.tensor([[5, 1], [1, 3]])
+        >>> recall(matrix)[1].item()
+        0.75
     """
     hit, true, predicted = _counts(matrix)
     return torch.where((true == 0) & (predicted > 0), 0.0, hit / true)

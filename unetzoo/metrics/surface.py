@@ -75,6 +75,13 @@ def surface_distances(
 
     Raises:
         UnetzooError: If one of the masks is empty.
+
+    Examples:
+        >>> truth, prediction = np.zeros((2, 8, 8), dtype=bool)
+        >>> truth[2:5, 2:5] = prediction[2:5, 3:6] = True  # the same square, one pixel to the right
+        >>> distances = surface_distances(prediction, truth)
+        >>> distances.hd95(), distances.nsd(tolerance=1)
+        (1.0, 1.0)
     """
     if not (prediction.any() and truth.any()):
         raise UnetzooError("a mask is empty; surface distances need two masks that are not empty")

@@ -1,1 +1,1 @@
-"""Models by name: what is known of each, the registry, and building them."""
+"""Models by name: entries, the registry, and the factory that builds networks."""

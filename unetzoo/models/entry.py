@@ -1,7 +1,7 @@
-"""Entries: everything known of a registered name.
+"""Entries: all information on the registered models.
 
-A `GridEntry` is a `UNetSpec`, a `FactoryEntry` a class or function that returns the network. Both answer the same
-questions, so that nobody else asks which of the two an entry is.
+A `GridEntry` wraps a `UNetSpec`, a `FactoryEntry` a class or function that returns the network. Both have the same
+interface, so that other code need not tell them apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.versions import installed_version
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.grid.spec import UNetSpec, diff, replace
 from unetzoo.models.papers import Paper
 
@@ -29,9 +29,9 @@ Family = Literal[
     "transformer", "pretrained", "framework", "peer", "own",
 ]  # fmt: skip
 FAMILIES: dict[Family, str] = {
-    "paper": "the 2015 network, and what is called U-Net in well-known repositories",
+    "paper": "the 2015 network, and those that well-known repositories call U-Net",
     "ablation": "unet with one option changed",
-    "block": "unet with a published block in each level",
+    "block": "unet with a published block at each level",
     "attention": "attention gates, channel or spatial attention",
     "recurrent": "recurrent layers",
     "nested": "dense, full-scale or nested skips",
@@ -41,23 +41,28 @@ FAMILIES: dict[Family, str] = {
     "light": "few parameters or operations",
     "transformer": "self-attention over patches",
     "pretrained": "an encoder that can start from ImageNet weights",
-    "framework": "what MONAI, nnU-Net and MedNeXt build",
-    "peer": "what segmentation_models_pytorch builds, to compare with",
-    "own": "a user's own, or a package's",
+    "framework": "networks as MONAI, nnU-Net and MedNeXt build them",
+    "peer": "networks that segmentation_models_pytorch builds, for comparison",
+    "own": "registered by a user or by another package",
 }
-GRID = "grid v"  # begins the fingerprint of a spec of another version than 1
+GRID = "grid v"  # prefix of a spec's fingerprint if its version is not 1
 Proof = Literal["golden", "live", "transcribed", "counted"]
 PROOFS: dict[Proof, str] = {
-    "golden": "outputs equal those the reference gave with the same parameters (golden file)",
-    "live": "outputs equal those of the reference, installed beside it, with the same parameters",
-    "transcribed": "outputs equal those of an own transcription of the reference's code",
-    "counted": "its parameter count is the reference's; outputs were not compared",
+    "golden": "outputs equal those that the reference gave with the same parameters (golden file)",
+    "live": "outputs equal those of the installed reference with the same parameters",
+    "transcribed": "outputs equal those of our transcription of the reference's code",
+    "counted": "the parameter count equals the reference's; outputs were not compared",
 }
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The public code an entry is the same function as, and how that is known: a key of `PROOFS`."""
+    """Public code that computes the same function as an entry, and the evidence for it.
+
+    Attributes:
+        code: Repository, file and call.
+        proof: A key of `PROOFS`.
+    """
 
     code: str
     proof: Proof
@@ -68,18 +73,18 @@ class Reference:
 
 @dataclass(frozen=True)
 class Entry(ABC):
-    """What is known of a registered name, whichever way its network is built.
+    """Base class of entries: a registered model, however its network is built.
 
     Attributes:
         name: The registered name.
         paper: The paper that introduced the network.
-        encoder_paper: The paper of its encoder, where that is another one.
-        note: One line on what it is.
-        deviations: Differences from the paper or from the reference's code, a sentence each.
+        encoder_paper: The paper of its encoder, if it is a different one.
+        note: One-line description.
+        deviations: Differences from the paper or from the reference code, one sentence each.
         family: A key of `FAMILIES`.
         reference: The public code that computes the same function.
-        version: Raised when the network's function, its initial weights or its training changes: trials of another
-            version are other trials.
+        version: Raised when the network's function, its initial weights or its training changes; it enters the
+            trial id.
     """
 
     name: str
@@ -106,27 +111,27 @@ class Entry(ABC):
     @property
     @abstractmethod
     def own(self) -> bool:
-        """True for the code of a user or of another package."""
+        """True if the network's code is a user's or another package's."""
 
     @property
     @abstractmethod
     def block(self) -> str | None:
-        """The grid's name for what each level computes; None outside the grid."""
+        """Value of the option ``block`` of the grid; None outside the grid."""
 
     @property
     @abstractmethod
     def fractional_width(self) -> bool:
-        """True if any ``width`` may be a fraction, as matching sizes needs."""
+        """True if ``width`` may be a fraction, which matching of sizes requires."""
 
     @property
     @abstractmethod
     def can_be_pretrained(self) -> bool:
-        """True if it takes ``pretrained``: True, or a file with weights of its encoder."""
+        """True if it has the option ``pretrained``, which takes True or a file with weights of its encoder."""
 
     @property
     @abstractmethod
     def compared_with(self) -> tuple[str, dict[str, Any]]:
-        """What `unetzoo show` holds its options against: a heading, and option -> value."""
+        """Heading and option -> value, with which `unetzoo show` compares its options."""
 
     @property
     def diff(self) -> dict[str, tuple[Any, Any]]:
@@ -135,18 +140,18 @@ class Entry(ABC):
 
     @abstractmethod
     def diff_of(self, options: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Return option -> (value in ``unet``, value in ``options``); empty outside the grid."""
+        """Return option -> (value in ``unet``, value in ``options``) where they differ; empty outside the grid."""
 
     @abstractmethod
     def encoder(self, options: Mapping[str, Any]) -> str | None:
-        """Return timm's name of the encoder whose weights can be loaded; None without one."""
+        """Return timm's name of the encoder whose weights can be loaded; None if there is none."""
 
     @abstractmethod
-    def resolve(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options after ``changes``, as JSON can hold them.
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options with ``options`` in place, as values that JSON can represent.
 
         Raises:
-            UnetzooError: If an option is unknown, missing or has a value that is not allowed.
+            UnetzooError: If an option is unknown or missing, or its value is not allowed.
         """
 
     @abstractmethod
@@ -158,31 +163,35 @@ class Entry(ABC):
         Args:
             in_channels: Channels of the images.
             num_classes: Channels of the logits.
-            options: All options, as `resolve` gives them.
-            weights: Load pretrained weights where the options ask for them.
+            options: All options, as returned by `resolve`.
+            weights: Load pretrained weights if the options ask for them.
 
         Raises:
-            UnetzooError: If the options do not go together, or weights cannot be had.
+            UnetzooError: If the options are incompatible, or weights cannot be obtained.
         """
 
     @property
     def adaptations(self) -> list[str]:
-        """Sentences on what is done to the images or outputs of a network that is not a U-Net of ours."""
+        """Sentences on how images and outputs are adapted to a network from elsewhere; empty if they are not."""
         return []
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Return the identity of the network's code, which the options do not show.
+        """Return the part of the network's identity that the options do not contain.
 
-        A spec of the grid gives '' at version 1, else `GRID` and the version. A factory of ours gives its version and
-        those of its packages: 'v1', or 'v1 timm==1.0.31'. A user's own gives a hash of its source file and its
-        packages' versions, after the version where that is not 1.
+        For a spec of the grid it is '' at version 1, otherwise `GRID` and the version. For a built-in factory it is its
+        version and those of its packages: 'v1', or 'v1 timm==1.0.31'. For a user's factory it is a hash of its source
+        file and its packages' versions, preceded by the version if that is not 1.
         """
 
 
 @dataclass(frozen=True)
 class GridEntry(Entry):
-    """A network that the options of ``spec`` describe."""
+    """A network of the grid.
+
+    Attributes:
+        spec: Its options.
+    """
 
     spec: UNetSpec
 
@@ -216,9 +225,9 @@ class GridEntry(Entry):
     def encoder(self, options: Mapping[str, Any]) -> str | None:
         return None if options["encoder"] == "plain" else options["encoder"]
 
-    def resolve(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return replace(self.spec, **changes).model_dump()
+            return replace(self.spec, **options).model_dump()
         except UnetzooError as error:
             raise UnetzooError(f"model {self.name!r}: {error}") from None
 
@@ -235,15 +244,15 @@ class GridEntry(Entry):
 
 @dataclass(frozen=True)
 class FactoryEntry(Entry):
-    """A network that a class or function ``(in_channels, num_classes, **options)`` builds.
+    """A network built by a class or function ``(in_channels, num_classes, **options)``.
 
     Attributes:
-        source: The class or function, or "module:name" of one that is imported when it is first needed.
-        defaults: Options in which this entry differs from the factory's own. With ``encoder`` and ``pretrained``
-            among them it takes weights for an encoder of timm, as a spec does.
-        packages: Distributions whose code the network is made of; another version of one makes another trial.
-        multiple_of: Images are padded to sides that are multiples of it (`unetzoo.nn.adapt.Adapted`).
-        output: Key or index of the logits, where the network returns a dict, tuple or list.
+        source: The class or function; or "module:name", which is imported when it is first needed.
+        defaults: Options whose defaults differ from those of the factory. If they include ``encoder`` and
+            ``pretrained``, the entry accepts weights for a timm encoder, as a spec does.
+        packages: Distributions whose code the network consists of; their versions enter the trial id.
+        multiple_of: Images are padded to sides that are multiples of this (`unetzoo.nn.adapt.Adapted`).
+        output: Key or index of the logits, if the network returns a dict, tuple or list.
     """
 
     source: Callable[..., Any] | str
@@ -255,14 +264,18 @@ class FactoryEntry(Entry):
 
     @cached_property
     def factory(self) -> Callable[..., Any]:
-        """The class or function itself. Raises `UnetzooError` if it cannot be imported."""
+        """The class or function.
+
+        Raises:
+            UnetzooError: If it cannot be imported.
+        """
         if not isinstance(self.source, str):
             return self.source
         module, _, name = self.source.partition(":")
         try:
             return getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise UnetzooError(f"model {self.name!r}: {self.source!r} cannot be imported ({plain(error)})") from None
+            raise UnetzooError(f"model {self.name!r}: {self.source!r} cannot be imported ({one_line(error)})") from None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -299,18 +312,22 @@ class FactoryEntry(Entry):
         name = options.get("encoder", "plain") if self.can_be_pretrained else "plain"
         return None if name == "plain" else name
 
-    def resolve(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
         known = self.options
-        for option, value in changes.items():
+        for option, value in options.items():
             self._check(option, value)
-        missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in changes]
+        missing = [k for k, v in known.items() if v is inspect.Parameter.empty and k not in options]
         if missing:
             raise UnetzooError(f"model {self.name!r}: option {missing[0]!r} has no default and must be given")
         simple = {k: v for k, v in known.items() if v is None or isinstance(v, bool | int | float | str | list | tuple)}
-        return {option: _listed(value) for option, value in {**simple, **changes}.items()}
+        return {option: _listed(value) for option, value in {**simple, **options}.items()}
 
     def _check(self, option: str, value: object) -> None:
-        """Refuse an unknown option, and any value but a bool of a switch; the factory itself checks the rest."""
+        """Check that an option exists, and that a switch is a bool; the factory itself checks other values.
+
+        Raises:
+            UnetzooError: If the option is unknown, or a switch has another value.
+        """
         if option not in self.options:
             raise UnetzooError(f"model {self.name!r}: unknown option {option!r}; {nearest(option, self.options)}")
         switch = inspect.signature(self.factory).parameters[option].annotation in (bool, "bool")
@@ -333,7 +350,7 @@ class FactoryEntry(Entry):
 
     @property
     def adapters(self) -> dict[str, Any]:
-        """``multiple_of`` and ``output`` where they are not at their defaults."""
+        """Those of ``multiple_of`` and ``output`` that are not at their defaults."""
         given: dict[str, Any] = {"multiple_of": self.multiple_of} if self.multiple_of != 1 else {}
         return given | ({"output": self.output} if self.output is not None else {})
 
@@ -362,5 +379,5 @@ class FactoryEntry(Entry):
 
 
 def _listed(value: Any) -> Any:
-    """Turn a tuple into a list: JSON has no tuples, and a saved config must equal the one that was built."""
+    """Return a tuple as a list: JSON has no tuples, and a saved config must equal the one that was built."""
     return list(value) if isinstance(value, tuple) else value

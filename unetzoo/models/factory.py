@@ -1,4 +1,4 @@
-"""From a name and changed options to a network: `create_model`, and the `ModelConfig` that remembers how."""
+"""Build a network from a name and changed options: `create_model` and `ModelConfig`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from unetzoo.errors import Strict, UnetzooError, plain
+from unetzoo.errors import Strict, UnetzooError, one_line
 from unetzoo.models.registry import model_info
 
 if TYPE_CHECKING:
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 class ModelConfig(Strict):
-    """A model resolved to the last option: the same config builds the same network."""
+    """A model with all its options resolved; equal configs build the same network.
+
+    Attributes:
+        name: Registered name.
+        in_channels: Channels of the images.
+        num_classes: Channels of the logits.
+        options: All options of the model.
+    """
 
     name: str
     in_channels: int = Field(3, ge=1)
@@ -28,53 +35,71 @@ class ModelConfig(Strict):
 
     @property
     def encoder(self) -> str | None:
-        """Timm's name of the encoder, where it has one that weights can be loaded into."""
+        """Name in timm of the encoder whose weights can be loaded; None if there is none."""
         return model_info(self.name).encoder(self.options)
 
     @property
     def pretrained(self) -> tuple[str, bool | str] | None:
-        """Encoder and ``pretrained`` where that asks for weights."""
+        """Encoder and value of ``pretrained``; None if no pretrained weights are requested."""
         weights = self.options.get("pretrained", False)
         return (self.encoder, weights) if self.encoder is not None and weights not in (None, False) else None
 
     def check(self, *, fetch: bool = True) -> None:
-        """Raise `UnetzooError` where the network cannot be built, or pretrained weights cannot be had or do not fit it.
+        """Check that the network can be built and that its pretrained weights exist and fit, without allocating it.
 
-        No network is allocated, and a class or function of a user's own is not called: what it may do is for its trial.
-        Without ``fetch`` only a file of weights that is named is looked at.
+        A user's class or function is not called: its side effects belong in the trial's process.
+
+        Args:
+            fetch: Download missing weights to check them; False checks only weights in a file that is given by path.
+
+        Raises:
+            UnetzooError: If the network cannot be built, or its weights cannot be obtained or do not fit it.
         """
         if model_info(self.name).own:
             return
         import torch
 
         with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that nothing is copied to the meta device
+            warnings.simplefilter("ignore")  # torch warns that copies to the meta device have no effect
             try:
                 self.build(weights=fetch or self.pretrained is None or self.pretrained[1] is not True)
             except UnetzooError:
                 raise
-            except Exception as error:  # an option's value that nobody thought of
+            except Exception as error:  # an invalid value that the network does not check
                 raise UnetzooError(
-                    f"model {self.name!r} with {self.options} cannot be built ({plain(error)})"
+                    f"model {self.name!r} with {self.options} cannot be built ({one_line(error)})"
                 ) from None
 
     def build(self, *, weights: bool = True) -> nn.Module:
-        """The network, which remembers this as ``model.unetzoo_config``. Raises `UnetzooError` on a bad one.
+        """Build the network and store this config in ``model.unetzoo_config``.
 
-        Pretrained weights bring ``model.unetzoo_normalization``. Without ``weights`` they are not loaded: for what
-        others will replace, or what is only counted.
+        With pretrained weights, ``model.unetzoo_normalization`` is the normalization of images that they expect.
+
+        Args:
+            weights: Load pretrained weights if the options ask for them; False for a network whose weights will be
+                replaced or which is only counted.
+
+        Returns:
+            The network, which maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
+
+        Raises:
+            UnetzooError: If the options are incompatible, or weights cannot be obtained.
         """
         model = model_info(self.name).build(self.in_channels, self.num_classes, self.options, weights=weights)
         from unetzoo.nn.dilated import mend_dilated
 
         mend_dilated(model)
-        object.__setattr__(model, "unetzoo_config", self)  # plain data: nn.Module need not look at it
+        object.__setattr__(model, "unetzoo_config", self)  # plain data, which nn.Module need not register
         if weights and (normalization := self.normalization()) is not None:
             object.__setattr__(model, "unetzoo_normalization", normalization)
         return model
 
     def normalization(self) -> Normalization | None:
-        """Mean and std of images in [0, 1] that the pretrained encoder expects; None without one."""
+        """Return the mean and SD of images in [0, 1] that the pretrained encoder expects.
+
+        Returns:
+            The statistics per channel; None without pretrained weights.
+        """
         if self.pretrained is None:
             return None
         from unetzoo.data.stream import Normalization
@@ -84,11 +109,24 @@ class ModelConfig(Strict):
 
 
 def resolve_model(
-    name: str, *, in_channels: int = 3, num_classes: int = 1, changes: Mapping[str, Any] | None = None
+    name: str, *, in_channels: int = 3, num_classes: int = 1, options: Mapping[str, Any] | None = None
 ) -> ModelConfig:
-    """Check a model and its changed options without building it. Raises `UnetzooError`."""
-    options = model_info(name).resolve(changes or {})
-    return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=options)
+    """Resolve all options of a model and check them, without building it.
+
+    Args:
+        name: Registered name.
+        in_channels: Channels of the images.
+        num_classes: Channels of the logits.
+        options: Options to change, and their values.
+
+    Returns:
+        The config, which builds the network.
+
+    Raises:
+        UnetzooError: If the name or an option is unknown, or a value is not allowed.
+    """
+    resolved = model_info(name).resolve(options or {})
+    return ModelConfig(name=name, in_channels=in_channels, num_classes=num_classes, options=resolved)
 
 
 def create_model(
@@ -97,17 +135,34 @@ def create_model(
     in_channels: int = 3,
     num_classes: int = 1,
     pretrained: bool | str | Path | None = None,
-    **changes: Any,
+    **options: Any,
 ) -> nn.Module:
     """Build a model by name: images (N, in_channels, H, W) to logits (N, num_classes, H, W).
 
-    ``changes`` are options of the entry, for instance ``up="bilinear", width=32`` or ``encoder="resnet34"``.
-    ``pretrained`` are weights for such an encoder: True for those timm knows, which it fetches if they are not at
-    hand, or a .safetensors or .pth file. Raises `UnetzooError` on an unknown name, option or value, and where weights
-    are asked for and cannot be had.
+    Args:
+        name: Registered name; see `list_models`.
+        in_channels: Channels of the images.
+        num_classes: Channels of the logits.
+        pretrained: Weights of the encoder: True for those of timm, downloaded if they are not on this machine; or the
+            path of a .safetensors or .pth file. None keeps the model's default.
+        **options: Options of the model, for instance ``up="bilinear", width=32`` or ``encoder="resnet34"``.
+
+    Returns:
+        The network, whose ``unetzoo_config`` holds all its options.
+
+    Raises:
+        UnetzooError: If the name, an option or a value is not valid, or pretrained weights cannot be obtained.
+
+    Examples:
+        >>> import torch
+        >>> model = create_model("unet", in_channels=1, num_classes=2, up="bilinear", width=8)
+        >>> model(torch.rand(1, 1, 64, 64)).shape
+        torch.Size([1, 2, 64, 64])
+        >>> model.unetzoo_config.options["up"]
+        'bilinear'
     """
     if pretrained not in (None, False) and "pretrained" not in model_info(name).options:
-        raise UnetzooError(f"model {name!r} has no pretrained weights; use pretrained=False")
+        raise UnetzooError(f"model {name!r} has no pretrained weights: pretrained = {pretrained!r} must be False")
     if pretrained is not None and "pretrained" in model_info(name).options:
-        changes["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained
-    return resolve_model(name, in_channels=in_channels, num_classes=num_classes, changes=changes).build()
+        options["pretrained"] = str(pretrained) if isinstance(pretrained, Path) else pretrained
+    return resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=options).build()

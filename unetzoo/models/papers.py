@@ -1,4 +1,4 @@
-"""The citations. An entry's paper is the one its network is from; a part's source is in the part's docstring."""
+"""Citations of the papers that introduced the networks; sources of single parts are in their docstrings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from unetzoo.errors import Strict
 
 
 class Paper(Strict):
-    """Where a network was published. ``code`` is the authors' own, ``code_licence`` its licence as stated there."""
+    """Publication of a network.
+
+    Attributes:
+        title: Title.
+        authors: Names, separated by commas.
+        year: Year of publication.
+        arxiv: arXiv identifier.
+        doi: DOI.
+        code: Address of the authors' code.
+        code_licence: Licence of that code, as stated there.
+    """
 
     title: str
     authors: str
@@ -18,6 +28,7 @@ class Paper(Strict):
 
     @property
     def link(self) -> str | None:
+        """Address of the paper: arXiv if it is there, else its DOI; None without both."""
         if self.arxiv:
             return f"https://arxiv.org/abs/{self.arxiv}"
         return f"https://doi.org/{self.doi}" if self.doi else None

@@ -1,7 +1,7 @@
-"""One dict: name -> Entry. Ours, a user's own, and those of packages with an entry point.
+"""The registry of models: built-in ones, a user's, and those of packages with an entry point.
 
-A package registers its models by an entry point of the group ``unetzoo.models`` that names a module;
-importing the module calls `register_model`. Nothing in here imports torch until a model is built.
+A package registers its models by an entry point of the group ``unetzoo.models`` that names a module; importing the
+module calls `register_model`. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 @dataclass
 class _Registry:
     entries: dict[str, Entry] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)  # name -> the file that registered it; not of built-in ones
+    origins: dict[str, str] = field(default_factory=dict)  # name -> file that registered it; not of built-in models
     loaded: bool = False
 
 
@@ -103,26 +103,26 @@ def register_model(
 
     The class or function takes ``in_channels`` and ``num_classes`` by keyword; its other parameters become the model's
     options. The model maps images (N, in_channels, H, W) to logits (N, num_classes, H, W).
-    `unetzoo.testing.check_model` says whether it does, and which adapter would help.
+    `unetzoo.testing.check_model` checks this and names the adapter that would help.
 
     Args:
-        name: The new name; without it (a bare ``@register_model``) that of the class or function.
-        spec: A `UNetSpec`; or "package.module:name" of a class or function that is imported when it is first built.
-        defaults: Options in which the entry differs from the class or function that ``spec`` names.
+        name: The new name; a bare ``@register_model`` uses the name of the class or function.
+        spec: A `UNetSpec`; or "package.module:name" of a class or function, imported when it is first built.
+        defaults: Options whose defaults differ from those of the class or function that ``spec`` names.
         paper: The paper that introduced the network.
-        encoder_paper: The paper of its encoder, where that is another one.
-        note: One line on what it is; default: the first line of the docstring.
-        deviations: Differences from the paper or from the reference's code, a sentence each.
+        encoder_paper: The paper of its encoder, if it is a different one.
+        note: One-line description; default: the first line of the docstring.
+        deviations: Differences from the paper or from the reference code, one sentence each.
         family: A key of `FAMILIES`.
         reference: The public code that computes the same function.
-        packages: Distributions whose code it is made of; another version of one makes another trial.
-        version: Raised when what it computes changes; another version makes another trial. For a class or function
-            outside unetzoo a hash of its source file counts as well.
-        multiple_of: Mirror images at the bottom and the right to sides that are multiples of it, and crop the logits.
-        output: Key or index of the logits, where the network returns a dict, tuple or list.
+        packages: Distributions whose code it consists of; their versions enter the trial id.
+        version: Version of its function, which enters the trial id; raise it when the function changes. For a class or
+            function outside unetzoo a hash of its source file enters the id as well.
+        multiple_of: Mirror images at the bottom and the right to sides that are multiples of this; crop the logits.
+        output: Key or index of the logits, if the network returns a dict, tuple or list.
 
     Returns:
-        The spec, or a decorator that returns the class or function unchanged.
+        The ``spec`` as given; without one, a decorator that returns the class or function unchanged.
 
     Raises:
         UnetzooError: If the name is taken, the family is unknown, the version is not a whole number from 1, an adapter
@@ -159,8 +159,8 @@ def register_model(
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         for needed in ("in_channels", "num_classes"):
             if needed not in parameters and not takes_any:
-                raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}, and must")
-        doc = note or inspect.cleandoc(factory.__doc__ or "").partition("\n")[0]  # not a base class's
+                raise UnetzooError(f"model {name!r}: {factory.__name__} takes no parameter {needed!r}; add it")
+        doc = note or inspect.cleandoc(factory.__doc__ or "").partition("\n")[0]  # not inherited from a base class
         _add(FactoryEntry(name, factory, note=doc, **about, **adapters))
         return factory
 
@@ -168,7 +168,7 @@ def register_model(
 
 
 def _adapters(name: str, multiple_of: object, output: object) -> dict[str, Any]:
-    """Return both as keywords of `FactoryEntry`.
+    """Check ``multiple_of`` and ``output`` and return them as keywords of `FactoryEntry`.
 
     Raises:
         UnetzooError: If one of them is not valid.
@@ -191,7 +191,7 @@ def _add(entry: Entry) -> None:
     if entry.family not in FAMILIES:
         raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
     if type(entry.version) is not int or entry.version < 1:
-        raise UnetzooError(f"model {entry.name!r}: version = {entry.version!r}: must be a whole number from 1")
+        raise UnetzooError(f"model {entry.name!r}: version = {entry.version!r} must be a whole number from 1 up")
     _REGISTRY.entries[entry.name] = entry
     _REGISTRY.origins[entry.name] = here
 
@@ -219,21 +219,39 @@ def _load() -> None:
 
 
 def entries() -> Mapping[str, Entry]:
-    """All registered models by name, sorted."""
+    """Return all registered models by name, sorted."""
     _load()
     return dict(sorted(_REGISTRY.entries.items()))
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names that match a shell pattern such as ``"*attention*"``, sorted."""
+    """Return the registered names that match a shell pattern, sorted.
+
+    Args:
+        pattern: Shell pattern such as ``"*attention*"``; case matters.
+
+    Examples:
+        >>> list_models("unetpp*")
+        ['unetpp', 'unetpp_ds', 'unetpp_resnet34']
+    """
     return [name for name in entries() if fnmatchcase(name, pattern)]
 
 
 def model_info(name: str) -> Entry:
-    """Return everything known of a name: paper, options, note, deviations, and ``diff`` from ``unet``.
+    """Return the entry of a model: paper, options, note, deviations, and ``diff`` from ``unet``.
+
+    Args:
+        name: Registered name.
 
     Raises:
-        UnetzooError: If the name is unknown; the message names the nearest ones.
+        UnetzooError: If the name is unknown; the message suggests similar ones.
+
+    Examples:
+        >>> entry = model_info("unet_bilinear")
+        >>> entry.family, entry.year
+        ('ablation', 2015)
+        >>> entry.diff
+        {'up': ('transposed', 'bilinear')}
     """
     known = entries()
     if name not in known:

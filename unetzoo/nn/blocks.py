@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-Part: TypeAlias = Callable[..., nn.Module]
+MakeModule: TypeAlias = Callable[..., nn.Module]
+"""A class or function that makes a module, usually from numbers of channels."""
 
 
 class ConvNormAct(nn.Sequential):
@@ -29,7 +30,15 @@ class ConvNormAct(nn.Sequential):
     """
 
     def __init__(
-        self, c_in: int, c_out: int, *, conv: Part, norm: Part, act: Part, drop: Part | None = None, **options: Any
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        conv: MakeModule,
+        norm: MakeModule,
+        act: MakeModule,
+        drop: MakeModule | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(conv(c_in, c_out, **options), *([drop()] if drop else []), norm(c_out), act())
 
@@ -47,7 +56,7 @@ class SeparableLayer(nn.Sequential):
         MobileNet, Howard et al. 2017, arXiv 1704.04861.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, spatial: Part, pointwise: Part) -> None:
+    def __init__(self, c_in: int, c_out: int, *, spatial: MakeModule, pointwise: MakeModule) -> None:
         super().__init__(spatial(c_in, c_in, groups=c_in), pointwise(c_in, c_out))
 
 
@@ -67,7 +76,7 @@ class InceptionLayer(nn.Module):
         Szegedy et al. 2014, arXiv 1409.4842, figure 2b; Szegedy et al. 2015, arXiv 1512.00567.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, spatial: Part, pointwise: Part) -> None:
+    def __init__(self, c_in: int, c_out: int, *, spatial: MakeModule, pointwise: MakeModule) -> None:
         super().__init__()
         a, b, c, d = (c_out // 4 + (i < c_out % 4) for i in range(4))
         branches = [
@@ -102,9 +111,9 @@ class DoubleConv(nn.Sequential):
         c_in: int,
         c_out: int,
         *,
-        layer: Part,
+        layer: MakeModule,
         c_mid: int | None = None,
-        between: Part | None = None,
+        between: MakeModule | None = None,
     ) -> None:
         middle = c_mid or c_out
         super().__init__(layer(c_in, middle), *([between(middle)] if between else []), layer(middle, c_out))
@@ -125,7 +134,7 @@ class DenseBlock(nn.Module):
         DenseNet, Huang et al. 2016, arXiv 1608.06993.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, spatial: Part, pointwise: Part) -> None:
+    def __init__(self, c_in: int, c_out: int, *, spatial: MakeModule, pointwise: MakeModule) -> None:
         super().__init__()
         growth = max(1, c_out // 4)
         self.layers = nn.ModuleList(spatial(c_in + i * growth, growth) for i in range(4))
@@ -138,25 +147,25 @@ class DenseBlock(nn.Module):
         return self.fuse(x)
 
 
-class Then(nn.Sequential):
-    """A part followed by a module without arguments: ``partial(Then, up, nn.ReLU)`` is still an ``up(c_in, c_out)``.
+class FollowedBy(nn.Sequential):
+    """A module followed by one made without arguments: ``partial(FollowedBy, up, nn.ReLU)`` is called as ``up`` is.
 
     Args:
-        part: The part, called as ``part(*channels)``.
+        first: The first module, called as ``first(*channels)``.
         after: The module that follows, called as ``after()``.
-        channels: Arguments of the part.
+        channels: Channels of the first module.
     """
 
-    def __init__(self, part: Part, after: Part, *channels: int) -> None:
-        super().__init__(part(*channels), after())
+    def __init__(self, first: MakeModule, after: MakeModule, *channels: int) -> None:
+        super().__init__(first(*channels), after())
 
     def forward(self, input: Tensor, *others: Tensor) -> Tensor:
-        """Return the second module's result of the part's; only the part reads ``others``."""
+        """Return the result of both modules; only the first reads ``others``."""
         return self[1](self[0](input, *others))
 
 
-class Followed(nn.Sequential):
-    """A block followed by a module that depends on its output channels.
+class FollowedBySized(nn.Sequential):
+    """A block followed by a module sized for its output channels.
 
     Args:
         block: The block.
@@ -165,7 +174,7 @@ class Followed(nn.Sequential):
         c_out: Output channels.
     """
 
-    def __init__(self, block: Part, after: Part, c_in: int, c_out: int) -> None:
+    def __init__(self, block: MakeModule, after: MakeModule, c_in: int, c_out: int) -> None:
         super().__init__(block(c_in, c_out), after(c_out))
 
 
@@ -192,7 +201,7 @@ def he_normal(module: nn.Module) -> None:
 
 
 def own_initial_weights(module: nn.Module) -> None:
-    """Call the module's ``init_weights``, which parts have whose papers prescribe the initial weights.
+    """Call the module's ``init_weights``, which modules have whose papers prescribe the initial weights.
 
     Meant for ``model.apply``, after all other initialisation.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 
 
 class ASPP(nn.Module):
@@ -24,7 +24,9 @@ class ASPP(nn.Module):
         DeepLab v3, Chen et al. 2017, arXiv 1706.05587, figure 5.
     """
 
-    def __init__(self, channels: int, *, dilated: Part, pointwise: Part, rates: tuple[int, ...] = (6, 12, 18)) -> None:
+    def __init__(
+        self, channels: int, *, dilated: MakeModule, pointwise: MakeModule, rates: tuple[int, ...] = (6, 12, 18)
+    ) -> None:
         super().__init__()
         few = max(1, channels // 4)
         self.branches = nn.ModuleList(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 
 Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -37,9 +37,9 @@ class DecoderStage(nn.Module):
         c_skip: int,
         c_out: int,
         *,
-        up: Part,
-        skip: Part,
-        block: Part,
+        up: MakeModule,
+        skip: MakeModule,
+        block: MakeModule,
         align: Align,
     ) -> None:
         super().__init__()
@@ -73,9 +73,9 @@ class ChainDecoder(nn.Module):
         up_channels: Sequence[int],
         channels: Sequence[int],
         *,
-        up: Part,
-        skip: Part,
-        blocks: Sequence[Part],
+        up: MakeModule,
+        skip: MakeModule,
+        blocks: Sequence[MakeModule],
         align: Align,
     ) -> None:
         super().__init__()
@@ -119,9 +119,9 @@ class NestedDecoder(nn.Module):
         up_channels: Sequence[int],
         channels: Sequence[int],
         *,
-        up: Part,
-        skip: Part,
-        blocks: Sequence[Part],
+        up: MakeModule,
+        skip: MakeModule,
+        blocks: Sequence[MakeModule],
         align: Align,
     ) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 
 
 class PlainEncoder(nn.Module):
@@ -19,7 +19,9 @@ class PlainEncoder(nn.Module):
         down: The Down between all levels.
     """
 
-    def __init__(self, in_channels: int, channels: Sequence[int], *, blocks: Sequence[Part], down: Part) -> None:
+    def __init__(
+        self, in_channels: int, channels: Sequence[int], *, blocks: Sequence[MakeModule], down: MakeModule
+    ) -> None:
         super().__init__()
         self.channels = tuple(channels)
         inputs = (in_channels, *channels)[: len(channels)]

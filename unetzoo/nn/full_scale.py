@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import Part, spatial
+from unetzoo.nn.blocks import MakeModule, spatial
 
 Resize = Callable[..., Tensor]
 
@@ -25,7 +25,9 @@ class FullScaleStage(nn.Module):
         resize: Function that enlarges a coarser map, called as ``resize(x, size=(H, W))``.
     """
 
-    def __init__(self, channels: Sequence[int], level: int, c_cat: int, *, layer: Part, fuse: Part, resize: Resize):
+    def __init__(
+        self, channels: Sequence[int], level: int, c_cat: int, *, layer: MakeModule, fuse: MakeModule, resize: Resize
+    ):
         super().__init__()
         self.level, self.resize = level, resize
         self.layers = nn.ModuleList(layer(c, c_cat) for c in channels)
@@ -57,7 +59,9 @@ class FullScaleDecoder(nn.Module):
         UNet 3+, Huang et al. 2020, arXiv 2004.08790.
     """
 
-    def __init__(self, pyramid: Sequence[int], c_cat: int, *, layer: Part, fuse: Part, resize: Resize) -> None:
+    def __init__(
+        self, pyramid: Sequence[int], c_cat: int, *, layer: MakeModule, fuse: MakeModule, resize: Resize
+    ) -> None:
         super().__init__()
         depth = len(pyramid)
         self.channels = (*[c_cat * depth] * (depth - 1), pyramid[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 
 
 class ResidualBlock(nn.Module):
@@ -23,7 +23,9 @@ class ResidualBlock(nn.Module):
         He et al. 2015, arXiv 1512.03385.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, conv: Part, pointwise: Part, norm: Part, act: Part) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, *, conv: MakeModule, pointwise: MakeModule, norm: MakeModule, act: MakeModule
+    ) -> None:
         super().__init__()
         self.residual = nn.Sequential(conv(c_in, c_out), norm(c_out), act(), conv(c_out, c_out), norm(c_out))
         self.shortcut = nn.Identity() if c_in == c_out else nn.Sequential(pointwise(c_in, c_out), norm(c_out))
@@ -46,7 +48,7 @@ class RecurrentLayer(nn.Module):
         R2U-Net, Alom et al. 2018, arXiv 1802.06955.
     """
 
-    def __init__(self, channels: int, *, layer: Part, t: int) -> None:
+    def __init__(self, channels: int, *, layer: MakeModule, t: int) -> None:
         super().__init__()
         self.layer, self.t = layer(channels, channels), t
 
@@ -71,7 +73,7 @@ class RecurrentResidualBlock(nn.Module):
         R2U-Net, Alom et al. 2018, arXiv 1802.06955, figure 4d.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, layer: Part, t: int) -> None:
+    def __init__(self, c_in: int, c_out: int, *, layer: MakeModule, t: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(c_in, c_out, kernel_size=1)
         self.recurrent = nn.Sequential(RecurrentLayer(c_out, layer=layer, t=t), RecurrentLayer(c_out, layer=layer, t=t))
@@ -97,7 +99,7 @@ class ConvNeXtLayer(nn.Module):
         ConvNeXt, Liu et al. 2022, arXiv 2201.03545, figure 4.
     """
 
-    def __init__(self, channels: int, *, depthwise: Part, norm: Part, act: Part) -> None:
+    def __init__(self, channels: int, *, depthwise: MakeModule, norm: MakeModule, act: MakeModule) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             depthwise(channels, channels, groups=channels),
@@ -128,7 +130,9 @@ class ConvNeXtBlock(nn.Sequential):
         ConvNeXt, Liu et al. 2022, arXiv 2201.03545.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, depthwise: Part, pointwise: Part, norm: Part, act: Part) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, *, depthwise: MakeModule, pointwise: MakeModule, norm: MakeModule, act: MakeModule
+    ) -> None:
         change = [] if c_in == c_out else [pointwise(c_in, c_out), norm(c_out)]
         layers = (ConvNeXtLayer(c_out, depthwise=depthwise, norm=norm, act=act) for _ in range(2))
         super().__init__(*change, *layers)

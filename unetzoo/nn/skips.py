@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import Part, spatial
+from unetzoo.nn.blocks import MakeModule, spatial
 
 
 class ConcatSkip(nn.Module):
@@ -76,7 +76,7 @@ class AttentionSkip(ConcatSkip):
         Attention U-Net, Oktay et al. 2018, arXiv 1804.03999, equations 1 and 2.
     """
 
-    def __init__(self, c_skip: int, c_up: int, *, conv: Part, norm: Part, act: Part) -> None:
+    def __init__(self, c_skip: int, c_up: int, *, conv: MakeModule, norm: MakeModule, act: MakeModule) -> None:
         super().__init__(c_skip, c_up)
         few = max(1, c_skip // 2)
         self.see_up = nn.Sequential(conv(c_up, few), norm(few))

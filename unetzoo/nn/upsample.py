@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import Part, spatial
+from unetzoo.nn.blocks import MakeModule, spatial
 
 
 def project(c_in: int, c_out: int) -> nn.Module:
@@ -81,7 +81,7 @@ class NearestLayerUp(nn.Module):
         "Up-convolution" in LeeJunHyun/Image_Segmentation on GitHub.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, layer: Part) -> None:
+    def __init__(self, c_in: int, c_out: int, *, layer: MakeModule) -> None:
         super().__init__()
         self.layer = layer(c_in, c_out)
 

@@ -16,7 +16,7 @@ import pandas as pd
 from unetzoo._util.text import REASON, shortened, visible
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
-from unetzoo.records.facts import (
+from unetzoo.records.fields import (
     chosen_rate,
     class_names,
     data_of,
@@ -130,10 +130,10 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     folder = Path(folder)
     if (manifest := read_manifest(folder)) is None:
         return load(folder).trials
-    return joined({label: tables(*found) for label, found in read_parts(folder, manifest).items()})
+    return joined({label: tables(*found) for label, found in read_members(folder, manifest).items()})
 
 
-def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
+def read_members(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
     """Return `read_all` of each data set of a collection that has records, by label.
 
     Raises:
@@ -145,10 +145,10 @@ def read_parts(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record]
     return found
 
 
-def joined(parts: dict[str, Tables]) -> pd.DataFrame:
+def joined(members: dict[str, Tables]) -> pd.DataFrame:
     """Return the trials of several data sets, given by label, as one table; see `read_records`."""
-    phases = dict.fromkeys(column for t in parts.values() for column in t.phases.values())
-    rows = [{"data": label, **row} for label, t in parts.items() for row in t.trials.to_dict("records")]
+    phases = dict.fromkeys(column for t in members.values() for column in t.phases.values())
+    rows = [{"data": label, **row} for label, t in members.items() for row in t.trials.to_dict("records")]
     return _frame(rows, ["data", *_columns([], phases)])
 
 

@@ -137,8 +137,8 @@ class Cost(Strict):
     tuning_seconds: float | None = None
 
 
-class ModelFacts(Strict):
-    """Facts about a model for the report, beyond its options.
+class ModelDescription(Strict):
+    """Description of a model for the report, beyond its options.
 
     Attributes:
         paper: Title, authors, year and more of its paper.
@@ -209,7 +209,7 @@ class Record(Strict):
         question: The suite's question.
         baseline: True for a trivial predictor.
         trial: The resolved trial: model, data, train, measure, score, seed, protocol.
-        model: Facts about the model.
+        model: Description of the model.
         data: The data set: classes, class_names, foreground, ignore_index, channels, sizes and hashes of the splits.
         result: Test scores.
         curves: Learning curves.
@@ -235,7 +235,7 @@ class Record(Strict):
     question: str = ""
     baseline: bool = False
     trial: dict[str, Any]
-    model: ModelFacts
+    model: ModelDescription
     data: dict[str, Any]
     result: Result | None = None
     curves: Curves | None = None
@@ -274,9 +274,11 @@ class Record(Strict):
             fields = json.loads(text)
         except (ValueError, RecursionError):
             fields = None
-        stated = fields.pop("checksum", None) if isinstance(fields, dict) else None
-        if stated is not None and stated != checksum(fields):
-            raise DamagedRecordError(f"{where}: damaged, its content does not match its checksum")
+        stated = None
+        if isinstance(fields, dict):
+            stated = fields.pop("checksum", None)
+            if stated is not None and stated != checksum(fields):
+                raise DamagedRecordError(f"{where}: damaged, its content does not match its checksum")
         raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
         if stated is not None or (fields is not None and (b"\\u" in raw or not raw.isascii())):
             text = json.dumps(visible_values(fields))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from unetzoo.records.facts import data_of, label_of, seed_of
+from unetzoo.records.fields import data_of, label_of, seed_of
 from unetzoo.records.frame import Tables
 from unetzoo.records.record import Record
 from unetzoo.report.naming import distinct, named
@@ -105,7 +105,7 @@ def read_early(records: list[Record]) -> list[str]:
 
 def mixed(t: Tables) -> list[str]:
     """Report mixed conditions and unequal seeds; baselines are ignored, since they do not train."""
-    said = []
+    sentences = []
     for title, get in (
         ("suites", lambda r: r.suite),
         ("data sets", data_of),
@@ -116,12 +116,12 @@ def mixed(t: Tables) -> list[str]:
         ("processors", lambda r: r.environment.get("cpu")),
     ):
         if (n := len(distinct(t.models, get))) > 1:
-            said.append(f"{n} different {title} are mixed here; comparisons are only sound within one.")
+            sentences.append(f"{n} different {title} are mixed here; comparisons are only sound within one.")
     done, models = t.done, {label_of(r) for r in t.models}
     if "unet" in models - set(done["model"]):
-        said.append("No trial of unet finished, so another variant is the reference.")
+        sentences.append("No trial of unet finished, so another variant is the reference.")
     if len({len(seeds) for _, seeds in done.groupby("model")["seed"]}) > 1:
-        said.append("The variants have different numbers of finished seeds; see the failures.")
+        sentences.append("The variants have different numbers of finished seeds; see the failures.")
     if done.duplicated(["model", "seed"]).any():
-        said.append("Some variants have several records for one seed; they are averaged.")
-    return said
+        sentences.append("Some variants have several records for one seed; they are averaged.")
+    return sentences

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from unetzoo.records.facts import label_of
+from unetzoo.records.fields import label_of
 from unetzoo.records.frame import Tables
 from unetzoo.records.measured import Breakdown
 from unetzoo.records.record import Record
@@ -104,18 +104,18 @@ def _parts(memory: Breakdown) -> dict[str, float]:
 
 def phases(t: Tables, summary: pd.DataFrame) -> Figure | None:
     """Draw the wall time of a trial by phase, median over seeds; phases that only prepare or measure are grey."""
-    part = summary[summary[list(t.phases.values())].sum(axis=1) > 0]
-    if part.empty:
+    chosen = summary[summary[list(t.phases.values())].sum(axis=1) > 0]
+    if chosen.empty:
         return None
-    names = [str(name) for name in part["model"]]
-    seconds = {phase: part[column].fillna(0).to_numpy(float) for phase, column in t.phases.items()}
+    names = [str(name) for name in chosen["model"]]
+    seconds = {phase: chosen[column].fillna(0).to_numpy(float) for phase, column in t.phases.items()}
     totals = sum(seconds.values())
     unit, title = (60, "minutes") if np.max(totals) > 600 else (1, "seconds")
     core = sorted((phase for phase in seconds if is_core(phase)), key=lambda phase: not phase.startswith("train"))
     rest = [phase for phase in seconds if not is_core(phase)]
     colours = {phase: CORE_COLOURS[k % len(CORE_COLOURS)] for k, phase in enumerate(core)}
     colours |= {phase: REST_COLOURS[k % len(REST_COLOURS)] for k, phase in enumerate(rest)}
-    shares = [core_share(row, t.phases) for row in part.to_dict("records")]
+    shares = [core_share(row, t.phases) for row in chosen.to_dict("records")]
     ends = [f"{span(s)} ({100 * (c or 0):.0f} %)" for s, c in zip(totals, shares, strict=True)]
     figure = canvas(8.6, 1.3 + 0.42 * len(names))
     parts = [(short(phase, 18), colours[phase], seconds[phase] / unit) for phase in [*core, *rest]]

@@ -11,8 +11,8 @@ from typing import Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
-from unetzoo.records.facts import class_names, current, dig
-from unetzoo.records.frame import joined, read_parts, tables
+from unetzoo.records.fields import class_names, current, dig
+from unetzoo.records.frame import joined, read_members, tables
 from unetzoo.records.manifest import Manifest
 from unetzoo.report import curves, page, protocol
 from unetzoo.report.alarms import red_lines
@@ -49,27 +49,29 @@ def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -
     Raises:
         UnetzooError: If no data set has a record, or the folder cannot be written.
     """
-    parts = read_parts(folder, manifest)
-    made = {label: page.build(folder / label, keep=() if brief else None).name for label in parts}
+    members = read_members(folder, manifest)
+    made = {label: page.build(folder / label, keep=() if brief else None).name for label in members}
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
-    kept = {label: current(records, asked[label]) for label, (records, _) in parts.items()}
-    earlier = sum(len(records) - len(kept[label]) for label, (records, _) in parts.items())
-    rows = [judge(label, tables(kept[label], parts[label][1]) if label in parts else None) for label in manifest.data]
+    kept = {label: current(records, asked[label]) for label, (records, _) in members.items()}
+    earlier = sum(len(records) - len(kept[label]) for label, (records, _) in members.items())
+    rows = [
+        judge(label, tables(kept[label], members[label][1]) if label in members else None) for label in manifest.data
+    ]
     models = _models(manifest, rows)
     learned = curves.learning_curves(rows)
-    facts = context(manifest, rows, models, earlier, learned) | {"part": made, "brief": brief}
+    variables = context(manifest, rows, models, earlier, learned) | {"pages": made, "brief": brief}
     plots = {CURVES: curves.plot(learned, models)} if learned else {}
     if plot := heat_map(rows, models):
         plots[PLOT] = plot
     captions = {PLOT: CAPTION, CURVES: CURVES_CAPTION}
-    facts |= {"plots": {name: captions[name] for name in plots}}
-    results = joined({label: tables(*found) for label, found in parts.items()})
+    variables |= {"plots": {name: captions[name] for name in plots}}
+    results = joined({label: tables(*found) for label, found in members.items()})
     inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
     try:
         page.write_plots(folder, [*captions], plots, page.BRIEF if brief else page.SUFFIXES)
         write_atomic(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
-        write_atomic(folder / "summary.md", page.render("collection.md.j2", facts, CONVENTIONS))
-        html = page.render("collection.html.j2", facts | {"inline": inline}, CONVENTIONS)
+        write_atomic(folder / "summary.md", page.render("collection.md.j2", variables, CONVENTIONS))
+        html = page.render("collection.html.j2", variables | {"inline": inline}, CONVENTIONS)
         write_atomic(folder / "index.html", html)
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot write the report: {error.strerror or error}") from None
@@ -129,12 +131,12 @@ def answer(rows: Sequence[Row], models: Sequence[str], ranks: Sequence[Rank], ra
     where = {m: [row.label for row in shown if row.best == m] for m in models}
     order = sorted((m for m in models if where[m]), key=lambda m: -len(where[m]))
     counts = [f"{m} on {len(where[m])} ({listed(where[m])})" for m in order]
-    said = [f"Highest mean Dice on {_data_sets(len(shown))}: {listed(counts)}."]
+    sentences = [f"Highest mean Dice on {_data_sets(len(shown))}: {listed(counts)}."]
     marks = {m: [row.cell(m).mark for row in shown] for m in models}
     judged = [m for m in models if set(marks[m]) & {"best", "indistinguishable", "worse"}]
     if len(shown) < 2 or len(judged) < 2:
-        return [*said, "Too few verdicts are available to say whether the best variant depends on the data set."]
-    return [*said, *_depends({m: marks[m] for m in judged}), *_ranked(rows, ranks, ranked)]
+        return [*sentences, "Too few verdicts are available to say whether the best variant depends on the data set."]
+    return [*sentences, *_depends({m: marks[m] for m in judged}), *_ranked(rows, ranks, ranked)]
 
 
 def _depends(marks: dict[str, list[Mark | None]]) -> list[str]:
@@ -143,18 +145,21 @@ def _depends(marks: dict[str, list[Mark | None]]) -> list[str]:
     level = {m: sum(mark in ("best", "indistinguishable") for mark in each) for m, each in marks.items()}
     order = sorted(marks, key=lambda m: -level[m])
     counts = [f"{m} on {level[m]} of {n}" for m in order]
-    said = [f"Highest, or indistinguishable from it: {listed(counts, len(counts))}."]
+    sentences = [f"Highest, or indistinguishable from it: {listed(counts, len(counts))}."]
     never = [m for m in order if "worse" not in marks[m]]
     lower = "nowhere shown to score lower than the highest"
     if everywhere := [m for m in never if level[m] == n]:
         are = "is" if len(everywhere) == 1 else "are"
-        return [*said, f"On this evidence one choice can serve all of them: {listed(everywhere)} {are} {lower}."]
+        return [*sentences, f"On this evidence one choice can serve all of them: {listed(everywhere)} {are} {lower}."]
     if never:
         are = "is" if len(never) == 1 else "are"
         rest = "but without a verdict or a score on some data set"
-        return [*said, f"It is open whether the choice depends on the data set: {listed(never)} {are} {lower}, {rest}."]
+        return [
+            *sentences,
+            f"It is open whether the choice depends on the data set: {listed(never)} {are} {lower}, {rest}.",
+        ]
     rest = "each variant is shown to score lower than the highest on at least one"
-    return [*said, f"So the choice depends on the data set: {rest}."]
+    return [*sentences, f"So the choice depends on the data set: {rest}."]
 
 
 def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
@@ -162,10 +167,10 @@ def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -
         return []
     over = _data_sets(len(ranked)) if len(ranked) < len(rows) else f"all {len(rows)} data sets"
     means = [f"{rank.model} {_rank(rank)['text']}" for rank in ranks]
-    said = [f"Mean rank over {over}: {listed(means, len(means))}."]
+    sentences = [f"Mean rank over {over}: {listed(means, len(means))}."]
     if (share := ranks[0].first) is not None:
-        said.append(f"{ranks[0].model} has the lowest mean rank in {percent(share)} of resampled data sets.")
-    return said
+        sentences.append(f"{ranks[0].model} has the lowest mean rank in {percent(share)} of resampled data sets.")
+    return sentences
 
 
 def _data_sets(n: int) -> str:
@@ -180,45 +185,45 @@ def _rank(rank: Rank) -> dict[str, str]:
 
 def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
     """List the planned trials without a readable record, one line per data set."""
-    said = []
+    sentences = []
     for row in rows:
         asked = manifest.data[row.label]
         done = {record.id for record in row.tables.records} if row.tables else set()
         lacking = [trial for trial in asked if trial.id not in done]
         if not row.tables:
             planned = f"; {len(asked)} are planned" if asked else ""
-            said.append(f"{row.label}: no trial has run yet{planned}.")
+            sentences.append(f"{row.label}: no trial has run yet{planned}.")
         elif lacking:
             seeds: dict[str, list[str]] = {}
             for trial in lacking:
                 seeds.setdefault(trial.model, []).extend([] if trial.baseline else [str(trial.seed)])
             names = [f"{m} (seed{'s' if len(s) > 1 else ''} {listed(s)})" if s else m for m, s in seeds.items()]
-            said.append(f"{row.label}: {len(lacking)} of {len(asked)} trials have no record: {listed(names)}.")
-    return said
+            sentences.append(f"{row.label}: {len(lacking)} of {len(asked)} trials have no record: {listed(names)}.")
+    return sentences
 
 
 def below_baselines(rows: Sequence[Row]) -> list[str]:
     """List the variants that do not beat the best trivial predictor, one line per data set."""
-    said = []
+    sentences = []
     for row in rows:
         name, least = row.baseline or ("", -1.0)
         scores = [(m, row.cell(m).dice) for m in row.cells]
         if beaten := [f"{m} ({dice:.3f})" for m, dice in scores if dice is not None and dice <= least]:
-            said.append(f"{row.label}: not better than {name} (Dice {least:.3f}): {listed(beaten)}.")
-    return said
+            sentences.append(f"{row.label}: not better than {name} (Dice {least:.3f}): {listed(beaten)}.")
+    return sentences
 
 
 def _notes(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], earlier: int) -> list[str]:
-    said = []
+    sentences = []
     if ranks and len(ranked) < len(rows):
         out = [row.label for row in rows if row.label not in ranked]
-        said.append(f"Not in the mean ranks, because a variant has no score there: {listed(out)}.")
+        sentences.append(f"Not in the mean ranks, because a variant has no score there: {listed(out)}.")
     if earlier:
         records = "1 record" if earlier == 1 else f"{earlier} records"
-        said.append(
+        sentences.append(
             f"Left out here: {records} with earlier settings of a variant; see the data sets' pages and results.csv."
         )
-    return said
+    return sentences
 
 
 def _line(row: Row, models: Sequence[str]) -> dict[str, Any]:

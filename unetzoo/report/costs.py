@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from unetzoo.records.facts import chosen_rate, headline, label_of
+from unetzoo.records.fields import chosen_rate, headline, label_of
 from unetzoo.records.record import Record
 from unetzoo.report.naming import distinct
 from unetzoo.report.words import DASH, MIB, compute, listed, missing, number, percent, signed, span

@@ -19,7 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from unetzoo.records.facts import dig
+from unetzoo.records.fields import dig
 from unetzoo.report.matrix import Row
 from unetzoo.report.statistics import ALPHA, MIN_IMAGES, resample, score_grids, widening
 from unetzoo.report.style import RC, Look, canvas, looks, save
@@ -71,12 +71,12 @@ def band(grid: pd.DataFrame) -> tuple[float, float] | None:
 
 def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
     """Say which model is highest at each number of images, the verdicts on the others, and who needs fewer images."""
-    said = []
+    sentences = []
     best = {n: row.best for n, row in curve.rows.items()}
     for model in dict.fromkeys(best.values()):
         at = [str(n) for n in best if best[n] == model]
-        said.append(f"{model} has the highest mean Dice with {listed(at, len(at))} training image{_s(at)}")
-    lines = [f"{curve.name}: {'; '.join(said)}."]
+        sentences.append(f"{model} has the highest mean Dice with {listed(at, len(at))} training image{_s(at)}")
+    lines = [f"{curve.name}: {'; '.join(sentences)}."]
     for model in models:
         marks = {n: row.cell(model).mark for n, row in curve.rows.items()}
         parts = [
@@ -96,7 +96,7 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
 def _as_far(curve: Curve, models: Sequence[str]) -> list[str]:
     """Say with how few images one model reaches the mean Dice that another has with the most."""
     most = max(curve.rows)
-    said = []
+    sentences = []
     for slow in models:
         goal = curve.rows[most].cell(slow).dice
         if goal is None:
@@ -105,8 +105,10 @@ def _as_far(curve: Curve, models: Sequence[str]) -> list[str]:
             scores = {n: row.cell(fast).dice for n, row in curve.rows.items()}
             n = next((n for n, dice in scores.items() if dice is not None and dice >= goal), most)
             if fast != slow and n < most:
-                said.append(f"With {n} image{'s' * (n > 1)} {fast} reaches the mean Dice that {slow} has with {most}.")
-    return said
+                sentences.append(
+                    f"With {n} image{'s' * (n > 1)} {fast} reaches the mean Dice that {slow} has with {most}."
+                )
+    return sentences
 
 
 def _s(at: Sequence[str]) -> str:

@@ -40,8 +40,8 @@ def isbi(t: Tables, rows: list[dict[str, Any]], baselines: list[dict[str, Any]])
         return {}
 
     def line(label: str, trials: pd.DataFrame) -> dict[str, Any]:
-        part = trials.loc[trials["model"] == label, shown]
-        mean, sd = part.mean(), part.std()
+        chosen = trials.loc[trials["model"] == label, shown]
+        mean, sd = chosen.mean(), chosen.std()
         cells = [
             {
                 "mean": number(mean[name], HEADS[name][2]),

@@ -43,14 +43,17 @@ class Row:
     baseline: tuple[str, float] | None  # the best trivial predictor and its test Dice
 
     def cell(self, model: str) -> Cell:
+        """Return the cell of a model, an empty one if it has no record."""
         return self.cells.get(model, Cell())
 
     @property
     def best(self) -> str | None:
+        """Label of the best model; None if none is marked."""
         return next((model for model, cell in self.cells.items() if cell.mark == "best"), None)
 
     @property
     def models(self) -> list[Record]:
+        """Records of the models that stand for this data set in the tables."""
         return self.tables.models if self.tables else []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from unetzoo.records.facts import label_of, seed_of
+from unetzoo.records.fields import label_of, seed_of
 from unetzoo.records.record import Record
 from unetzoo.report.words import listed, words
 
@@ -29,5 +29,5 @@ def named(records: Iterable[Record], detail: Callable[[Record], str] = lambda r:
             baselines.append(label_of(record))
         else:
             seeds.setdefault(label_of(record), []).append(detail(record))
-    said = [f"{label} (seed{'s' if len(some) > 1 else ''} {listed(some)})" for label, some in seeds.items()]
-    return listed([*said, *dict.fromkeys(baselines)])
+    names = [f"{label} (seed{'s' if len(some) > 1 else ''} {listed(some)})" for label, some in seeds.items()]
+    return listed([*names, *dict.fromkeys(baselines)])

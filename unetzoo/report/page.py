@@ -69,7 +69,7 @@ def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
     skipped = [name for name in NAMES if name not in plots]
     if keep is not None:
         plots = {name: plots[name] for name in keep if name in plots}
-    facts = context(t, summary, comparisons, first_chances(grids), reference) | {
+    variables = context(t, summary, comparisons, first_chances(grids), reference) | {
         "plots": {name: _caption(name, summary["noisy"].any()) for name in NAMES if name in plots},
         "skipped": skipped,
         "brief": keep is not None,
@@ -77,7 +77,7 @@ def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
         "pareto": [name for name in PARETO if name in plots],
     }
     try:
-        return _write(folder, t, facts, plots)
+        return _write(folder, t, variables, plots)
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot write the report: {error.strerror or error}") from None
 
@@ -86,17 +86,17 @@ def _caption(name: str, noisy: bool) -> str:
     return CAPTIONS[name] + (HOLLOW if noisy and name == "dice_vs_latency" else "")
 
 
-def _write(folder: Path, t: Tables, facts: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> Path:
+def _write(folder: Path, t: Tables, variables: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> Path:
     """Write all files; return the path of the page, or of the summary if the report is brief."""
     summary, page = folder / "summary.md", folder / "index.html"
-    write_plots(folder, NAMES, plots, BRIEF if facts["brief"] else SUFFIXES)
+    write_plots(folder, NAMES, plots, BRIEF if variables["brief"] else SUFFIXES)
     write_atomic(folder / "results.csv", t.trials.to_csv(index=False, lineterminator="\n"))
-    write_atomic(summary, render("summary.md.j2", facts))
-    if facts["brief"]:
+    write_atomic(summary, render("summary.md.j2", variables))
+    if variables["brief"]:
         page.unlink(missing_ok=True)
         return summary
     inline = {name: data_uri(name, *both) for name, both in plots.items()}
-    write_atomic(page, render("index.html.j2", facts | {"inline": inline}))
+    write_atomic(page, render("index.html.j2", variables | {"inline": inline}))
     return page
 
 
@@ -127,13 +127,13 @@ def data_uri(name: str, png: bytes, svg: bytes) -> str:
 
 
 def render(
-    template: str, facts: dict[str, Any], conventions: str = "conventions.txt.j2", *, package: str | None = None
+    template: str, variables: dict[str, Any], conventions: str = "conventions.txt.j2", *, package: str | None = None
 ) -> str:
     """Render a template to text; values from records are escaped.
 
     Args:
         template: File name of an HTML or Markdown template.
-        facts: Its variables.
+        variables: Its variables.
         conventions: Template whose lines become the list 'How to read the numbers'.
         package: Package whose templates come before those of `unetzoo.report`.
     """
@@ -148,5 +148,5 @@ def render(
         keep_trailing_newline=True,
     )
     environment.filters |= {"num": number, "span": span, "link": link, "signed": signed}
-    lines = environment.get_template(conventions).render(**facts).splitlines()
-    return environment.get_template(template).render(**facts, conventions=[line for line in lines if line.strip()])
+    lines = environment.get_template(conventions).render(**variables).splitlines()
+    return environment.get_template(template).render(**variables, conventions=[line for line in lines if line.strip()])

@@ -58,12 +58,12 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
     """
 
     def plot(summary: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
-        part = summary[summary["dice"].notna() & summary[cost].notna()]
-        if part.empty:
+        chosen = summary[summary["dice"].notna() & summary[cost].notna()]
+        if chosen.empty:
             return None
-        names = [str(name) for name in part["model"]]
-        x, low, high = (part[cost + end].to_numpy(float) / unit for end in ("", "_low", "_high"))
-        y, dy = (part[end].to_numpy(float) for end in ("dice", "dice_sd"))
+        names = [str(name) for name in chosen["model"]]
+        x, low, high = (chosen[cost + end].to_numpy(float) / unit for end in ("", "_low", "_high"))
+        y, dy = (chosen[end].to_numpy(float) for end in ("dice", "dice_sd"))
         figure = canvas(7.4, 4.6)
         ax = figure.subplots()
         if x.min() > 0 and x.max() / x.min() > 10:
@@ -71,7 +71,7 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(plain_number))
-        hollow = part["noisy"].to_numpy(bool) & timed
+        hollow = chosen["noisy"].to_numpy(bool) & timed
         for name, xi, yi, left, right, ye, open_ in zip(names, x, y, x - low, high - x, dy, hollow, strict=True):
             ax.errorbar(
                 xi,
@@ -204,13 +204,13 @@ def dice_distribution(images: pd.DataFrame, look: dict[str, Look], baseline: Bas
     figure = canvas(7.4, 1.3 + 0.52 * len(order))
     ax = figure.subplots()
     for row, name in enumerate(order):
-        part, colour = images[images["model"] == name], look[name].colour
-        low, q1, middle, q3, high = np.quantile(part["dice"].to_numpy(float), [0, 0.25, 0.5, 0.75, 1])
+        chosen, colour = images[images["model"] == name], look[name].colour
+        low, q1, middle, q3, high = np.quantile(chosen["dice"].to_numpy(float), [0, 0.25, 0.5, 0.75, 1])
         ax.plot([low, high], [row, row], color=colour, linewidth=1.2, zorder=1)
         ax.barh(row, q3 - q1, left=q1, height=0.7, color=colour, alpha=0.22, edgecolor=colour)
         ax.plot([middle, middle], [row - 0.35, row + 0.35], color=colour, linewidth=2)
         for k, seed in enumerate(seeds):
-            dots = part.loc[part["seed"] == seed, "dice"].to_numpy()
+            dots = chosen.loc[chosen["seed"] == seed, "dice"].to_numpy()
             ax.scatter(
                 dots,
                 np.full(len(dots), row + 0.5 * ((k + 0.5) / len(seeds) - 0.5)),
@@ -253,8 +253,8 @@ def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | Non
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     for ax, (column, title) in zip(axes, panels, strict=True):
         for name in names:
-            part = curves[(curves["model"] == name) & curves[column].notna()]
-            steps = part.groupby("step")[column].agg(["mean", "min", "max"])
+            chosen = curves[(curves["model"] == name) & curves[column].notna()]
+            steps = chosen.groupby("step")[column].agg(["mean", "min", "max"])
             at, colour = steps.index.to_numpy(float), look[name].colour
             marker = look[name].marker if len(at) < 2 else ""
             ax.plot(at, steps["mean"], color=colour, linestyle=look[name].line, marker=marker, linewidth=1.6)

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
 
-from unetzoo.records.facts import class_names, foreground, image_score, label_of, seed_of
+from unetzoo.records.fields import class_names, foreground, image_score, label_of, seed_of
 from unetzoo.records.record import Record, Sample
 from unetzoo.report.style import RC, canvas, save
 from unetzoo.report.words import short

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unetzoo.records.facts import class_names, dig, label_of, seed_of
+from unetzoo.records.fields import class_names, dig, label_of, seed_of
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import in_order
 from unetzoo.report.naming import distinct, named
@@ -51,24 +51,26 @@ def _ratio(record: Record) -> float | None:
     return float(ratio) if isinstance(ratio, (int, float)) else None
 
 
-def _quantity(facts: dict[str, Any]) -> str:
-    return QUANTITIES.get(words(facts.get("what")), words(facts.get("what")))
+def _quantity(matched: dict[str, Any]) -> str:
+    return QUANTITIES.get(words(matched.get("what")), words(matched.get("what")))
 
 
 def _matched_to(record: Record) -> str | None:
-    facts, ratio = record.model.matched, _ratio(record)
-    if facts.get("reference") == label_of(record):
-        return f"the others' {_quantity(facts)} are matched to it"
+    matched, ratio = record.model.matched, _ratio(record)
+    if matched.get("reference") == label_of(record):
+        return f"the others' {_quantity(matched)} are matched to it"
     if ratio is None:
-        return fields(facts)
-    unit, name = (1e6, "M") if facts.get("what") == "params" else (1e9, "G")
-    target, reached = (v if isinstance(v, (int, float)) else None for v in (facts.get("target"), facts.get("reached")))
+        return fields(matched)
+    unit, name = (1e6, "M") if matched.get("what") == "params" else (1e9, "G")
+    target, reached = (
+        v if isinstance(v, (int, float)) else None for v in (matched.get("target"), matched.get("reached"))
+    )
     amounts = (
         f"{number(reached, 3, unit)} {name} for a target of {number(target, 3, unit)} {name}, "
         if target and reached
         else ""
     )
-    return f"{_quantity(facts)} matched to {words(facts.get('reference'))}: {amounts}x{ratio:.3f}"
+    return f"{_quantity(matched)} matched to {words(matched.get('reference'))}: {amounts}x{ratio:.3f}"
 
 
 def matched_to(records: list[Record]) -> str | None:
@@ -89,9 +91,9 @@ def matched(records: list[Record]) -> list[str]:
     odd += " do not apply to the variants at usual widths."
     groups: dict[tuple[str, str], dict[str, float]] = {}
     for label, record in first_of_each(records).items():
-        facts, ratio = record.model.matched, _ratio(record)
-        if ratio is not None and facts.get("reference") != label:
-            groups.setdefault((_quantity(facts), words(facts.get("reference"))), {})[label] = ratio
+        matched, ratio = record.model.matched, _ratio(record)
+        if ratio is not None and matched.get("reference") != label:
+            groups.setdefault((_quantity(matched), words(matched.get("reference"))), {})[label] = ratio
     return [
         f"Widths were chosen so that {what} match {reference}'s within"
         f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
@@ -113,11 +115,11 @@ def recipes(records: list[Record]) -> list[str]:
         groups.setdefault(words(fields({o: recipe.get(o) for o in varying})), []).append(label)
     if len(groups) < 2:
         return []
-    said = "; ".join(f"{listed(labels, 12)}: {how}" for how, labels in groups.items())
+    recipes = "; ".join(f"{listed(labels, 12)}: {how}" for how, labels in groups.items())
     warning = (
         "The variants were not trained alike, so differences between these groups also reflect the training recipe"
     )
-    return [f"{warning}. {said}."]
+    return [f"{warning}. {recipes}."]
 
 
 def data_wait(records: list[Record]) -> list[str]:
@@ -145,46 +147,46 @@ def order_of_reading(records: list[Record]) -> list[str]:
     Trials that broke the order are among the warnings instead (`unetzoo.report.alarms.read_early`).
     """
     done = [r for r in records if r.status == "ok"]
-    told = [r for r in done if r.events]
-    heeded = [r for r in told if in_order(r)]
-    said = []
+    known = [r for r in done if r.events]
+    heeded = [r for r in known if in_order(r)]
+    sentences = []
     if heeded:
         n, of = len(heeded), len(done)
         which = "the one trial" if of == 1 else f"all {of} trials" if n == of else f"{n} of {of} trials"
-        said.append(f"In {which} the test split was read once, after the weights had been chosen.")
-    if told and len(told) < len(done):
-        n = len(done) - len(told)
-        said.append(f"{n} trial{'s do' if n > 1 else ' does'} not say in which order the splits were read.")
+        sentences.append(f"In {which} the test split was read once, after the weights had been chosen.")
+    if known and len(known) < len(done):
+        n = len(done) - len(known)
+        sentences.append(f"{n} trial{'s do' if n > 1 else ' does'} not say in which order the splits were read.")
     if resumed := [r for r in records if r.resumed]:
         steps = named(resumed, lambda r: f"{seed_of(r)} at step {listed([str(s) for s in r.resumed])}")
-        said.append(f"Interrupted and resumed: {steps}.")
-    return said
+        sentences.append(f"Interrupted and resumed: {steps}.")
+    return sentences
 
 
 def policies(records: list[Record]) -> list[str]:
     """Describe the scoring policy: empty masks, tolerances and units."""
 
     def options(record: Record) -> str | None:
-        facts = record.result.policy if record.result else {}
-        return fields({words(k).replace("_", " "): v for k, v in facts.items() if not isinstance(v, dict)})
+        policy = record.result.policy if record.result else {}
+        return fields({words(k).replace("_", " "): v for k, v in policy.items() if not isinstance(v, dict)})
 
-    said = [f"Scoring options: {line}" for line in distinct(records, options)]
+    sentences = [f"Scoring options: {line}" for line in distinct(records, options)]
     for record in records:
         for rules in record.result.policy.values() if record.result else ():
-            said += [f"{words(k)}: {words(v)}" for k, v in rules.items()] if isinstance(rules, dict) else []
-    return [f"{line[:1].upper()}{line[1:]}." for line in dict.fromkeys(said)]
+            sentences += [f"{words(k)}: {words(v)}" for k, v in rules.items()] if isinstance(rules, dict) else []
+    return [f"{line[:1].upper()}{line[1:]}." for line in dict.fromkeys(sentences)]
 
 
 def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
     """Return (title, distinct values) of the conditions of the trials; several values mean that it varied."""
 
     def splits(record: Record) -> str | None:
-        parts = record.data.get("splits")
-        said = [
-            f"{name}: {words(dig(part, 'n'))} ({words(dig(part, 'digest') or 'no hash')})"
-            for name, part in (parts.items() if isinstance(parts, dict) else [])
+        by_split = record.data.get("splits")
+        sizes = [
+            f"{name}: {words(dig(split, 'n'))} ({words(dig(split, 'digest') or 'no hash')})"
+            for name, split in (by_split.items() if isinstance(by_split, dict) else [])
         ]
-        return "; ".join(said) or None
+        return "; ".join(sizes) or None
 
     def cost(text: str) -> list[str]:
         return distinct(records, lambda r: text.format(c=r.cost) if r.cost else None)

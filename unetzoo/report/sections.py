@@ -113,30 +113,30 @@ def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
             f"{reference} reaches Dice {base['dice']:.3f}{spread} over {base['seeds']} seed"
             f"{'s' if base['seeds'] > 1 else ''}; there is no other variant to compare it with."
         ]
-    said = []
+    sentences = []
     for verdict, way in (("better", "higher"), ("worse", "lower")):
         judged = [r for r in scored if r["versus"] and r["versus"].verdict == verdict]
-        said += _versus(judged, base, way)
+        sentences += _versus(judged, base, way)
     for verdict, text in (
         ("indistinguishable", "on this evidence indistinguishable from"),
         ("not enough data", "not judged, for lack of seeds or test images, against"),
     ):
         names = [r["model"] for r in scored if r["versus"] and r["versus"].verdict == verdict]
         if names:
-            score = "" if said else f" (Dice {base['dice']:.3f})"
-            said.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {text} {reference}{score}.")
+            score = "" if sentences else f" (Dice {base['dice']:.3f})"
+            sentences.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {text} {reference}{score}.")
     top = scored[0]
     judged = [r for r in scored if r["versus"] and r["versus"].verdict != "not enough data"]
     known = judged and top["first"] is not None
     chance = f"; it ranks first in {100 * (top['first'] or 0):.0f} % of resamples" if known else ""
-    said.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")
+    sentences.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")
     fit = [base, *(r for r in scored if r["versus"] and r["versus"].verdict == "indistinguishable")]
     better = [r for r in scored if r["versus"] and r["versus"].verdict == "better"]
-    said += _cheapest(better, "that score higher")
+    sentences += _cheapest(better, "that score higher")
     if judged:  # otherwise the reference would only be compared with itself
         which = "not shown to score lower" if len(judged) == len(scored) - 1 else "judged and not shown to score lower"
-        said += _cheapest(fit + better, which)
-    return said
+        sentences += _cheapest(fit + better, which)
+    return sentences
 
 
 def _cheapest(rows: list[dict[str, Any]], which: str) -> list[str]:

@@ -90,9 +90,9 @@ def score_grids(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the Dice of each label by seed (rows) and test image (columns); NaN where there is no score."""
     images = images.assign(key=images["data"] + "/" + images["image"])
     return {
-        str(label): part.pivot_table(index="seed", columns="key", values="dice", dropna=False)
-        for label, part in images.groupby("model", sort=True)
-        if part["dice"].notna().any()
+        str(label): scores.pivot_table(index="seed", columns="key", values="dice", dropna=False)
+        for label, scores in images.groupby("model", sort=True)
+        if scores["dice"].notna().any()
     }
 
 
@@ -149,7 +149,7 @@ def draws(what: Literal["images", "seeds"], n: int) -> npt.NDArray[np.uint16]:
     """
     rng = np.random.default_rng([RNG, what == "seeds", n])
     rows = (rng.multinomial(max(n - 1, 1), np.full(n, 1 / n), size=CHUNK) for _ in range(RESAMPLES // CHUNK))
-    return np.concatenate([part.astype(np.uint16) for part in rows])
+    return np.concatenate([row.astype(np.uint16) for row in rows])
 
 
 def widening(difference: Array) -> float:
@@ -293,21 +293,21 @@ def summarise(tables: Tables, baselines: bool = False) -> pd.DataFrame:
     return frame.sort_values("dice", ascending=False, kind="stable", na_position="last", ignore_index=True)
 
 
-def _summary_row(label: str, part: pd.DataFrame, trials: int, tables: Tables) -> dict[str, object]:
+def _summary_row(label: str, finished: pd.DataFrame, trials: int, tables: Tables) -> dict[str, object]:
     row: dict[str, object] = {
         "model": label,
-        "seeds": int(part["seed"].nunique()),
-        "failed": trials - len(part),
-        "timed": int(part["noisy"].notna().sum()),  # trials with a timing that was checked for noise
-        "noisy": int(part["noisy"].fillna(False).sum()),
-        "noisy_float32": int(part["noisy_float32"].fillna(False).sum()),
+        "seeds": int(finished["seed"].nunique()),
+        "failed": trials - len(finished),
+        "timed": int(finished["noisy"].notna().sum()),  # trials with a timing that was checked for noise
+        "noisy": int(finished["noisy"].fillna(False).sum()),
+        "noisy_float32": int(finished["noisy_float32"].fillna(False).sum()),
     }
     for name in METRICS:
-        row |= {name: part[name].mean(), f"{name}_sd": part[name].std()}
+        row |= {name: finished[name].mean(), f"{name}_sd": finished[name].std()}
     for name in COUNTS:
-        row[name] = part[name].sum() if part[name].notna().any() else np.nan
+        row[name] = finished[name].sum() if finished[name].notna().any() else np.nan
     for name in [*COSTS, "steps", *tables.phases.values()]:
-        values = part[name].dropna().astype(float)
+        values = finished[name].dropna().astype(float)
         if len(values):
             row |= {name: values.median(), f"{name}_low": values.min(), f"{name}_high": values.max()}
     return row

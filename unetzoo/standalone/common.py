@@ -30,7 +30,11 @@ class AnySize(nn.Module):
     least = 1
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return logits (N, K, H', W') with H' >= H and W' >= W for an image whose sides fit."""
+        """Return logits (N, K, H', W') with H' >= H and W' >= W for an image whose sides fit.
+
+        Raises:
+            NotImplementedError: If a subclass does not implement it.
+        """
         raise NotImplementedError
 
     def scales(self, x: Tensor) -> list[Tensor]:

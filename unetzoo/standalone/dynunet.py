@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.nn.norms import InstanceNorm
 from unetzoo.standalone.common import AnySize, fraction, whole
 
 SLOPE = 0.01
 
 
-def conv(c_in: int, c_out: int, *, kernel_size: int = 3, stride: int = 1, drop: Part = nn.Identity) -> nn.Module:
+def conv(c_in: int, c_out: int, *, kernel_size: int = 3, stride: int = 1, drop: MakeModule = nn.Identity) -> nn.Module:
     """Build a convolution without bias, followed by its dropout.
 
     Args:
@@ -51,7 +51,14 @@ class ResidualLayers(nn.Module):
     """
 
     def __init__(
-        self, c_in: int, c_out: int, *, norm: Part, stride: int = 1, residual: bool = True, drop: Part = nn.Identity
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        norm: MakeModule,
+        stride: int = 1,
+        residual: bool = True,
+        drop: MakeModule = nn.Identity,
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -81,7 +88,7 @@ class UpMerge(nn.Module):
         drop: Factory of the dropout after the transposed convolution.
     """
 
-    def __init__(self, c_below: int, c_skip: int, *, block: Part, drop: Part = nn.Identity) -> None:
+    def __init__(self, c_below: int, c_skip: int, *, block: MakeModule, drop: MakeModule = nn.Identity) -> None:
         super().__init__()
         self.up = nn.Sequential(nn.ConvTranspose2d(c_below, c_skip, 2, stride=2, bias=False), drop())
         self.block = block(2 * c_skip, c_skip)

@@ -70,6 +70,7 @@ class ExternalAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_separate)
 
     def train(self, mode: bool = True) -> ExternalAttention:
+        """Set training mode as `nn.Module.train`; before training, give keys and values memory of their own."""
         if mode:
             _separate(self)
         return super().train(mode)

@@ -12,11 +12,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.nn.norms import InstanceNorm
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole
 
-NORMS: dict[str, Part] = {"batch": nn.BatchNorm2d, "instance": partial(InstanceNorm, affine=False)}
+NORMS: dict[str, MakeModule] = {"batch": nn.BatchNorm2d, "instance": partial(InstanceNorm, affine=False)}
 
 
 def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
@@ -32,7 +32,7 @@ def up_conv(c_in: int, c_out: int) -> nn.Module:
 class Finish(nn.Sequential):
     """Layers after a convolution: norm, dropout and a PReLU with one slope for all channels."""
 
-    def __init__(self, channels: int, *, norm: Part, dropout: float) -> None:
+    def __init__(self, channels: int, *, norm: MakeModule, dropout: float) -> None:
         super().__init__(norm(channels), nn.Dropout(dropout), nn.PReLU())
 
 
@@ -51,7 +51,7 @@ class ResidualUnit(nn.Module):
     """
 
     def __init__(
-        self, c_in: int, c_out: int, *, layers: int, finish: Part, stride: int = 1, bare: bool = False
+        self, c_in: int, c_out: int, *, layers: int, finish: MakeModule, stride: int = 1, bare: bool = False
     ) -> None:
         super().__init__()
         units: list[nn.Module] = []

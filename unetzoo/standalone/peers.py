@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from unetzoo.errors import UnetzooError, nearest, plain
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.nn.blocks import spatial
 from unetzoo.standalone.common import AnySize, one_of, whole
 
@@ -71,7 +71,7 @@ class Peer(AnySize):
             unused = never_read(network, (2, in_channels, self.least, self.least))
         except Exception as error:  # smp and timm raise many types for an encoder that does not suit a decoder
             raise UnetzooError(
-                f"option encoder = {encoder!r}: smp's {architecture} cannot use it ({plain(error)})"
+                f"option encoder = {encoder!r}: smp's {architecture} cannot use it ({one_line(error)})"
             ) from None
         for parameter in unused:
             parameter.requires_grad_(False)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.grid.parts import parts
+from unetzoo.grid.parts import callables
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.nn.decoders import ChainDecoder
 from unetzoo.nn.encoders import PlainEncoder
@@ -50,7 +50,7 @@ def resunet(in_channels: int, num_classes: int, *, width: int = 64, depth: int =
             channels,
             channels[1:],
             channels[:-1],
-            up=parts(spec)["up"][up],
+            up=callables(spec)["up"][up],
             skip=partial(ConcatSkip, up_first=True),
             blocks=[PreActBlock] * (depth - 1),
             align=pad_to_skip,

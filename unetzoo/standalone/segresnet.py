@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from unetzoo.errors import UnetzooError
 from unetzoo.nn import norms
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole, wholes
 
-UPS: dict[str, Part] = {
+UPS: dict[str, MakeModule] = {
     "bilinear": lambda _: nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
     "transposed": lambda channels: nn.ConvTranspose2d(channels, channels, 2, stride=2),
 }
@@ -40,7 +40,7 @@ def conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
 class PreActivation(nn.Module):
     """Two layers of norm, ReLU and 3x3 convolution; the input is added."""
 
-    def __init__(self, channels: int, *, norm: Part) -> None:
+    def __init__(self, channels: int, *, norm: MakeModule) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(2):

@@ -11,7 +11,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.nn.norms import GroupNorm
 from unetzoo.standalone.common import AnySize
 
@@ -41,7 +41,9 @@ class SixLevels(AnySize):
 
     multiple = 32
 
-    def __init__(self, in_channels: int, num_classes: int, width: int, *, encode: Part, decode: Part) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, width: int, *, encode: MakeModule, decode: MakeModule
+    ) -> None:
         super().__init__()
         self.channels = c = [max(4, 4 * round(width * multiple / 4)) for multiple in MULTIPLES]
         self.encoder = nn.ModuleList(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import Part
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.nn.dropout import DropPath
 from unetzoo.nn.norms import PixelLayerNorm
 from unetzoo.standalone.common import AnySize, init_by_fan_out, resize
@@ -59,8 +59,8 @@ class TokenUNet(AnySize):
         num_classes: int,
         channels: Sequence[int],
         *,
-        conv: Part,
-        back: Part,
+        conv: MakeModule,
+        back: MakeModule,
         last: nn.Module,
         mix: Callable[[int], nn.Module],
         drop_path: float,

@@ -13,12 +13,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from unetzoo.nn.blocks import ConvNormAct, Part
+from unetzoo.nn.blocks import ConvNormAct, MakeModule
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole
 
 DOWN = (1, 2, 3, 2)  # layers of the encoder's levels below the finest, finest first
 UP = (1, 1, 2, 2)  # layers of the decoder's levels, finest first
-ACTS: dict[str, Part] = {"elu": lambda _: nn.ELU(inplace=True), "prelu": nn.PReLU}
+ACTS: dict[str, MakeModule] = {"elu": lambda _: nn.ELU(inplace=True), "prelu": nn.PReLU}
 
 
 def conv(c_in: int, c_out: int) -> nn.Module:
@@ -36,7 +36,7 @@ class Layers(nn.Module):
         drop: Dropout on the layers' input, but not on what is added.
     """
 
-    def __init__(self, channels: int, count: int, *, act: Part, drop: nn.Module) -> None:
+    def __init__(self, channels: int, count: int, *, act: MakeModule, drop: nn.Module) -> None:
         super().__init__()
         self.drop = drop
         layer = partial(ConvNormAct, conv=conv, norm=nn.BatchNorm2d, act=partial(act, channels))

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
+from unetzoo.machine.lock import MachineLock, no_beat
 from unetzoo.machine.phases import Phases
-from unetzoo.machine.quiet import Quiet, nothing
 from unetzoo.metrics.overlap import confusion, dice, settle
 from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
@@ -74,23 +74,23 @@ class History:
 
 
 @dataclass
-class Session:
-    """Surroundings of a training run; by default there are no callbacks, no checkpoint and no lock.
+class TrainingHooks:
+    """Callbacks, clock, lock and checkpoint of a training run; without lock and checkpoint by default.
 
     Attributes:
         progress: Called with a message after every step.
         beat: Called between messages as a sign of life.
         stop: Returns True if the training is to stop and save its state.
         phases: Clock of the time spent in each phase.
-        quiet: Lock that keeps training steps and timings on this machine apart.
+        lock: Lock that keeps training steps and timings on this machine apart.
         checkpoint: File from which the training resumes and to which it saves its state.
     """
 
     progress: Progress = lambda message: None
-    beat: Callable[[], None] = nothing
+    beat: Callable[[], None] = no_beat
     stop: Callable[[], bool] = lambda: False
     phases: Phases = field(default_factory=lambda: Phases("train"))
-    quiet: Quiet | None = None
+    lock: MachineLock | None = None
     checkpoint: Checkpoint | None = None
 
     @contextmanager
@@ -100,21 +100,21 @@ class Session:
         Args:
             phase: Name of the phase.
         """
-        if self.quiet is None:
+        if self.lock is None:
             with self.phases.during(phase):
                 yield
             return
-        with self.phases.during("wait"), self.quiet.step(), self.phases.during(phase):
+        with self.phases.during("wait"), self.lock.shared(), self.phases.during(phase):
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Run the block, a timing, in the current phase while nothing else on this machine trains or is timed."""
-        if self.quiet is None:
+        if self.lock is None:
             yield
             return
         phase = self.phases.now
-        with self.phases.during("wait"), self.quiet.alone(), self.phases.during(phase):
+        with self.phases.during("wait"), self.lock.alone(), self.phases.during(phase):
             yield
 
 
@@ -179,13 +179,13 @@ def train(
     validation: Mapping[str, tuple[Tensor, Tensor]],
     info: DatasetInfo,
     recipe: Recipe,
-    session: Session | None = None,
+    hooks: TrainingHooks | None = None,
     both_empty: str = "exclude",
 ) -> History:
     """Train a network in place within the recipe's budget; at the end it has the best weights on validation.
 
     The best weights have the highest mean foreground Dice on validation; among equals, and if no validation image has
-    any foreground, the lowest loss. If the session has a checkpoint of an interrupted training, it is resumed.
+    any foreground, the lowest loss. If ``hooks`` has a checkpoint of an interrupted training, it is resumed.
 
     Args:
         fabric: Device, precision and processes.
@@ -194,7 +194,7 @@ def train(
         validation: Key -> (image (C, H, W), mask (H, W)) of the validation set.
         info: Description of the data set.
         recipe: The recipe, with a budget in steps or minutes.
-        session: Callbacks, clock, lock and checkpoint; none by default.
+        hooks: Callbacks, clock, lock and checkpoint; none by default.
         both_empty: The policy for classes that are neither true nor predicted, as for the test set.
 
     Returns:
@@ -202,15 +202,15 @@ def train(
 
     Raises:
         NonFiniteLossError: As soon as a training or validation loss is not finite.
-        Interrupted: If the session asked to stop.
+        Interrupted: If ``hooks.stop`` returned True.
     """
-    session = session or Session()
-    phases, checkpoint = session.phases, session.checkpoint
-    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    network.to(memory_format=layout)  # type: ignore[call-overload]
+    hooks = hooks or TrainingHooks()
+    phases, checkpoint = hooks.phases, hooks.checkpoint
+    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network.to(memory_format=memory_format)  # type: ignore[call-overload]
     optimizer = make_optimizer(recipe, network)
     model, optimizer = fabric.setup(SameSize(network, info.classes), optimizer)
-    done, best, finished = _resume(fabric, network, optimizer, session)
+    done, best, finished = _resume(fabric, network, optimizer, hooks)
 
     batches = _batches(fabric, network, crops, recipe, done.step)
     loss_function = LOSSES[recipe.loss]
@@ -222,15 +222,15 @@ def train(
 
     model.train()
     while not finished:
-        with session.turn("load"):
+        with hooks.turn("load"):
             images, masks, *weights = next(batches)
-        with session.turn("train"):
+        with hooks.turn("train"):
             step = done.step = done.step + 1
             spent = done.seconds / budget if budget else (step - 0.5) / (recipe.steps or 1)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(spent, recipe) * group.get("lr_scale", 1.0)
 
-            images = images.contiguous(memory_format=layout)
+            images = images.contiguous(memory_format=memory_format)
             outputs = model(images, masks.shape[-2:])
             loss = supervised_loss(outputs, masks, info.ignore_index, loss_function, *weights)
             fabric.backward(loss)
@@ -248,7 +248,7 @@ def train(
         finished = step == recipe.steps or (budget is not None and done.seconds >= budget)
 
         if finished or step % recipe.validate_every == 0:
-            val_loss, matrices = evaluate(model, validation.items(), info, layout, session, "validate")
+            val_loss, matrices = evaluate(model, validation.items(), info, memory_format, hooks, "validate")
             stacked = torch.stack(list(matrices.values()))
             val_dice = mean_foreground(settle(dice(stacked), stacked, both_empty), info)
             val_loss, val_dice = fabric.broadcast((val_loss, val_dice))  # so that all choose and stop alike
@@ -264,7 +264,7 @@ def train(
                 best = {name: _copy(value) for name, value in network.state_dict().items()}
             finished = finished or (recipe.patience is not None and done.stale() >= recipe.patience)
             model.train()
-        session.progress(
+        hooks.progress(
             {
                 "phase": "train",
                 "step": step,
@@ -276,11 +276,11 @@ def train(
             }
         )
         if checkpoint is not None:
-            stop = not finished and session.stop()
+            stop = not finished and hooks.stop()
             due = fabric.global_rank == 0 and checkpoint.due()  # only the first process saves
             if _any_rank(fabric, stop or due or (finished and checkpoint.final)):
                 with phases.during("save"):
-                    _save(fabric, network, optimizer, session, done, best, finished)
+                    _save(fabric, network, optimizer, hooks, done, best, finished)
             if _any_rank(fabric, stop):
                 raise Interrupted
     network.load_state_dict(best)
@@ -310,13 +310,13 @@ def _batches(
 
 
 def _resume(
-    fabric: Fabric, network: nn.Module, optimizer: Any, session: Session
+    fabric: Fabric, network: nn.Module, optimizer: Any, hooks: TrainingHooks
 ) -> tuple[History, dict[str, Any], bool]:
     """Return history, best weights and True if the training is finished, from the checkpoint or for a new start."""
-    saved = session.checkpoint.load() if session.checkpoint else None
+    saved = hooks.checkpoint.load() if hooks.checkpoint else None
     if saved is None:
         return History(), {}, False
-    session.phases.take_over(saved["phases"])
+    hooks.phases.take_over(saved["phases"])
     history = History(**saved["history"])
     history.resumed.append(history.step)
     if not saved["finished"]:
@@ -330,7 +330,7 @@ def _save(
     fabric: Fabric,
     network: nn.Module,
     optimizer: Any,
-    session: Session,
+    hooks: TrainingHooks,
     done: History,
     best: dict[str, Any],
     finished: bool,
@@ -340,11 +340,11 @@ def _save(
     if fabric.world_size > 1:
         states = [None] * fabric.world_size
         torch.distributed.all_gather_object(states, random_state())
-    state = {"finished": finished, "history": asdict(done), "best": best, "phases": session.phases.so_far()}
+    state = {"finished": finished, "history": asdict(done), "best": best, "phases": hooks.phases.so_far()}
     if not finished:
         state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "random": states}
-    if session.checkpoint is not None and fabric.global_rank == 0:
-        session.checkpoint.save(state)
+    if hooks.checkpoint is not None and fabric.global_rank == 0:
+        hooks.checkpoint.save(state)
 
 
 def _copy(value: Any) -> Any:
@@ -356,8 +356,8 @@ def evaluate(
     model: nn.Module,
     items: Items,
     info: DatasetInfo,
-    layout: torch.memory_format,
-    session: Session | None = None,
+    memory_format: torch.memory_format,
+    hooks: TrainingHooks | None = None,
     phase: str = "test",
     keep: Callable[[str, Tensor, Tensor], None] | None = None,
 ) -> tuple[float, dict[str, Tensor]]:
@@ -369,22 +369,22 @@ def evaluate(
         model: A `SameSize` set up by Fabric.
         items: Pairs of key and (image (C, H, W), mask (H, W)).
         info: Description of the data set.
-        layout: Memory format of the images.
-        session: Sign of life, clock and lock; none by default.
+        memory_format: Memory format of the images.
+        hooks: Sign of life, clock and lock; none by default.
         phase: Name of the phase for the clock.
         keep: Called with each image's key, logits (K, H, W) and mask (H, W); optional.
 
     Returns:
         The mean loss, and key -> confusion matrix (K, K).
     """
-    session = session or Session()
+    hooks = hooks or TrainingHooks()
     model.eval()
     device = next(model.parameters()).device
     losses, matrices = [], {}
     for key, (image, mask) in items:
-        session.beat()
-        with session.turn(phase):
-            image = image[None].to(device).contiguous(memory_format=layout)
+        hooks.beat()
+        with hooks.turn(phase):
+            image = image[None].to(device).contiguous(memory_format=memory_format)
             mask = mask[None].to(device)
             logits = model(image)[0]
             losses.append(float(cross_entropy_dice(logits, mask, info.ignore_index)))

@@ -86,7 +86,7 @@ class Recipe(Strict):
     tune: Tune | None = Field(None, description="choose the learning rate on validation")
     batch_size: int = Field(8, ge=1, description="crops per step, over all devices")
     crop: int = Field(128, ge=8, description="side of a training crop in pixels, measured on the network's output")
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimizer of the training")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate after the warm-up")
@@ -98,7 +98,9 @@ class Recipe(Strict):
     freeze_norm: bool = Field(
         False, description="batch norms of a timm encoder use their running statistics and do not update them"
     )
-    loss: Literal["cross_entropy_dice", "cross_entropy"] = "cross_entropy_dice"
+    loss: Literal["cross_entropy_dice", "cross_entropy"] = Field(
+        "cross_entropy_dice", description="cross-entropy plus soft Dice, or cross-entropy alone"
+    )
     border: Border | None = Field(
         None,
         description="weight the cross-entropy by class balance and the borders between objects (arXiv 1505.04597)",
@@ -113,12 +115,14 @@ class Recipe(Strict):
     validate_every: int = Field(
         50, ge=1, description="steps between validations; there is always one after the last step"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="device that trains; auto: the first available of cuda, mps, cpu"
+    )
     devices: int = Field(1, ge=1, description="number of devices; more than one train with DistributedDataParallel")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 if the hardware supports it"
     )
-    channels_last: bool = True
+    channels_last: bool = Field(True, description="use the memory format channels_last, where channels vary fastest")
     deterministic: bool = Field(False, description="use deterministic algorithms; the record names operations without")
     threads: int = Field(0, ge=0, description="CPU threads of a trial; 0: the machine's cores divided by --jobs")
     workers: int | Literal["auto"] = Field(

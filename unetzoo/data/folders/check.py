@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetzoo.data.folders.annotation_layouts import annotation_source
+from unetzoo.data.folders.drawn_reading import drawn_findings
 from unetzoo.data.folders.layout import Layout, guess_files, lay_out, not_read, pair_group
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose
@@ -47,7 +49,7 @@ class Check:
 
     Attributes:
         source: Place of the data.
-        survey: Facts about every file.
+        survey: Properties of every file.
         reading: The given or proposed reading; None if an error prevents one.
         kind: The masks, in words.
         shares: Pixels of each class; None if an error prevents counting them.
@@ -76,21 +78,25 @@ def find_source(path: Path, *, propose_anew: bool = False) -> Source:
     """Find the data and, if there is one, the reading that ``path`` stands for.
 
     Args:
-        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         propose_anew: Ignore a ``dataset.toml`` in the folder.
 
     Returns:
         The place of the data.
 
     Raises:
-        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a reading.
+        UnetzooError: If ``path`` is neither a folder with images and masks, nor a CSV, nor a COCO file, nor a reading.
     """
     if path.suffix.lower() == ".toml":
         return Source(path.parent, read_reading(path), file=path)
     if path.suffix.lower() == ".csv":
         return Source(path.parent, Files(pairs=path.name))
+    if path.suffix.lower() == ".json" and path.is_file():
+        root, files = annotation_source(path)
+        return Source(root, files)
     if not path.is_dir():
-        what = "is neither a folder, a CSV of pairs nor a dataset.toml" if path.exists() else "no such file or folder"
+        kinds = "is neither a folder, a CSV of pairs, a COCO file (.json) nor a dataset.toml"
+        what = kinds if path.exists() else "no such file or folder"
         raise UnetzooError(f"{path}: {what}")
     if (path / NAME).is_file() and not propose_anew:
         return Source(path, read_reading(path / NAME), file=path / NAME)
@@ -104,7 +110,7 @@ def check(
     void: Value | None = None,
     compare: bool = True,
     start: Callable[[int], None] = lambda count: None,
-    seen: Callable[[str], None] = lambda key: None,
+    on_pair: Callable[[str], None] = lambda key: None,
 ) -> Check:
     """Open every file once, and propose a reading if none is given.
 
@@ -113,15 +119,16 @@ def check(
         void: Stored mask value that is known to be void.
         compare: Search for near-duplicates.
         start: Called with the number of pairs.
-        seen: Called with each key after its pair was opened.
+        on_pair: Called with each key after its pair was opened.
 
     Returns:
         The result; mistakes in the data are among its findings.
     """
     layout, findings = _lay_out(source)
-    start(len(layout.found.pairs))
-    found = survey(layout, seen=seen, compare=compare)
-    findings += [*layout.found.findings, *found.findings]
+    start(len(layout.pairing.pairs))
+    found = survey(layout, on_pair=on_pair, compare=compare)
+    drawings = [drawing for item in found.items if (drawing := item.pair.drawing) is not None]
+    findings += [*layout.pairing.findings, *found.findings, *drawn_findings(drawings)]
     if source.reading is not None:
         reading, kind = source.reading, ""
     else:
@@ -139,7 +146,7 @@ def check(
 
 def _lay_out(source: Source) -> tuple[Layout, list[Finding]]:
     layout, findings = lay_out(source.root, source.files), list(source.findings)
-    group = None if source.reading or layout.groups else pair_group(layout.found.pairs)
+    group = None if source.reading or layout.groups else pair_group(layout.pairing.pairs)
     if group is not None:
         layout = lay_out(source.root, source.files.model_copy(update={"group": group}))
         text = f"keys come in pairs of left and right: group = {group!r} keeps the two of a patient in one split"
@@ -151,7 +158,7 @@ def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout
     """Open a user's data, proposing a reading if none is given.
 
     Args:
-        path: A folder, a CSV of pairs, or a ``dataset.toml``.
+        path: A folder, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         void: Stored mask value that is known to be void.
 
     Returns:
@@ -163,7 +170,7 @@ def open_reading(path: Path, void: Value | None = None) -> tuple[Reading, Layout
     source = find_source(path)
     if source.reading is not None:
         layout, _ = _lay_out(source)
-        _raise_first(layout.found.findings)
+        _raise_first(layout.pairing.findings)
         return source.reading, layout, [f"read as {source.file} says"]
     checked = check(source, void=void, compare=False)
     _raise_first(checked.findings)

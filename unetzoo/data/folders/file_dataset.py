@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
-from unetzoo.data.folders.files import array_digest, read_stored
+from unetzoo.data.folders.files import array_digest
 from unetzoo.data.folders.pairs import some
 from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
 from unetzoo.data.folders.reading_file import shown_values
@@ -21,7 +21,7 @@ class FileDataset(SegmentationDataset):
         pairs: Files of each key.
         splits: Keys of each split.
         groups: Group of each key, which must stay in one split; default: found in the keys by the reading's ``group``.
-        seen: Called with each key after its files were read.
+        on_read: Called with each key after its files were read.
 
     Raises:
         UnetzooError: If a file contradicts the reading; it names the first such file.
@@ -34,7 +34,7 @@ class FileDataset(SegmentationDataset):
         splits: Mapping[str, tuple[str, ...]],
         groups: Mapping[str, str] | None = None,
         *,
-        seen: Callable[[str], None] = lambda key: None,
+        on_read: Callable[[str], None] = lambda key: None,
     ) -> None:
         self.reading = reading
         self.splits = splits
@@ -44,9 +44,9 @@ class FileDataset(SegmentationDataset):
         self._digests = {}
         for key in self._pairs:
             self._digests[key] = array_digest(*self.read(key))
-            seen(key)
+            on_read(key)
 
-    def describe(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Describe the reading in two lines."""
         reading = self.reading
         low, high = reading.range
@@ -73,7 +73,7 @@ class FileDataset(SegmentationDataset):
 
 
 def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> DatasetInfo:
-    """Return the facts about a data set that follow from its reading.
+    """Return the description of a data set that follow from its reading.
 
     ``values`` and ``palette`` are given only if each class has a single value.
 
@@ -104,7 +104,7 @@ def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> Dat
 
 def _palette(pair: Pair, values: tuple[int, ...]) -> tuple[str, ...]:
     """Return the colours of a mask's palette at ``values``; () if it has no palette or two of them are equal."""
-    stored = read_stored(pair.mask, pair.page).palette
+    stored = pair.read_mask().palette
     if stored is None or not 0 <= min(values) <= max(values) < len(stored):
         return ()
     colours = tuple(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in stored[list(values)].tolist())

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from unetzoo.data.folders.check import open_reading
+from unetzoo.data.folders.drawn_reading import drawn_findings
 from unetzoo.data.folders.file_dataset import FileDataset
+from unetzoo.data.folders.layout import Layout
 from unetzoo.data.folders.reading import Reading
 from unetzoo.data.registry import register_dataset
 from unetzoo.errors import UnetzooError
@@ -18,7 +20,7 @@ class Folder(FileDataset):
     Without a ``dataset.toml`` a reading is proposed from all files; see `unetzoo data check`.
 
     Args:
-        root: A folder with images and masks, a CSV of pairs, or a ``dataset.toml``.
+        root: A folder with images and masks or annotations, a CSV of pairs, a COCO file, or a ``dataset.toml``.
         class_names: New names of the classes.
         foreground: Class indices of the headline score.
         ignore_index: Stored mask value that is void.
@@ -39,12 +41,28 @@ class Folder(FileDataset):
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
-        reading, layout, said = open_reading(root, ignore_index)
+        reading, layout, messages = open_reading(root, ignore_index)
         reading = _changed(reading, root, class_names, foreground, ignore_index, downscale)
-        super().__init__(reading, layout.found.pairs, layout.splits, layout.groups)
+        super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
         self.drawn, self.ordered = layout.drawn, layout.ordered
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
-        self.said = [*said, *self.describe()]
+        self.messages = [*messages, *_remarks(layout), *self.summary_lines()]
+
+
+def _remarks(layout: Layout) -> list[str]:
+    """Return what `unetzoo data check` would say about annotations and the masks that were drawn from them.
+
+    Raises:
+        UnetzooError: If every mask is empty.
+    """
+    if layout.files.annotations is None:
+        return []
+    drawings = [pair.drawing for pair in layout.pairing.pairs.values() if pair.drawing is not None]
+    drawn = drawn_findings([drawing for drawing in drawings if drawing.empty is not None])
+    if errors := [finding.text for finding in drawn if finding.severity == "error"]:
+        raise UnetzooError(errors[0])
+    found = [finding for finding in layout.pairing.findings if finding.severity == "warning"]
+    return [f"{finding.severity}: {finding.text}" for finding in [*found, *drawn]]
 
 
 def _changed(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from unetzoo.data.base import SPLITS
-from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
+from unetzoo.data.folders.annotation_layouts import guess_annotations
+from unetzoo.data.folders.annotations import annotated_pairs
+from unetzoo.data.folders.files import READ, SUFFIXES, UNREAD, count_pages, describe_pages, read_stored
 from unetzoo.data.folders.pairs import (
     IMAGE_FOLDERS,
     LAYOUTS,
     MASK_FOLDERS,
     SPLIT_NAMES,
     Finding,
-    Found,
+    Pairing,
     find_pairs,
     split_named,
 )
@@ -51,7 +55,7 @@ class Layout:
     Attributes:
         root: Folder of the data.
         files: Where images and masks lie.
-        found: The pairs, and findings about single files.
+        pairing: The pairs, and findings about single files.
         splits: Keys of each split.
         groups: Group of each key that has one.
         fixed: What gives the splits, in words; empty if all are drawn by hash.
@@ -61,7 +65,7 @@ class Layout:
 
     root: Path
     files: Files
-    found: Found
+    pairing: Pairing
     splits: dict[str, tuple[str, ...]]
     groups: dict[str, str]
     fixed: str
@@ -82,64 +86,71 @@ def lay_out(root: Path, files: Files) -> Layout:
         files: Where images and masks lie.
 
     Returns:
-        The layout; mistakes in single files are among the findings of ``found``.
+        The layout; mistakes in single files are among the findings of ``pairing``.
 
     Raises:
         UnetzooError: If no images or masks can be found at all.
     """
-    found = find_pairs(root, files)
-    groups = found.groups if files.group is None else groups_of(found.pairs, files.group)
-    if found.stacks == 1 and not any("-" in key for key in found.pairs):
+    pairing, files = (find_pairs(root, files), files) if files.annotations is None else annotated_pairs(root, files)
+    groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
+    if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
-    given, fixed = _given(root, files, found)
-    ordered = not given and found.stacks == 1 and not groups and len(found.pairs) >= 3
-    splits, drawn = _splits(root, files, found, groups, given, fixed, ordered)
-    _report_unmatched(found, fixed)
-    return Layout(root, files, found, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
+    given, fixed = _given(root, files, pairing)
+    ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
+    splits, drawn = _splits(root, files, pairing, groups, given, fixed, ordered)
+    _report_unmatched(root, pairing, fixed)
+    return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
 
 
-def _report_unmatched(found: Found, fixed: str) -> None:
+def _report_unmatched(root: Path, pairing: Pairing, fixed: str) -> None:
     """Report images without masks and the reverse: an error, unless lists say which images are used.
 
     A missing mask may just have a name that was not understood.
     """
     for missing in ("mask", "image"):
-        if paths := [path for what, path in found.unmatched if what == missing]:
+        if paths := [path for what, path in pairing.unmatched if what == missing]:
             more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-            text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{more}"
+            text = f"{paths[0]}: has no {missing} with stem {paths[0].stem!r}{_other_format(root, paths[0])}{more}"
             if fixed:
-                found.findings.append(
+                pairing.findings.append(
                     Finding("warning", f"unmatched {missing}", f"{text}; not used, as no list names it")
                 )
             else:
-                found.error(f"unmatched {missing}", text)
-    if not found.pairs and not any(f.severity == "error" for f in found.findings):
-        found.error("no pairs", "no image has a mask")
+                pairing.error(f"unmatched {missing}", text)
+    if not pairing.pairs and not any(f.severity == "error" for f in pairing.findings):
+        pairing.error("no pairs", "no image has a mask")
 
 
-def _given(root: Path, files: Files, found: Found) -> tuple[dict[str, tuple[str, ...]], str]:
+def _other_format(root: Path, path: Path) -> str:
+    """Return words about a file of the same stem whose format is not read, if the folder of the data has one."""
+    same = (other for other in sorted(root.rglob(f"{glob.escape(path.stem)}.*")) if other.is_file())
+    other = next((other for other in same if other.suffix.lower() in UNREAD), None)
+    return f"; {other.relative_to(root)} has a format that is not read; {READ}" if other else ""
+
+
+def _given(root: Path, files: Files, pairing: Pairing) -> tuple[dict[str, tuple[str, ...]], str]:
     """Return the splits that folders, a CSV or lists give, and which of these it was."""
-    if found.split_of:
-        given = {s: tuple(k for k in found.pairs if found.split_of.get(k) == s) for s in SPLITS}
-        return {s: keys for s, keys in given.items() if keys}, files.pairs or "folders"
+    if pairing.split_of:
+        given = {s: tuple(k for k in pairing.pairs if pairing.split_of.get(k) == s) for s in SPLITS}
+        return {s: keys for s, keys in given.items() if keys}, files.pairs or files.annotations or "folders"
     if not files.splits or files.by_folder:
         return {}, ""
-    given = {s: read_keys(root / name, found) for s, name in files.splits.items()}
-    _check_lists({s: root / name for s, name in files.splits.items()}, given, found)
+    given = {s: read_keys(root / name, pairing) for s, name in files.splits.items()}
+    _check_lists({s: root / name for s, name in files.splits.items()}, given, pairing)
     return given, ", ".join(Path(files.splits[s]).name for s in SPLITS if s in files.splits)
 
 
 def _splits(
     root: Path,
     files: Files,
-    found: Found,
+    pairing: Pairing,
     groups: Mapping[str, str],
     given: dict[str, tuple[str, ...]],
     fixed: str,
     ordered: bool,
 ) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Return the splits, and those of them drawn by hash. After a mistake, which is a finding, splits may be empty."""
-    keys, drawn = tuple(found.pairs), ()
+    keys, drawn = tuple(pairing.pairs), ()
     try:
         if ordered:  # neighbouring pages are nearly equal
             held = max(1, round(SHARE * len(keys)))
@@ -153,19 +164,19 @@ def _splits(
             given["train"], given["val"] = take_val(given["train"], groups=groups, seed=files.seed)
             drawn = ("val",)
     except UnetzooError as error:
-        found.error("split", f"{root}: {error}")
+        pairing.error("split", f"{root}: {error}")
         return {name: given.get(name, () if name != "train" or given else keys) for name in SPLITS}, ()
     if unused := len(keys) - sum(map(len, given.values())):
-        found.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
+        pairing.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
     return {name: given[name] for name in SPLITS}, drawn
 
 
-def read_keys(path: Path, found: Found) -> tuple[str, ...]:
+def read_keys(path: Path, pairing: Pairing) -> tuple[str, ...]:
     """Read the keys in a list file, whose lines are stems, file names or, as SegNet's, "image mask".
 
     Args:
         path: File of the list.
-        found: The pairs; unknown lines are added to its findings.
+        pairing: The pairs; unknown lines are added to its findings.
 
     Returns:
         The keys in the order of the file.
@@ -179,8 +190,8 @@ def read_keys(path: Path, found: Found) -> tuple[str, ...]:
         raise UnetzooError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UnetzooError(f"{path}: cannot be read: {error}") from None
-    known = found.pairs
-    without_mask = {image.stem for missing, image in found.unmatched if missing == "mask"}
+    known = pairing.pairs
+    without_mask = {image.stem for missing, image in pairing.unmatched if missing == "mask"}
     keys, strange = [], []
     for line in (line.strip() for line in lines):
         if not line:
@@ -193,7 +204,7 @@ def read_keys(path: Path, found: Found) -> tuple[str, ...]:
     if strange:
         more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
         what = "an image but no mask" if strange[0] in without_mask else "no image"
-        found.error("list", f"{path}: {strange[0]!r} has {what}{more}")
+        pairing.error("list", f"{path}: {strange[0]!r} has {what}{more}")
     return tuple(keys)
 
 
@@ -205,17 +216,17 @@ def _meant(line: str) -> Iterable[str]:
         yield from (word, bare.as_posix(), bare.name)
 
 
-def _check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], found: Found) -> None:
+def _check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], pairing: Pairing) -> None:
     where: dict[str, str] = {}
     for name, keys in given.items():
-        if not keys and not any(f.text.startswith(f"{paths[name]}:") for f in found.findings):
-            found.error("list", f"{paths[name]}: is empty")
+        if not keys and not any(f.text.startswith(f"{paths[name]}:") for f in pairing.findings):
+            pairing.error("list", f"{paths[name]}: is empty")
         if twice := [key for key, count in Counter(keys).items() if count > 1]:
-            found.error("list", f"{paths[name]}: {twice[0]!r} is listed twice")
+            pairing.error("list", f"{paths[name]}: {twice[0]!r} is listed twice")
             given[name] = tuple(dict.fromkeys(keys))
         if both := [key for key in given[name] if key in where]:
             more = f" (and {len(both) - 1} more)" if len(both) > 1 else ""
-            found.error("list", f"{paths[name]}: {both[0]!r} is also in {paths[where[both[0]]].name}{more}")
+            pairing.error("list", f"{paths[name]}: {both[0]!r} is also in {paths[where[both[0]]].name}{more}")
             given[name] = tuple(key for key in given[name] if key not in where)
         where |= dict.fromkeys(given[name], name)
 
@@ -237,16 +248,43 @@ def guess_files(root: Path) -> tuple[Files, list[Finding]]:
     if (root / "pairs.csv").is_file():
         return Files(pairs="pairs.csv"), []
     where = _folders(root) or _split_folders(root) or _stacks(root) or _side_by_side(root)
+    annotated, remarks = _annotated(root, where)
+    if annotated is not None:
+        lists = annotated.splits if annotated.by_folder else _lists(root)
+        files, more = _use_val_as_test(annotated.model_copy(update={"splits": lists}), "file")
+        return files, [*remarks, *more]
     if where is None:
         there = [
             p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
         ]
         what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
-        raise UnetzooError(f"{root}: {what}; {LAYOUTS}")
+        raise UnetzooError(f"{root}: {what}{_arrays(root)}; {LAYOUTS}")
     if "{split}" in where.images:
-        return _use_val_as_test(where, "folder")
-    lists = _lists(root)
-    return _use_val_as_test(where.model_copy(update={"splits": lists}), "list")
+        files, more = _use_val_as_test(where, "folder")
+    else:
+        files, more = _use_val_as_test(where.model_copy(update={"splits": _lists(root)}), "list")
+    return files, [*remarks, *more]
+
+
+def _annotated(root: Path, where: Files | None) -> tuple[Files | None, list[Finding]]:
+    """Return the annotations from which masks are drawn, unless there are masks too, and findings about them."""
+    problem = None
+    try:
+        files, findings = guess_annotations(root)
+    except UnetzooError as error:
+        files, findings, problem = None, [], error
+    if files is None and problem is None:
+        return None, []
+    try:
+        masks = where is not None and bool(find_pairs(root, where).pairs)
+    except UnetzooError:
+        masks = False
+    if masks and files is not None:
+        text = f"{root / str(files.annotations)}: is not read, as there are masks; give its path to read it instead"
+        return None, [Finding("warning", "annotations", text)]
+    if problem is not None and not masks:
+        raise problem
+    return files, findings
 
 
 def _use_val_as_test(files: Files, what: str) -> tuple[Files, list[Finding]]:
@@ -335,6 +373,19 @@ def _stacks(root: Path) -> Files | None:
         return None
     image = max(images, key=lambda path: path.stem.lower().startswith(head))
     return Files(images=image.name, masks=masks[0].name)
+
+
+def _arrays(root: Path) -> str:
+    """Return words about arrays that might be meant as stacks, but are read as one image of many channels."""
+    found = []
+    for path in _files(root):
+        if path.suffix.lower() in (".npy", ".npz"):
+            with suppress(UnetzooError):
+                found.append(f"{path.name}{describe_pages(path)}")
+    if not found:
+        return ""
+    text = "read as one image each; a stack of grey pages (N, H, W) is clear as (N, 1, H, W): save array[:, None]"
+    return f": {', '.join(found[:4])} {text}"
 
 
 def _pages(path: Path) -> int:

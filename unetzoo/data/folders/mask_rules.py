@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from unetzoo.data.folders.pairs import Finding, some
 from unetzoo.data.folders.reading import ClassReading, Value, interval
-from unetzoo.data.folders.survey import Item, MaskFacts
+from unetzoo.data.folders.survey import Item, MaskProperties
 
 MOST_CLASSES = 64  # more values or colours are grey levels, ids or a lossy file
 HALF = 0.4  # the one of two values below this share of the pixels is the foreground, or else the higher one
@@ -51,7 +51,7 @@ def read_masks(items: Sequence[Item], void: Value | None = None, names: Sequence
     """Propose the classes of masks from their values.
 
     Args:
-        items: Facts about each pair.
+        items: Properties of each pair.
         void: Stored value that is known to be void.
         names: Names of all values, in ascending order of the values.
 
@@ -82,7 +82,7 @@ def read_masks(items: Sequence[Item], void: Value | None = None, names: Sequence
     return found
 
 
-def as_colours(mask: MaskFacts) -> dict[int, int]:
+def as_colours(mask: MaskProperties) -> dict[int, int]:
     """Return the pixels per colour 0xrrggbb; the grey value v is the colour 0xvvvvvv."""
     if mask.colours:
         return mask.counts

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from unetzoo.data.folders.files import SUFFIXES, count_pages
+from unetzoo.data.folders.files import SUFFIXES, count_pages, describe_pages
 from unetzoo.data.folders.reading import Files, Pair
 from unetzoo.errors import UnetzooError, nearest
 
@@ -55,7 +55,7 @@ def listed(severity: Severity, kind: str, texts: Sequence[str]) -> list[Finding]
 
 
 @dataclass
-class Found:
+class Pairing:
     """The pairs that were found.
 
     Attributes:
@@ -79,7 +79,7 @@ class Found:
         self.findings.append(Finding("error", kind, text))
 
 
-def find_pairs(root: Path, files: Files) -> Found:
+def find_pairs(root: Path, files: Files) -> Pairing:
     """Match every image with its mask.
 
     Args:
@@ -92,46 +92,46 @@ def find_pairs(root: Path, files: Files) -> Found:
     Raises:
         UnetzooError: If a folder or the CSV does not exist, or holds no images.
     """
-    found = Found()
+    pairing = Pairing()
     if files.pairs is not None:
-        _read_csv(root, files.pairs, found)
+        _read_csv(root, files.pairs, pairing)
     elif files.by_folder:
         for split, folder in files.splits.items():
             images, masks = (part.replace("{split}", folder) for part in (files.images, files.masks))
-            _match(root, images, masks, files.mask_stem, found, prefix=f"{folder}/", split=split)
+            _match(root, images, masks, files.mask_stem, pairing, prefix=f"{folder}/", split=split)
     else:
-        _match(root, files.images, files.masks, files.mask_stem, found)
-    found.pairs = dict(sorted(found.pairs.items()))
-    return found
+        _match(root, files.images, files.masks, files.mask_stem, pairing)
+    pairing.pairs = dict(sorted(pairing.pairs.items()))
+    return pairing
 
 
 def _match(
-    root: Path, images: str, masks: str, mask_stem: str, found: Found, prefix: str = "", split: str | None = None
+    root: Path, images: str, masks: str, mask_stem: str, pairing: Pairing, prefix: str = "", split: str | None = None
 ) -> None:
-    by_mask = files_by_stem(root, masks, found)
-    by_image = files_by_stem(root, images, found, without=set(by_mask.values()))
+    by_mask = files_by_stem(root, masks, pairing)
+    by_image = files_by_stem(root, images, pairing, without=set(by_mask.values()))
     if len(by_image) == len(by_mask) == 1 and (root / images).is_file() and (root / masks).is_file():
         by_mask = {mask_stem.replace("{stem}", next(iter(by_image))): next(iter(by_mask.values()))}
     for stem, image in sorted(by_image.items()):
         mask = by_mask.pop(mask_stem.replace("{stem}", stem), None)
         if mask is None:
-            found.unmatched.append(("mask", image))
+            pairing.unmatched.append(("mask", image))
             continue
         alone = (root / images).is_file()
-        for key, pair in _pages("" if alone else prefix + stem, image, mask, found):
-            found.pairs[key] = pair
+        for key, pair in _pages("" if alone else prefix + stem, image, mask, pairing):
+            pairing.pairs[key] = pair
             if split is not None:
-                found.split_of[key] = split
-    found.unmatched += [("image", path) for _, path in sorted(by_mask.items())]
+                pairing.split_of[key] = split
+    pairing.unmatched += [("image", path) for _, path in sorted(by_mask.items())]
 
 
-def files_by_stem(root: Path, pattern: str, found: Found, without: set[Path] = frozenset()) -> dict[str, Path]:  # type: ignore[assignment]
+def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path] = frozenset()) -> dict[str, Path]:  # type: ignore[assignment]
     """Return the image files of a folder, of a glob, or a single file, by stem. Hidden files are skipped.
 
     Args:
         root: Folder of the data.
         pattern: A folder, a glob or a file, relative to ``root``; the stem in a glob is what its star stands for.
-        found: Two files with one stem are added to its findings.
+        pairing: Two files with one stem are added to its findings.
         without: Files to leave out.
 
     Returns:
@@ -160,7 +160,9 @@ def files_by_stem(root: Path, pattern: str, found: Found, without: set[Path] = f
         match = star.fullmatch(file.name) if star else None
         stem = _normal(Path(match[1]).stem if match and path.name.endswith("*") else match[1] if match else file.stem)
         if stem in by_stem:
-            found.error("duplicate stem", f"{file}: stem {stem!r} is taken by {by_stem[stem].name}; remove one of them")
+            pairing.error(
+                "duplicate stem", f"{file}: stem {stem!r} is taken by {by_stem[stem].name}; remove one of them"
+            )
             continue
         by_stem[stem] = file
     if not by_stem:
@@ -173,7 +175,7 @@ def _normal(stem: str) -> str:
     return unicodedata.normalize("NFC", stem)
 
 
-def _pages(stem: str, image: Path, mask: Path, found: Found) -> list[tuple[str, Pair]]:
+def _pages(stem: str, image: Path, mask: Path, pairing: Pairing) -> list[tuple[str, Pair]]:
     """Return the pairs of two files: each page of a stack is an item, ``stem-007``, and its pages are one group."""
     counts = []
     for path in (image, mask):
@@ -183,19 +185,19 @@ def _pages(stem: str, image: Path, mask: Path, found: Found) -> list[tuple[str, 
             counts.append(1)  # the survey will report what is wrong with it
     pages, of_mask = counts
     if pages != of_mask:
-        found.error(
-            "page count", f"{mask}: {of_mask} page{'s' * (of_mask > 1)}, but its image {image.name} has {pages}"
-        )
+        shapes = [describe_pages(path) if count > 1 else "" for path, count in ((mask, of_mask), (image, pages))]
+        text = f"{of_mask} page{'s' * (of_mask > 1)}{shapes[0]}, but its image {image.name} has {pages}{shapes[1]}"
+        pairing.error("page count", f"{mask}: {text}")
         return []
     if pages == 1:
         return [(stem or image.stem, Pair(image, mask))]
-    found.stacks += 1
+    pairing.stacks += 1
     keys = [f"{stem}-{page:03d}" if stem else f"{page:03d}" for page in range(pages)]
-    found.groups |= dict.fromkeys(keys, stem)
+    pairing.groups |= dict.fromkeys(keys, stem)
     return [(key, Pair(image, mask, page)) for page, key in enumerate(keys)]
 
 
-def _read_csv(root: Path, name: str, found: Found) -> None:
+def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
     path = root / name
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -206,7 +208,10 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
     lines = text.splitlines()
     header = lines[0] if lines else ""
     rows = csv.DictReader(lines, delimiter=next((c for c in ",;\t" if c in header), ","))
-    columns = [column.strip().lower() for column in rows.fieldnames or []]
+    try:
+        columns = [column.strip().lower() for column in rows.fieldnames or []]
+    except csv.Error as error:
+        raise UnetzooError(f"{path}: line 1: cannot be read as CSV: {error}") from None
     for column in ("image", "mask"):
         if column not in columns:
             raise UnetzooError(
@@ -214,10 +219,11 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
                 "and optionally split, group"
             )
     by_image: dict[str, tuple[dict[str, str], int]] = {}
-    for number, cells in enumerate(rows, start=2):
+    for number, cells in _numbered(rows, path):
         row = {k.strip().lower(): (v or "").strip() for k, v in cells.items() if isinstance(k, str)}
+        row |= {column: _with_slashes(path.parent, row[column]) for column in ("image", "mask")}
         if row["image"] in by_image:
-            found.error(
+            pairing.error(
                 "csv", f"{path}: line {number}: image {row['image']!r} is already in line {by_image[row['image']][1]}"
             )
         else:
@@ -227,34 +233,53 @@ def _read_csv(root: Path, name: str, found: Found) -> None:
     stems = [Path(image).stem for image in by_image]
     for image, (row, number) in by_image.items():
         at = f"{path}: line {number}"
-        files = [_inside(path.parent, row[column], f"{at}: {column}", found) for column in ("image", "mask")]
+        files = [_inside(path.parent, row[column], f"{at}: {column}", pairing) for column in ("image", "mask")]
         if files[0] is None or files[1] is None:
             continue
         stem = Path(image).stem if stems.count(Path(image).stem) == 1 else Path(image).with_suffix("").as_posix()
         split = split_named(row["split"]) if row.get("split") else None
         if row.get("split") and split is None:
-            found.error("csv", f"{at}: split {row['split']!r} is unknown; {nearest(row['split'], SPLIT_NAMES)}")
-        for key, pair in _pages(_normal(stem), files[0], files[1], found):
-            found.pairs[key] = pair
+            pairing.error("csv", f"{at}: split {row['split']!r} is unknown; {nearest(row['split'], SPLIT_NAMES)}")
+        for key, pair in _pages(_normal(stem), files[0], files[1], pairing):
+            pairing.pairs[key] = pair
             if split:
-                found.split_of[key] = split
+                pairing.split_of[key] = split
             if row.get("group"):
-                found.groups[key] = row["group"]
-    if found.split_of and (rest := [key for key in found.pairs if key not in found.split_of]):
-        found.error("csv", f"{path}: {rest[0]!r} has no split, but others have one; give it to all or to none")
+                pairing.groups[key] = row["group"]
+    if pairing.split_of and (rest := [key for key in pairing.pairs if key not in pairing.split_of]):
+        pairing.error("csv", f"{path}: {rest[0]!r} has no split, but others have one; give it to all or to none")
 
 
-def _inside(folder: Path, name: str, at: str, found: Found) -> Path | None:
+def _numbered(rows: csv.DictReader[str], path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number and the cells of each line below the header.
+
+    Raises:
+        UnetzooError: If a line is not CSV, such as one with a cell of more than 131,072 characters.
+    """
+    try:
+        yield from enumerate(rows, start=2)
+    except csv.Error as error:
+        raise UnetzooError(f"{path}: line {rows.line_num + 1}: cannot be read as CSV: {error}") from None
+
+
+def _with_slashes(folder: Path, name: str) -> str:
+    """Return a path with the backslashes of Windows replaced, if that names a file and the path as written does not."""
+    replaced = name.replace("\\", "/")
+    return replaced if replaced != name and not (folder / name).exists() and (folder / replaced).is_file() else name
+
+
+def _inside(folder: Path, name: str, at: str, pairing: Pairing) -> Path | None:
     """Return the path of an existing file, or None after a mistake. Only an absolute path may leave the folder."""
     path = Path(name).expanduser()
     if not name:
-        found.error("csv", f"{at} is empty")
+        pairing.error("csv", f"{at} is empty")
     elif (
         not path.is_absolute() and ".." in path.parts and not (folder / path).resolve().is_relative_to(folder.resolve())
     ):
-        found.error("csv", f"{at} {name!r} leaves the folder of the CSV; write an absolute path if that is intended")
+        pairing.error("csv", f"{at} {name!r} leaves the folder of the CSV; write an absolute path if that is intended")
     elif not (folder / path).is_file():
-        found.error("csv", f"{at} {name!r}: no such file in {folder}")
+        hint = "; it has the backslashes of Windows: write it with /, from the CSV's folder" if "\\" in name else ""
+        pairing.error("csv", f"{at} {name!r}: no such file in {folder}{hint}")
     else:
         return folder / path
     return None
@@ -279,5 +304,5 @@ MASK_FOLDERS = (
 LAYOUTS = (
     "supported layouts: images/ and masks/ (or labels/, annotations/, gt/) with equal stems or a suffix such as "
     "_mask, side by side or in two folders, the same below train/, val/ and test/, trainannot/ beside train/, two "
-    "multi-page stacks, a CSV with columns image and mask"
+    "multi-page stacks, a CSV with columns image and mask, COCO or labelme annotations"
 )

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from unetzoo.data.folders.drawn_reading import drawn_masks
 from unetzoo.data.folders.mask_rules import MaskReading, read_masks
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.reading import Reading, Value
-from unetzoo.data.folders.survey import ImageFacts, Item, Survey
+from unetzoo.data.folders.survey import ImageProperties, Item, Survey
 from unetzoo.errors import UnetzooError
 
+ROUNDING = 0.001  # floats this far outside [0, 1] are values of [0, 1] with an error
 DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use
 
 
@@ -27,8 +29,11 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
     """
     if not found.items:
         return None, "", []
-    names, findings = _class_names(found.layout.root)
-    masks = read_masks(found.items, void, names)
+    if found.layout.files.annotations is not None:
+        masks, findings = drawn_masks(found.layout.files.categories), []
+    else:
+        names, findings = _class_names(found.layout.root)
+        masks = read_masks(found.items, void, names)
     channels, value_range, of_images = _images(found.items)
     findings += [*of_images, *masks.findings]
     if channels is None or value_range is None or not masks.classes:
@@ -47,7 +52,7 @@ def propose(found: Survey, void: Value | None = None) -> tuple[Reading | None, s
 
 
 def _description(found: Survey, masks: MaskReading) -> str:
-    return f"{len(found.layout.found.pairs)} image-mask pairs of a folder; masks: {masks.kind}"
+    return f"{len(found.layout.pairing.pairs)} image-mask pairs of a folder; masks: {masks.kind}"
 
 
 def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
@@ -68,7 +73,7 @@ def _class_names(root: Path) -> tuple[list[str], list[Finding]]:
     return names, []
 
 
-def effective_channels(image: ImageFacts) -> int:
+def effective_channels(image: ImageProperties) -> int:
     """Return the number of channels that carry information: one for grey stored as RGB."""
     return 1 if image.grey else image.channels
 
@@ -114,7 +119,7 @@ def _channels(items: Sequence[Item], findings: list[Finding]) -> int | None:
     return None
 
 
-def _family(image: ImageFacts) -> str:
+def _family(image: ImageProperties) -> str:
     return "float" if image.dtype.startswith("float") else "int" if image.dtype.startswith("int") else "unsigned"
 
 
@@ -130,9 +135,9 @@ def _range(items: Sequence[Item], findings: list[Finding]) -> tuple[float, float
             text = f"16-bit images with values up to {high:g}: taken as {bits}-bit, range = [0, {2**bits - 1}]"
             findings.append(Finding("note" if bits > 8 else "warning", "range", text))
         return 0.0, float(2**bits - 1)
-    if _family(first) == "float" and low >= 0 and high <= 1:
+    if _family(first) == "float" and low >= -ROUNDING and high <= 1 + ROUNDING:
         return 0.0, 1.0
-    if _family(first) == "float" and low >= 0 and high <= 255 and high > 1:
+    if _family(first) == "float" and low >= 0 and 2 < high <= 255:
         text = f"float images with values up to {high:g}: taken as 8-bit greys, range = [0, 255]"
         findings.append(Finding("warning", "range", text))
         return 0.0, 255.0

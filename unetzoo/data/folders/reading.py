@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -15,11 +15,15 @@ from pydantic import Field, model_validator
 from unetzoo.data.folders.files import Stored, check_same_size, read_stored
 from unetzoo.errors import Strict, UnetzooError
 
+if TYPE_CHECKING:
+    from unetzoo.data.folders.drawn import Drawing
+
 IGNORE = 255  # class index of void, or the first free number if there are more classes
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
 LARGEST = 2**62  # end of an open range
 Value = int | str
+Overlap = Literal["smaller", "later"]
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,31 @@ class Pair:
         image: File of the image.
         mask: File of the mask.
         page: Page in both, from 0, if they are stacks.
+        drawing: Annotations from which the mask is drawn; ``mask`` is then the file that holds them.
     """
 
     image: Path
     mask: Path
     page: int | None = None
+    drawing: Drawing | None = None
+
+    def read_image(self) -> Stored:
+        """Return the image as stored.
+
+        Raises:
+            UnetzooError: If it cannot be read.
+        """
+        if self.drawing is not None and self.drawing.embedded is not None:
+            return self.drawing.embedded()
+        return read_stored(self.image, self.page)
+
+    def read_mask(self) -> Stored:
+        """Return the mask as stored, or as drawn.
+
+        Raises:
+            UnetzooError: If it cannot be read or drawn.
+        """
+        return read_stored(self.mask, self.page) if self.drawing is None else self.drawing.mask()
 
 
 class ClassReading(Strict):
@@ -59,6 +83,9 @@ class Files(Strict):
         masks: The same for masks. In globs, what the star stands for matches masks to images.
         mask_stem: Stem of a mask, in which "{stem}" stands for that of its image.
         pairs: A CSV with columns image, mask and optionally split and group, in place of the above.
+        annotations: A COCO file or a folder of labelme files from which the masks are drawn, in place of ``masks``.
+        categories: Names of the annotated categories: the first is drawn as mask value 1, and so on; 0 is background.
+        overlap: Which of two overlapping objects is on top: the "smaller" or the "later" one of the file.
         splits: Folder of each split, for which "{split}" stands in ``images`` and ``masks``; without "{split}", list
             files with one stem per line.
         group: Regular expression whose first group (or whole match) in a key names what must stay in one split.
@@ -69,6 +96,9 @@ class Files(Strict):
     masks: str = "masks"
     mask_stem: str = "{stem}"
     pairs: str | None = None
+    annotations: str | None = None
+    categories: list[str] = []
+    overlap: Overlap = "smaller"
     splits: dict[Literal["train", "val", "test"], str] = {}
     group: str | None = None
     seed: int = Field(0, ge=0)
@@ -77,7 +107,11 @@ class Files(Strict):
     def _files_sound(self) -> Files:
         if self.mask_stem.count("{stem}") != 1 or "/" in self.mask_stem:
             raise ValueError(f"mask_stem = {self.mask_stem!r} must contain {{stem}} once, and no /")
-        if ("{split}" in self.images) != ("{split}" in self.masks):
+        if self.annotations is not None:
+            self._annotations_sound(self.annotations)
+        elif self.categories:
+            raise ValueError(f"categories = {self.categories}: they need annotations = a COCO file or a labelme folder")
+        elif ("{split}" in self.images) != ("{split}" in self.masks):
             raise ValueError(
                 f"images = {self.images!r} and masks = {self.masks!r}: {{split}} must be in both or in neither"
             )
@@ -90,10 +124,23 @@ class Files(Strict):
                 raise ValueError(f"group = {self.group!r} is not a regular expression: {error}") from None
         return self
 
+    def _annotations_sound(self, annotations: str) -> None:
+        """Check what depends on ``annotations``.
+
+        Raises:
+            ValueError: If they contradict another field.
+        """
+        if self.pairs is not None:
+            raise ValueError(f"annotations = {annotations!r} and pairs = {self.pairs!r}: only one may be given")
+        if "{split}" in self.images and "{split}" not in annotations:
+            raise ValueError(f"images = {self.images!r} contains {{split}}, but annotations = {annotations!r} does not")
+        if twice := [name for name in self.categories if self.categories.count(name) > 1]:
+            raise ValueError(f"categories: {twice[0]!r} occurs twice")
+
     @property
     def by_folder(self) -> bool:
-        """True if the splits are folders."""
-        return "{split}" in self.images
+        """True if the splits are folders, or annotation files."""
+        return "{split}" in (self.annotations or self.images)
 
 
 class Reading(Files):
@@ -131,6 +178,11 @@ class Reading(Files):
         names = [c.name for c in self.classes]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"classes: the name {twice[0]!r} occurs twice")
+        if self.annotations is not None and (self.instances or not self.categories):
+            what = "instances = true" if self.instances else "categories = []"
+            raise ValueError(
+                f"{what}: masks drawn from annotations need the names of their categories, and hold no ids"
+            )
         if not any(c.foreground for c in self.classes):
             raise ValueError("classes: none has foreground = true, so there is nothing to score")
         if self.range[0] >= self.range[1]:
@@ -232,7 +284,7 @@ def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UnetzooError: If a file cannot be read, the two differ in size, or they contradict the reading.
     """
-    stored, mask = read_stored(pair.image, pair.page), read_stored(pair.mask, pair.page)
+    stored, mask = pair.read_image(), pair.read_mask()
     check_same_size(stored, mask, pair.image, pair.mask)
     image = _image(stored, reading, pair.image)
     classes = to_classes(mask_values(mask, reading.colours, pair.mask), reading, pair.mask)
@@ -252,7 +304,7 @@ def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
         UnetzooError: If the mask cannot be read, contradicts the reading, or has an id that is too large.
     """
     path = pair.mask
-    ids = mask_values(read_stored(path, pair.page), False, path)
+    ids = mask_values(pair.read_mask(), False, path)
     foreground = [i for i, c in enumerate(reading.classes) if c.foreground]
     ids = np.where(np.isin(to_classes(ids, reading, path), foreground), ids, 0)
     if ids.max() > np.iinfo(np.int32).max:

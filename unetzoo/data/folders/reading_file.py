@@ -21,6 +21,9 @@ COMMENTS = {
     "masks": "the same for the masks",
     "mask_stem": "stem of a mask, given that of its image, such as '{stem}_mask'",
     "pairs": "a CSV with columns image, mask and optionally split, group",
+    "annotations": "a COCO file, or a folder of labelme files, from which the masks are drawn",
+    "categories": "the first is drawn as value 1, the second as 2, ...; 0 is background",
+    "overlap": "which of two objects is on top: the 'smaller' one, or the 'later' one of the file",
     "channels": "1 takes one channel of grey images that are stored as RGB(A)",
     "range": "stored image values that become 0 and 1",
     "ignore": "stored mask values that are void: neither trained on nor scored",
@@ -67,6 +70,8 @@ def to_toml(reading: Reading, remarks: list[str]) -> str:
     printable = ("".join(c if c.isprintable() else " " for c in remark) for remark in remarks)
     lines = [HEADER, *(f"# {remark}" for remark in printable), ""]
     paths = ("pairs",) if reading.pairs else ("images", "masks", "mask_stem")
+    if reading.annotations is not None:
+        paths = ("images", "annotations", "categories", "overlap")
     for key in ("name", *paths, "channels", "range", "ignore", "instances", "downscale", "group", "seed"):
         value = getattr(reading, key)
         comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""

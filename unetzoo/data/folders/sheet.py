@@ -39,7 +39,7 @@ def contact_sheet(checked: Check) -> bytes | None:
     """
     if checked.reading is None:
         return None
-    reading, pairs = checked.reading, checked.layout.found.pairs
+    reading, pairs = checked.reading, checked.layout.pairing.pairs
     panels = []
     for split, key in choose(checked):
         try:

@@ -1,4 +1,4 @@
-"""A survey of the files: every image and mask is opened once, and the facts that matter are kept."""
+"""A survey of the files: every image and mask is opened once, and what matters about it is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.folders.files import Stored, array_digest, check_same_size, read_stored
+from unetzoo.data.folders.files import Stored, array_digest, check_same_size
 from unetzoo.data.folders.layout import Layout
 from unetzoo.data.folders.pairs import Finding, listed
 from unetzoo.data.folders.reading import Pair, mask_values, where
@@ -22,8 +22,8 @@ SPECK = 4  # pixels in the largest component that counts as a speck
 
 
 @dataclass(frozen=True)
-class ImageFacts:
-    """Facts about an image file.
+class ImageProperties:
+    """Properties of an image file.
 
     Attributes:
         kind: Depth and format, such as "8-bit PNG".
@@ -53,8 +53,8 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class MaskFacts:
-    """Facts about a mask file.
+class MaskProperties:
+    """Properties of a mask file.
 
     Attributes:
         kind: Depth and format, such as "8-bit PNG".
@@ -68,6 +68,7 @@ class MaskFacts:
         components: Number of 8-connected regions of each value; empty, like the next two, with fewer than 3 values.
         specks: Number of such regions of up to 4 px.
         touching: Pairs of values that are neighbours.
+        orientation: EXIF orientation.
     """
 
     kind: str
@@ -81,25 +82,26 @@ class MaskFacts:
     components: dict[int, int] = field(default_factory=dict)
     specks: dict[int, int] = field(default_factory=dict)
     touching: frozenset[tuple[int, int]] = frozenset()
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
 class Item:
-    """The facts about a pair."""
+    """Properties of a pair."""
 
     key: str
     pair: Pair
-    image: ImageFacts
-    mask: MaskFacts
+    image: ImageProperties
+    mask: MaskProperties
 
 
 @dataclass
 class Survey:
-    """Facts about all pairs of a folder.
+    """Properties of all pairs of a folder.
 
     Attributes:
         layout: Layout of the folder.
-        items: Facts about each pair that could be read.
+        items: Properties of each pair that could be read.
         findings: Files that could not be read or are unsound.
         similar: Near-duplicates in different splits, as (split, key, split, key, correlation).
     """
@@ -117,34 +119,36 @@ class Survey:
         return total
 
 
-def survey(layout: Layout, *, seen: Callable[[str], None] = lambda key: None, compare: bool = True) -> Survey:
+def survey(layout: Layout, *, on_pair: Callable[[str], None] = lambda key: None, compare: bool = True) -> Survey:
     """Open every pair once, in the order of the splits.
 
     Args:
         layout: Layout of the folder.
-        seen: Called with each key after its pair was opened.
+        on_pair: Called with each key after its pair was opened.
         compare: Search for near-duplicates too.
 
     Returns:
-        The facts. Files that cannot be read are among its findings, and the others are still opened.
+        The survey. Files that cannot be read are among its findings, and the others are still opened.
     """
     found = Survey(layout)
     wrong: dict[str, list[str]] = {}
     split_of = layout.split_of
-    keys = [*split_of, *(key for key in layout.found.pairs if key not in split_of)]
+    keys = [*split_of, *(key for key in layout.pairing.pairs if key not in split_of)]
     thumbnails = Thumbnails() if compare and len(keys) <= MOST_COMPARED else None
     for key in keys:
-        pair = layout.found.pairs[key]
+        pair = layout.pairing.pairs[key]
         if (stored := _open(pair, wrong)) is not None:
             image, mask = stored
             try:
                 check_same_size(image, mask, pair.image, pair.mask)
-                found.items.append(Item(key, pair, image_facts(image, pair.image), mask_facts(mask, pair.mask)))
+                found.items.append(
+                    Item(key, pair, image_properties(image, pair.image), mask_properties(mask, pair.mask))
+                )
             except UnetzooError as error:
                 wrong.setdefault("size" if "mask is" in str(error) else "values", []).append(str(error))
             if thumbnails is not None and key in split_of and np.isfinite(image.pixels).all():
                 thumbnails.add(split_of[key], key, _unit(image))
-        seen(key)
+        on_pair(key)
     for kind, texts in wrong.items():
         found.findings += listed("error", kind, texts)
     if thumbnails is not None:
@@ -157,16 +161,16 @@ def survey(layout: Layout, *, seen: Callable[[str], None] = lambda key: None, co
 
 def _open(pair: Pair, wrong: dict[str, list[str]]) -> tuple[Stored, Stored] | None:
     opened = []
-    for path in (pair.image, pair.mask):
+    for read in (pair.read_image, pair.read_mask):
         try:
-            opened.append(read_stored(path, pair.page))
+            opened.append(read())
         except UnetzooError as error:
             wrong.setdefault("unreadable", []).append(str(error))
     return (opened[0], opened[1]) if len(opened) == 2 else None
 
 
-def image_facts(stored: Stored, path: Path) -> ImageFacts:
-    """Return the facts about an image.
+def image_properties(stored: Stored, path: Path) -> ImageProperties:
+    """Return the properties of an image.
 
     Args:
         stored: The image.
@@ -179,7 +183,7 @@ def image_facts(stored: Stored, path: Path) -> ImageFacts:
     if not (finite := np.isfinite(pixels)).all():
         what = "NaN" if np.isnan(pixels).any() else "infinity"
         raise UnetzooError(f"{path}: the image holds {what}{where(~finite)}")
-    return ImageFacts(
+    return ImageProperties(
         kind=_kind(stored),
         dtype=str(pixels.dtype),
         bits=stored.bits,
@@ -194,8 +198,8 @@ def image_facts(stored: Stored, path: Path) -> ImageFacts:
     )
 
 
-def mask_facts(stored: Stored, path: Path) -> MaskFacts:
-    """Return the facts about a mask.
+def mask_properties(stored: Stored, path: Path) -> MaskProperties:
+    """Return the properties of a mask.
 
     Args:
         stored: The mask.
@@ -218,7 +222,7 @@ def mask_facts(stored: Stored, path: Path) -> MaskFacts:
     palette = {}
     if stored.palette is not None:
         palette = {int(i): _packed(stored.palette[i]) for i in present.tolist()}
-    facts = MaskFacts(
+    properties = MaskProperties(
         kind=_kind(stored),
         channels=len(pixels),
         colours=colours,
@@ -227,10 +231,11 @@ def mask_facts(stored: Stored, path: Path) -> MaskFacts:
         lossy=stored.lossy,
         wide_alpha=stored.alpha is not None and bool((stored.alpha != stored.alpha.flat[0]).any()),
         digest=array_digest(values),
+        orientation=stored.orientation,
     )
     if len(present) < 3:
-        return facts
-    return MaskFacts(**{**vars(facts), **_regions(values, present)})
+        return properties
+    return MaskProperties(**{**vars(properties), **_regions(values, present)})
 
 
 def _packed(colour: np.ndarray) -> int:

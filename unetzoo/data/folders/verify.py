@@ -112,7 +112,7 @@ def _beyond(items: Sequence[Item], reading: Reading) -> Iterable[Finding]:
         yield Finding(
             "warning",
             "range",
-            f"{worst.pair.image}: values {worst.image.low:g} to {worst.image.high:g} lie beyond range = "
+            f"{worst.pair.image}: values {worst.image.low:.9g} to {worst.image.high:.9g} lie beyond range = "
             f"[{low:g}, {high:g}] and are clipped ({len(wide)} image{'s' * (len(wide) > 1)} in all)",
         )
     elif items and (top := max(item.image.high for item in items)) - low < 0.05 * (high - low):
@@ -188,7 +188,7 @@ def _near_duplicates(found: Survey) -> Iterable[Finding]:
 
 def _files(items: Sequence[Item]) -> Iterable[Finding]:
     """Report formats that differ from file names, orientations, transparency and sizes."""
-    usual = {"JPEG": "jpg jpeg", "TIFF": "tif tiff", "PPM": "ppm pgm pbm", "zip": "npz", "NumPy": "npy"}
+    usual = {"JPEG": "jpg jpeg jpe jfif", "TIFF": "tif tiff", "PPM": "ppm pgm pbm pnm", "zip": "npz", "NumPy": "npy"}
     renamed: Counter[tuple[str, str]] = Counter()
     for path, kind in ((p, k) for i in items for p, k in ((i.pair.image, i.image.kind), (i.pair.mask, i.mask.kind))):
         kind = kind.split()[-1]
@@ -200,13 +200,15 @@ def _files(items: Sequence[Item]) -> Iterable[Finding]:
             "renamed",
             f"{count} file{'s' * (count > 1)} named {suffix}: read as {kind}, the format of the content",
         )
-    if turned := [item for item in items if item.image.orientation not in (0, 1)]:
-        first = turned[0]
-        text = (
-            f"{first.pair.image}: turned by its EXIF orientation {first.image.orientation}, as viewers do "
-            f"({len(turned)} image{'s' * (len(turned) > 1)} in all): check in the contact sheet that the masks fit"
-        )
-        yield Finding("warning", "orientation", text)
+    for what in ("image", "mask"):
+        tags = [(getattr(item.pair, what), getattr(item, what).orientation) for item in items]
+        if turned := [(path, tag) for path, tag in tags if tag not in (0, 1)]:
+            path, tag = turned[0]
+            text = (
+                f"{path}: turned by its EXIF orientation {tag}, as viewers do ({len(turned)} {what}"
+                f"{'s' * (len(turned) > 1)} in all): check in the contact sheet that the masks fit"
+            )
+            yield Finding("warning", "orientation", text)
     if clear := sum(item.image.alpha for item in items):
         yield Finding("note", "alpha", f"{clear} images have an alpha channel, which is dropped")
     large = max(items, key=lambda item: item.image.size[0] * item.image.size[1], default=None)

@@ -1,4 +1,4 @@
-"""The catalogue of named data sets: facts as data, with hardly any code.
+"""The catalogue of named data sets: entries as data, with hardly any code.
 
 Figures and addresses come from stored copies of each data set's own page. The servers could not be reached when this
 was written, so the addresses are untested and the archives' checksums unknown, except those of the two data sets for

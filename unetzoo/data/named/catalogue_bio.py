@@ -1,11 +1,11 @@
-"""Named data sets from medicine and biology; `unetzoo.data.named.catalogue` says where the facts come from."""
+"""Named data sets from medicine and biology; `unetzoo.data.named.catalogue` says where their numbers come from."""
 
 from __future__ import annotations
 
 from unetzoo.data.folders.reading import Reading
 from unetzoo.data.named.download import Remote
 from unetzoo.data.named.entry import BYTES, FLAT, NamedSet, Prepare, contiguous, every, github, of_class, test_where
-from unetzoo.data.named.layout import Files, Layout
+from unetzoo.data.named.official_layout import Files, OfficialLayout
 from unetzoo.data.named.prepare import merge_nuclei, nuclei_found
 
 ISBI2012 = NamedSet(
@@ -27,7 +27,7 @@ ISBI2012 = NamedSet(
     "them validation, contiguous because neighbouring slices are nearly equal. With k-fold, each fold is a run of "
     "neighbouring slices",
     layouts=(
-        Layout(
+        OfficialLayout(
             "train-volume.tif and train-labels.tif with 30 pages each",
             (Files("train-volume.tif", "train-labels.tif", "train-labels", pages=30),),
         ),
@@ -83,7 +83,7 @@ CHASE_DB1 = NamedSet(
     "Both eyes of a child are one group",
     layouts=(
         FLAT,
-        Layout(
+        OfficialLayout(
             "Image_01L.jpg and Image_01L_1stHO.png in one folder",
             (Files("Image_*.jpg", "Image_*_1stHO.png", "{}_1stHO"),),
         ),
@@ -110,7 +110,7 @@ DRIVE = NamedSet(
     masks="above 0 = vessel, labelled by the first observer; pixels outside the field of view are void",
     split="official: training/ holds 21-40, test/ 01-20; validation is taken from train",
     layouts=(
-        Layout(
+        OfficialLayout(
             "training/images/21_training.tif, training/1st_manual/21_manual1.gif, training/mask/21_training_mask.gif; "
             "test/ likewise",
             tuple(
@@ -147,7 +147,7 @@ WBC = NamedSet(
     home="https://github.com/zxaoyou/segmentation_WBC",
     masks="0 = background and red blood cells, 128 = cytoplasm (19 %), 255 = nucleus (12 %)",
     split="none official: every fifth of the sorted names is test; validation is taken from train",
-    layouts=(FLAT, Layout("Dataset 1/001.bmp and 001.png", (Files("Dataset 1/*.bmp", "Dataset 1/*.png"),))),
+    layouts=(FLAT, OfficialLayout("Dataset 1/001.bmp and 001.png", (Files("Dataset 1/*.bmp", "Dataset 1/*.png"),))),
     rule=every(5),
     test_is_fixed=False,
     notes="There are near-duplicates among the images; the source does not say which images share a patient.",

@@ -1,6 +1,6 @@
 """Named data sets of streets, land, industry, documents and photographs.
 
-`unetzoo.data.named.catalogue` says where the facts come from.
+`unetzoo.data.named.catalogue` says where their numbers come from.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from unetzoo.data.folders.reading import Reading
 from unetzoo.data.named.download import Remote
 from unetzoo.data.named.entry import BYTES, FLAT, PAIRED, NamedSet, Prepare, every, github, of_class, test_where
-from unetzoo.data.named.layout import Files, Layout
+from unetzoo.data.named.official_layout import Files, OfficialLayout
 from unetzoo.data.named.prepare import draw_lines, pages_found
 from unetzoo.data.named.through_torchvision import PET_MD5, VOC_CLASSES, VOC_MD5, pet_pairs, voc_pairs
 
@@ -46,12 +46,12 @@ CAMVID = NamedSet(
     split="official: 367/101/233 train/val/test. Nearly identical frames of the same drives are in all three, so "
     "scores tell how well a network knows these streets",
     layouts=(
-        Layout(
+        OfficialLayout(
             "images/, masks/, train.txt, val.txt, test.txt",
             (PAIRED,),
             {"train": "train.txt", "val": "val.txt", "test": "test.txt"},
         ),
-        Layout(
+        OfficialLayout(
             "SegNet's layout: train/, trainannot/, val/, valannot/, test/, testannot/",
             tuple(Files(f"{s}/*.png", f"{s}annot/*.png", split=s) for s in ("train", "val", "test")),
         ),
@@ -81,12 +81,12 @@ AMAZON_FOREST = NamedSet(
     split="official: training/ is train, validation/ is the test set (test/ has no masks); validation is taken from "
     "train. Tiles with the same scene number are one group",
     layouts=(
-        Layout(
+        OfficialLayout(
             "images/, masks/, train.txt, val.txt (the test set)",
             (PAIRED,),
             {"train": "train.txt", "test": "val.txt"},
         ),
-        Layout(
+        OfficialLayout(
             "training/images, training/masks, validation/images, validation/masks",
             (
                 Files("training/images/*", "training/masks/*", split="train"),
@@ -117,12 +117,12 @@ MAGNETIC_TILE = NamedSet(
     split="none official: within each defect's folder every fifth of the sorted names is test; validation is taken "
     "from train",
     layouts=(
-        Layout(
+        OfficialLayout(
             "images/, masks/, suggested_train.txt, suggested_test.txt",
             (PAIRED,),
             {"train": "suggested_train.txt", "test": "suggested_test.txt"},
         ),
-        Layout("MT_*/Imgs/*.jpg and *.png with equal stems", (Files("MT_*/Imgs/*.jpg", "MT_*/Imgs/*.png"),)),
+        OfficialLayout("MT_*/Imgs/*.jpg and *.png with equal stems", (Files("MT_*/Imgs/*.jpg", "MT_*/Imgs/*.png"),)),
     ),
     rule=every(5, by=lambda pair: pair.image.parent.parent.name),
     test_is_fixed=False,
@@ -159,7 +159,7 @@ DIBCO = NamedSet(
     split="by year, as is usual: 2009 and 2010 are train, 2011 is test; validation is taken from train",
     layouts=(
         FLAT,
-        Layout(
+        OfficialLayout(
             "2009/, 2010/ and 2011/ with each contest's files at any depth, such as H01.bmp with H01.tiff, "
             "H01_estGT.tiff or HW1_GT.tiff",
             tuple(
@@ -217,7 +217,9 @@ OXFORD_PET = NamedSet(
     home="https://www.robots.ox.ac.uk/~vgg/data/pets/",
     masks="trimap: 1 = pet, 2 = background, 3 = 'not classified' (the outline), which is void",
     split="official: trainval (3,680) and test (3,669); validation is taken from trainval",
-    layouts=(Layout("torchvision's layout: oxford-iiit-pet/images, oxford-iiit-pet/annotations", read=pet_pairs),),
+    layouts=(
+        OfficialLayout("torchvision's layout: oxford-iiit-pet/images, oxford-iiit-pet/annotations", read=pet_pairs),
+    ),
     remotes=tuple(
         Remote(url=f"https://www.robots.ox.ac.uk/~vgg/data/pets/data/{file}", file=file, checksum=f"md5:{md5}")
         for file, md5 in PET_MD5.items()
@@ -244,7 +246,9 @@ VOC2012 = NamedSet(
     split="official: train (1,464); val (1,449) serves as the test set because the challenge's test labels are hidden; "
     "validation is taken from train",
     layouts=(
-        Layout("torchvision's layout: VOCdevkit/VOC2012/JPEGImages, SegmentationClass, ImageSets", read=voc_pairs),
+        OfficialLayout(
+            "torchvision's layout: VOCdevkit/VOC2012/JPEGImages, SegmentationClass, ImageSets", read=voc_pairs
+        ),
     ),
     remotes=(
         Remote(

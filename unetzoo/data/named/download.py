@@ -20,7 +20,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.versions import __version__
-from unetzoo.errors import Strict, UnetzooError, plain
+from unetzoo.errors import Strict, UnetzooError, one_line
 
 TIMEOUT = 30.0  # seconds without an answer or a byte
 CHUNK = 1 << 18
@@ -43,7 +43,7 @@ class Remote(Strict):
     checksum: str | None = None
 
 
-class _Said(Strict):
+class _Headers(Strict):
     """The server's headers for the file whose beginning is in ``.part``."""
 
     url: str
@@ -89,7 +89,7 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
         UnetzooError: If the server ends early.
     """
     notes = part.with_name(part.name + ".json")
-    known = _said(notes, url) if part.exists() else None
+    known = _noted_headers(notes, url) if part.exists() else None
     have = part.stat().st_size if known else 0
     if known and have and have == known.size:
         return
@@ -99,14 +99,14 @@ def _receive(url: str, part: Path, progress: Progress) -> None:
         size, goes_on = _sizes(answer, have, known)
         if not goes_on:
             have = 0
-        write_atomic(notes, _Said(url=url, validator=_validator(answer), size=size).model_dump_json())
+        write_atomic(notes, _Headers(url=url, validator=_validator(answer), size=size).model_dump_json())
         with part.open("ab" if goes_on else "wb") as file:
             have = _copy(answer, file, have, size, progress)
     if size is not None and have != size:
         raise UnetzooError(f"{url}: ended after {have} of {size} bytes; run the command again to continue from there")
 
 
-def _ask(url: str, have: int, known: _Said | None) -> HTTPResponse:
+def _ask(url: str, have: int, known: _Headers | None) -> HTTPResponse:
     headers = {"User-Agent": f"unetzoo/{__version__}", "Accept-Encoding": "identity"}
     if have and known and known.validator is not None:
         headers |= {"Range": f"bytes={have}-", "If-Range": known.validator}
@@ -117,10 +117,10 @@ def _ask(url: str, have: int, known: _Said | None) -> HTTPResponse:
         raise UnetzooError(f"{url}: the server answers {error.code} {error.reason}") from None
     except (OSError, HTTPException) as error:  # also URLError, which wraps another error as its reason
         reason = error.reason if isinstance(error, URLError) else error
-        raise UnetzooError(f"{url}: cannot be reached: {reason or plain(error)}") from None
+        raise UnetzooError(f"{url}: cannot be reached: {reason or one_line(error)}") from None
 
 
-def _sizes(answer: HTTPResponse, have: int, known: _Said | None) -> tuple[int | None, bool]:
+def _sizes(answer: HTTPResponse, have: int, known: _Headers | None) -> tuple[int | None, bool]:
     """Return the size of the whole file, and True if the answer begins where ``.part`` ends, not with the whole file.
 
     Raises:
@@ -145,8 +145,8 @@ def _copy(answer: HTTPResponse, file: IO[bytes], have: int, size: int | None, pr
             chunk = answer.read(CHUNK)
         except (OSError, HTTPException) as error:  # an error of the connection, not of the disk
             raise UnetzooError(
-                f"{answer.url}: broke off after {have} bytes ({plain(error)}); run the command again to continue from "
-                "there"
+                f"{answer.url}: broke off after {have} bytes ({one_line(error)}); run the command again to continue "
+                "from there"
             ) from None
         if not chunk:
             return have
@@ -185,13 +185,13 @@ def file_digest(path: Path, kind: str) -> str:
     return digest.hexdigest()
 
 
-def _said(notes: Path, url: str) -> _Said | None:
+def _noted_headers(notes: Path, url: str) -> _Headers | None:
     """Return the headers noted for this address, or None if there are none that can be read."""
     try:
-        said = _Said(**json.loads(notes.read_text()))
+        headers = _Headers(**json.loads(notes.read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return said if said.url == url else None
+    return headers if headers.url == url else None
 
 
 def _validator(answer: HTTPResponse) -> str | None:

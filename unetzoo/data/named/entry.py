@@ -8,12 +8,12 @@ from pathlib import Path
 
 from unetzoo.data.folders.reading import ClassReading, Pair, Reading, Value
 from unetzoo.data.named.download import Remote
-from unetzoo.data.named.layout import Files, Layout
+from unetzoo.data.named.official_layout import Files, OfficialLayout
 from unetzoo.errors import UnetzooError
 
 BYTES = (0.0, 255.0)  # the range of 8-bit images
 PAIRED = Files("images/*", "masks/*")
-FLAT = Layout("images/ and masks/ with equal stems", (PAIRED,))
+FLAT = OfficialLayout("images/ and masks/ with equal stems", (PAIRED,))
 
 Rule = Callable[[Mapping[str, Pair]], Mapping[str, Sequence[str]]]
 """Assignment of pairs to train and test (and perhaps val) where neither the layout nor a list gives it."""
@@ -24,12 +24,12 @@ class Prepare:
     """A one-time conversion of official files to ``images/`` and ``masks/``.
 
     Attributes:
-        found: Returns the official files below a folder; nothing if they are not there.
+        find: Returns the official files below a folder; nothing if they are not there.
         run: Converts them and returns the number of images.
         words: Names the official files in messages.
     """
 
-    found: Callable[[Path], Sequence[object]]
+    find: Callable[[Path], Sequence[object]]
     run: Callable[[Path], int]
     words: str
 
@@ -62,7 +62,7 @@ class NamedSet:
     home: str
     masks: str
     split: str
-    layouts: tuple[Layout, ...]
+    layouts: tuple[OfficialLayout, ...]
     rule: Rule | None = None
     test_is_fixed: bool = True
     unusable: tuple[str, ...] = ()

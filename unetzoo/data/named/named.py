@@ -17,7 +17,7 @@ from unetzoo.data.folders.reading import Pair, Reading, groups_of
 from unetzoo.data.named.catalogue import CATALOGUE
 from unetzoo.data.named.download import Progress, fetch
 from unetzoo.data.named.entry import NamedSet, contiguous
-from unetzoo.data.named.layout import Found, Layout, Splits, candidates
+from unetzoo.data.named.official_layout import OfficialFiles, OfficialLayout, Splits, candidates
 from unetzoo.data.named.unpack import unpack
 from unetzoo.data.registry import register_dataset
 from unetzoo.data.splits import take_val
@@ -32,7 +32,7 @@ class Place:
 
     Attributes:
         root: Folder that holds the layout.
-        layout: Layout that was found.
+        layout: OfficialLayout that was found.
         pairs: Files of each key.
         views: Field-of-view mask of each key that has one.
         splits: Keys of each split.
@@ -41,7 +41,7 @@ class Place:
     """
 
     root: Path
-    layout: Layout
+    layout: OfficialLayout
     pairs: Mapping[str, Pair]
     views: Mapping[str, Path]
     splits: Splits
@@ -69,6 +69,11 @@ class NamedDataset(FileDataset):
         super().__init__(reading, place.pairs, place.splits, place.groups)
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return image and mask, whose pixels outside the field of view are ignored.
+
+        Raises:
+            UnetzooError: If a file cannot be read, or the field of view differs from its image in size.
+        """
         image, mask = super().read(key)
         if key in self._views:
             factor = self.reading.downscale
@@ -126,7 +131,7 @@ def locate(entry: NamedSet, root: Path | None = None) -> Place:
                 return _split(entry, folder, layout, found)
     except OSError as error:
         raise UnetzooError(f"{error.filename or root}: cannot be read: {error.strerror or error}") from None
-    if entry.prepare and entry.prepare.found(root):
+    if entry.prepare and entry.prepare.find(root):
         raise UnetzooError(
             f"{root}: holds the official files; convert them by `unetzoo data get {entry.name} --out {root}`"
         )
@@ -134,14 +139,14 @@ def locate(entry: NamedSet, root: Path | None = None) -> Place:
     raise UnetzooError(f"{root}: does not hold data set {entry.name!r}; expected {words}")
 
 
-def _held(entry: NamedSet, root: Path) -> Iterator[tuple[Path, Layout]]:
+def _held(entry: NamedSet, root: Path) -> Iterator[tuple[Path, OfficialLayout]]:
     """Yield the folders and layouts to try. Subfolders are skipped while official files are still to be converted."""
     raw = _is_raw(entry, root)
     for folder in [root] if raw else candidates(root):
         yield from ((folder, layout) for layout in entry.layouts)
 
 
-def _split(entry: NamedSet, root: Path, layout: Layout, found: Found) -> Place:
+def _split(entry: NamedSet, root: Path, layout: OfficialLayout, found: OfficialFiles) -> Place:
     splits = dict(found.splits)
     if not splits and entry.rule:
         splits = {split: tuple(keys) for split, keys in entry.rule(found.pairs).items()}
@@ -161,7 +166,7 @@ def get(
     out: Path | None = None,
     *,
     progress: Callable[[str], Progress] = lambda file: lambda done, size: None,
-    say: Callable[[str], None] = lambda line: None,
+    on_message: Callable[[str], None] = lambda line: None,
 ) -> Place:
     """Download a data set from its official address and unpack it. Files that are already there are kept.
 
@@ -169,7 +174,7 @@ def get(
         name: Name in the catalogue.
         out: Target folder; default: `default_root`.
         progress: Called with a file's name, returns the callback for its download.
-        say: Called with each line for the user.
+        on_message: Called with each line for the user.
 
     Returns:
         The files and their splits.
@@ -185,16 +190,18 @@ def get(
     try:
         if not _is_there(found, target):
             if not _is_raw(found, target):
-                _bring(found, target, progress, say)
+                _bring(found, target, progress, on_message)
             if found.prepare and _is_raw(found, target):
-                say(f"making images/ and masks/ from {found.prepare.words}")
+                on_message(f"making images/ and masks/ from {found.prepare.words}")
                 found.prepare.run(target)
     except OSError as error:  # the disk, or a damaged image
         raise UnetzooError(f"{error.filename or target}: {error.strerror or error}") from None
     return locate(found, target)
 
 
-def _bring(found: NamedSet, target: Path, progress: Callable[[str], Progress], say: Callable[[str], None]) -> None:
+def _bring(
+    found: NamedSet, target: Path, progress: Callable[[str], Progress], on_message: Callable[[str], None]
+) -> None:
     if found.by_hand:
         raise UnetzooError(f"{found.name} cannot be downloaded: " + found.by_hand.format(target=target))
     target.mkdir(parents=True, exist_ok=True)
@@ -206,9 +213,11 @@ def _bring(found: NamedSet, target: Path, progress: Callable[[str], Progress], s
                 if mark.exists():
                     continue
                 if remote.checksum is None:
-                    say(f"{remote.file}: not verified, as no published checksum is known; its sha256 is kept beside it")
+                    on_message(
+                        f"{remote.file}: not verified, as no published checksum is known; its sha256 is kept beside it"
+                    )
                 archive = fetch(remote, target, progress=progress(remote.file))
-                say(f"unpacking {remote.file}")
+                on_message(f"unpacking {remote.file}")
                 unpack(archive, target / found.into)
                 mark.touch()
                 archive.unlink()
@@ -227,7 +236,7 @@ def _is_there(found: NamedSet, target: Path) -> bool:
 
 
 def _is_raw(found: NamedSet, target: Path) -> bool:
-    return found.prepare is not None and target.is_dir() and bool(found.prepare.found(target))
+    return found.prepare is not None and target.is_dir() and bool(found.prepare.find(target))
 
 
 def _register(entry: NamedSet) -> None:

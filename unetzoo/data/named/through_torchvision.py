@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unetzoo.data.folders.reading import Pair
-from unetzoo.data.named.layout import Found
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.data.named.official_layout import OfficialFiles
+from unetzoo.errors import UnetzooError, one_line
 
 # These are the checksums in torchvision; a test compares them.
 PET_MD5 = {
@@ -39,7 +39,7 @@ VOC_CLASSES = [
 ]
 
 
-def pet_pairs(root: Path) -> Found | None:
+def pet_pairs(root: Path) -> OfficialFiles | None:
     """Find the pairs of Oxford-IIIT Pet, with its trainval as train.
 
     Args:
@@ -55,17 +55,17 @@ def pet_pairs(root: Path) -> Found | None:
         return None
     from torchvision.datasets import OxfordIIITPet
 
-    found = Found()
+    found = OfficialFiles()
     for split, theirs in (("train", "trainval"), ("test", "test")):
         try:
             pets = OxfordIIITPet(root, theirs, target_types="segmentation", download=False)
         except (RuntimeError, OSError, ValueError) as error:
-            raise UnetzooError(f"{root / 'oxford-iiit-pet'}: {plain(error)}") from None
+            raise UnetzooError(f"{root / 'oxford-iiit-pet'}: {one_line(error)}") from None
         _add(found, split, pets._images, pets._segs)
     return found
 
 
-def voc_pairs(root: Path) -> Found | None:
+def voc_pairs(root: Path) -> OfficialFiles | None:
     """Find the pairs of PASCAL VOC 2012, with its val as test, because its own test labels are hidden.
 
     Args:
@@ -81,17 +81,17 @@ def voc_pairs(root: Path) -> Found | None:
         return None
     from torchvision.datasets import VOCSegmentation
 
-    found = Found()
+    found = OfficialFiles()
     for split, theirs in (("train", "train"), ("test", "val")):
         try:
             voc = VOCSegmentation(root, "2012", theirs, download=False)
         except (RuntimeError, OSError) as error:
-            raise UnetzooError(f"{root / 'VOCdevkit/VOC2012'}: {plain(error)}") from None
+            raise UnetzooError(f"{root / 'VOCdevkit/VOC2012'}: {one_line(error)}") from None
         _add(found, split, voc.images, voc.masks)
     return found
 
 
-def _add(found: Found, split: str, images: list, masks: list) -> None:
+def _add(found: OfficialFiles, split: str, images: list, masks: list) -> None:
     pairs = {Path(i).stem: Pair(Path(i), Path(m)) for i, m in zip(images, masks, strict=True)}
     found.pairs |= pairs
     found.splits[split] = tuple(sorted(pairs))

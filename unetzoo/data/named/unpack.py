@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from unetzoo.errors import UnetzooError, plain
+from unetzoo.errors import UnetzooError, one_line
 
 MOST_MEMBERS = 300_000
 MOST_BYTES = 64 << 30
@@ -62,7 +62,7 @@ def unpack(archive: Path, folder: Path, *, most_members: int = MOST_MEMBERS, mos
                     (Path(staging) / top).rename(folder / top)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
         raise UnetzooError(
-            f"{archive}: is damaged or of an unsupported kind ({plain(error)}); delete it and its .sha256, then "
+            f"{archive}: is damaged or of an unsupported kind ({one_line(error)}); delete it and its .sha256, then "
             "download it again"
         ) from None
     except OSError as error:

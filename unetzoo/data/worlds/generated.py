@@ -24,7 +24,7 @@ class GeneratedDataset(SegmentationDataset):
     """A data set of images (C, size, size), each drawn when it is asked for, as a function of (seed, key).
 
     Args:
-        info: Facts about the data set.
+        info: Description of the data set.
         draw: Draws an item.
         version: Version of ``draw``, part of every digest.
         counts: Number of images of each split.

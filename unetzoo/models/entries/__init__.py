@@ -1,4 +1,4 @@
-"""The built-in models, as data: one tuple of entries a file, all of them in `ENTRIES`."""
+"""The built-in models as data: one tuple of entries per file, joined in `ENTRIES`."""
 
 from __future__ import annotations
 

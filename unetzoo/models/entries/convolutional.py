@@ -1,4 +1,4 @@
-"""Networks with an encoder and a decoder of their own: which file, which options, whose paper."""
+"""Convolutional networks outside the grid, each with its options, paper and reference."""
 
 from __future__ import annotations
 

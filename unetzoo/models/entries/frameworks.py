@@ -1,4 +1,4 @@
-"""What MONAI, nnU-Net and MedNeXt build, in two dimensions: which file, which options, whose paper."""
+"""Two-dimensional networks as MONAI, nnU-Net and MedNeXt build them, each with options, paper and reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every variant that is a diff of data: one to three lines each."""
+"""Variants of the U-Net that are specs of the grid."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ ENTRIES: tuple[Entry, ...] = (
         paper=papers.RONNEBERGER_2015,
         note="the paper's network: valid convolutions, no norm, 572x572 -> 388x388",
         deviations=(
-            "The text gives no dropout rate; 0.5 at the two coarsest levels is the released network's.",
-            "Nor does it say which of the two maps comes first in a concatenation; the upsampled one, as in the "
-            "release "
+            "The text gives no dropout rate; 0.5 at the two coarsest levels is that of the released network.",
+            "Nor does it say which map comes first in a concatenation; here it is the upsampled one, as in the release "
             "and in jvanvugt/pytorch-unet.",
         ),
         family="paper",
@@ -114,9 +113,7 @@ ENTRIES: tuple[Entry, ...] = (
             replace(UNETPP, deep_supervision=deep),
             paper=papers.ZHOU_2018,
             note=f"nested decoder with dense skips, as NestedUNet of 4uiiurz1/pytorch-nested-unet; {note}",
-            deviations=(
-                "Batch norm and bilinear interpolation (align_corners), which the authors' Keras code has not.",
-            ),
+            deviations=("Batch norm and bilinear interpolation (align_corners), which the authors' Keras code lacks.",),
             family="nested",
             reference=Reference(
                 f"4uiiurz1/pytorch-nested-unet archs.py: NestedUNet(1, 3, deep_supervision={deep})", "golden"
@@ -136,13 +133,11 @@ ENTRIES: tuple[Entry, ...] = (
             deviations=(
                 "Returns logits where the reference returns their sigmoid.",
                 "Convolutions start He-normal with bias 0; the reference keeps torch's biases and draws norm weights "
-                "from "
-                "N(1, 0.02).",
+                "from N(1, 0.02).",
                 *(
                     (
-                        "The classification branch learns where the network itself finds foreground, and lets all "
-                        "through "
-                        "meanwhile; the paper has labels.",
+                        "The classification branch learns from the foreground that the network itself finds, and all "
+                        "logits pass during training; the paper's learns from labels.",
                     )
                     if spec.class_guided
                     else ()

@@ -1,4 +1,4 @@
-"""Entries: networks of few parameters, and U-KAN, which has the shape of one."""
+"""Networks with few parameters, and U-KAN, which has a similar structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What segmentation_models_pytorch (smp) builds, to compare with: one entry an architecture."""
+"""Networks that segmentation_models_pytorch (smp) builds, for comparison: one entry per architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named entries with an encoder of timm: one line each. Random weights unless ``pretrained`` is asked for.
+"""Entries with an encoder of timm, whose weights are random unless ``pretrained`` is set.
 
 Depth 6 is the whole encoder, down to stride 32; width 16 gives decoder channels of 16 to 256, as in
 segmentation-models-pytorch.

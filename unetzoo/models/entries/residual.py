@@ -1,4 +1,4 @@
-"""Entries: residual U-Nets with strides in their blocks, and Half-UNet."""
+"""Residual U-Nets with strides in their blocks, and Half-UNet."""
 
 from __future__ import annotations
 

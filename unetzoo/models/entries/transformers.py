@@ -1,4 +1,4 @@
-"""Networks with attention over tokens in encoder, decoder or skips: which file, which options, whose paper."""
+"""Networks with attention over tokens in encoder, decoder or skips, each with its options, paper and reference."""
 
 from __future__ import annotations
 

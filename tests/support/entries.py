@@ -1,0 +1,57 @@
+"""Options that keep entries small, so that tests of all of them are fast, and a check for refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+import unetzoo
+from unetzoo.grid.spec import replace
+from unetzoo.models.entry import GridEntry
+from unetzoo.models.factory import ModelConfig, resolve_model
+
+# timm's smallest encoders, with a few thousand parameters, which it has for tests.
+SMALLEST = {"smp_dpt": "tu-test_vit"}
+LEAST = {"smp_fpn": 64}  # least width of entries that do not take every whole number
+
+
+def different(names: list[str]) -> list[str]:
+    """Drop entries that differ from another only in their encoder; tests/encoders/test_encoders.py sweeps those."""
+    found: dict[str, str] = {}
+    for name in names:
+        entry = unetzoo.model_info(name)
+        if entry.can_be_pretrained and isinstance(entry, GridEntry):
+            found.setdefault(replace(entry.spec, encoder="test_resnet").model_dump_json(), name)
+        else:
+            found[name] = name
+    return list(found.values())
+
+
+def narrow(name: str, width: int = 4) -> dict[str, Any]:
+    """Return options that make an entry small: ``width``, if it has that option, and its smallest encoder."""
+    entry = unetzoo.model_info(name)
+    options: dict[str, Any] = {}
+    if "width" in entry.options:
+        options["width"] = max(width, LEAST.get(name, 1))
+    if entry.family == "pretrained":
+        options["encoder"] = "test_resnet"
+    if entry.family == "peer":
+        options["encoder"] = SMALLEST.get(name, "tu-test_resnet")
+    return options
+
+
+def refused_in_one_line(words: Sequence[str], build: Callable[[], object]) -> None:
+    """Check that ``build`` raises `UnetzooError` with one line that has all ``words``."""
+    with pytest.raises(unetzoo.UnetzooError) as caught:
+        build()
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text
+
+
+def narrow_config(name: str, **changes: object) -> ModelConfig:
+    """Resolve a small entry for one channel and two classes."""
+    return resolve_model(name, in_channels=1, num_classes=2, options={**narrow(name, width=8), **changes})

@@ -152,7 +152,7 @@ def test_unsound_and_endless_text_leaves_the_folder_usable(plugin: Path, tmp_pat
     assert (record.reason or "").startswith("ValueError: cannot read /data/caf\\xe9.npy\\x00yyy")
     assert (record.reason or "").endswith(" more characters]")
     assert record.trial["model"]["label"] == "a\\x1b[31mb"
-    assert "Traceback" in (record.log_tail or "")
+    assert 'File "' in (record.log_tail or "")  # not pushed out by the long line
     for path in (tmp_path / "records").glob("*.json"):
         assert path.stat().st_size < 300_000
     assert max(path.stat().st_size for path in (tmp_path / "trials").glob("*/log.txt")) <= LOG_BYTES

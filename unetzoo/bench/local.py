@@ -339,7 +339,7 @@ def _trial_process(
 def _print_traceback() -> None:
     """Print the traceback of the present exception, with no line so long that it pushes the others out of the log."""
     for line in traceback.format_exc().splitlines():
-        print(shortened(line, LINE), file=sys.stderr)
+        print(shortened(line, LINE - 100), file=sys.stderr)  # so that `tail` need not cut the mark
 
 
 def _interrupted(error: BaseException) -> bool:

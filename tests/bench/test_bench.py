@@ -201,6 +201,9 @@ def test_a_trials_weights_load(finished: tuple[Suite, Path]) -> None:
     from unetzoo.train.weights import read_header
 
     assert len(read_header(folder)["normalization"]["mean"]) == 1
+    expected = model.unetzoo_expected
+    assert (expected.channels, expected.downscale, expected.dtypes) == (1, 1, ())
+    assert len(expected.histogram[0]) == 64
 
 
 def test_run_again_does_nothing_and_again_elsewhere_gives_the_same(

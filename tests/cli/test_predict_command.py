@@ -25,6 +25,7 @@ from unetzoo.data.folders.files import read_stored
 from unetzoo.inference import files
 from unetzoo.train.weights import read_header
 
+pytestmark = pytest.mark.filterwarnings("ignore:these weights do not tell")  # `tiny` gives no data set
 MEAN = {"mean": (0.4,), "std": (0.2,)}
 
 
@@ -93,7 +94,8 @@ def test_the_command_writes_what_predict_gives(run: Callable[..., Run]) -> None:
     assert [int(row[f"class{k} pixels"]) for k in range(3)] == np.bincount(mask.ravel()).tolist()
     assert float(row["class1 share"]) == pytest.approx((mask == 1).mean(), abs=1e-6)
     written = json.loads(Path("p/predictions.json").read_text())
-    assert written["options"] == {"tile": 40, "overlap": 12, "tta": 8, "precision": "float32"}
+    tiles = {"tile": 40, "overlap": 12, "tta": 8, "precision": "float32"}
+    assert written["options"] == {**tiles, "range": None, "downscale": 1, "as_trained": False}
     assert written["model"]["name"] == "unet"
 
 
@@ -207,7 +209,9 @@ def test_values_are_scaled_as_in_training(run: Callable[..., Run]) -> None:
     scaled = np.clip((image + 1000) / 4000, 0, 1).astype(np.float32)
     tifffile.imwrite("a.tif", image.astype(np.int16))
     tifffile.imwrite("b.tif", image.astype(np.float32), compression="zlib")
-    assert run("m.safetensors", "a.tif", "b.tif", "--probabilities").code == 0
+    refused = run("m.safetensors", "a.tif", "b.tif", "--probabilities")
+    assert "values -2000 to 6187 lie beyond those of training, [-1000, 3000]; --range LOW,HIGH reads it" in refused.err
+    assert run("m.safetensors", "a.tif", "b.tif", "--probabilities", "--as-trained", "--overwrite").code == 0
     for name in "ab":
         found = tifffile.imread(f"predictions/{name}.probabilities.tif")
         np.testing.assert_allclose(found, unetzoo.predict(model, scaled), atol=1e-5)
@@ -234,7 +238,7 @@ def test_a_bad_file_does_not_stop_the_others(run: Callable[..., Run]) -> None:
     assert "cannot be read as an image" in reasons["in/b.png"]
     assert reasons["in/c.png"] == "3 channels, but the model takes 1; it is in colour, so it was not reduced to grey"
     assert "float values must lie in [0, 1], got" in reasons["in/e.tif"]
-    assert reasons["in/g.tif"] == "holds NaN or infinity"
+    assert reasons["in/g.tif"] == "holds NaN or infinity; replace these pixels by numbers"
     assert "pixels of type int32" in reasons["in/h.tif"]
     assert "5 failed: in/b.png, in/c.png, in/e.tif, in/g.tif, in/h.tif" in done.err
     assert "one channel was read of 2 grey images stored as RGB: in/d.png, in/f.tif" in done.err
@@ -263,6 +267,8 @@ WRONG = {
     "m.safetensors a.png --out .": "a.png: would overwrite an image",
     "m.safetensors a.png --tta 3": "tta = 3 is not a choice",
     "m.safetensors a.png --overlap 600": "overlap = 600",
+    "m.safetensors a.png --range 5": "--range 5: must be two numbers, LOW,HIGH",
+    "m.safetensors a.png --range 0,1 --as-trained": "range and as_trained exclude each other",
     "m.safetensors a.png --precision half": "precision = 'half' is not a choice",
     "m.safetensors a.png --device gpu": "device = 'gpu' is not available on this machine",
     "m.safetensors a.png --format jpg": "format = 'jpg' is not a choice",

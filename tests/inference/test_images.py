@@ -9,9 +9,12 @@ import pytest
 import tifffile
 
 from unetzoo import UnetzooError
+from unetzoo.data.expected import Expected
 from unetzoo.data.folders.files import read_stored
 from unetzoo.inference.images import Item, Mapped, find_images, open_image
 from unetzoo.inference.masks import COLOURS, Encoding, _colours
+from unetzoo.inference.prepare import Model, prepare
+from unetzoo.inference.read_as import ReadAs
 
 
 def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
@@ -49,9 +52,11 @@ def test_a_mapped_tiff_is_read_as_a_decoded_one(tmp_path: Path, layout: str, dty
     shape, options = LAYOUTS[layout]
     tifffile.imwrite(tmp_path / "a.tif", noise(*shape, dtype=dtype), **options)
     decoded = read_stored(tmp_path / "a.tif").pixels
-    image, reduced = open_image(Item(tmp_path / "a.tif", None), len(decoded))
-    assert isinstance(image.pixels, Mapped)
-    assert not reduced
+    opened = open_image(Item(tmp_path / "a.tif", None))
+    assert isinstance(opened.pixels, Mapped)
+    ready = prepare(opened, Model(len(decoded), Expected()), ReadAs())
+    image = ready.image
+    assert not ready.notes
     assert image.shape == decoded.shape
     assert np.array_equal(image[..., 5:31, 20:], (decoded / np.iinfo(dtype).max).astype(np.float32)[..., 5:31, 20:])
 

@@ -244,6 +244,7 @@ def test_only_tiles_are_read() -> None:
     assert image.rows == 128
 
 
+@pytest.mark.filterwarnings("ignore:these weights do not tell")
 def test_normalization_travels_with_the_weights(tmp_path) -> None:
     normalization = Normalization((0.3,), (0.2,))
     path = unetzoo.save_model(PADDED, tmp_path, normalization={"mean": (0.3,), "std": (0.2,)})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from unetzoo.data.base import SPLITS, SegmentationDataset
+from unetzoo.data.expected import Storage
 from unetzoo.machine.lock import no_beat
 from unetzoo.records.record import Event
 
@@ -24,6 +25,7 @@ class ReadInOrder(SegmentationDataset):
 
     def __init__(self, dataset: SegmentationDataset, beat: Callable[[], None] = no_beat) -> None:
         self.info, self.splits = dataset.info, dataset.splits
+        self.downscale = dataset.downscale
         self.events: list[Event] = []
         self._dataset, self._beat = dataset, beat
         self._split = {key: split for split in SPLITS for key in dataset.splits[split]}
@@ -60,3 +62,6 @@ class ReadInOrder(SegmentationDataset):
 
     def instances(self, key: str) -> np.ndarray | None:
         return self._dataset.instances(key)
+
+    def storage(self, key: str) -> Storage | None:
+        return self._dataset.storage(key)

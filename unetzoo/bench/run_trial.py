@@ -29,6 +29,7 @@ from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
+from unetzoo.data.expected import Expected
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.errors import UnetzooError, one_line
 from unetzoo.machine.determinism import Determinism
@@ -266,15 +267,23 @@ def _train_and_test(
     weights = None
     if first:
         written = kept_images.write(info, folders.records)
-        extra = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
+        extra: dict[str, Any] = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
+        extra |= {"trial": trial.id, "data": info.model_dump()}
         try:
-            file = save_model(network.cpu(), folders.folder(trial), trial=trial.id, data=info.model_dump(), **extra)
+            file = save_model(network.cpu(), folders.folder(trial), expected=_expected(decoded, trial), **extra)
             weights = file_checksum(file)
         except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
             reason = shortened(visible(one_line(error)), REASON)
             flags.append(Flag(kind=WEIGHTS_NOT_SAVED, text=f"the trained weights could not be saved ({reason})"))
     return Outcome(done, result, tries, flags, data.events, written, weights, determinism.exceptions, phases)
+
+
+def _expected(data: SegmentationDataset, trial: Trial) -> Expected:
+    """Return what is known of the training images; the size of a pixel if the suite states one."""
+    score = trial.score
+    known = score.unit != "px"
+    return Expected.of(data, pixel_size=score.spacing if known else None, unit=score.unit if known else None)
 
 
 def _choose(

@@ -10,6 +10,7 @@ import typer
 from unetzoo._util.plugins import import_plugins
 from unetzoo.cli.console import err, out
 from unetzoo.cli.options import Imports
+from unetzoo.errors import UnetzooError
 
 
 def predict_command(
@@ -46,12 +47,30 @@ def predict_command(
         bool, typer.Option("--overlay", help="Also write <stem>.overlay.png: outlines over the image, for inspection.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again and replace existing files.")] = False,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range", metavar="LOW,HIGH", help="Stored values that become 0 and 1; default: those of training."
+        ),
+    ] = None,
+    downscale: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Average blocks of N x N px first; default: as in training."),
+    ] = None,
+    as_trained: Annotated[
+        bool,
+        typer.Option(
+            "--as-trained", help="Take values as those of training, whatever the image's depth; clip the rest."
+        ),
+    ] = False,
     imports: Imports = None,
 ) -> None:
     """Segment images of any size with a trained model.
 
     Masks store the classes as the masks of the training data do (0/255, a palette, ...).
     predictions.csv holds the share of each class in each image.
+    Images are read as the training images were: values, channels, downscale.
+    An image that is stored otherwise is converted if that is exact, else refused with the option that reads it.
     Finished images are not predicted again, so the same command continues after Ctrl-C.
     Images with the same name in two folders need separate --out folders.
 
@@ -60,6 +79,7 @@ def predict_command(
     Examples:
       [bold]unetzoo predict runs/quick/trials/unet-s0-1bee0e41c988 scans/ --out masks[/]
       [bold]unetzoo predict model.safetensors 'scans/*.tif' --tta 8 --overlay --format tif[/]
+      [bold]unetzoo predict model.safetensors scans/ --range 0,4095[/]
     \f
     Raises:
         UnetzooError: If the model, the images or an option are not valid.
@@ -80,6 +100,9 @@ def predict_command(
         probabilities=probabilities,
         overlay=overlay,
         overwrite=overwrite,
+        range=_range(value_range),
+        downscale=downscale,
+        as_trained=as_trained,
     )
     try:
         with LiveWatcher(err) as watcher:
@@ -90,3 +113,18 @@ def predict_command(
     print_result(result, folder, out, err)
     if result.failed:
         raise typer.Exit(1)
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    """Parse ``--range``.
+
+    Raises:
+        UnetzooError: If it is not two numbers.
+    """
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise UnetzooError(f"--range {text}: must be two numbers, LOW,HIGH, such as 0,4095") from None
+    return low, high

@@ -54,12 +54,18 @@ class LiveWatcher(Watcher):
 
 
 def print_result(result: Result, folder: Path, out: Console, err: Console) -> None:
-    """Print the number of masks to ``out``, and failed and reduced images to ``err``."""
+    """Print the number of masks to ``out``, and to ``err`` what was converted, failed or left out."""
     kept = f", {result.kept} already done" if result.kept else ""
     out.print(f"{folder}: {result.predicted} predicted{kept}", soft_wrap=True, highlight=False, markup=False)
-    lines = []
+    lines = [f"note: {line}" for line in result.unread]
+    if result.unknown:
+        lines.append(f"note: {result.unknown}")
     if count := len(result.reduced):
         lines.append(f"one channel was read of {count} grey images stored as RGB: {_names(result.reduced)}")
+    for note, items in result.converted.items():
+        lines.append(f"{len(items)} converted: {note}: {_names(items)}")
+    if count := len(result.far):
+        lines.append(f"warning: {count} with {result.far_words}: {_names(result.far)}")
     if count := len(result.failed):
         lines.append(f"{count} failed: {_names(list(result.failed))}")
     for line in lines:

@@ -17,6 +17,8 @@ from unetzoo.errors import Strict, UnetzooError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unetzoo.data.expected import Storage
+
 SPLITS = ("train", "val", "test")
 
 
@@ -88,6 +90,7 @@ class SegmentationDataset(ABC):
         drawn: Splits that are drawn by hash, so that another seed may draw them again.
         test_is_fixed: True if k-fold leaves the test set alone.
         ordered: True if neighbouring keys are nearly equal, as in a stack, so that a fold must be a run of them.
+        downscale: Side of the blocks of stored pixels that `read` averages.
     """
 
     info: DatasetInfo
@@ -96,6 +99,7 @@ class SegmentationDataset(ABC):
     drawn: tuple[str, ...] = ()
     test_is_fixed: bool = True
     ordered: bool = False
+    downscale: int = 1
 
     @abstractmethod
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -114,6 +118,10 @@ class SegmentationDataset(ABC):
 
     def instances(self, key: str) -> np.ndarray | None:
         """Return the instance labels, int32 (H, W) with 0 = background, or None if the data set has none."""
+        return None
+
+    def storage(self, key: str) -> Storage | None:
+        """Return facts about the image as its file stores it, or None if there is no file."""
         return None
 
     def __getitem__(self, key: str) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unetzoo.data.base import SegmentationDataset
+from unetzoo.data.expected import Storage
 from unetzoo.data.weight_map import border_weight_map, connected_components
 
 Stored = tuple[Tensor, Tensor]
@@ -29,6 +30,7 @@ class Decoded(SegmentationDataset):
 
     def __init__(self, dataset: SegmentationDataset, limit: int | None = None, folder: Path | None = None) -> None:
         self.info, self.splits, self.groups = dataset.info, dataset.splits, dataset.groups
+        self.downscale = dataset.downscale
         self._dataset, self._limit, self._folder = dataset, limit, folder
         self._kept = {*dataset.splits["train"], *dataset.splits["val"]}
         self._items: dict[str, Stored] = {}
@@ -73,6 +75,9 @@ class Decoded(SegmentationDataset):
 
     def instances(self, key: str) -> np.ndarray | None:
         return self._dataset.instances(key)
+
+    def storage(self, key: str) -> Storage | None:
+        return self._dataset.storage(key)
 
     def _keep(self, array: np.ndarray) -> Tensor:
         if self._limit is None or self.in_memory + array.nbytes <= self._limit:

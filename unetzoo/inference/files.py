@@ -12,10 +12,13 @@ from typing import Any
 
 from unetzoo._util.atomic import atomic_path
 from unetzoo.data.base import DatasetInfo
+from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest, one_line
-from unetzoo.inference.images import Item, Scaled, find_images, open_image
+from unetzoo.inference.images import Item, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
-from unetzoo.inference.predict import check_options, predict
+from unetzoo.inference.predict import check_options, far_words, predict, unknown_facts
+from unetzoo.inference.prepare import GREY, Model, Prepared, prepare
+from unetzoo.inference.read_as import ReadAs, Spelling
 from unetzoo.inference.table import Table
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.train.weights import load_model, read_header, weights_file
@@ -23,7 +26,7 @@ from unetzoo.train.weights import load_model, read_header, weights_file
 
 @dataclass(frozen=True)
 class Options:
-    """Options of `predict_files`; the first six are those of `unetzoo.inference.predict.predict`.
+    """Options of `predict_files`; the first six and the last three are those of `unetzoo.inference.predict.predict`.
 
     Attributes:
         tile: Side of a tile in px.
@@ -36,6 +39,9 @@ class Options:
         probabilities: Also write the probabilities as a TIFF.
         overlay: Also write the outlines over the image as a PNG.
         overwrite: Replace files that exist.
+        range: Stored values that become 0 and 1; default: as in training.
+        downscale: Side of the blocks of pixels that are averaged; default: as in training.
+        as_trained: Read all images by the range of training, whatever they look like.
 
     Raises:
         UnetzooError: If an option is not valid.
@@ -51,8 +57,12 @@ class Options:
     probabilities: bool = False
     overlay: bool = False
     overwrite: bool = False
+    range: tuple[float, float] | None = None
+    downscale: int | None = None
+    as_trained: bool = False
 
     def __post_init__(self) -> None:
+        ReadAs(self.range, self.downscale, self.as_trained)
         check_options(self.tile, self.overlap, self.tta, self.batch, self.precision)
         if self.format not in FORMATS:
             raise UnetzooError(f"format = {self.format!r} is not a choice; {nearest(self.format, FORMATS)}")
@@ -85,12 +95,22 @@ class Result:
         kept: Number of images whose files existed already.
         failed: Images that failed, and why in one line.
         reduced: Grey images stored as RGB, of which one channel was read.
+        converted: Other images that were not read quite as in training, by what was done.
+        far: Images whose intensities are unlike those of training.
+        far_words: A description of these.
+        unknown: Facts about the training images that the weights do not tell; '' if they tell all.
+        unread: Lines about files and folders that were not read.
     """
 
     predicted: int = 0
     kept: int = 0
     failed: dict[Item, str] = field(default_factory=dict)
     reduced: list[Item] = field(default_factory=list)
+    converted: dict[str, list[Item]] = field(default_factory=dict)
+    far: list[Item] = field(default_factory=list)
+    far_words: str = ""
+    unknown: str = ""
+    unread: list[str] = field(default_factory=list)
 
 
 def predict_files(
@@ -118,11 +138,13 @@ def predict_files(
         UnetzooError: If the model or the folder cannot be used, no image is found, or two images would be written to
             one file.
     """
-    items, folder = find_images(images), Path(folder)
+    result = Result()
+    items, folder = find_images(images, result.unread.append), Path(folder)
     paths = _outputs(items, folder, options)
     session = _Session(model, options)
     table = Table(folder, session.description, session.encoding.names, anew=options.overwrite)
-    result = Result()
+    result.unknown = "" if session.expected.known else unknown_facts(session.expected, Spelling(python=False))
+    result.far_words = far_words(session.expected)
     watcher.start(len(items))
     try:
         for item in items:
@@ -146,6 +168,8 @@ class _Session:
         self.options, self.config = options, header["model"]
         self.network = load_model(path).to(device)
         self.info = _info(header.get("data"), self.config.num_classes, path)
+        self.expected: Expected = self.network.unetzoo_expected  # type: ignore[assignment]  # set by `load_model`
+        self.read_as = ReadAs(options.range, options.downscale, options.as_trained)
         self.encoding = Encoding.of(self.info, max(2, self.config.num_classes))
         e = self.encoding
         digest = hashlib.sha256(weights_file(Path(path)).read_bytes()).hexdigest()[:16]
@@ -156,6 +180,9 @@ class _Session:
                 "overlap": options.overlap,
                 "tta": options.tta,
                 "precision": resolve_precision(options.precision, device),
+                "range": list(options.range) if options.range else None,
+                "downscale": options.downscale or self.expected.downscale or 1,
+                "as_trained": options.as_trained,
             },
             "classes": [
                 {"name": name, "value": value, "colour": e.palette[k] if e.palette else None}
@@ -178,29 +205,31 @@ class _Session:
                 f"{item}: {there[0]} exists and is not a prediction of this image; --overwrite replaces it"
             )
         begun = time.monotonic()
-        image, reduced = open_image(item, self.config.in_channels, self.info.range if self.info else None)
+        image = prepare(open_image(item), Model(self.config.in_channels, self.expected), self.read_as, str(item))
         with ExitStack() as stack:  # the mask is renamed last, so that if it exists, all files do
             mask, *others = [stack.enter_context(atomic_path(path)) for path in paths]
             found = self._predict(image, others[0] if self.options.probabilities else None, watcher)
             save_image(self.encoding.image(found.classes), mask, self.options.format)
             if self.options.overlay:
-                save_image(overlay(image, found.classes, self.encoding.outlines), others[-1], "png")
-            table.add(paths[0].name, item, image.shape[1:], time.monotonic() - begun, found.pixels.tolist())
+                save_image(overlay(image.image, found.classes, self.encoding.outlines), others[-1], "png")
+            table.add(paths[0].name, item, image.sides, time.monotonic() - begun, found.pixels.tolist())
         result.predicted += 1
-        if reduced:
-            result.reduced.append(item)
+        for note in image.notes:
+            (result.reduced if note == GREY else result.converted.setdefault(note, [])).append(item)
+        if image.far is not None:
+            result.far.append(item)
         shares = (
             f"{name} {share:.1%}"
             for name, share in zip(self.encoding.names, found.pixels / found.pixels.sum(), strict=True)
         )
         return f"{item}: {', '.join(list(shares)[:6])}"
 
-    def _predict(self, image: Scaled, probabilities: Path | None, watcher: Watcher) -> Predicted:
+    def _predict(self, image: Prepared, probabilities: Path | None, watcher: Watcher) -> Predicted:
         o = self.options
-        out = Predicted(self.config.num_classes, image.shape[1:], probabilities)
+        out = Predicted(self.config.num_classes, image.sides, probabilities)
         predict(
             self.network,
-            image,  # type: ignore[arg-type]  # sliced like an array
+            image,
             tile=o.tile,
             overlap=o.overlap,
             tta=o.tta,

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from unetzoo.data.folders.files import SUFFIXES, UNREAD, count_pages, read_stored
+from unetzoo.data.folders.files import SUFFIXES, count_pages, read_stored
 from unetzoo.data.folders.mapped import Mapped, map_tiff
 from unetzoo.errors import UnetzooError
-
-STRIP = 2**24  # numbers that are checked at once
-RANGES = {"bool": (0, 1), "uint8": (0, 255), "uint16": (0, 65535)}
 
 
 class Item(NamedTuple):
@@ -35,11 +33,12 @@ class Item(NamedTuple):
         return str(self.path) if self.page is None else f"{self.path} page {self.page}"
 
 
-def find_images(arguments: Iterable[str | Path]) -> list[Item]:
+def find_images(arguments: Iterable[str | Path], tell: Callable[[str], None] = lambda line: None) -> list[Item]:
     """Find the images that the arguments name.
 
     Args:
-        arguments: Files, folders and glob patterns.
+        arguments: Files, folders and glob patterns. Brackets that are part of a name need no escape.
+        tell: Called with a line about each folder that holds what is not read.
 
     Returns:
         Each image once, in the order of the arguments and sorted within folders and patterns; stacks page by page.
@@ -51,14 +50,17 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
     for argument in arguments:
         path = Path(argument).expanduser()
         if path.is_dir():
-            images = (*SUFFIXES, *UNREAD)  # the latter are reported when they are opened, not passed over
-            paths = sorted(p for p in path.iterdir() if p.suffix.lower() in images and not p.name.startswith("."))
+            inside = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+            paths = [p for p in inside if p.suffix.lower() in SUFFIXES and not p.is_dir()]
+            unread = _unread(path, [p for p in inside if p not in paths])
             if not paths:
-                raise UnetzooError(f"{path}: no images ({', '.join(SUFFIXES)})")
+                raise UnetzooError(f"{path}: no images ({', '.join(SUFFIXES)}){unread and f'; {unread}'}")
+            if unread:
+                tell(f"{path}: {unread}")
         elif path.is_file():
             paths = [path]
         else:
-            paths = _matching(path)
+            paths = _matches(path)
             if not paths:
                 raise UnetzooError(f"{path}: no such file or folder, and no pattern that matches any file")
         for each in paths:
@@ -66,12 +68,37 @@ def find_images(arguments: Iterable[str | Path]) -> list[Item]:
     return [item for path in found.values() for item in _pages(path)]
 
 
-def _matching(pattern: Path) -> list[Path]:
-    """Return the files that match a pattern; in it, folders that exist, such as "set [2024]", are no patterns."""
-    literal = next(folder for folder in pattern.parents if folder.is_dir())  # at last "." or the root
-    rest = str(pattern.relative_to(literal))
-    names = sorted(glob.glob(rest, root_dir=literal, recursive=True))  # noqa: PTH207  # hidden files are left out
-    return [literal / name for name in names if (literal / name).is_file()]
+def _matches(pattern: Path) -> list[Path]:
+    """Return the files that match a pattern, sorted.
+
+    Folders that exist under the name they are given by are taken at their word; if nothing matches then, so are all
+    brackets.
+    """
+    there = next((folder for folder in pattern.parents if folder.is_dir()), Path())
+    rest = str(pattern.relative_to(there))
+    literal = glob.escape(str(there)) if there.parts else ""
+    for tried in (os.path.join(literal, rest), os.path.join(literal, rest.replace("[", "[[]")), str(pattern)):  # noqa: PTH118
+        names = sorted(glob.glob(tried, recursive=True))  # noqa: PTH207  # Path.glob does not take absolute patterns
+        if paths := [Path(name) for name in names if Path(name).is_file()]:
+            return paths
+    return []
+
+
+def _unread(folder: Path, others: list[Path]) -> str:
+    """Name the files and folders in a folder that are not read; '' if there are none."""
+    files, folders = [p for p in others if not p.is_dir()], [p for p in others if p.is_dir()]
+    told = []
+    if files:
+        told.append(f"{len(files)} file{'s' * (len(files) > 1)} not read: {_names(files)}")
+    if folders:
+        s = "s" * (len(folders) > 1)
+        told.append(f"{len(folders)} folder{s} not searched: {_names(folders)} ('{folder}/**/*.png' would)")
+    return "; ".join(told)
+
+
+def _names(paths: list[Path], most: int = 5) -> str:
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(path.name for path in paths[:most]) + more
 
 
 def _pages(path: Path) -> list[Item]:
@@ -86,69 +113,42 @@ def _pages(path: Path) -> list[Item]:
 Pixels: TypeAlias = "np.ndarray | Mapped"
 
 
-class Scaled:
-    """An image as float32 (C, H, W) in [0, 1], scaled when it is sliced.
+@dataclass(frozen=True)
+class Opened:
+    """An image that is open, and what its file states.
 
-    Args:
+    Attributes:
         pixels: The stored pixels (C, H, W).
-        low: Stored value that becomes 0; values below do too.
-        high: Stored value that becomes 1; values above do too.
+        bits: Bits of one number; 8 for a palette's colours.
+        alpha: True if there is an alpha channel, which is not read.
     """
 
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, pixels: Pixels, low: float, high: float) -> None:
-        self.pixels, self.low, self.high, self.shape = pixels, low, high, pixels.shape
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        part = self.pixels[index]
-        kind = np.float32 if part.dtype.itemsize < 4 else np.float64  # float32 holds 16-bit numbers exactly
-        scaled = (part.astype(kind) - kind(self.low)) / kind(self.high - self.low)
-        return np.clip(scaled, 0, 1).astype(np.float32)
+    pixels: Pixels
+    bits: int
+    alpha: bool = False
 
 
-def open_image(item: Item, channels: int, value_range: tuple[float, float] | None = None) -> tuple[Scaled, bool]:
-    """Open an image for a model.
+def open_image(item: Item) -> Opened:
+    """Open an image.
 
     An uncompressed TIFF stays in its file; other images are decoded whole, in their own number type.
 
     Args:
         item: The image.
-        channels: Channels that the model takes.
-        value_range: Stored values that become 0 and 1; default: the range of 8- and 16-bit unsigned integers, and
-            [0, 1] for floats.
 
     Returns:
-        The image (C, H, W), and True if it is a grey image stored as RGB that was reduced to one channel.
+        Its pixels.
 
     Raises:
-        UnetzooError: If the file cannot be read, or its channels, number type or values do not fit.
+        UnetzooError: If the file cannot be read.
     """
     mapped = map_tiff(item.path)
     if mapped is not None:
-        pixels: Pixels = replace(mapped, part=(item.page or 0,))
-    else:
-        with _any_size():
-            pixels = read_stored(item.path, item.page).colours()
-    low, high = value_range or RANGES.get(pixels.dtype.name, (0, 1))
-    if value_range is None and pixels.dtype.kind != "f" and pixels.dtype.name not in RANGES:
-        raise UnetzooError(
-            f"{item}: pixels of type {pixels.dtype} are not supported; allowed: 8- and 16-bit unsigned, float"
-        )
-    if pixels.dtype.kind == "f":
-        for part in _strips(pixels):
-            if not np.isfinite(part).all():
-                raise UnetzooError(f"{item}: holds NaN or infinity")
-            if value_range is None and (part.min() < 0 or part.max() > 1):
-                raise UnetzooError(f"{item}: float values must lie in [0, 1], got {part.min():g} to {part.max():g}")
-    has = pixels.shape[0]
-    grey = channels == 1 and has == 3 and all((part[:1] == part[1:]).all() for part in _strips(pixels))
-    if grey:
-        pixels = replace(pixels, part=(*pixels.part, slice(1))) if isinstance(pixels, Mapped) else pixels[:1]
-    elif has != channels:
-        coloured = "; it is in colour, so it was not reduced to grey" if channels == 1 and has == 3 else ""
-        raise UnetzooError(f"{item}: {has} channel{'s' * (has > 1)}, but the model takes {channels}{coloured}")
-    return Scaled(pixels, low, high), grey
+        bits = 1 if mapped.dtype.kind == "b" else 8 * mapped.dtype.itemsize
+        return Opened(replace(mapped, part=(item.page or 0,)), bits)
+    with _any_size():
+        stored = read_stored(item.path, item.page)
+    return Opened(stored.colours(), stored.bits if stored.palette is None else 8, stored.alpha is not None)
 
 
 @contextmanager
@@ -159,11 +159,3 @@ def _any_size() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def _strips(pixels: Pixels) -> Iterator[np.ndarray]:
-    """Yield all of (C, H, W) in strips (C, h, W)."""
-    channels, height, width = pixels.shape
-    rows = max(1, STRIP // (channels * width))
-    for top in range(0, height, rows):
-        yield pixels[:, top : top + rows]

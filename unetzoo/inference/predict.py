@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby, islice
@@ -12,8 +13,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest
-from unetzoo.inference.source import Source
+from unetzoo.inference.prepare import Layers, Model, Prepared, far_limit, prepare, strips
+from unetzoo.inference.read_as import ReadAs, Spelling
+from unetzoo.inference.scale import shown
+from unetzoo.inference.source import Source, checked_shape
 from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Restore, Window, versions
 from unetzoo.machine.device import resolve_precision
@@ -27,8 +32,11 @@ Progressed: TypeAlias = Callable[[int, int], None]  # called with the tiles done
 
 def predict(
     model: nn.Module,
-    image: np.ndarray | Tensor,
+    image: np.ndarray | Tensor | Prepared,
     *,
+    range: tuple[float, float] | None = None,
+    downscale: int | None = None,
+    as_trained: bool = False,
     tile: int | tuple[int, int] | None = 512,
     overlap: int | None = None,
     tta: Literal[1, 7, 8] = 1,
@@ -44,6 +52,13 @@ def predict(
 
     The model runs on the device of its parameters, in eval mode, and keeps its own mode afterwards.
 
+    A model of `load_model` knows how its training images were stored, and reads the image as those were: their range
+    becomes [0, 1], blocks of pixels are averaged if they were, and the output is enlarged again. An integer array holds
+    stored values. A float array in [0, 1] is scaled already, as the data sets return it, unless training read floats.
+    An image that was not stored like those of training is refused, unless its values are provably the same; the
+    message names the option that reads it. A warning tells what was converted, and of intensities unlike those of
+    training.
+
     - Networks of valid convolutions read the context they lose around each tile, mirrored at the image's border. Any
       tiling gives the same values as the whole image.
     - Networks that keep the size do not see what lies beyond a tile, so tiles are blended with Gaussian weights.
@@ -54,10 +69,14 @@ def predict(
     Args:
         model: The network, (N, C, H, W) to logits (N, K, H', W').
         image: Image (H, W) or (C, H, W): an array, a tensor, or anything that is sliced like one, such as a
-            ``numpy.memmap``; only tiles of it are read. Unsigned integers of 8 and 16 bits are divided by their
-            largest value, as the data sets do.
-        tile: Side, or (rows, columns), of a tile's output in px; None for the whole image at once. An image no larger
-            than a tile is one tile.
+            ``numpy.memmap``; it is looked at once in strips, and then read in tiles. For a model that was not loaded,
+            unsigned integers of 8 and 16 bits are divided by their largest value, as the data sets do.
+        range: Values of the image that become 0 and 1, whatever those of training; values beyond are clipped. With the
+            higher one first, the image is inverted.
+        downscale: Side of the blocks of pixels to average before the network; default: that of training.
+        as_trained: Read the values by the range of training, whatever the image looks like; values beyond are clipped.
+        tile: Side, or (rows, columns), of a tile's output in px, after ``downscale``; None for the whole image at once.
+            An image no larger than a tile is one tile.
         overlap: Pixels that neighbouring tiles share; default: 0 for valid convolutions, else a quarter of the tile.
         tta: Versions of the image to average over: 1; 8 for the right-angle rotations and their mirror images, which
             are exact; 7 for rotations by k * 360/7 degrees with bilinear sampling. (The paper averages "7 rotated
@@ -78,7 +97,8 @@ def predict(
         class, or p > 0.5 if K = 1. Blending and averaging use logits for "logits", and probabilities otherwise.
 
     Raises:
-        UnetzooError: If a shape, pixel type or option is not valid.
+        UnetzooError: If a shape, pixel type or option is not valid, a pixel is NaN or infinite, or the image is not
+            known to be read as in training.
 
     References:
         Ronneberger et al. 2015, arXiv 1505.04597, figure 2 and section 4
@@ -89,7 +109,10 @@ def predict(
     network = model.network if isinstance(model, SameSize) else model
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     normalize = normalize or getattr(model, "unetzoo_normalization", None)
-    source = Source(image, device, normalize, getattr(getattr(model, "unetzoo_config", None), "in_channels", None))
+    channels = getattr(getattr(model, "unetzoo_config", None), "in_channels", None)
+    ready = _prepared(model, image, channels, ReadAs(range, downscale, as_trained))
+    factor, full = (ready.factor, ready.sides) if isinstance(ready, Prepared) else (1, tuple(ready.shape[-2:]))
+    source = Source(ready.blocks if isinstance(ready, Prepared) else ready, device, normalize, channels)
     sizes = getattr(network, "sizes", None)
     sizes = sizes if isinstance(sizes, ValidSizes) else None
     rows, columns = _tiles(network, sizes, source.sides, tile, overlap)
@@ -116,7 +139,8 @@ def predict(
                 advance()
             # Rows above the next row of tiles are done; the strip moves down to where that begins.
             done = rows[i + 1].first if i + 1 < len(rows) else source.sides[0]
-            out = _write(out, strip[:, : done - written], written, source.sides, output)
+            rows_done, top = _enlarged(strip[:, : done - written], written, factor, source.sides, full)
+            out = _write(out, rows_done, top, full, output)
             kept = strip[:, done - written :].clone()
             strip[:, : kept.shape[1]] = kept
             strip[:, kept.shape[1] :] = 0
@@ -247,6 +271,75 @@ def _write(out: Any, values: Tensor, top: int, sides: tuple[int, int], output: O
     rows: Any = values if isinstance(out, Tensor) else values.numpy()
     out[..., top:bottom, :] = rows
     return out
+
+
+def _enlarged(
+    values: Tensor, top: int, factor: int, sides: tuple[int, int], full: tuple[int, ...]
+) -> tuple[Tensor, int]:
+    """Return finished rows (K, h, W) in the image's own size, and the first of them.
+
+    Each pixel becomes a block; pixels beyond the last complete block take its values.
+    """
+    if factor == 1:
+        return values, top
+    bottom = top + values.shape[-2]
+    last = full[0] if bottom == sides[0] else bottom * factor
+    rows = torch.arange(top * factor, last).div(factor, rounding_mode="floor").clamp(max=sides[0] - 1) - top
+    columns = torch.arange(full[1]).div(factor, rounding_mode="floor").clamp(max=sides[1] - 1)
+    return values.index_select(-2, rows).index_select(-1, columns), top * factor
+
+
+def _prepared(model: nn.Module, image: Any, channels: int | None, options: ReadAs) -> Any:
+    """Return the image as the model's training images were read; as it is, if nothing is known and nothing asked for.
+
+    Raises:
+        UnetzooError: If the image is not known to be read as in training, or a pixel is NaN or infinite.
+    """
+    if isinstance(image, Prepared):
+        return image
+    checked_shape(image)
+    expected = getattr(model, "unetzoo_expected", None)
+    if not isinstance(expected, Expected):
+        if options == ReadAs():
+            _check_finite(image)
+            return image
+        expected = Expected()
+    elif not expected.known and not getattr(model, "unetzoo_told", False):
+        object.__setattr__(model, "unetzoo_told", True)
+        warnings.warn(unknown_facts(expected, Spelling(python=True)), stacklevel=3)
+    ready = prepare(image, Model(channels, expected), options)
+    for note in ready.notes:
+        warnings.warn(f"the image: {note}", stacklevel=3)
+    if ready.far is not None:
+        warnings.warn(f"the image: {far_words(expected, ready.far)}", stacklevel=3)
+    return ready
+
+
+def unknown_facts(expected: Expected, say: Spelling) -> str:
+    """Describe what weights without these facts do not tell.
+
+    Args:
+        expected: What they tell.
+        say: Spelling of the options.
+    """
+    missing, known = "range, bit depth, downscale and intensities of their training images", ""
+    if expected.range is not None:
+        missing, known = missing.removeprefix("range, "), f", only the range {shown(expected.range)}"
+    return f"these weights do not tell the {missing}{known}; {say.downscale} averages blocks if training did"
+
+
+def far_words(expected: Expected, found: float | None = None) -> str:
+    """Describe images that are far from training, with the distance of one if it is given."""
+    measured = f"{found:.2f}, " if found is not None else ""
+    return (
+        f"intensities unlike those of training (distance of the histograms {measured}above {far_limit(expected):.2f})"
+    )
+
+
+def _check_finite(image: Any) -> None:
+    layers = Layers(image) if "float" in str(image.dtype) else None
+    if layers is not None and not all(np.isfinite(part).all() for part in strips(layers)):
+        raise UnetzooError("the image: holds NaN or infinity; replace these pixels by numbers")
 
 
 @contextmanager

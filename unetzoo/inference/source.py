@@ -15,6 +15,23 @@ from unetzoo.nn.sizes import mirrored
 SCALES = {"bool": 1, "uint8": 255, "uint16": 65535}
 
 
+def checked_shape(image: Any) -> tuple[int, ...]:
+    """Return the shape of an image.
+
+    Args:
+        image: An array, a tensor, or anything that is sliced like one.
+
+    Raises:
+        UnetzooError: If it is not (H, W) or (C, H, W), or a side is 0.
+    """
+    shape: tuple[int, ...] = tuple(getattr(image, "shape", ()))
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise UnetzooError(
+            f"the image is {shape or type(image).__name__}, but must be (H, W) or (C, H, W) with no side 0"
+        )
+    return shape
+
+
 class Source:
     """An image from which `window` reads parts.
 
@@ -31,11 +48,7 @@ class Source:
     def __init__(
         self, image: Any, device: torch.device, normalize: Callable[[Tensor], Tensor] | None, channels: int | None
     ) -> None:
-        shape: tuple[int, ...] = tuple(getattr(image, "shape", ()))
-        if len(shape) not in (2, 3) or 0 in shape:
-            raise UnetzooError(
-                f"the image is {shape or type(image).__name__}, but must be (H, W) or (C, H, W) with no side 0"
-            )
+        shape = checked_shape(image)
         self.channels = shape[0] if len(shape) == 3 else 1
         if channels is not None and channels != self.channels:
             last = f"; it looks like (H, W, {channels})" if len(shape) == 3 and shape[-1] == channels else ""

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from unetzoo._util.atomic import atomic_path
+from unetzoo.data.expected import Expected
 from unetzoo.data.stream import Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.models.factory import ModelConfig
@@ -26,27 +27,34 @@ FILE_NAME = "model.safetensors"
 NO_CHECKSUM = "0" * 64
 
 
-def save_model(model: nn.Module, path: Path | str, **extra: Any) -> Path:
+def save_model(model: nn.Module, path: Path | str, *, expected: Expected | None = None, **extra: Any) -> Path:
     """Write a model made by `create_model` to disk, atomically.
 
     Args:
         model: The model. Its normalisation, if it has one, is saved in the header.
         path: A ``.safetensors`` file, or a folder to put one into.
+        expected: How the training images were stored and read, such as ``Expected.of(dataset)``, by which `predict`
+            reads images; default: that of the model, if it was loaded.
         extra: Further JSON values for the header.
 
     Returns:
         The file.
 
     Raises:
-        UnetzooError: If the model was not made by `create_model`.
+        UnetzooError: If the model was not made by `create_model`, or a value is called ``checksum``.
     """
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
         raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be rebuilt")
+    if "checksum" in extra:
+        raise UnetzooError("checksum is a name that the header itself uses; save the value under another name")
     path = weights_file(Path(path))
     normalization = getattr(model, "unetzoo_normalization", None)
     if isinstance(normalization, Normalization):
         extra.setdefault("normalization", asdict(normalization))
+    expected = expected or getattr(model, "unetzoo_expected", None)
+    if isinstance(expected, Expected) and expected.known:
+        extra["expected"] = expected.model_dump(mode="json")
     described = {"checksum": NO_CHECKSUM, "model": config.model_dump(mode="json"), **extra}
     header = {"unetzoo": json.dumps(described)}
     with atomic_path(path) as temporary:
@@ -61,7 +69,8 @@ def load_model(path: Path | str) -> nn.Module:
     """Load a model that `save_model` or a trial wrote.
 
     If the file has a normalisation (mean and standard deviation), it becomes the attribute ``unetzoo_normalization`` of
-    the model, from which `unetzoo.predict` takes it. A model of your own must be registered first: import its file.
+    the model, and what is known of the training images (an `Expected`) becomes ``unetzoo_expected``; `unetzoo.predict`
+    takes both. A model of your own must be registered first: import its file.
 
     Args:
         path: The ``.safetensors`` file, or its folder.
@@ -82,6 +91,7 @@ def load_model(path: Path | str) -> nn.Module:
     if isinstance(saved, dict) and {"mean", "std"} <= set(saved):  # users may save anything under this name
         normalization = Normalization(tuple(saved["mean"]), tuple(saved["std"]))
         object.__setattr__(model, "unetzoo_normalization", normalization)  # plain data, not a submodule or a buffer
+    object.__setattr__(model, "unetzoo_expected", Expected.from_header(header, str(path)))
     try:
         safetensors.torch.load_model(model, path)
     except (RuntimeError, SafetensorError) as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
-from unetzoo.data.folders.files import array_digest
+from unetzoo.data.expected import Storage
+from unetzoo.data.folders.files import Stored, array_digest
 from unetzoo.data.folders.pairs import some
 from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_instances, read_pair
 from unetzoo.data.folders.reading_file import shown_values
@@ -41,7 +43,9 @@ class FileDataset(SegmentationDataset):
         self._pairs = {key: pairs[key] for keys in splits.values() for key in keys}
         self.info = dataset_info(reading, len(pairs), next(iter(self._pairs.values()), None))
         self.groups = groups_of(self._pairs, reading.group) if groups is None else groups
+        self.downscale = reading.downscale
         self._digests = {}
+        self._storage: dict[str, Storage] = {}
         for key in self._pairs:
             self._digests[key] = array_digest(*self.read(key))
             on_read(key)
@@ -63,7 +67,14 @@ class FileDataset(SegmentationDataset):
         ]
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        return read_pair(self._pairs[key], self.reading)
+        return read_pair(self._pairs[key], self.reading, partial(self._notice, key))
+
+    def _notice(self, key: str, stored: Stored) -> None:
+        if key not in self._storage:
+            self._storage[key] = Storage.of(stored)
+
+    def storage(self, key: str) -> Storage | None:
+        return self._storage.get(key)
 
     def content_digest(self, key: str) -> str:
         return self._digests[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -270,12 +270,15 @@ def interval(value: Value) -> tuple[int, int]:
     return low, high
 
 
-def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(
+    pair: Pair, reading: Reading, seen: Callable[[Stored], None] = lambda stored: None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read an image and its mask.
 
     Args:
         pair: Files of the two.
         reading: How to read them.
+        seen: Called with the image as stored.
 
     Returns:
         The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices, with
@@ -287,10 +290,11 @@ def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     stored, mask = pair.read_image(), pair.read_mask()
     check_same_size(stored, mask, pair.image, pair.mask)
     image = _image(stored, reading, pair.image)
+    seen(stored)
     classes = to_classes(mask_values(mask, reading.colours, pair.mask), reading, pair.mask)
     if reading.downscale == 1:
         return image, classes
-    return _block_mean(image, reading.downscale, pair.image), _sample(classes, reading.downscale)
+    return block_mean(image, reading.downscale, str(pair.image)), _sample(classes, reading.downscale)
 
 
 def read_instances(pair: Pair, reading: Reading) -> np.ndarray:
@@ -427,15 +431,20 @@ def _image(stored: Stored, reading: Reading, path: Path) -> np.ndarray:
     return np.ascontiguousarray(np.clip(scaled, 0, 1, dtype=kind).astype(np.float32))
 
 
-def _block_mean(image: np.ndarray, factor: int, path: Path) -> np.ndarray:
+def block_mean(image: np.ndarray, factor: int, name: str) -> np.ndarray:
     """Return the means of blocks (C, H // factor, W // factor); incomplete blocks are dropped.
+
+    Args:
+        image: Image (C, H, W), float32.
+        factor: Side of a block in px.
+        name: Image to name in an error.
 
     Raises:
         UnetzooError: If there is no complete block.
     """
     height, width = (n // factor for n in image.shape[1:])
     if not height or not width:
-        raise UnetzooError(f"{path}: {image.shape[1]}x{image.shape[2]} is too small for downscale = {factor}")
+        raise UnetzooError(f"{name}: {image.shape[1]}x{image.shape[2]} is too small for downscale = {factor}")
     blocks = image[:, : height * factor, : width * factor].reshape(len(image), height, factor, width, factor)
     return blocks.mean(axis=(2, 4), dtype=np.float32)
 

@@ -67,7 +67,10 @@ def check_argument(call: str, name: str, value: object, kinds: type | tuple[type
 
 def one_line(error: BaseException) -> str:
     """Return the type and the first line of an exception, such as "KeyError: 'width'"."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # an exception of somebody else's may even fail to say what it is
+        lines = []
     return f"{type(error).__name__}: {lines[0] if lines else '(no message)'}"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from unetzoo.machine.processes import kill_descendants
 from unetzoo.train.loop import Interrupted
 
 STOP = "stop"
@@ -55,6 +56,7 @@ class Channel:
                     self._stop.fill_(True)
             except (EOFError, OSError):  # the harness lives and has closed its end: nothing more will come
                 waitables = [parent.sentinel]
+        kill_descendants(os.getpid())  # a child may have left the group
         if hasattr(os, "killpg"):
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)
@@ -69,6 +71,10 @@ class Channel:
         if now - self._beaten >= BEAT_SECONDS:
             self._beaten = now
             self._connection.send({})
+
+    def note(self, line: str) -> None:
+        """Send a line that the user should read."""
+        self._connection.send({"note": line})
 
     def stop(self) -> bool:
         """Return True if the harness has asked the trial to stop."""

@@ -9,33 +9,34 @@ from __future__ import annotations
 
 import errno
 import gc
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
+from unetzoo._util.text import LINE, REASON, shortened, visible
+from unetzoo.bench import fork_server
 from unetzoo.bench.limits import Limits, oom_kills
+from unetzoo.bench.logs import redirect_output, trim
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError, one_line
+from unetzoo.machine.processes import Process, adopt_orphans, descendants, kill_all, kill_descendants, look
 from unetzoo.records.record import Record, Status
 
-LOG_TAIL_LINES = 60
 IMPORTED = 78  # exit code of a trial's process if the user's script calls `run` while being imported
+SERVER_GONE = 255  # exit code that multiprocessing makes up for the trials of a fork server that died
 START_MINUTES = 5.0  # a trial's first message may have to wait for the fork server's imports
+GAP_SECONDS = 2.0  # the harness looks every half second; after a longer gap it did not run itself
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Job:
         stopped: True if it ended because the user asked it to, whether or not it could save a checkpoint.
         last: Its last message.
         environment: Its report on the machine and the software.
+        again: True once it was started anew because its fork server died.
     """
 
     suite: Suite
@@ -65,6 +67,7 @@ class Job:
     stopped: bool = False
     last: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
 
     def receive(self, message: dict[str, Any]) -> None:
         """Update the job from a message of its trial."""
@@ -74,6 +77,10 @@ class Job:
         self.status, self.reason = message.get("status"), message.get("reason")
         self.stopped = message.get("stopped", False)
         self.environment = message.get("environment", self.environment)
+
+    def start_over(self) -> None:
+        """Forget all messages, because the trial is started again."""
+        self.last, self.environment, self.again = {}, {}, True
 
 
 @dataclass
@@ -91,22 +98,38 @@ class _Running:
     began: float
     last_sign: float
     oom_kills: int | None
+    server: int | None  # process id of the fork server that it was started from
+    started: Process | None  # what tells the process from a later one with its id
 
     def waitables(self) -> list[Any]:
         """Return the objects to wait for with `multiprocessing.connection.wait`."""
         return [self.process.sentinel, *([self.connection] if self.connection else [])]
 
-    def listen(self, on_change: Callable[[Job], None]) -> None:
-        """Process all messages that have arrived."""
-        while self.connection is not None and self.connection.poll():
+    def listen(self, on_change: Callable[[Job], None], note: Callable[[str], None]) -> None:
+        """Process the messages that have arrived; of a trial that sends without a break, those of a second."""
+        begun = time.monotonic()
+        while self.connection is not None and time.monotonic() - begun < 1.0 and self.connection.poll():
             try:
-                self.job.receive(self.connection.recv())
+                message = self.connection.recv()
             except (EOFError, OSError):
                 self.connection.close()
                 self.connection = None
+                return
+            self.last_sign = time.monotonic()
+            if "note" in message:
+                note(f"{self.job.trial.model.label} seed {self.job.trial.seed}: {message['note']}")
             else:
-                self.last_sign = time.monotonic()
+                self.job.receive(message)
                 on_change(self.job)
+
+    def slept(self, seconds: float) -> None:
+        """Leave a time out of account in which the harness did not run, and so may not have heard a living trial."""
+        self.began += seconds
+        self.last_sign = time.monotonic()
+
+    def lost(self) -> bool:
+        """Return True if the process seems to have ended only because its fork server has."""
+        return self.process.exitcode == SERVER_GONE and fork_server.died(self.server)
 
     def over(self, limits: Limits) -> tuple[Status, str] | None:
         """Return the status and reason of the limit that this trial has exceeded, or None."""
@@ -126,53 +149,64 @@ class _Running:
 
     def kill(self) -> None:
         """Kill the process and all that it started."""
+        now, family = look(self.process.pid), dict[int, Process]()
+        if self.started and now and now.began == self.started.began:
+            family = {self.process.pid: self.started} | descendants(self.process.pid)
         if hasattr(os, "killpg"):
             with suppress(ProcessLookupError, PermissionError):  # already gone, or not yet the leader of its own group
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
+        kill_all(family)
         self.process.join()
+        fork_server.kill_orphans()
 
 
 def run_jobs(
-    jobs: list[Job], side_by_side: int, on_change: Callable[[Job], None], stop_request: StopRequest
+    jobs: list[Job],
+    side_by_side: int,
+    on_change: Callable[[Job], None],
+    stop_request: StopRequest,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Job]:
     """Run every job in its own process and yield each as it ends.
 
     Once ``stop_request.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
-    Closing the iterator, as a second Ctrl-C does, kills them.
+    Closing the iterator, as a second Ctrl-C does, kills them. A trial whose fork server died is started again, once.
 
     Args:
         jobs: The jobs, in the order in which they start.
         side_by_side: Trials that run at the same time.
         on_change: Called with a job when it starts and after each of its messages.
         stop_request: The user's request to stop, which may be set at any time.
+        note: Called with a line that the user should read.
 
     Yields:
         Each job that has ended, with its status or ``stopped`` set.
 
     Raises:
-        UnetzooError: If the calling script is not protected by ``if __name__ == "__main__":``.
+        UnetzooError: If the calling script is not protected by ``if __name__ == "__main__":``, or no process can be
+            started.
     """
-    context = _context() if jobs else None
     waiting, running = list(reversed(jobs)), list[_Running]()
-    asked = False
+    asked, looked = False, time.monotonic()
     try:
         while running or (waiting and not stop_request.stop):
             while waiting and len(running) < side_by_side and not stop_request.stop:
-                assert context is not None
-                running.append(_start(context, waiting.pop()))
+                running.append(_start(waiting.pop(), note))
                 on_change(running[-1].job)
             if stop_request.stop and not asked:
                 asked = True
                 for trial in running:
                     trial.stop()
             wait([w for trial in running for w in trial.waitables()], timeout=0.5)
+            looked = _forgive_gap(running, looked)
             for trial in list(running):
                 ended = not trial.process.is_alive()  # checked first, so that its last messages are not missed
-                trial.listen(on_change)
+                trial.listen(on_change, note)
+                trim(trial.job.folders.log(trial.job.trial))
                 if not ended and (passed := trial.over(trial.job.suite.limits)):
                     trial.kill()
-                    trial.listen(on_change)
+                    trial.listen(on_change, note)
                     if trial.job.status is None:
                         trial.job.status, trial.job.reason = passed
                     ended = True
@@ -184,8 +218,15 @@ def run_jobs(
                         )
                     running.remove(trial)
                     trial.kill()  # whatever it started may still run
+                    trial.listen(on_change, note)
                     if stop_request.stop and trial.process.exitcode == -signal.SIGTERM:
                         trial.job.stopped = True  # it got the same SIGTERM as the harness; its checkpoint is valid
+                    if trial.job.status is None and not trial.job.stopped and trial.lost():
+                        if not stop_request.stop and not trial.job.again:
+                            trial.job.start_over()
+                            waiting.append(trial.job)
+                            continue
+                        trial.job.stopped = stop_request.stop
                     if trial.job.status is None and not trial.job.stopped:
                         trial.job.status, trial.job.reason = _how_it_died(trial)
                     yield trial.job
@@ -194,33 +235,47 @@ def run_jobs(
             trial.kill()
 
 
-def _start(context: Any, job: Job) -> _Running:
-    ours, theirs = context.Pipe()
-    began = time.monotonic()
-    process = context.Process(target=_trial_process, args=(job.suite, job.trial, job.blank, job.folders, theirs, began))
-    process.start()
-    theirs.close()
-    return _Running(job, process, ours, began, began, oom_kills())
+def _forgive_gap(running: list[_Running], looked: float) -> float:
+    """Leave out of account a long time since the harness last looked, and return the time now.
+
+    A laptop slept, say, or all processes were stopped, and the harness was the first to wake.
+    """
+    now = time.monotonic()
+    if now - looked > GAP_SECONDS:
+        for trial in running:
+            trial.slept(now - looked)
+    return now
 
 
-def _context() -> Any:
-    """Return the context to start processes with; on Linux also start the fork server and its imports."""
-    # On a busy machine, threads that spin while they wait for each other can make a step ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if sys.platform != "linux":  # Windows cannot fork; macOS cannot do so safely once these libraries are loaded
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["unetzoo.bench.run_trial"])
-    in_main = threading.current_thread() is threading.main_thread()
-    # The server ignores Ctrl-C, and a SIGTERM sent to all processes (by timeout, a batch system, a service manager):
-    # if it died, the harness could not learn how a trial ended.
-    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM) if in_main}
-    try:
-        forkserver.ensure_running()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return context
+def _start(job: Job, note: Callable[[str], None]) -> _Running:
+    """Start a trial's process; if the fork server has died, start that again first.
+
+    Raises:
+        UnetzooError: If the process cannot be started, although the fork server was started again.
+    """
+    if fork_server.died(server := fork_server.server_id()):
+        note(fork_server.said_of(server))
+    for last_attempt in (False, True):
+        context = fork_server.start_method()
+        ours, theirs = context.Pipe()
+        began = time.monotonic()
+        process = context.Process(
+            target=_trial_process, args=(job.suite, job.trial, job.blank, job.folders, theirs, began)
+        )
+        server = fork_server.server_id()
+        try:
+            with fork_server.STARTING:
+                process.start()
+        except (EOFError, OSError) as error:
+            ours.close()
+            if last_attempt or not fork_server.died(server):
+                raise UnetzooError(f"the process of a trial cannot be started: {one_line(error)}") from None
+            note(fork_server.said_of(server))
+        else:
+            return _Running(job, process, ours, began, began, oom_kills(), server, look(process.pid))
+        finally:
+            theirs.close()
+    raise AssertionError("unreachable")
 
 
 def _during(last: dict[str, Any]) -> str:
@@ -229,6 +284,8 @@ def _during(last: dict[str, Any]) -> str:
 
 def _how_it_died(trial: _Running) -> tuple[Status, str]:
     code, during = trial.process.exitcode, _during(trial.job.last)
+    if trial.lost():
+        return "killed", f"its fork server was killed a second time{during}"
     if code is None or code >= 0:
         return "crashed", f"the process ended with exit code {code}{during} and said nothing"
     try:
@@ -240,14 +297,6 @@ def _how_it_died(trial: _Running) -> tuple[Status, str]:
     return "killed", f"killed by {name}{during}"
 
 
-def tail(log: Path) -> str:
-    """Return the last lines of a trial's log, '' if it cannot be read."""
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
-    except OSError:
-        return ""
-
-
 def _trial_process(
     suite: Suite, trial: Trial, blank: Record, folders: OutputFolders, connection: Connection, began: float
 ) -> None:
@@ -256,6 +305,7 @@ def _trial_process(
         os.setsid()  # leaves Ctrl-C to the harness, and makes a group that can be killed as one
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_orphans()  # so that what a child starts and leaves is still found below this trial
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it, and this process inherits that
     from unetzoo.bench.channel import Channel  # imports torch, which the harness does without
 
@@ -263,7 +313,7 @@ def _trial_process(
     channel.listen()
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
-        _redirect_output(folders.log(trial))
+        redirect_output(folders.log(trial))
         from unetzoo.bench.run_trial import run_trial
 
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
@@ -276,13 +326,20 @@ def _trial_process(
         if _interrupted(error):
             end = {"phase": "end", "stopped": True}
         else:
-            traceback.print_exc()
+            _print_traceback()
             end["status"], end["reason"] = classify(error)
     with suppress(OSError):  # the harness is gone, and this process is about to be killed
         channel.send(end)
         channel.close()
     sys.stderr.flush()
+    kill_descendants(os.getpid())
     os._exit(0)  # skips clean-up, which a finished trial does not need
+
+
+def _print_traceback() -> None:
+    """Print the traceback of the present exception, with no line so long that it pushes the others out of the log."""
+    for line in traceback.format_exc().splitlines():
+        print(shortened(line, LINE - 100), file=sys.stderr)  # so that `tail` need not cut the mark
 
 
 def _interrupted(error: BaseException) -> bool:
@@ -316,7 +373,12 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", 
 
 
 def classify(error: BaseException) -> tuple[Status, str]:
-    """Return the status that an exception gives a trial, and the reason in one line."""
+    """Return the status that an exception gives a trial, and the reason in one line that any page can show."""
+    status, reason = _classified(error)
+    return status, shortened(visible(reason), REASON)
+
+
+def _classified(error: BaseException) -> tuple[Status, str]:
     reason = str(error).partition("\n")[0] if isinstance(error, UnetzooError) else one_line(error)
     if type(error).__name__ == "ProcessExitedException" and getattr(error, "signal_name", None):
         return "killed", reason.partition(": ")[2]
@@ -326,11 +388,3 @@ def classify(error: BaseException) -> tuple[Status, str]:
         return "nan", reason.partition(": ")[2]
     # torch's allocators raise a bare RuntimeError on CPU and MPS.
     return "oom" if any(words in reason for words in OUT_OF_MEMORY) else "crashed", reason
-
-
-def _redirect_output(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that the log of a killed process is complete

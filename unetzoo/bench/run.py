@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -19,8 +18,9 @@ from unetzoo._util.paths import user_path
 from unetzoo._util.plugins import import_plugins
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
-from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs, tail
+from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
 from unetzoo.bench.lock import only_one
+from unetzoo.bench.logs import tail
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
@@ -29,8 +29,22 @@ from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError, check_argument
 from unetzoo.models.registry import model_info
-from unetzoo.records.manifest import MANIFEST, Expected, Manifest, read_manifest
-from unetzoo.records.record import Flag, ModelDescription, Record, Status, read_record
+from unetzoo.records.manifest import (
+    MANIFEST,
+    DamagedManifestError,
+    Expected,
+    Manifest,
+    expected_by_records,
+    read_manifest,
+)
+from unetzoo.records.record import (
+    WEIGHTS_NOT_SAVED,
+    DamagedRecordError,
+    Flag,
+    ModelDescription,
+    Record,
+    read_record,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +84,7 @@ def run(
         suite: A suite, a collection, or the path of a TOML file with one.
         out: Folder of the output, which is created if it is missing.
         jobs: Trials that run side by side and share the cores.
-        retry_failed: Run failed trials again.
+        retry_failed: Run failed trials again, and those whose trained weights could not be saved or are damaged.
         wait: Wait if another run uses ``out``, instead of raising.
         watcher: Callbacks that follow the run; default: none.
 
@@ -107,13 +121,15 @@ def run(
             held.enter_context(only_one(folder, wait, watcher.wait))
         stop_request = held.enter_context(_interruptible(watcher))
         if isinstance(suite, Collection):
-            _write_manifest(suite, members, out)
+            _write_manifest(suite, members, out, watcher)
         _run(members, jobs, retry_failed, watcher, stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
     from unetzoo.records.frame import read_records
 
-    frame, asked = read_records(out), {(member.data, trial.id) for member in members for trial in member.trials}
+    frame = read_records(out)
+    # A record that cannot be read has only its file name.
+    asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}
     labels = frame["data"] if isinstance(suite, Collection) else [None] * len(frame)
     ours = [pair in asked for pair in zip(labels, frame["id"], strict=True)]
     return frame.loc[ours, :].reset_index(drop=True)
@@ -128,7 +144,7 @@ def _check_kind(out: Path, suite: Suite | Collection) -> None:
     if isinstance(suite, Collection):
         if any((out / "records").glob("*.json")):
             raise UnetzooError(f"{out}: holds the records of a single suite; choose another folder for the collection")
-    elif read_manifest(out) is not None:
+    elif (out / MANIFEST).exists():
         raise UnetzooError(f"{out}: is the folder of a collection ({MANIFEST}); choose another one for this suite")
 
 
@@ -151,14 +167,22 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
     return _Member(suite, data, dataset, trials, OutputFolders(out if data is None else out / data, jobs))
 
 
-def _write_manifest(collection: Collection, members: list[_Member], out: Path) -> None:
+def _write_manifest(collection: Collection, members: list[_Member], out: Path, watcher: Watcher) -> None:
     """Write the manifest of the collection; data sets that are not chosen this time keep their entries.
+
+    A damaged manifest is set aside and made again, with the trials that have records for those data sets.
 
     Raises:
         UnetzooError: If the file cannot be written.
     """
-    before = read_manifest(out)
-    known = before.data if before else {}
+    try:
+        before = read_manifest(out)
+        known = before.data if before else {}
+    except DamagedManifestError:
+        aside = out / f"{MANIFEST}.damaged"
+        (out / MANIFEST).replace(aside)
+        watcher.note(f"{out / MANIFEST}: damaged; it is set aside as {aside.name} and made again")
+        known = {label: expected_by_records(out / label) for label in collection.suites}
     asked = {
         member.data: [
             Expected(id=trial.id, model=trial.model.label, seed=trial.seed, baseline=trial.model.baseline)
@@ -177,13 +201,14 @@ def _write_manifest(collection: Collection, members: list[_Member], out: Path) -
 def _run(
     members: list[_Member], side_by_side: int, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
 ) -> None:
-    todo = [job for member in members for job in _jobs(member, retry_failed)]
+    todo = [job for member in members for job in _jobs(member, retry_failed, watcher)]
     # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
     todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
     watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
-    for job in run_jobs(todo, side_by_side, watcher.change, stop_request):
+    for job in run_jobs(todo, side_by_side, watcher.change, stop_request, watcher.note):
         path = job.folders.record(job.trial)
-        if job.status != "ok" and _status(path) == "ok":  # it died after its record was written
+        before = None if job.status == "ok" else _known(path, watcher)
+        if before is not None and before.status == "ok":  # it died after its record was written
             job.status, job.reason, job.stopped = "ok", None, False
         if job.status not in ("ok", None):
             log_tail = tail(job.folders.log(job.trial))
@@ -195,18 +220,19 @@ def _run(
         watcher.end(job)
 
 
-def _jobs(member: _Member, retry_failed: bool) -> list[Job]:
+def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
     """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
     from unetzoo.bench.sanity import duplicates_flag  # imports scipy, so only if something runs
     from unetzoo.data.leaks import leaking_share, near_duplicates
 
     suite, folders = member.suite, member.folders
     _sweep(folders.out)
-    statuses = {trial.id: _status(folders.record(trial)) for trial in member.trials}
-    done = {id_ for id_, status in statuses.items() if status == "ok" or (status is not None and not retry_failed)}
-    todo = [trial for trial in member.trials if trial.id not in done]
+    todo = []
     for trial in member.trials:
-        if statuses[trial.id] == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
+        record = _known(folders.record(trial), watcher)
+        if record is None or (retry_failed and _failed(record, trial, folders, watcher)):
+            todo.append(trial)
+        elif record.status == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
             for checkpoint in folders.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink()
     if not todo:
@@ -216,6 +242,23 @@ def _jobs(member: _Member, retry_failed: bool) -> list[Job]:
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (_blank(suite, trial, described, [flag] if flag else []) for trial in todo)
     return [Job(suite, trial, blank, folders, member.data) for trial, blank in zip(todo, blanks, strict=True)]
+
+
+def _failed(record: Record, trial: Trial, folders: OutputFolders, watcher: Watcher) -> bool:
+    """Return True if a trial failed, or its weights could not be saved or are damaged; they may have been deleted."""
+    if record.status != "ok" or any(flag.kind == WEIGHTS_NOT_SAVED for flag in record.flags):
+        return True
+    file = folders.folder(trial) / "model.safetensors"
+    if record.weights is None or not file.is_file():
+        return False
+    from unetzoo.train.weights import check_weights  # imports torch
+
+    try:
+        check_weights(file)
+    except UnetzooError as error:
+        watcher.note(str(error))
+        return True
+    return False
 
 
 @contextmanager
@@ -249,8 +292,8 @@ def _sweep(out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _status(path: Path) -> Status | None:
-    """Return the status of a record, or None if there is none. A damaged record is renamed and treated as missing.
+def _known(path: Path, watcher: Watcher) -> Record | None:
+    """Return a record, or None if there is none. A damaged one is renamed, said, and treated as missing.
 
     Raises:
         UnetzooError: If another version of unetzoo wrote the record, or it cannot be read.
@@ -258,26 +301,16 @@ def _status(path: Path) -> Status | None:
     if not path.exists():
         return None
     try:
-        return read_record(path).status
-    except UnetzooError as error:
-        if _whole(path):
-            raise UnetzooError(f"{error}; another version of unetzoo wrote it: choose another folder") from None
-        path.rename(path.with_suffix(".json.damaged"))
+        return read_record(path)
+    except DamagedRecordError as error:
+        aside = path.with_suffix(".json.damaged")
+        path.replace(aside)
+        watcher.note(f"{error}; it is set aside as {aside.name}, and its trial runs again")
         return None
-
-
-def _whole(path: Path) -> bool:
-    """Return True if a file that is not a valid record is nevertheless valid JSON.
-
-    Raises:
-        UnetzooError: If the file cannot be read.
-    """
-    try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except ValueError:
-        return False
-    except OSError as error:
-        raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnetzooError as error:
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise
+        raise UnetzooError(f"{error}; another version of unetzoo wrote it: choose another folder") from None
 
 
 def _blank(suite: Suite, trial: Trial, data: dict[str, Any], flags: list[Flag]) -> Record:

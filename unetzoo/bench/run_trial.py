@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from unetzoo._util.plugins import import_plugins
+from unetzoo._util.text import REASON, shortened, visible
 from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.channel import Channel
@@ -41,11 +42,11 @@ from unetzoo.metrics.score import Scores
 from unetzoo.models.factory import ModelConfig
 from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
-from unetzoo.records.record import Curves, Event, Flag, Record, Result, Sample, Try
+from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.loop import History, TrainingHooks, evaluate, image_dice, make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
-from unetzoo.train.weights import save_model
+from unetzoo.train.weights import file_checksum, save_model
 
 SAMPLES = 3
 TRAIN_CHECKED = 8  # whole training images to score, for comparison with validation
@@ -62,6 +63,7 @@ class Outcome:
         flags: Reasons to suspect the result.
         events: The order in which the data was read.
         samples: Test images that were written.
+        weights: Checksum of the saved weights; None if they could not be saved, and in all processes but the first.
         not_deterministic: Operators that ran without a deterministic implementation.
         phases: Time of each phase.
     """
@@ -72,6 +74,7 @@ class Outcome:
     flags: list[Flag]
     events: list[Event]
     samples: list[Sample]
+    weights: str | None
     not_deterministic: list[str]
     phases: Phases
 
@@ -127,7 +130,7 @@ def run_trial(
     )
     phases("measure")
     channel.send({"phase": "measure"})
-    hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check))
+    hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check, say=channel.note))
     shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
     step_flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
     if recipe.flops is not None:
@@ -172,6 +175,7 @@ def run_trial(
             "resumed": run.done.resumed,
             "flags": [*blank.flags, *run.flags],
             "samples": run.samples,
+            "weights": run.weights,
             "environment": conditions,
         }
     )
@@ -215,7 +219,7 @@ def _train_and_test(
         beat=channel.beat if first else no_beat,
         stop=channel.stop,
         phases=phases,
-        lock=MachineLock(beat=channel.beat) if first else None,
+        lock=MachineLock(beat=channel.beat, say=channel.note) if first else None,
     )
     with Determinism(recipe.deterministic) as determinism:
         done, network, tries = _choose(fabric, suite, trial, recipe, crops, validation, folders, hooks)
@@ -234,7 +238,7 @@ def _train_and_test(
     kept_images = samples.KeptImages(_spread(data.splits["test"], SAMPLES))
 
     def keep(key: str, logits: Tensor, mask: Tensor) -> None:
-        scores.add(key, logits, mask)
+        scores.add(visible(key), logits, mask)
         kept_images.add_prediction(key, logits.argmax(dim=0))
 
     phases("test")
@@ -260,18 +264,19 @@ def _train_and_test(
     )
     phases("save")
     written: list[Sample] = []
+    weights = None
     if first:
         written = kept_images.write(info, folders.records)
         extra: dict[str, Any] = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         extra |= {"trial": trial.id, "data": info.model_dump()}
         try:
-            save_model(network.cpu(), folders.folder(trial), expected=_expected(decoded, trial), **extra)
+            file = save_model(network.cpu(), folders.folder(trial), expected=_expected(decoded, trial), **extra)
+            weights = file_checksum(file)
         except Exception as error:  # such as a full disk; the scores are kept
             traceback.print_exc()
-            flags.append(
-                Flag(kind="weights-not-saved", text=f"the trained weights could not be saved ({one_line(error)})")
-            )
-    return Outcome(done, result, tries, flags, data.events, written, determinism.exceptions, phases)
+            reason = shortened(visible(one_line(error)), REASON)
+            flags.append(Flag(kind=WEIGHTS_NOT_SAVED, text=f"the trained weights could not be saved ({reason})"))
+    return Outcome(done, result, tries, flags, data.events, written, weights, determinism.exceptions, phases)
 
 
 def _expected(data: SegmentationDataset, trial: Trial) -> Expected:
@@ -352,7 +357,7 @@ def _run_baseline(
     data, info = ReadInOrder(dataset, channel.check), dataset.info
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     kept_images = samples.KeptImages(_spread(data.splits["test"], SAMPLES))
-    with MachineLock(beat=channel.check).shared():
+    with MachineLock(beat=channel.check, say=channel.note).shared():
         predict = baselines.fit(trial.model.name, data, trial.seed)
         data.select(0)
         for key in data.splits["test"]:
@@ -360,7 +365,7 @@ def _run_baseline(
             prediction = torch.from_numpy(predict(image.numpy()))
             kept_images.add(key, image, mask)
             kept_images.add_prediction(key, prediction)
-            scores.add_map(key, prediction, mask)
+            scores.add_map(visible(key), prediction, mask)
     result = Result(**scores.result(), best_step=0, best_val_dice=None)
     written = kept_images.write(info, folders.records)
     changes = {"status": "ok", "result": result, "events": data.events, "samples": written, "environment": conditions}

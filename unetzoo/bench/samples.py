@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.text import visible
 from unetzoo.data.base import DatasetInfo
 from unetzoo.records.record import Sample
 
@@ -59,7 +60,7 @@ def _write_sample(
     if info.ignore_index is not None:
         truth[mask == info.ignore_index] = VOID
     return Sample(
-        key=key,
+        key=visible(key),
         image=_write_png(_viewable(image[(slice(None), *window)]), records),
         truth=_write_png(truth[window].astype(np.uint8), records),
         prediction=_write_png(prediction[window].astype(np.uint8), records),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from unetzoo._util.paths import user_path
+from unetzoo._util.text import Printable
 from unetzoo.bench.limits import Limits
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import OnLeak, create_dataset
@@ -36,7 +37,7 @@ class ModelRequest(Strict):
     )
     set: dict[str, Any] = Field({}, description="options of the model that differ from the registered ones")
     train: dict[str, Any] = Field({}, description="changes to the suite's `[train]` for this model")
-    label: str | None = Field(
+    label: Printable | None = Field(
         None, min_length=1, description="name in the report; default: the name with the changed options"
     )
 
@@ -87,8 +88,8 @@ class Measurement(Strict):
 class Suite(Strict):
     """A question as data: models, data set, training and measurement."""
 
-    name: str = Field(min_length=1, description="name of the suite and of its output folder")
-    question: str = Field("", description="question that the suite answers, for the report")
+    name: Printable = Field(min_length=1, description="name of the suite and of its output folder")
+    question: Printable = Field("", description="question that the suite answers, for the report")
     imports: list[str] = Field([], description="modules or .py files that register models or data sets")
     models: list[ModelRequest] = Field(min_length=1, description="models to compare")
     set: dict[str, Any] = Field({}, description="options to change in every model that does not set them itself")

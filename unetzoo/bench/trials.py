@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from unetzoo._util.text import Printable
 from unetzoo.bench.suite import Measurement
 from unetzoo.data.registry import OnLeak
 from unetzoo.errors import Strict
@@ -33,7 +34,7 @@ class TrialModel(Strict):
         baseline: True for a trivial predictor.
     """
 
-    label: str
+    label: Printable
     name: str
     in_channels: int
     num_classes: int

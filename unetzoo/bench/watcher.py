@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from unetzoo.bench.local import Job
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
@@ -12,6 +14,10 @@ class Watcher:
 
     def wait(self, owner: str) -> None:
         """Called when the folder is in use by ``owner`` and the run waits for it."""
+
+    def note(self, line: str) -> None:
+        """Called with a line that the user should read, such as that a damaged record was set aside; logs it."""
+        logging.getLogger("unetzoo").warning(line)
 
     def stopping(self) -> None:
         """Called when the user asks for an end and the running trials save themselves."""

@@ -94,7 +94,10 @@ def bench_command(
     accept_reading: AcceptReading = False,
     on_leak: OnLeak = None,
     retry: Annotated[
-        str | None, typer.Option(metavar="failed", help="Give 'failed' to run failed trials again.")
+        str | None,
+        typer.Option(
+            metavar="failed", help="Give 'failed' to run failed trials again, and those whose weights were lost."
+        ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait if another run uses DIR, instead of stopping.")] = False,
 ) -> None:
@@ -119,6 +122,7 @@ def bench_command(
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
     from unetzoo.bench.run import run
     from unetzoo.cli.bench_progress import LiveWatcher
+    from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
     suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
@@ -131,6 +135,8 @@ def bench_command(
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
     page = write_report(folder)
+    if lost := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
+        err.print(f"the weights of {lost} trials could not be saved; --retry failed trains them again", highlight=False)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
     failed = trials[trials["status"] != "ok"]
     if len(failed):

@@ -49,6 +49,9 @@ class LiveWatcher(Watcher):
     def wait(self, owner: str) -> None:
         self.console.print(f"waiting: the folder is in use by {owner}", highlight=False, markup=False)
 
+    def note(self, line: str) -> None:
+        self.console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)
+
     def stopping(self) -> None:
         self.console.print("stopping: running trials save themselves; Ctrl-C again ends them at once", highlight=False)
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from unetzoo._util.text import visible
+
+
+class SafeConsole(Console):
+    """A console on which text from outside cannot move the cursor, ring the bell or fail to be encoded."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
 
 # Without a terminal rich would assume 80 columns and break lines that scripts want to grep.
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
-err = Console(stderr=True)
+out = SafeConsole(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
+err = SafeConsole(stderr=True)

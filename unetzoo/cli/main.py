@@ -7,12 +7,15 @@ import sys
 import typer
 from rich.markup import escape
 
+from unetzoo._util.text import shortened
 from unetzoo.cli.bench import bench_command, plan_command, report_command
 from unetzoo.cli.console import err
 from unetzoo.cli.data import data_app
 from unetzoo.cli.models import list_command, profile_command, show_command
 from unetzoo.cli.predict import predict_command
 from unetzoo.errors import UnetzooError
+
+LONGEST = 10_000  # characters of an error on the terminal
 
 app = typer.Typer(
     help="Which U-Net should I use, and what does it cost me?",
@@ -36,8 +39,7 @@ def main() -> None:
     try:
         app()
     except UnetzooError as error:
-        text = str(error).encode("utf-8", "backslashreplace").decode()  # file names may hold bytes that are no UTF-8
-        err.print(f"[red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+        err.print(f"[red]error:[/] {escape(shortened(str(error), LONGEST))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import model_validator
 
+from unetzoo._util.text import Printable
 from unetzoo.errors import Strict, UnetzooError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class DatasetInfo(Strict):
 
     name: str
     channels: int
-    class_names: tuple[str, ...]
+    class_names: tuple[Printable, ...]
     foreground: tuple[int, ...]
     ignore_index: int | None = None
     values: tuple[int, ...] | None = None
@@ -190,4 +191,4 @@ class SegmentationDataset(ABC):
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -134,7 +134,7 @@ def subset(train: Iterable[str], n: int, *, seed: int = 0) -> tuple[str, ...]:
 
 
 def _rank(name: str, seed: int) -> str:
-    return hashlib.sha256((f"{seed}:{name}" if seed else name).encode()).hexdigest()
+    return hashlib.sha256((f"{seed}:{name}" if seed else name).encode(errors="surrogatepass")).hexdigest()
 
 
 def _units(keys: Iterable[str], groups: Mapping[str, str], seed: int) -> list[tuple[str, ...]]:

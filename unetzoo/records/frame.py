@@ -15,6 +15,7 @@ import pandas as pd
 
 from unetzoo._util.paths import user_path
 from unetzoo._util.spreadsheet import safe_cell
+from unetzoo._util.text import REASON, shortened, visible
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST
 from unetzoo.records.fields import (
@@ -200,7 +201,8 @@ def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
         try:
             records.append(read_record(path))
         except UnetzooError as error:  # name, not path: the report must not depend on where the folder is
-            unreadable.append((path.name, " ".join(str(error).replace(str(path), path.name).split())))
+            why = " ".join(str(error).replace(str(path), path.name).split())
+            unreadable.append((visible(path.name), shortened(visible(why), REASON)))
     return records, unreadable
 
 

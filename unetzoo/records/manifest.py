@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
+from unetzoo._util.text import REASON, shortened
 from unetzoo.errors import Strict, UnetzooError
+from unetzoo.records.record import read_record
 
 MANIFEST = "collection.json"
 TAKEN = ("records", "trials", "plots")
@@ -54,16 +57,37 @@ class Manifest(Strict):
     data: dict[Annotated[str, AfterValidator(folder_name)], list[Expected]]
 
 
+class DamagedManifestError(UnetzooError):
+    """A ``collection.json`` that is not valid; `unetzoo.bench.run` makes it again."""
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """Read the manifest of a folder; None if the folder is not a collection's.
 
     Raises:
-        UnetzooError: If the file cannot be read or is damaged; the message names it.
+        DamagedManifestError: If the file is not valid; the message names it.
+        UnetzooError: If the file cannot be read.
     """
     path = folder / MANIFEST
     try:
-        return Manifest.from_json(path.read_bytes(), f"{path}: not a unetzoo collection")
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return Manifest.from_json(content, f"{path}: not a unetzoo collection")
+    except UnetzooError as error:
+        remedy = "'unetzoo bench' with the collection's suite makes it again"
+        raise DamagedManifestError(f"{shortened(str(error), REASON)}; {remedy}") from None
+
+
+def expected_by_records(folder: Path) -> list[Expected]:
+    """Return the trials of a data set's folder that have a readable record, in the order of a suite."""
+    found = []
+    for path in sorted((folder / "records").glob("*.json")):
+        with suppress(UnetzooError, KeyError, TypeError):
+            record = read_record(path)
+            model, seed = record.trial["model"]["label"], record.trial["seed"]
+            found.append(Expected(id=record.id, model=model, seed=seed, baseline=record.baseline))
+    return sorted(found, key=lambda trial: (not trial.baseline, trial.seed))

@@ -7,13 +7,20 @@ records on machines that have never trained anything.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from unetzoo._util.text import REASON, TAIL, shortened, visible_values
 from unetzoo.errors import Strict, UnetzooError
 from unetzoo.records.measured import TensorMemory, Timing
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+WEIGHTS_NOT_SAVED = "weights-not-saved"  # kind of the flag of a trial that succeeded and whose weights are missing
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 
 
@@ -212,7 +219,11 @@ class Record(Strict):
         resumed: Steps at which an interrupted training was continued.
         flags: Reasons to suspect the result.
         samples: A few test images.
+        weights: SHA-256 of the file with the trained weights, if it was saved.
         environment: The machine and the software.
+
+    In its file, the record ends with ``checksum``, a SHA-256 of all other fields, which reading verifies. Older files
+    have none.
     """
 
     version: Literal[1] = 1
@@ -234,22 +245,99 @@ class Record(Strict):
     resumed: list[int] = []
     flags: list[Flag] = []
     samples: list[Sample] = []
+    weights: str | None = None
     environment: dict[str, Any] = {}
 
     def to_json(self) -> str:
         """Return the record as JSON with one line per field: compact, and still readable in a diff."""
-        fields = self.model_dump(mode="json").items()
-        lines = (f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields)
+        # Dumped in Python's own types, because pydantic's JSON fails at text that is not sound Unicode.
+        fields = json.loads(json.dumps(visible_values(self.model_dump()), allow_nan=False, default=str))
+        if self.weights is None:
+            del fields["weights"]
+        fields["checksum"] = checksum(fields)
+        lines = (f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields.items())
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Self:
+        """Parse and validate JSON, and compare it with its checksum if it has one.
+
+        Args:
+            text: The JSON.
+            where: Source of the text, such as a file name; error messages begin with it.
+
+        Raises:
+            DamagedRecordError: If it is not JSON, not what its checksum says, or has no checksum and is not valid.
+            UnetzooError: If it is valid JSON of another version of the format.
+        """
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            fields = None
+        stated = None
+        if isinstance(fields, dict):
+            stated = fields.pop("checksum", None)
+            if stated is not None and stated != checksum(fields):
+                raise DamagedRecordError(f"{where}: damaged, its content does not match its checksum")
+        raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+        if stated is not None or (fields is not None and (b"\\u" in raw or not raw.isascii())):
+            text = json.dumps(visible_values(fields))
+        try:
+            record = super().from_json(text, where)
+        except UnetzooError as error:
+            if isinstance(fields, dict) and (stated is not None or fields.get("version", 1) != 1):
+                raise
+            raise DamagedRecordError(shortened(str(error), REASON)) from None
+        return record._bounded()
+
+    def _bounded(self) -> Self:
+        """Return the record with no text longer than a new one has."""
+        texts = {"reason": (self.reason, REASON), "log_tail": (self.log_tail, TAIL)}
+        long = {name: shortened(text, limit) for name, (text, limit) in texts.items() if text and len(text) > 2 * limit}
+        return self.model_copy(update=long) if long else self
+
+
+class DamagedRecordError(UnetzooError):
+    """A file that was a record and is not valid any more, or that holds the record of another trial."""
+
+
+def checksum(fields: dict[str, Any]) -> str:
+    """Return the SHA-256 of a record's fields as JSON with sorted keys, however its file is laid out."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        UnetzooError: If the file cannot be read or is not a record; the message names it.
+        UnetzooError: If the file cannot be read or is not a record, or its name ends with the id of another trial; the
+            message names it.
     """
     try:
-        return Record.from_json(path.read_bytes(), f"{path}: not a unetzoo record")
+        record = Record.from_json(path.read_bytes(), f"{path}: not a unetzoo record")
     except OSError as error:
         raise UnetzooError(f"{path}: cannot be read: {error.strerror}") from None
+    named = re.search(r"-([0-9a-f]{12})$", path.stem)
+    if named and named[1] != record.id:
+        raise DamagedRecordError(f"{path}: not the record of this trial, but of trial {shortened(record.id, 40)}")
+    return record
+
+
+def recorded_weights(file: Path) -> tuple[str, Path] | None:
+    """Return the checksum of a trial's weights that its record states, and the record.
+
+    Args:
+        file: ``OUT/trials/TRIAL/model.safetensors``; its record is ``OUT/records/TRIAL.json``.
+
+    Returns:
+        None if the file is not in the folder of a trial, or its record is missing, damaged or states no checksum.
+    """
+    folder = file.absolute().parent
+    path = folder.parent.with_name("records") / f"{folder.name}.json"
+    if folder.parent.name != "trials" or not path.is_file():
+        return None
+    try:
+        weights = read_record(path).weights
+    except UnetzooError:
+        return None
+    return (weights, path) if weights else None

@@ -214,7 +214,9 @@ def train(
 
     batches = _batches(fabric, network, crops, recipe, done.step)
     loss_function = LOSSES[recipe.loss]
-    judged_by_dice = any(bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground)
+    # Every mask is read, even if the first one settles it and the training is finished, so that the account is whole.
+    shown = [bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground]
+    judged_by_dice = any(shown)
     budget = 60 * recipe.minutes if recipe.minutes is not None else None
     earlier = done.seconds - phases.total("train", "load")
 
@@ -316,8 +318,8 @@ def _resume(
         return History(), {}, False
     hooks.phases.take_over(saved["phases"])
     history = History(**saved["history"])
+    history.resumed.append(history.step)
     if not saved["finished"]:
-        history.resumed.append(history.step)
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         set_random_state(saved["random"][fabric.global_rank])

@@ -1,13 +1,17 @@
-"""Trained models on disk: safetensors files whose header has all that is needed to rebuild the model."""
+"""Trained models on disk: safetensors files whose header has all that is needed to rebuild the model.
+
+The header begins with a checksum of the whole file, taken with zeros in its own place. Older files have none.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -20,8 +24,10 @@ from unetzoo.data.expected import Expected
 from unetzoo.data.stream import Normalization
 from unetzoo.errors import UnetzooError, one_line, shown
 from unetzoo.models.factory import ModelConfig
+from unetzoo.records.record import recorded_weights
 
 FILE_NAME = "model.safetensors"
+NO_CHECKSUM = "0" * 64
 
 
 def save_model(model: nn.Module, path: Path | str, *, expected: Expected | None = None, **extra: Any) -> Path:
@@ -38,12 +44,14 @@ def save_model(model: nn.Module, path: Path | str, *, expected: Expected | None 
         The file.
 
     Raises:
-        UnetzooError: If the model was not made by `create_model`, the path or an extra value is not valid, or the file
-            cannot be written.
+        UnetzooError: If the model was not made by `create_model`, the path or an extra value is not valid (none may be
+            called ``checksum``), or the file cannot be written.
     """
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
         raise UnetzooError(f"{type(model).__name__} was not made by create_model, so it could not be rebuilt")
+    if "checksum" in extra:
+        raise UnetzooError("checksum is a name that the header itself uses; save the value under another name")
     path = weights_file(user_path(path, "save_model: path"))
     normalization = getattr(model, "unetzoo_normalization", None)
     if isinstance(normalization, Normalization):
@@ -51,12 +59,13 @@ def save_model(model: nn.Module, path: Path | str, *, expected: Expected | None 
     expected = expected or getattr(model, "unetzoo_expected", None)
     if isinstance(expected, Expected) and expected.known:
         extra["expected"] = expected.model_dump(mode="json")
-    header = {"unetzoo": _header(config, extra)}
+    header = {"unetzoo": _header(config, {"checksum": NO_CHECKSUM, **extra})}
     try:
         with atomic_path(path) as temporary:
             # Tied weights in channels_last are views that safetensors cannot flatten.
             contiguous = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             safetensors.torch.save_model(contiguous, str(temporary), metadata=header)
+            _write_checksum(temporary)
     except (OSError, SafetensorError) as error:
         raise UnetzooError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
     return path
@@ -92,10 +101,12 @@ def load_model(path: Path | str) -> nn.Module:
         The model on the CPU, in eval mode.
 
     Raises:
-        UnetzooError: If the file was not saved by unetzoo, or its model is not registered.
+        UnetzooError: If the file was not saved by unetzoo, its model is not registered, or it is damaged: it does not
+            match its checksum, or that in the record of the trial whose folder it is in.
     """
     path = weights_file(user_path(path, "load_model: path"))
     header = read_header(path)
+    check_weights(path)
     config = header["model"]
     _check_sizes(path, config)
     model = config.build(weights=False)  # the file has all weights
@@ -152,6 +163,8 @@ def read_header(path: Path | str) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["unetzoo"])
+        if next(iter(header)) != "model":  # as in older files
+            del header["checksum"]
         return {**header, "model": ModelConfig.from_mapping(header["model"], str(path))}
     except FileNotFoundError:
         raise UnetzooError(f"{path}: no such file") from None
@@ -166,3 +179,61 @@ def weights_file(path: Path) -> Path:
         path: The file or its folder.
     """
     return path / FILE_NAME if path.is_dir() or not path.suffix else path
+
+
+def check_weights(path: Path) -> None:
+    """Compare a saved model with its own checksum and with that in its trial's record, if it has them.
+
+    Args:
+        path: An existing ``.safetensors`` file.
+
+    Raises:
+        UnetzooError: If one of them differs.
+    """
+    recorded, whole = recorded_weights(path), None
+    if recorded is not None:
+        whole = file_checksum(path)
+        if whole != recorded[0]:
+            raise UnetzooError(
+                f"{path}: damaged or not of this trial, its content does not match its checksum in {recorded[1]}; "
+                "'unetzoo bench' with --retry failed makes it again"
+            )
+    stated = _stated_checksum(path)
+    if stated is not None and whole is None and stated != file_checksum(path, without=stated):
+        raise UnetzooError(f"{path}: damaged, its content does not match its checksum; copy it or make it again")
+
+
+def file_checksum(path: Path, without: str | None = None) -> str:
+    """Return the SHA-256 of a saved model.
+
+    Args:
+        path: The ``.safetensors`` file.
+        without: A checksum in its header, which is taken for zeros.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        header = _read_raw_header(file)
+        digest.update(header.replace(without.encode(errors="replace"), NO_CHECKSUM.encode(), 1) if without else header)
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _stated_checksum(path: Path) -> str | None:
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["unetzoo"]).get("checksum")
+
+
+def _write_checksum(path: Path) -> None:
+    """Fill in the checksum of a file that has zeros in its place."""
+    checksum = file_checksum(path)
+    with path.open("rb+") as file:
+        at = _read_raw_header(file).index(NO_CHECKSUM.encode())
+        file.seek(at)
+        file.write(checksum.encode())
+
+
+def _read_raw_header(file: BinaryIO) -> bytes:
+    """Read a safetensors file up to its tensors: eight bytes with the length of the header, and the header."""
+    size = file.read(8)
+    return size + file.read(int.from_bytes(size, "little"))

@@ -243,6 +243,21 @@ def test_colours_among_numbers_are_an_error_that_names_two_files(folder: Path, n
     assert look(folder).errors == []
 
 
+def test_numbers_stored_as_rgb_among_colours_are_an_error(folder: Path) -> None:
+    colour_masks(folder)
+    for i in (0, 2, 4):
+        save(mask_of(folder, i), np.dstack([disc(i)] * 3))
+    assert any("a0.png: 3 masks hold numbers, but a1.png holds colours" in t for t in texts(look(folder), "error"))
+
+
+def test_colours_of_objects_are_asked_about(folder: Path) -> None:
+    for i in range(COUNT):
+        colours = np.random.default_rng(i).integers(1, 256, (4, 3)).astype(np.uint8)
+        colours[0] = 0
+        save(mask_of(folder, i), colours[objects(1 + i % 3)])
+    assert kinds(look(folder)) == ["instances"]
+
+
 @pytest.mark.parametrize(("low", "high"), [((0, 1), (0, 255)), ((0, 1, 2), (0, 127, 255))])
 def test_two_scales_are_an_error_that_names_two_files(folder: Path, low: tuple, high: tuple) -> None:
     for i in range(COUNT):

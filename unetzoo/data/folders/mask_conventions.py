@@ -133,14 +133,15 @@ def void_by_shape(items: Sequence[Item], values: Sequence[int], total: Mapping[i
 
 
 def mixed_colours(items: Sequence[Item]) -> str:
-    """Return an error text if some masks hold colours and others, stored with one channel, class numbers."""
+    """Return an error text if some masks hold colours and others class numbers, with one channel or as dark greys."""
     coloured = [item for item in items if item.mask.colours or item.mask.palette]
     known = {c for item in coloured for c in (item.mask.counts if item.mask.colours else item.mask.palette.values())}
     numbers = [
         item
         for item in items
-        if item.mask.channels == 1
+        if not item.mask.colours
         and not item.mask.palette
+        and (item.mask.channels == 1 or max(item.mask.counts) <= LOW)
         and any(v and v * 0x010101 not in known for v in item.mask.counts)
     ]
     rgb = next((item for item in coloured if item.mask.colours), None)

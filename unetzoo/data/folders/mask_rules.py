@@ -19,6 +19,7 @@ ENDS = 32  # grey levels that count as an end, from 0 and from 255
 BETWEEN_SHARE = 0.05  # largest share of the pixels between the ends
 MOST_LISTED = 1024  # most values that are listed as classes beside an error
 REGION = 8  # least mean pixels of a region for too many values to be listed as classes
+COLOURED = 5  # colours in one mask alone from which they may be those of objects
 HIGH = (1, 255, 0xFFFFFF)  # the foreground beside 0, whatever covers more
 
 
@@ -120,6 +121,14 @@ def _colours(
     for value in (background, *order):
         found.classes.append(ClassReading(name=shown[value], values=[shown[value]], foreground=value != background))
     conventions.strays(found, items, per_mask, shown)
+    alone = sum(sum(value in counts for counts in per_mask) == 1 for value in order)
+    if alone >= COLOURED and alone > 0.5 * len(order) and not set(order) <= conventions.voc_colours():
+        found.ask(
+            "instances",
+            f"Are the {len(order)} colours classes, although {alone} of them are in one mask alone, as colours of "
+            "objects are? Proposed: yes.",
+            "one class with all colours among its values",
+        )
     _say_background(found, shown[background])
     return found
 

@@ -133,6 +133,16 @@ def test_void_by_shape_gives_the_same_headline_too(folder: Path, stated: int | N
     assert dataset.reading.ignore == [6]
 
 
+@pytest.mark.parametrize("stated", [None, 255])
+def test_class_0_of_a_scene_is_asked_about(folder: Path, stated: int | None) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        save(mask_of(folder, i), void_in(np.kron(rng.integers(0, 19, (4, 5)), np.ones((10, 10))).astype(np.uint8)))
+    assert kinds(look(folder, void=stated)) == ["background"]
+    dataset = unetzoo.create_dataset("folder", folder, ignore_index=stated, accept_reading=True)
+    assert dataset.info.foreground == tuple(range(19))
+
+
 def test_the_outline_of_voc_is_void(folder: Path) -> None:
     assert len(voc_colours()) == 21
     assert {0x800000, 0x004080, 0x008000} <= voc_colours()

@@ -175,17 +175,12 @@ def mixed_numbers(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) 
     few, rest, what, other = (
         (of_low, of_high, *names) if len(of_low) < len(of_high) else (of_high, of_low, *names[::-1])
     )
-    text = (
-        f"{few[0].pair.mask}: {len(few)} masks are {what}, but {len(rest)} are {other}; make them alike "
-        f"(the others are as {rest[0].pair.mask.name})"
-    )
-    found = MaskReading(f"{names[0]} mixed with {names[1]}")
+    text = f"{few[0].pair.mask}: {len(few)} masks are {what}, but {len(rest)} are {other}"
     if len(few) == 1 and len(rest) > 1 and low != [1]:
-        odd = [v for v in few[0].mask.counts if v]
-        text = (
-            f"{few[0].pair.mask}: value {some([str(v) for v in odd])} is in this mask alone, all others are "
-            f"{other.replace('/', ' and ')}; make them alike"
-        )
+        odd = some([str(v) for v in few[0].mask.counts if v])
+        text = f"{few[0].pair.mask}: value {odd} is in this mask alone, all others are {other.replace('/', ' and ', 1)}"
+    text += f"; make them alike (the others are as {rest[0].pair.mask.name})"
+    found = MaskReading(f"{names[0]} mixed with {names[1]}")
     if high == [255]:
         text += ", or say in dataset.toml that 255 is void: ignore = [255]"
         found.ignore = [255]

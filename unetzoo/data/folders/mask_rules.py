@@ -306,7 +306,7 @@ def _several(
         ordinary = True
         found.ask(
             "background",
-            f"Is 0 a class like the others? Proposed: yes, as 0 covers only {total[0] / total.total():.0%} beside void.",
+            f"Is 0 a class like the others? Proposed: yes, as it covers {total[0] / total.total():.0%} beside void.",
             "foreground = false for the class of 0, if it is the background",
         )
     for value in classes:

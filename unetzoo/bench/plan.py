@@ -24,7 +24,7 @@ from unetzoo.bench.limits import GIB
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Measurement, Suite
 from unetzoo.bench.trials import Trial
-from unetzoo.data.base import DatasetInfo
+from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import Strict, UnetzooError, one_line
@@ -171,6 +171,7 @@ def plan_suite(
     limit: int | None = None,
     timed: bool = True,
     on_model: Callable[[str], None] = lambda label: None,
+    on_data: Callable[[SegmentationDataset], None] = lambda dataset: None,
 ) -> Plan:
     """Predict memory and time of every model of a suite.
 
@@ -179,6 +180,7 @@ def plan_suite(
         limit: Bytes of memory to plan for; default: the suite's limit, or else this machine's memory.
         timed: Measure a few steps of each model; otherwise nothing is allocated.
         on_model: Called with each label before its model is examined.
+        on_data: Called with the data set once it is open.
 
     Returns:
         The plan; a model that fails has the reason in its row.
@@ -188,6 +190,7 @@ def plan_suite(
     """
     import_plugins(suite.imports)
     dataset = suite.data.open()
+    on_data(dataset)
     info, common = dataset.info, suite.train
     device = resolve_device(common.device)
     check_devices(common.devices, device)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.plan import Plan
     from unetzoo.bench.suite import Suite
+    from unetzoo.data.base import SegmentationDataset
 
 
 SuiteFile = Annotated[
@@ -148,6 +149,13 @@ def bench_command(
         raise typer.Exit(1)
 
 
+def _remark(dataset: SegmentationDataset, where: str) -> None:
+    """Print what a user would want to know of a folder before it is used: warnings, and answers that were accepted."""
+    for line in getattr(dataset, "messages", ()):
+        if line.startswith(("warning: ", "accepted: ", "and ")):
+            err.print(f"{where}data: {line}", highlight=False, markup=False, soft_wrap=True)
+
+
 def plan_command(
     suite_file: SuiteFile = None,
     data: Data = None,
@@ -179,7 +187,11 @@ def plan_command(
     def planned(member: Suite, where: str = "") -> Plan:
         with err.status("") as status:
             return plan_suite(
-                member, limit=limit, timed=time, on_model=lambda label: status.update(escape(where + label))
+                member,
+                limit=limit,
+                timed=time,
+                on_model=lambda label: status.update(escape(where + label)),
+                on_data=lambda dataset: _remark(dataset, where),
             )
 
     suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)

@@ -133,6 +133,16 @@ def test_void_by_shape_gives_the_same_headline_too(folder: Path, stated: int | N
     assert dataset.reading.ignore == [6]
 
 
+@pytest.mark.parametrize("stated", [None, 255])
+def test_class_0_of_a_scene_is_asked_about(folder: Path, stated: int | None) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        save(mask_of(folder, i), void_in(np.kron(rng.integers(0, 19, (4, 5)), np.ones((10, 10))).astype(np.uint8)))
+    assert kinds(look(folder, void=stated)) == ["background"]
+    dataset = unetzoo.create_dataset("folder", folder, ignore_index=stated, accept_reading=True)
+    assert dataset.info.foreground == tuple(range(19))
+
+
 def test_the_outline_of_voc_is_void(folder: Path) -> None:
     assert len(voc_colours()) == 21
     assert {0x800000, 0x004080, 0x008000} <= voc_colours()
@@ -241,6 +251,21 @@ def test_colours_among_numbers_are_an_error_that_names_two_files(folder: Path, n
     for i in numbered:  # an empty mask may be stored with one channel
         save(mask_of(folder, i), np.zeros(SHAPE, np.uint8))
     assert look(folder).errors == []
+
+
+def test_numbers_stored_as_rgb_among_colours_are_an_error(folder: Path) -> None:
+    colour_masks(folder)
+    for i in (0, 2, 4):
+        save(mask_of(folder, i), np.dstack([disc(i)] * 3))
+    assert any("a0.png: 3 masks hold numbers, but a1.png holds colours" in t for t in texts(look(folder), "error"))
+
+
+def test_colours_of_objects_are_asked_about(folder: Path) -> None:
+    for i in range(COUNT):
+        colours = np.random.default_rng(i).integers(1, 256, (4, 3)).astype(np.uint8)
+        colours[0] = 0
+        save(mask_of(folder, i), colours[objects(1 + i % 3)])
+    assert kinds(look(folder)) == ["instances"]
 
 
 @pytest.mark.parametrize(("low", "high"), [((0, 1), (0, 255)), ((0, 1, 2), (0, 127, 255))])

@@ -19,7 +19,7 @@ Answer = Literal["yes", "ask", "no"]
 
 
 def are_instances(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) -> Answer:
-    """Return whether values look like instance ids: nearly each one connected region, and not the same in every mask.
+    """Tell whether values look like instance ids: nearly each one connected region, and not the same in every mask.
 
     Ids are "yes" if a mask has many, numbered from 1, and the number varies widely between masks, or if there are more
     than classes can be. A few objects may be classes (the third vertebra) as well as ids, so the answer is "ask".

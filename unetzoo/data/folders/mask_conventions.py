@@ -133,14 +133,15 @@ def void_by_shape(items: Sequence[Item], values: Sequence[int], total: Mapping[i
 
 
 def mixed_colours(items: Sequence[Item]) -> str:
-    """Return an error text if some masks hold colours and others, stored with one channel, class numbers."""
+    """Return an error text if some masks hold colours and others class numbers, with one channel or as dark greys."""
     coloured = [item for item in items if item.mask.colours or item.mask.palette]
     known = {c for item in coloured for c in (item.mask.counts if item.mask.colours else item.mask.palette.values())}
     numbers = [
         item
         for item in items
-        if item.mask.channels == 1
+        if not item.mask.colours
         and not item.mask.palette
+        and (item.mask.channels == 1 or max(item.mask.counts) <= LOW)
         and any(v and v * 0x010101 not in known for v in item.mask.counts)
     ]
     rgb = next((item for item in coloured if item.mask.colours), None)
@@ -174,17 +175,12 @@ def mixed_numbers(items: Sequence[Item], per_mask: Sequence[Mapping[int, int]]) 
     few, rest, what, other = (
         (of_low, of_high, *names) if len(of_low) < len(of_high) else (of_high, of_low, *names[::-1])
     )
-    text = (
-        f"{few[0].pair.mask}: {len(few)} masks are {what}, but {len(rest)} are {other}; make them alike "
-        f"(the others are as {rest[0].pair.mask.name})"
-    )
-    found = MaskReading(f"{names[0]} mixed with {names[1]}")
+    text = f"{few[0].pair.mask}: {len(few)} masks are {what}, but {len(rest)} are {other}"
     if len(few) == 1 and len(rest) > 1 and low != [1]:
-        odd = [v for v in few[0].mask.counts if v]
-        text = (
-            f"{few[0].pair.mask}: value {some([str(v) for v in odd])} is in this mask alone, all others are "
-            f"{other.replace('/', ' and ')}; make them alike"
-        )
+        odd = some([str(v) for v in few[0].mask.counts if v])
+        text = f"{few[0].pair.mask}: value {odd} is in this mask alone, all others are {other.replace('/', ' and ', 1)}"
+    text += f"; make them alike (the others are as {rest[0].pair.mask.name})"
+    found = MaskReading(f"{names[0]} mixed with {names[1]}")
     if high == [255]:
         text += ", or say in dataset.toml that 255 is void: ignore = [255]"
         found.ignore = [255]

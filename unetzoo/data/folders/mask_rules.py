@@ -19,6 +19,8 @@ ENDS = 32  # grey levels that count as an end, from 0 and from 255
 BETWEEN_SHARE = 0.05  # largest share of the pixels between the ends
 MOST_LISTED = 1024  # most values that are listed as classes beside an error
 REGION = 8  # least mean pixels of a region for too many values to be listed as classes
+SCENE = 8  # classes from which 0 beside void may be one of a scene, as the road of Cityscapes is
+COLOURED = 5  # colours in one mask alone from which they may be those of objects
 HIGH = (1, 255, 0xFFFFFF)  # the foreground beside 0, whatever covers more
 
 
@@ -120,6 +122,14 @@ def _colours(
     for value in (background, *order):
         found.classes.append(ClassReading(name=shown[value], values=[shown[value]], foreground=value != background))
     conventions.strays(found, items, per_mask, shown)
+    alone = sum(sum(value in counts for counts in per_mask) == 1 for value in order)
+    if alone >= COLOURED and alone > 0.5 * len(order) and not set(order) <= conventions.voc_colours():
+        found.ask(
+            "instances",
+            f"Are the {len(order)} colours classes, although {alone} of them are in one mask alone, as colours of "
+            "objects are? Proposed: yes.",
+            "one class with all colours among its values",
+        )
     _say_background(found, shown[background])
     return found
 
@@ -290,7 +300,15 @@ def _several(
     if len(classes) == 2:
         return _two(found, classes, list(classes), [total[v] for v in classes])
     # void between the regions: every pixel was meant to have a class, of which 0 is an ordinary one
-    ordinary = bool(dense) and total[0] < 0.5 * sum(total.values())
+    rare = 0 in classes and total[0] < 0.5 * sum(total.values())
+    ordinary = bool(dense) and rare
+    if rare and not dense and len(classes) >= SCENE and (found.ignore or stated is not None):
+        ordinary = True
+        found.ask(
+            "background",
+            f"Is 0 a class like the others? Proposed: yes, as it covers {total[0] / total.total():.0%} beside void.",
+            "foreground = false for the class of 0, if it is the background",
+        )
     for value in classes:
         found.classes.append(ClassReading(name=f"class{value}", values=[value], foreground=value != 0 or ordinary))
     conventions.strays(found, items, per_mask, {value: str(value) for value in classes})

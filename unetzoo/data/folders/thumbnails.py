@@ -75,7 +75,8 @@ class Thumbnails:
             split, key = self._names[number]
             for i, value in zip(near.tolist(), similarity.tolist(), strict=True):
                 if value >= SIMILAR:
-                    self._found.append((*self._names[i], split, key, round(value, 4)))
+                    other, other_key = self._names[i]
+                    self._found.append((other, other_key, split, key, round(float(value), 4)))
         self._waiting = []
 
 

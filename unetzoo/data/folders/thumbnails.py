@@ -75,8 +75,8 @@ class Thumbnails:
             split, key = self._names[number]
             for i, value in zip(near.tolist(), similarity.tolist(), strict=True):
                 if value >= SIMILAR:
-                    first_split, first_key = self._names[i]
-                    self._found.append((first_split, first_key, split, key, round(value, 4)))
+                    other, other_key = self._names[i]
+                    self._found.append((other, other_key, split, key, round(float(value), 4)))
         self._waiting = []
 
 
@@ -113,9 +113,13 @@ class _Marked:
 def _marks(thumbnails: np.ndarray) -> np.ndarray:
     """Return the marks (N, M) of thumbnails (N, cells), which are no farther apart than the thumbnails in any view."""
     orbits, rings = _invariants()
-    equal = thumbnails @ orbits
-    rest = thumbnails - equal @ orbits.T
-    return np.concatenate([equal, np.sqrt((rest**2) @ rings)], axis=1)
+    marks = np.empty((len(thumbnails), orbits.shape[1] + rings.shape[1]), np.float32)
+    for start in range(0, len(thumbnails), ROWS):  # to bound the memory of what is between
+        some = thumbnails[start : start + ROWS]
+        equal = some @ orbits
+        rest = some - equal @ orbits.T
+        marks[start : start + ROWS] = np.concatenate([equal, np.sqrt((rest**2) @ rings)], axis=1)
+    return marks
 
 
 @lru_cache(maxsize=1)

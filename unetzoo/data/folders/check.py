@@ -10,8 +10,9 @@ from pathlib import Path
 from unetzoo.data.folders.annotation_layouts import annotation_source
 from unetzoo.data.folders.class_names import NAME_FILES
 from unetzoo.data.folders.drawn_reading import drawn_findings
+from unetzoo.data.folders.guess_layout import guess_files
 from unetzoo.data.folders.known_layouts import class_names, void_of, with_names
-from unetzoo.data.folders.layout import NOTHING, Layout, guess_files, lay_out, not_read, pair_group
+from unetzoo.data.folders.layout import NOTHING, Layout, lay_out, not_read, pair_group
 from unetzoo.data.folders.mask_reading import Question
 from unetzoo.data.folders.pairs import Finding
 from unetzoo.data.folders.propose import propose

@@ -118,8 +118,7 @@ def test_webp_is_read_in_training_and_prediction(folder: Path, lossless: bool) -
     assert found.errors == []
     assert len(found.layout.pairing.pairs) == COUNT
     [item] = [item for item in find_images([folder / "images"]) if item.path == path]
-    opened, _ = open_image(item, 3)
-    assert np.array_equal(opened[:, :, :], read_stored(path).pixels.astype(np.float32) / np.float32(255))
+    assert np.array_equal(open_image(item).pixels[:, :, :], read_stored(path).pixels)
     assert not lossless or np.array_equal(read_stored(path).pixels, pixels.transpose(2, 0, 1))
 
 
@@ -130,12 +129,16 @@ def test_a_lossy_webp_mask_is_called_lossy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".heic", ".jp2", ".avif"])
 def test_a_format_that_is_not_read_is_named(folder: Path, suffix: str) -> None:
-    image_of(folder, 2).rename(image_of(folder, 2).with_suffix(suffix))
+    path = image_of(folder, 2).with_suffix(suffix)
+    image_of(folder, 2).rename(path)
     assert any(f"images/a2{suffix} has a format that is not read; supported" in text for text in errors_of(folder))
-    [item] = [item for item in find_images([folder / "images"]) if item.path.suffix == suffix]
-    image_of(folder, 2).with_suffix(suffix).write_bytes(b"\0\0\0\x18ftypheic")
+    told: list[str] = []
+    items = find_images([folder / "images"], told.append)
+    assert path not in [item.path for item in items]
+    assert any(f"a2{suffix}" in line for line in told)
+    path.write_bytes(b"\0\0\0\x18ftypheic")
     with pytest.raises(UnetzooError, match=rf"a2\{suffix}: not an image that can be read"):
-        open_image(item, 3)
+        open_image(Item(path, None))
 
 
 def test_a_folder_with_brackets_is_no_pattern(tmp_path: Path) -> None:
@@ -241,7 +244,7 @@ def test_a_png_whose_header_claims_absurd_sizes(tmp_path: Path) -> None:
         with pytest.raises(UnetzooError, match=rf"x\.png: {message}"):
             read_stored(path)
         with pytest.raises(UnetzooError, match=rf"its header claims {side**2:,} pixels, but the file has only"):
-            open_image(Item(path, None), 1)  # where images of any size are read
+            open_image(Item(path, None))  # where images of any size are read
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
@@ -258,7 +261,7 @@ def test_a_tiff_whose_header_claims_absurd_sizes(tmp_path: Path, compression: st
     with pytest.raises(UnetzooError, match=r"x\.tif: "):
         read_stored(path)
     with pytest.raises(UnetzooError, match=r"x\.tif: "):
-        open_image(Item(path, None), 3)
+        open_image(Item(path, None))
 
 
 def test_a_tiff_with_strips_without_data(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from unittest.mock import patch
 
 import typer
@@ -120,6 +120,8 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 
 def one(annotation: Any) -> str:
     """Return one type in a TOML author's words; nothing for None, which a file leaves out."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value(choice)}`" for choice in get_args(annotation))
     plain = {bool: "true, false", int: "whole number", float: "number", str: "text"}

@@ -91,7 +91,7 @@ def test_seeds_are_outermost_and_settings_reach_every_model() -> None:
 BAD = {
     "": ["models is missing"],
     "models = []": ["models = []"],
-    "models = ['unet']\nseeds = 0": ["seeds = []"],
+    "models = ['unet']\nseeds = 0": ["a number of seeds must be 1 to 10000, not 0"],
     "models = ['unet']\nseeds = [1, 1]": ["seeds = [1, 1]", "twice"],
     "models = ['unet']\nmodel = 3": ["unknown option 'model'", "did you mean models?"],
     "models = ['unet']\n[train]\nstep = 3": ["'train.step'", "did you mean steps"],

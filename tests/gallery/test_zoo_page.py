@@ -24,7 +24,7 @@ from unetzoo.models.papers import Paper
 from unetzoo.models.registry import entries
 
 ROOT = Path(__file__).parents[2]
-HOSTILE = "<script>alert(1)</script>|`x`\n../y"
+HOSTILE = "<script>alert(1)</script>|`x`../y"
 
 
 @pytest.fixture(scope="module")

@@ -284,6 +284,7 @@ def test_weights_without_the_facts_load_and_say_what_they_do_not_know(tmp_path: 
         header = json.loads(file.metadata()["unetzoo"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
     assert header["expected"]["version"] == 1
+    del header["checksum"]  # the tensors are saved anew
     later = {**header, "expected": {**header["expected"], "version": 2}}
     save_file(tensors, tmp_path / "later.safetensors", {"unetzoo": json.dumps(later)})
     with pytest.raises(UnetzooError, match=r"later.safetensors: expected.version = 2 is not known"):

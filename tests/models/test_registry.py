@@ -134,7 +134,7 @@ def test_every_literal_has_its_part_and_every_part_its_literal() -> None:
         ("resunetpp", {"width": 1.5}, ["option width = 1.5", "whole number"]),
         ("dynunet", {"deep_supervision": 2.5}, ["'dynunet'", "option deep_supervision = 2.5", "true or false"]),
         ("unet", {"pretrained": True}, ["'unet'", "pretrained"]),
-        ("unet_resnet34", {"pretrained": 1}, ["pretrained = 1: input should be a valid boolean or string"]),
+        ("unet_resnet34", {"pretrained": 1}, ["pretrained = 1: must be True, False, None or the path of a file"]),
         ("unet_resnet34", {"pretrained": "x.txt"}, ["pretrained = 'x.txt'", ".safetensors"]),
     ],
 )
@@ -176,7 +176,7 @@ def test_duplicate_name_and_wrong_signature_are_refused(clean_registry: dict) ->
         @unetzoo.register_model("classless")
         def classless(in_channels: int) -> None: ...
 
-    with pytest.raises(UnetzooError, match="takes a UNetSpec"):
+    with pytest.raises(UnetzooError, match="must be a UNetSpec"):
         unetzoo.register_model("wrong", {"width": 3})  # type: ignore[call-overload]
 
 

@@ -88,7 +88,7 @@ class Measurement(Strict):
 class Suite(Strict):
     """A question as data: models, data set, training and measurement."""
 
-    name: Printable = Field(min_length=1, description="name of the suite and of its output folder")
+    name: str = Field(min_length=1, description="name of the suite and of its output folder")
     question: Printable = Field("", description="question that the suite answers, for the report")
     imports: list[str] = Field([], description="modules or .py files that register models or data sets")
     models: list[ModelRequest] = Field(min_length=1, description="models to compare")

@@ -59,7 +59,7 @@ def save_model(model: nn.Module, path: Path | str, *, expected: Expected | None 
     expected = expected or getattr(model, "unetzoo_expected", None)
     if isinstance(expected, Expected) and expected.known:
         extra["expected"] = expected.model_dump(mode="json")
-    header = {"unetzoo": _header(config, {"checksum": NO_CHECKSUM, **extra})}
+    header = {"unetzoo": _header(config, extra)}
     try:
         with atomic_path(path) as temporary:
             # Tied weights in channels_last are views that safetensors cannot flatten.
@@ -84,7 +84,7 @@ def _header(config: ModelConfig, extra: dict[str, Any]) -> str:
             raise UnetzooError(
                 f"save_model: {name} = {shown(value)}: must be a value of JSON ({one_line(error)})"
             ) from None
-    return json.dumps({"model": config.model_dump(mode="json"), **extra})
+    return json.dumps({"checksum": NO_CHECKSUM, "model": config.model_dump(mode="json"), **extra})  # filled in later
 
 
 def load_model(path: Path | str) -> nn.Module:

@@ -226,6 +226,11 @@ class GridEntry(Entry):
         return None if options["encoder"] == "plain" else options["encoder"]
 
     def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Entry.resolve`.
+
+        Raises:
+            UnetzooError: If an option is unknown, its value is not allowed, or options do not go together.
+        """
         try:
             return replace(self.spec, **options).model_dump()
         except UnetzooError as error:
@@ -313,6 +318,11 @@ class FactoryEntry(Entry):
         return None if name == "plain" else name
 
     def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Entry.resolve`.
+
+        Raises:
+            UnetzooError: If an option is unknown, or one without a default is missing.
+        """
         known = self.options
         for option, value in options.items():
             self._check(option, value)
@@ -337,6 +347,11 @@ class FactoryEntry(Entry):
     def build(
         self, in_channels: int, num_classes: int, options: Mapping[str, Any], *, weights: bool = True
     ) -> nn.Module:
+        """See `Entry.build`.
+
+        Raises:
+            UnetzooError: If the factory does not return an `nn.Module`.
+        """
         if not weights and self.can_be_pretrained:
             options = {**options, "pretrained": False}
         model = self.factory(in_channels=in_channels, num_classes=num_classes, **options)

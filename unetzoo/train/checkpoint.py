@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -65,7 +66,8 @@ class Checkpoint:
             content = self.path.read_bytes()
             digest, payload = content[:64], memoryview(content)[64:]
             if hashlib.sha256(payload).hexdigest().encode() != digest:
-                raise ValueError(f"{self.path}: damaged; the training starts from the beginning")
+                print(f"{self.path}: damaged; the training starts from the beginning", file=sys.stderr)
+                return None
             state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None

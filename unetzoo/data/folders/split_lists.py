@@ -36,9 +36,7 @@ def split_keys(
             return dict(zip(SPLITS, (keys[: -2 * held], keys[-2 * held : -held], keys[-held:]), strict=True)), ()
         if not given:
             return split(keys, groups=groups, seed=files.seed), SPLITS
-        for name in ("train", "test"):
-            if name not in given:
-                raise UnetzooError(f"there is no {name} split beside {fixed}; give both train and test")
+        _check_both(given, fixed)
         if "val" not in given:
             given["train"], given["val"] = take_val(given["train"], groups=groups, seed=files.seed)
             drawn = ("val",)
@@ -48,6 +46,17 @@ def split_keys(
     if unused := len(keys) - sum(map(len, given.values())):
         pairing.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
     return {name: given[name] for name in SPLITS}, drawn
+
+
+def _check_both(given: Mapping[str, object], fixed: str) -> None:
+    """Check that train and test are given.
+
+    Raises:
+        UnetzooError: If one of them is not.
+    """
+    for name in ("train", "test"):
+        if name not in given:
+            raise UnetzooError(f"there is no {name} split beside {fixed}; give both train and test")
 
 
 def read_keys(path: Path, pairing: Pairing) -> tuple[str, ...]:

@@ -15,16 +15,11 @@ from support.entries import refused_in_one_line
 from unetzoo import UnetzooError
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import read_suite
-from unetzoo.models import registry
 from unetzoo.nn.adapt import Adapted
 from unetzoo.records.record import read_record
 from unetzoo.testing import ModelCheckError, check_model
 
-
-@pytest.fixture(autouse=True)
-def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone afterwards."""
-    monkeypatch.setattr(registry._REGISTRY, "entries", dict(registry.entries()))
+pytestmark = pytest.mark.usefixtures("clean_registry")
 
 
 class Head(nn.Module):

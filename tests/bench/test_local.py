@@ -1,4 +1,4 @@
-"""What ended a trial's process, told apart."""
+"""The ends of a trial's process, told apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images a pattern or a folder names, and what is told of the rest."""
+"""Images that a pattern or a folder names, and the lines about the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images are read and how, and the colours of masks."""
+"""Images that are read, and the colours of masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where tiles lie, and their weights."""
+"""Places of tiles, and their weights."""
 
 from __future__ import annotations
 

@@ -186,10 +186,6 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return found or [("", model)]  # a model that is a single layer
 
 
-def _prefixed(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [(f"{name}.{child_name}", child) for child_name, child in module.named_children()]
-
-
 def _keep_shape(
     shapes: dict[str, tuple[int, ...]], name: str, module: nn.Module, _inputs: object, output: object
 ) -> None:

@@ -38,13 +38,23 @@ from unetzoo.machine.environment import environment
 from unetzoo.machine.lock import MachineLock, no_beat
 from unetzoo.machine.phases import Phases
 from unetzoo.measure.counts import count_training_flops
+from unetzoo.metrics.overlap import confusion
 from unetzoo.metrics.score import Scores
 from unetzoo.models.factory import ModelConfig
 from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.loop import History, TrainingHooks, evaluate, image_dice, make_optimizer, train, training_crops
+from unetzoo.train.loop import (
+    History,
+    TrainingHooks,
+    evaluate,
+    image_dice,
+    make_optimizer,
+    mean_dice,
+    train,
+    training_crops,
+)
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import file_checksum, save_model
 
@@ -249,6 +259,7 @@ def _train_and_test(
         best_val_dice=done.best_dice,
         steps=done.step,
         train_dice=sum(train_dice) / len(train_dice) if train_dice else None,
+        groups=_test_groups(dataset),
     )
     flags = sanity.flags(
         scores.matrices,
@@ -359,6 +370,11 @@ def _run_baseline(
     kept_images = samples.KeptImages(_spread(data.splits["test"], SAMPLES))
     with MachineLock(beat=channel.check, say=channel.note).shared():
         predict = baselines.fit(trial.model.name, data, trial.seed)
+        matrices = []
+        for key in data.splits["val"]:
+            image, mask = data[key]
+            matrices.append(confusion(torch.from_numpy(predict(image.numpy())), mask, info.classes, info.ignore_index))
+        val_dice = mean_dice(torch.stack(matrices), info, trial.score.both_empty)
         data.select(0)
         for key in data.splits["test"]:
             image, mask = data[key]
@@ -366,10 +382,16 @@ def _run_baseline(
             kept_images.add(key, image, mask)
             kept_images.add_prediction(key, prediction)
             scores.add_map(visible(key), prediction, mask)
-    result = Result(**scores.result(), best_step=0, best_val_dice=None)
+    result = Result(**scores.result(), best_step=0, best_val_dice=val_dice, groups=_test_groups(dataset))
     written = kept_images.write(info, folders.records)
     changes = {"status": "ok", "result": result, "events": data.events, "samples": written, "environment": conditions}
     return blank.model_copy(update=changes)
+
+
+def _test_groups(dataset: SegmentationDataset) -> dict[str, str]:
+    """Return what each test image was sampled with, by its key as records have it."""
+    sampled_with = dataset.sampled_with
+    return {visible(key): visible(sampled_with[key]) for key in dataset.splits["test"] if key in sampled_with}
 
 
 def _share(part: float, rest: float) -> float | None:

@@ -103,6 +103,15 @@ class SegmentationDataset(ABC):
     ordered: bool = False
     downscale: int = 1
 
+    @property
+    def sampled_with(self) -> Mapping[str, str]:
+        """What a key was sampled with, such as a patient, a film or a volume; by default its group.
+
+        Test images that were sampled together are not independent, and comparisons draw them together. Unlike a group,
+        such a sample may be in several splits: official splits cut films and volumes. A key may have none.
+        """
+        return self.groups
+
     @abstractmethod
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Read an item.

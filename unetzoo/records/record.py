@@ -39,7 +39,7 @@ class Result(Strict):
         undefined: Class -> images in which it is neither true nor predicted.
         missed: Class -> images in which it is true and none of its pixels is hit.
         best_step: Optimizer step of the chosen checkpoint.
-        best_val_dice: Validation Dice of the chosen checkpoint.
+        best_val_dice: Validation Dice of the chosen checkpoint, or of a trivial predictor.
         foreground: Metric -> mean over images of the mean over the foreground classes.
         calibration: "brier" and "ece", over all pixels of the test split.
         false_alarms: Class -> images in which it is predicted and not true.
@@ -50,6 +50,8 @@ class Result(Strict):
         predictions: Hash of all predicted class maps, equal for equal predictions.
         steps: Optimizer steps of the chosen training.
         train_dice: Dice of the chosen weights on a few whole training images, to compare with validation.
+        groups: Key of the image -> what it was sampled with: a patient, a film, a volume. An image without one was
+            sampled by itself.
     """
 
     dice: float | None
@@ -71,6 +73,7 @@ class Result(Strict):
     predictions: str | None = None
     steps: int | None = None
     train_dice: float | None = None
+    groups: dict[str, str] = {}
 
 
 class Curves(Strict):

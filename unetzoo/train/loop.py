@@ -249,8 +249,7 @@ def train(
 
         if finished or step % recipe.validate_every == 0:
             val_loss, matrices = evaluate(model, validation.items(), info, memory_format, hooks, "validate")
-            stacked = torch.stack(list(matrices.values()))
-            val_dice = mean_foreground(settle(dice(stacked), stacked, both_empty), info)
+            val_dice = mean_dice(torch.stack(list(matrices.values())), info, both_empty)
             val_loss, val_dice = fabric.broadcast((val_loss, val_dice))  # so that all choose and stop alike
             if not math.isfinite(val_loss):
                 raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
@@ -405,6 +404,17 @@ def image_dice(matrices: dict[str, Tensor], info: DatasetInfo, both_empty: str =
     stacked = torch.stack(list(matrices.values()))
     scores = settle(dice(stacked), stacked, both_empty)[:, list(info.foreground)].nanmean(dim=1)
     return [value for value in scores.tolist() if not math.isnan(value)]
+
+
+def mean_dice(matrices: Tensor, info: DatasetInfo, both_empty: str = "exclude") -> float | None:
+    """Return the mean over images of each image's mean foreground Dice; None if no image has one.
+
+    Args:
+        matrices: Confusion matrices, (images, K, K).
+        info: Description of the data set.
+        both_empty: The policy for classes that are neither true nor predicted.
+    """
+    return mean_foreground(settle(dice(matrices), matrices, both_empty), info)
 
 
 def mean_foreground(scores: Tensor, info: DatasetInfo) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Folder(FileDataset):
         layout = opened.layout
         reading = _changed(opened.reading, root, class_names, foreground, ignore_index, downscale)
         super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
-        self.drawn, self.ordered = layout.drawn, layout.ordered
+        self.drawn, self.ordered, self._sampled_with = layout.drawn, layout.ordered, layout.sampled_with
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
         remarks = [line for line in _remarks(layout) if line not in opened.messages]
         self.messages = [*opened.messages, *remarks, *self.summary_lines()]
@@ -71,6 +72,10 @@ class Folder(FileDataset):
             if line.startswith(WARNING):
                 LOGGER.warning("%s", line.removeprefix(WARNING))
         self.accepted = opened.accepted
+
+    @property
+    def sampled_with(self) -> Mapping[str, str]:
+        return self._sampled_with
 
     def describe(self) -> dict[str, Any]:
         """Return the description that a record keeps, with the questions whose proposed answers were accepted."""

@@ -39,6 +39,7 @@ class Layout:
         pairing: The pairs, and findings about single files.
         splits: Keys of each split.
         groups: Group of each key that has one.
+        sampled_with: What each key was sampled with: its group, or the only stack, whose pages are in all splits.
         fixed: What gives the splits, in words; empty if all are drawn by hash.
         drawn: Splits that are drawn by hash.
         ordered: True if the keys are pages of one stack.
@@ -49,6 +50,7 @@ class Layout:
     pairing: Pairing
     splits: dict[str, tuple[str, ...]]
     groups: dict[str, str]
+    sampled_with: dict[str, str]
     fixed: str
     drawn: tuple[str, ...] = ()
     ordered: bool = False
@@ -74,8 +76,10 @@ def lay_out(root: Path, files: Files) -> Layout:
     """
     pairing, files = (find_pairs(root, files), files) if files.annotations is None else annotated_pairs(root, files)
     groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
+    sampled_with = groups
     if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
+        sampled_with = {key: pair.image.stem for key, pair in pairing.pairs.items()}
     given, fixed = _given(root, files, pairing)
     ordered = not given and pairing.stacks == 1 and not groups and len(pairing.pairs) >= 3
     if files.pairs is None and files.annotations is None:
@@ -83,7 +87,8 @@ def lay_out(root: Path, files: Files) -> Layout:
         report_passed_over(_searched(root, files), pairing, inside=not deep)
     _report_unmatched(root, files, pairing, fixed)
     splits, drawn = split_keys(root, files, pairing, groups, given, fixed, ordered)
-    return Layout(root, files, pairing, splits, groups, "pages in order" if ordered else fixed, drawn, ordered)
+    fixed = "pages in order" if ordered else fixed
+    return Layout(root, files, pairing, splits, groups, sampled_with, fixed, drawn, ordered)
 
 
 def _searched(root: Path, files: Files) -> Iterable[Path]:

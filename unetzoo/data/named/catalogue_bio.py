@@ -34,6 +34,7 @@ ISBI2012 = NamedSet(
         FLAT,
     ),
     rule=contiguous,
+    sampled="",
     test_is_fixed=False,
     remotes=(Remote(url="https://downloads.imagej.net/ISBI-2012-challenge.zip", file="ISBI-2012-challenge.zip"),),
 )

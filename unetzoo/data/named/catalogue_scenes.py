@@ -56,6 +56,7 @@ CAMVID = NamedSet(
             tuple(Files(f"{s}/*.png", f"{s}annot/*.png", split=s) for s in ("train", "val", "test")),
         ),
     ),
+    sampled="^[^_]*",  # the film
     notes="A folder with fewer frames and its own lists can be read too; its scores are not comparable with published "
     "ones.",
     remotes=(
@@ -195,6 +196,7 @@ TAPUSCORPUS = NamedSet(
     "from two documents, both of which are on either side of the split",
     layouts=(FLAT,),
     rule=every(4),
+    sampled="^[^_]*",  # the document
     test_is_fixed=False,
     notes="The real counterpart of the generated data set text_lines. Only the parts made for a segmenter are used.",
     remotes=(github("HTR-United/tapuscorpus", "f18a6afe067bdb213d58ba2b69c3a04013149685", "tapuscorpus.zip"),),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class NamedSet:
         split: How it is split, in words.
         layouts: Layouts in which its files may lie.
         rule: Splits what no layout splits.
+        sampled: Regular expression that names what a key was sampled with, where the splits do not keep that whole: a
+            film, a document; "" if all images are of one volume. Default: the groups of ``reading``.
         test_is_fixed: True if the test images are official or customary, so that k-fold leaves them alone.
         unusable: Keys that are left out.
         notes: Remarks for the user.
@@ -64,6 +67,7 @@ class NamedSet:
     split: str
     layouts: tuple[OfficialLayout, ...]
     rule: Rule | None = None
+    sampled: str | None = None
     test_is_fixed: bool = True
     unusable: tuple[str, ...] = ()
     notes: str = ""
@@ -76,6 +80,18 @@ class NamedSet:
     def name(self) -> str:
         """The registered name."""
         return self.reading.name
+
+    def sampled_with(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return what each key was sampled with; see `SegmentationDataset.sampled_with`. No file is read.
+
+        Args:
+            keys: Keys of the data set; one that is not named as usual is left out.
+        """
+        pattern = self.reading.group if self.sampled is None else self.sampled
+        if pattern is None:
+            return {}
+        found = ((key, re.search(pattern, key)) for key in keys)
+        return {key: (match[1] if match.re.groups else match[0]) or self.name for key, match in found if match}
 
 
 def every(nth: int, *, by: Callable[[Pair], object] = lambda pair: None) -> Rule:

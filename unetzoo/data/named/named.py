@@ -60,7 +60,7 @@ class NamedDataset(FileDataset):
     """
 
     def __init__(self, entry: NamedSet, place: Place, *, downscale: int | None = None) -> None:
-        self._views = place.views
+        self._views, self._entry = place.views, entry
         self.drawn, self.test_is_fixed = place.drawn, entry.test_is_fixed
         reading = entry.reading.model_copy(
             update={"description": f"{entry.reading.description}. Masks: {entry.masks}."}
@@ -68,6 +68,10 @@ class NamedDataset(FileDataset):
         if downscale is not None:
             reading = Reading.model_validate(reading.model_dump() | {"downscale": downscale})
         super().__init__(reading, place.pairs, place.splits, place.groups)
+
+    @property
+    def sampled_with(self) -> Mapping[str, str]:
+        return self._entry.sampled_with(self._pairs)
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Return image and mask, whose pixels outside the field of view are ignored.

@@ -173,6 +173,70 @@ def test_the_regression_draws_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(label_of[float(x)] == y for (x,), y in zip(*samples[0], strict=True))
 
 
+def corner(classes: int, share: float) -> Draw:
+    """Return masks whose pixels are of the last class with probability ``share`` in the upper left quarter alone."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        mask = rng.integers(0, classes - 1, (32, 48))
+        mask[:16, :24][rng.random((16, 24)) < share] = classes - 1
+        return rng.random((1, 32, 48)), mask
+
+    return draw
+
+
+def test_the_position_prior_finds_a_place_in_images_of_any_size() -> None:
+    """Class 1 is never the majority of a cell, and no other baseline knows where it is."""
+    predict = fit("baseline_position", Drawn(corner(2, 0.3)))
+    for height, width in ((32, 48), (64, 64), (7, 90)):
+        places = predict(np.zeros((1, height, width), np.float32)).astype(bool)
+        inside = np.zeros((height, width), bool)
+        inside[: height // 2, : width // 2] = True
+        assert (places == inside).mean() > 0.9
+
+
+def test_the_position_prior_without_background_takes_the_class_farthest_above_its_threshold() -> None:
+    dataset = Drawn(corner(3, 0.7), classes=3, foreground=(0, 1, 2))
+    places = fit("baseline_position", dataset)(np.zeros((1, 32, 48), np.float32))
+    assert (places[:16, :24] == 2).mean() > 0.9
+    assert set(np.unique(places[16:])) == {0, 1}
+
+
+def test_the_position_prior_never_predicts_a_class_without_training_pixels() -> None:
+    dataset = Drawn(corner(2, 0.3), classes=4, foreground=(1, 2, 3))
+    assert set(np.unique(fit("baseline_position", dataset)(np.zeros((1, 32, 48), np.float32)))) == {0, 1}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_places_without_a_labelled_pixel_have_the_overall_shares(share: float) -> None:
+    """Nothing is known of the lower half; it is foreground if the upper half is mostly so."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        mask = (rng.random((32, 32)) < share).astype(int)
+        mask[:4] = rng.random((4, 32)) < 0.9
+        mask[16:] = 255
+        return np.zeros((1, 32, 32)), mask
+
+    found = fit("baseline_position", Drawn(draw, ignore=255))(np.zeros((1, 32, 32), np.float32))
+    assert (found[:4] == 1).all()
+    assert (found[16:] == (share > 0.5)).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_threshold_is_the_best_of_all(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(0, 5, 12)
+    hits = rng.integers(0, sizes + 1)
+    hits[0] = sizes[0] = 3
+    shares = hits / np.maximum(sizes, 1)
+
+    def dice(threshold: float) -> float:
+        inside = shares >= threshold
+        return 2 * hits[inside].sum() / (sizes[inside].sum() + hits.sum())
+
+    found = baselines._best_threshold(shares, hits, sizes)
+    assert dice(found) == max(map(dice, shares))
+
+
 def test_mistakes_are_named() -> None:
     with pytest.raises(UnetzooError, match=r"'baseline_otzu'.*did you mean baseline_otsu"):
         fit("baseline_otzu", Drawn(bright_squares))
@@ -183,7 +247,7 @@ def test_mistakes_are_named() -> None:
 
 
 def test_cells_cannot_be_thresholded() -> None:
-    """No per-pixel rule works on the generated data: no baseline beats "all foreground" there."""
+    """No rule for single pixels works on the generated data: no baseline is clearly above "all foreground" there."""
     from torch import from_numpy, stack
 
     from unetzoo.metrics.overlap import confusion, dice

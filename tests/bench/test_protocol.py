@@ -58,11 +58,14 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, 
 
 def test_every_trial_and_baseline_has_a_row(everything: tuple[pd.DataFrame, dict[str, Record]]) -> None:
     frame, found = everything
-    assert list(frame["status"]) == ["ok"] * 6
-    assert frame["baseline"].sum() == 4
+    assert list(frame["status"]) == ["ok"] * 7
+    assert frame["baseline"].sum() == 5
     assert set(found) == {
         *(f"{label} 0" for label in ("unet", "unet_bilinear")),
-        *(f"{label} 0" for label in ("all background", "all foreground", "otsu", "logistic regression")),
+        *(
+            f"{label} 0"
+            for label in ("all background", "all foreground", "otsu", "logistic regression", "position prior")
+        ),
     }
 
 

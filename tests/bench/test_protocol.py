@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import unetzoo
+from unetzoo.bench.baselines import fit
 from unetzoo.bench.expand import expand
 from unetzoo.bench.read_order import ReadInOrder
 from unetzoo.bench.suite import Suite
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_training_flops
+from unetzoo.metrics.overlap import confusion, dice
 from unetzoo.records.record import Event, Record, read_record
 
 DATA = {"name": "cells", "options": {"n_train": 4, "n_val": 3, "n_test": 3, "size": 48}}
 TRAIN = {"steps": 6, "batch_size": 2, "crop": 48, "validate_every": 2, "threads": 1}
+VAL = ("val-000", "val-001", "val-002")
 MEASURE = {"size": 48, "repeats": 5, "attempts": 1}
 
 
@@ -82,6 +86,30 @@ def test_the_record_proves_that_the_test_split_came_last(everything: tuple[pd.Da
         assert test == Event(what="read", split="test", items=3)
         if not record.baseline:
             assert select.step == record.result.best_step  # type: ignore[union-attr]
+
+
+def test_trivial_predictors_are_validated_before_they_are_tested(
+    everything: tuple[pd.DataFrame, dict[str, Record]],
+) -> None:
+    data = suite().data.open()
+    for name, record in everything[1].items():
+        result = record.result
+        assert result is not None
+        assert result.best_val_dice is not None, name
+        if not record.baseline:
+            continue
+        assert record.events[-3] == Event(what="read", split="val", items=3)
+        predict = fit(record.trial["model"]["name"], data)
+        matrices = [confusion(torch.from_numpy(predict(x)), torch.from_numpy(y), 2) for x, y in map(data.read, VAL)]
+        assert result.best_val_dice == pytest.approx(float(dice(torch.stack(matrices))[:, 1].nanmean()), abs=1e-9)
+
+
+def test_a_learning_rate_at_the_edge_of_its_sweep_is_flagged(
+    everything: tuple[pd.DataFrame, dict[str, Record]],
+) -> None:
+    for label in ("unet 0", "unet_bilinear 0"):  # of two rates, either is at the edge
+        flags = {flag.kind: flag.text for flag in everything[1][label].flags}
+        assert "of 2 tried" in flags["rate-at-edge"]
 
 
 def test_a_test_item_cannot_be_read_early_or_twice() -> None:

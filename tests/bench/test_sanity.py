@@ -17,6 +17,7 @@ from unetzoo.bench.sanity import duplicates_flag, flags
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.leaks import near_duplicates
 from unetzoo.metrics.overlap import confusion
+from unetzoo.records.record import Try
 
 NAMES = ("background", "cell", "nucleus")
 
@@ -285,3 +286,22 @@ def test_duplicates_flag() -> None:
     assert flag.kind == "near-duplicates"
     assert flag.text.startswith("2 pairs of images in two splits are nearly equal: 'a' in train and 'b' in test")
     assert duplicates_flag(pairs[:1]).text.startswith("one pair of images in two splits is")
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen", "words"),
+    [
+        ((1e-3, 2e-3, 4e-3), 2e-3, None),
+        (
+            (1e-3, 4e-3, 2e-3),
+            4e-3,
+            "the chosen learning rate 0.004 is the largest of 3 tried; a larger one may be better",
+        ),
+        ((2e-3, 1e-3), 1e-3, "the chosen learning rate 0.001 is the smallest of 2 tried; a smaller one may be better"),
+        ((), None, None),
+    ],
+)
+def test_a_learning_rate_at_the_edge(rates: tuple[float, ...], chosen: float | None, words: str | None) -> None:
+    tries = [Try(lr=lr, val_dice=0.5, val_loss=1.0, steps=3, seconds=1.0, chosen=lr == chosen) for lr in rates]
+    found = [flag.text for flag in flags({}, (1,), NAMES, tries=tries)]
+    assert found == ([words] if words else [])

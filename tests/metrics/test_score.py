@@ -81,6 +81,21 @@ def test_empty_against_empty_may_be_perfect() -> None:
     assert found["policy"]["rules"]["empty against empty"].startswith("overlaps, NSD")
 
 
+@pytest.mark.parametrize("both_empty", ["exclude", "perfect"])
+def test_an_image_whose_every_pixel_is_ignored_has_no_score(both_empty: str) -> None:
+    """It leaves the others' means and counts as they are, whether or not something is predicted there."""
+    scoring = Scoring(both_empty=both_empty, isbi="edge")
+    images = [("hit", square(1), square(1)), ("nothing", square(0), square(0))]
+    void = torch.full_like(square(0), 255)
+    before = scored(*images, scoring=scoring)
+    after = scored(*images, ("void", square(1), void), ("void too", square(0), void), scoring=scoring)
+    for field in ("dice", "iou", "foreground", "per_class", "pooled", "missed", "false_alarms", "penalised", "isbi"):
+        assert after[field] == before[field], field
+    for key in ("void", "void too"):
+        assert {score for of_class in after["per_image"][key].values() for score in of_class.values()} == {None}
+    assert after["undefined"]["cell"] == before["undefined"]["cell"] + 2
+
+
 def test_more_misses_make_hd95_worse() -> None:
     """In MONAI a missed object becomes NaN, which improves the mean over the others."""
     images = [(str(i), square(1, left=2 + i), square(1)) for i in range(4)]

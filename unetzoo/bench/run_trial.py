@@ -138,6 +138,9 @@ def run_trial(
         strategy="ddp_spawn" if recipe.devices > 1 else "auto",
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
+    if recipe.devices > 1:
+        synchronised = _synchronised(recipe.devices, device)
+        conditions["batch_norm"] = "over all processes" if synchronised else "over each process's share of the batch"
     phases("measure")
     channel.send({"phase": "measure"})
     hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check, say=channel.note))
@@ -272,6 +275,7 @@ def _train_and_test(
         train_dice=train_dice,
         val_dice=done.best_images,
         both_empty=trial.score.both_empty,
+        tries=tries,
     )
     phases("save")
     written: list[Sample] = []
@@ -314,6 +318,10 @@ def _choose(
             seeded(trial.seed)
         with hooks.phases.during("build"):
             network = trial.model.config.build()
+            if _synchronised(fabric.world_size, fabric.device.type):
+                from unetzoo.train.sync_norm import synchronise_batch_norms  # imports timm
+
+                synchronise_batch_norms(network)
         path = folders.folder(trial) / f"checkpoint{name}.pt"
         machine = (__version__, fabric.device, fabric.strategy.precision.precision, torch.get_num_threads())
         identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere not bit for bit the same
@@ -341,6 +349,11 @@ def _choose(
         for rate, d in tried
     ]
     return done, network, tries
+
+
+def _synchronised(processes: int, device: str) -> bool:
+    """Return True if batch norms use the batches of all processes, which torch can do on GPUs alone."""
+    return processes > 1 and device == "cuda"
 
 
 def _merit(done: History) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unetzoo.data.folders.thumbnails import Similar
-from unetzoo.records.record import Flag
+from unetzoo.records.record import Flag, Try
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,7 @@ def flags(
     train_dice: Sequence[float | None] = (),
     val_dice: Sequence[float | None] = (),
     both_empty: str = "exclude",
+    tries: Sequence[Try] = (),
 ) -> list[Flag]:
     """Run all detectors on one trial; those whose input is left out find nothing.
 
@@ -52,6 +53,7 @@ def flags(
             weights.
         val_dice: The same of the validation images.
         both_empty: How the policy scores a class that is neither true nor predicted, "exclude" or "perfect".
+        tries: The learning rates that were tried.
 
     Returns:
         The flags that were raised.
@@ -63,6 +65,7 @@ def flags(
         training_never_moved(train_curve),
         validation_never_moved(val_curve),
         validation_above_training(train_dice, val_dice),
+        rate_at_edge(tries),
     ]
     return [flag for flag in found if flag is not None]
 
@@ -190,6 +193,17 @@ def validation_above_training(train: Sequence[float | None], validation: Sequenc
         f"{np.mean(ours):.3f} ({len(ours)} images), {'' if error == 0 else f'{gap / error:.1f} standard errors'}"
     )
     return Flag(kind="validation-above-training", text=text.rstrip(", "))
+
+
+def rate_at_edge(tries: Sequence[Try]) -> Flag | None:
+    """Flag a chosen learning rate that is the smallest or the largest of those tried: one beyond may be better."""
+    rates = sorted(one.lr for one in tries)
+    chosen = next((one.lr for one in tries if one.chosen), None)
+    if chosen is None or chosen not in (rates[0], rates[-1]):
+        return None
+    which, beyond = ("largest", "larger") if chosen == rates[-1] else ("smallest", "smaller")
+    text = f"the chosen learning rate {chosen:g} is the {which} of {len(rates)} tried; a {beyond} one may be better"
+    return Flag(kind="rate-at-edge", text=text)
 
 
 def duplicates_flag(pairs: Sequence[Similar]) -> Flag | None:

@@ -65,14 +65,16 @@ def settle(scores: Tensor, matrix: Tensor, both_empty: str) -> Tensor:
     Args:
         scores: Scores, (..., K).
         matrix: The confusion matrices of the scores, (..., K, K).
-        both_empty: "perfect" sets the score of such a class to 1; with any other value the scores stay as they are.
+        both_empty: "perfect" sets the score of such a class to 1, unless every pixel is ignored; with any other value
+            the scores stay as they are.
 
     Returns:
         Scores, (..., K).
     """
     if both_empty != "perfect":
         return scores
-    return scores.masked_fill((matrix.sum(-1) == 0) & (matrix.sum(-2) == 0), 1.0)
+    labelled = matrix.sum((-2, -1)) > 0
+    return scores.masked_fill(labelled[..., None] & (matrix.sum(-1) == 0) & (matrix.sum(-2) == 0), 1.0)
 
 
 def iou(matrix: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ In an image a class may be absent from the truth, the prediction or both, and li
 - *Specificity* is TN / (TN + FP), so it is 1 for a class that is neither true nor predicted. For a class that is true
   at every pixel it is 0/0 and always left out.
 - *Ignored pixels* belong to no mask: they are left out of every count and removed from both masks before edges are
-  found.
+  found. An image of nothing else has no score, whatever ``both_empty`` says.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Scoring(Strict):
         """Return the options and the rules in words, for a record."""
         empty = {
             "exclude": "left out of every mean (specificity is 1)",
-            "perfect": "overlaps, NSD and boundary IoU 1, HD95 and ASSD 0",
+            "perfect": "overlaps, NSD and boundary IoU 1, HD95 and ASSD 0, unless every pixel is ignored",
         }
         penalty = f"0 for overlaps, NSD and boundary IoU; the image diagonal in {self.unit} for HD95 and ASSD"
         return {

@@ -105,7 +105,7 @@ class Scores:
         predicted, truth = prediction.numpy(), target.numpy()
         counted = truth != self.ignore_index  # all pixels if ignore_index is None
         surfaces = np.full((len(SURFACE), len(self.class_names)), np.nan)
-        for c in self.foreground:
+        for c in self.foreground if counted.any() else ():
             of_class = surface_scores((predicted == c) & counted, truth == c, self.scoring)
             surfaces[:, c] = [of_class[metric] for metric in SURFACE]
         self._surfaces[key] = surfaces

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 import unetzoo
+from support.command import run
 from support.data_folders import (
     COUNT,
     disc,
@@ -197,6 +198,60 @@ def test_a_csv_gives_pairs_splits_and_groups(folder: Path) -> None:
     rows[4]["group"] = "g0"
     with pytest.raises(UnetzooError, match="one group, 'g0'"):
         unetzoo.create_dataset("folder", write_csv(folder, rows))
+
+
+def test_a_group_may_be_any_column_of_a_csv(folder: Path) -> None:
+    rows = [{**row, "Patient": f"p{i // 4}", "group": "one"} for i, row in enumerate(csv_rows())]
+    for row in rows:
+        del row["split"]
+    write_csv(folder, rows)
+    checked = look(write_toml(folder, "patient"))
+    assert checked.layout.groups["a3"] == "p0"
+    assert checked.layout.sampled_with == checked.layout.groups
+    assert look(write_toml(folder, r"a(\d)")).layout.groups["a3"] == "3"  # a regular expression on the key, as ever
+
+
+def write_toml(f: Path, group: str) -> Path:
+    path = f / "dataset.toml"
+    path.write_text(
+        f"""
+        name = "mine"
+        pairs = "list.csv"
+        channels = 3
+        range = [0, 255]
+        group = '{group}'
+        classes = [{{name = "background", values = [0], foreground = false}}, {{name = "disc", values = [255]}}]
+        """
+    )
+    return path
+
+
+def test_a_group_that_is_no_column_and_in_no_key_is_one_line(folder: Path) -> None:
+    write_csv(folder, csv_rows())
+    done = run("data", "check", write_toml(folder, "pateint"))
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "error: group = 'pateint' is not found in 'a0' and is no column of list.csv, which has image, mask, split, "
+        "group"
+    )
+
+
+def test_a_group_in_two_splits_is_found_by_the_check_too(folder: Path) -> None:
+    rows = csv_rows()
+    rows[4]["group"] = "g0"
+    write_csv(folder, rows)
+    path = write_toml(folder, "group")
+    done = run("bench", "--data", path, "--models", "unet", "--out", folder / "out")
+    assert done.returncode == 2
+    assert "'a4' in val and 'a0' in train are of one group, 'g0'; test images must not be trained on" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    done = run("data", "check", path)
+    assert done.returncode == 1
+    assert (
+        "error: 'a4' in val and 'a0' in train are of one group, 'g0'; keep it in one split, or set on_leak = "
+        "'drop_from_training'"
+    ) in " ".join(done.stdout.split())
+    assert done.stdout.count("of one group") == 1
 
 
 @pytest.mark.parametrize(

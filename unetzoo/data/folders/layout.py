@@ -25,6 +25,7 @@ from unetzoo.data.folders.pairs import (
 from unetzoo.data.folders.patterns import files_base, is_deep
 from unetzoo.data.folders.reading import Files, groups_of
 from unetzoo.data.folders.split_lists import check_lists, read_keys, split_keys
+from unetzoo.errors import UnetzooError
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -75,7 +76,7 @@ def lay_out(root: Path, files: Files) -> Layout:
         UnetzooError: If no images or masks can be found at all.
     """
     pairing, files = (find_pairs(root, files), files) if files.annotations is None else annotated_pairs(root, files)
-    groups = pairing.groups if files.group is None else groups_of(pairing.pairs, files.group)
+    groups = _groups(files, pairing)
     sampled_with = groups
     if pairing.stacks == 1 and not any("-" in key for key in pairing.pairs):
         groups = {}  # a single stack is one group, but its pages must be split
@@ -89,6 +90,23 @@ def lay_out(root: Path, files: Files) -> Layout:
     splits, drawn = split_keys(root, files, pairing, groups, given, fixed, ordered)
     fixed = "pages in order" if ordered else fixed
     return Layout(root, files, pairing, splits, groups, sampled_with, fixed, drawn, ordered)
+
+
+def _groups(files: Files, pairing: Pairing) -> dict[str, str]:
+    """Return the group of each key, by a column of the CSV or by a regular expression on the key.
+
+    Raises:
+        UnetzooError: If ``group`` is neither.
+    """
+    if files.group is None or files.group.lower() in pairing.columns:
+        return pairing.groups
+    try:
+        return groups_of(pairing.pairs, files.group)
+    except UnetzooError as error:
+        if files.pairs is None:
+            raise
+        columns = ", ".join(pairing.columns)
+        raise UnetzooError(f"{error} and is no column of {files.pairs}, which has {columns}") from None
 
 
 def _searched(root: Path, files: Files) -> Iterable[Path]:

@@ -69,6 +69,7 @@ class Pairing:
         unmatched: What is missing, "mask" or "image", and the file that lacks it.
         findings: Mistakes in single files.
         stacks: Number of images that are stacks of several pages.
+        columns: Columns of the CSV, if there is one, in lower case.
     """
 
     pairs: dict[str, Pair] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Pairing:
     unmatched: list[tuple[str, Path]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     stacks: int = 0
+    columns: list[str] = field(default_factory=list)
 
     def error(self, kind: str, text: str) -> None:
         """Add an error to the findings."""
@@ -102,7 +104,7 @@ def find_pairs(root: Path, files: Files) -> Pairing:
     """
     pairing = Pairing()
     if files.pairs is not None:
-        _read_csv(root, files.pairs, pairing)
+        _read_csv(root, files.pairs, files.group, pairing)
     elif files.by_folder:
         for split, folder in files.splits.items():
             images, masks = (part.replace("{split}", folder) for part in (files.images, files.masks))
@@ -260,7 +262,8 @@ def _pages(stem: str, image: Path, mask: Path, pairing: Pairing) -> list[tuple[s
     return [(key, Pair(image, mask, page)) for page, key in enumerate(keys)]
 
 
-def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
+def _read_csv(root: Path, name: str, group: str | None, pairing: Pairing) -> None:
+    """Read the pairs of a CSV. ``group`` is the column of the groups if it names one."""
     path = root / name
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -281,6 +284,8 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
                 f"{path}: no column {column!r} among {', '.join(columns) or 'none'}; the columns must be image, mask "
                 "and optionally split, group"
             )
+    pairing.columns = columns
+    grouped_by = group.lower() if group is not None and group.lower() in columns else "group"
     by_image: dict[str, tuple[dict[str, str], int]] = {}
     for number, cells in _numbered(rows, path):
         row = {k.strip().lower(): (v or "").strip() for k, v in cells.items() if isinstance(k, str)}
@@ -308,8 +313,8 @@ def _read_csv(root: Path, name: str, pairing: Pairing) -> None:
             pairing.pairs[key] = pair
             if split:
                 pairing.split_of[key] = split
-            if row.get("group"):
-                pairing.groups[key] = row["group"]
+            if row.get(grouped_by):
+                pairing.groups[key] = row[grouped_by]
     wrong = [finding.text for finding in pairing.findings if finding.kind == "csv"]
     rest_of = [finding for finding in pairing.findings if finding.kind != "csv"]
     pairing.findings = [*rest_of, *listed("error", "csv", wrong)]

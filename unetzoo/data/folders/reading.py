@@ -108,7 +108,8 @@ class Files(Strict):
         overlap: Which of two overlapping objects is on top: the "smaller" or the "later" one of the file.
         splits: Folder of each split, for which "{split}" stands in ``images`` and ``masks``; without "{split}", list
             files with one stem per line.
-        group: Regular expression whose first group (or whole match) in a key names what must stay in one split.
+        group: Regular expression whose first group (or whole match) in a key names what must stay in one split; or a
+            column of ``pairs`` with these names, by default the column "group".
         seed: Seed of the split, where neither lists nor folders fix it.
     """
 

@@ -30,7 +30,8 @@ COMMENTS = {
     "ignore": "stored mask values that are void: neither trained on nor scored",
     "instances": "the values of the masks are instance ids",
     "downscale": "side of the blocks that images are averaged over; masks take each block's centre",
-    "group": "a regular expression whose first group in a key names what must stay in one split: a patient, a scene",
+    "group": "a regular expression whose first group in a key, or a column of the CSV, names what must stay in one "
+    "split: a patient, a scene",
     "seed": "seed of the split, where no list fixes it",
 }
 VALUES = """\

@@ -50,7 +50,7 @@ def verify(found: Survey, reading: Reading) -> tuple[Shares, list[Finding]]:
     shares, strange = class_shares(found, reading)
     findings = [*strange, *_channel_mistakes(found.items, reading), *_beyond(found.items, reading)]
     findings += _splits(shares, reading, found)
-    findings += [*_duplicates(found), *_near_duplicates(found), *_files(found.items)]
+    findings += [*_duplicates(found), *_torn_groups(found), *_near_duplicates(found), *_files(found.items)]
     return shares, findings
 
 
@@ -185,6 +185,19 @@ def _duplicates(found: Survey) -> Iterable[Finding]:
             twice.append(f"{same[1].pair.image}: is the same image as {one.key!r}{masks}, both in {split_of[one.key]}")
     yield from listed("error", "duplicate across splits", leaks)
     yield from listed("warning", "duplicate", twice)
+
+
+def _torn_groups(found: Survey) -> Iterable[Finding]:
+    """Report groups in two splits, as `SegmentationDataset.check` does when the data set is opened."""
+    split_of, first = found.layout.split_of, {}
+    torn: dict[str, str] = {}
+    for key in (key for key in found.layout.groups if key in split_of):
+        group = found.layout.groups[key]
+        other = first.setdefault(group, key)
+        if split_of[key] != split_of[other]:
+            text = f"{key!r} in {split_of[key]} and {other!r} in {split_of[other]} are of one group, {group!r}"
+            torn.setdefault(group, f"{text}; keep it in one split, or set on_leak = 'drop_from_training'")
+    yield from listed("error", "duplicate across splits", list(torn.values()))
 
 
 def _near_duplicates(found: Survey) -> Iterable[Finding]:

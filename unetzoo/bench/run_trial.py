@@ -138,9 +138,7 @@ def run_trial(
         strategy="ddp_spawn" if recipe.devices > 1 else "auto",
         precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
     )
-    if recipe.devices > 1:
-        synchronised = _synchronised(recipe.devices, device)
-        conditions["batch_norm"] = "over all processes" if synchronised else "over each process's share of the batch"
+    conditions |= _describe_batch_norm(recipe.devices, device)
     phases("measure")
     channel.send({"phase": "measure"})
     hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check, say=channel.note))
@@ -204,6 +202,14 @@ def _describe_encoder(config: ModelConfig) -> dict[str, Any]:
     from unetzoo.encoders.files import digest
 
     return {**conditions, "pretrained_weights": digest(*config.pretrained), "normalization": asdict(normalization)}
+
+
+def _describe_batch_norm(processes: int, device: str) -> dict[str, str]:
+    """Return what batch norms see of a batch that several processes share."""
+    if processes == 1:
+        return {}
+    share = "the batch of all processes" if _synchronised(processes, device) else "each process's share of the batch"
+    return {"batch_norm": f"over {share}"}
 
 
 def _train_and_test(

@@ -206,7 +206,10 @@ def test_a_model_may_train_differently_and_only_it() -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ({"recipe": "paper"}, r"models: unet: train: recipe = 'paper' is not a choice; .*allowed: modern, paper2015"),
+        (
+            {"recipe": "paper"},
+            r"models: unet: train: recipe = 'paper' is not a choice; .*allowed: modern, robust",
+        ),
         ({"lrr": 1}, r"models: unet: train: unknown option 'lrr'; did you mean lr"),
         ({"border": {"sigma": 0}}, r"models: unet: train: border.sigma = 0"),
         ({"steps": 3, "minutes": 1.0}, r"models: unet: train: steps and minutes are given"),

@@ -17,7 +17,9 @@ from unetzoo.data.registry import create_dataset
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.train import checkpoint
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.loop import History, Interrupted, TrainingHooks, train
+from unetzoo.train.history import History
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import Interrupted, train
 from unetzoo.train.recipe import Recipe
 
 STEPS = 7

@@ -21,9 +21,12 @@ from unetzoo.machine import device
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion, dice, iou
-from unetzoo.train.loop import NonFiniteLossError, TrainingHooks, evaluate, learning_rate, mean_foreground, train
+from unetzoo.train.evaluation import evaluate, mean_foreground
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import NonFiniteLossError, train
 from unetzoo.train.losses import cross_entropy_dice, soft_dice_loss, supervised_loss
 from unetzoo.train.recipe import Recipe
+from unetzoo.train.schedule import learning_rate
 
 INFO = DatasetInfo(name="x", channels=1, class_names=("a", "b", "c"), foreground=(1, 2), ignore_index=255)
 
@@ -116,7 +119,8 @@ def test_learning_rate_rises_then_falls() -> None:
 
 
 def test_a_budget_is_steps_or_minutes_or_flops() -> None:
-    assert Recipe().steps == 200
+    assert Recipe(recipe="modern").steps == 200
+    assert Recipe().steps == 1000
     assert Recipe(minutes=1.0).steps is None
     assert Recipe(flops=1e12).steps is None
     with pytest.raises(unetzoo.UnetzooError, match="steps and minutes are given"):
@@ -143,7 +147,7 @@ class Setup:
 
     def __init__(self, **recipe: object) -> None:
         self.dataset = unetzoo.create_dataset("cells", n_train=4, n_val=2, n_test=1, size=48)
-        self.recipe = Recipe(**{"batch_size": 2, "crop": 48, "validate_every": 4, **recipe})
+        self.recipe = Recipe(**{"recipe": "modern", "batch_size": 2, "crop": 48, "validate_every": 4, **recipe})
         self.normalization = Normalization.of(self.dataset)
         self.validation = EvaluationItems(self.dataset, self.dataset.splits["val"], self.normalization)
         self.fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")

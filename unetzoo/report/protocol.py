@@ -131,7 +131,7 @@ def data_wait(records: list[Record]) -> list[str]:
 
 
 def budget(record: Record) -> str | None:
-    """Return the training budget that every model shares: equal time, compute or steps, or convergence; None if there is none."""
+    """Return the training budget that every model shares: equal time, compute, steps or convergence; None if none."""
     recipe = record.trial.get("train")
     if minutes := dig(recipe, "minutes"):
         return f"equal time: {words(minutes)} min of training, validation not included"

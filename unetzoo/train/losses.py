@@ -132,12 +132,14 @@ def supervised_loss(
     References:
         Deep supervision: Lee et al. 2014, arXiv 1409.5185; halved weights: nnU-Net, Isensee et al. 2021.
     """
-    losses, shares = [], []
+    losses: list[Tensor] = []
+    shares: list[float] = []
     for logits in outputs:
         shares.append(logits.shape[-2] / target.shape[-2])
         if logits.shape[-2:] != target.shape[-2:]:
             logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
         losses.append(loss(logits, target, ignore_index, weights))
     if supervision == "halved":
-        return sum(share * loss for share, loss in zip(shares, losses, strict=True)) / sum(shares)
+        weighted = [share * loss for share, loss in zip(shares, losses, strict=True)]
+        return torch.stack(weighted).sum() / sum(shares)
     return torch.stack(losses).mean()

@@ -18,7 +18,8 @@ from torchvision.transforms import v2
 
 import unetzoo
 from unetzoo._util.atomic import write_atomic
-from unetzoo.data.transforms import ElasticDeformation, paper_augmentation
+from unetzoo.data.augmentation import paper_augmentation
+from unetzoo.data.transforms import ElasticDeformation
 from unetzoo.report.style import RC, canvas, save
 
 FOLDER = Path("reports/paper-2015")

@@ -15,9 +15,11 @@ from torchvision import tv_tensors
 
 import unetzoo
 from unetzoo import UnetzooError
+from unetzoo.data.augmentation import augmentation
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
+from unetzoo.data.pixel_transforms import RandomIntensity
 from unetzoo.data.stream import Normalization, TrainingCrops
-from unetzoo.data.transforms import RandomIntensity, RandomRightAngle, augmentation
+from unetzoo.data.transforms import RandomRightAngle
 
 DATA = os.environ.get("UNETZOO_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="UNETZOO_DATA is not set: the real data sets are not at hand")
@@ -264,7 +266,7 @@ def test_what_is_wrong_with_a_folder(folder: Path, change: Callable[[Path], obje
 def test_image_and_mask_move_together() -> None:
     ranks = torch.randperm(1600).reshape(40, 40)
     for _ in range(20):
-        image, mask = augmentation("flips")[1](tv_tensors.Image(ranks[None] / 1600), tv_tensors.Mask(ranks))
+        image, mask = augmentation("flips").pixels(tv_tensors.Image(ranks[None] / 1600), tv_tensors.Mask(ranks))
         assert image.shape == (1, 40, 40)
         # The jitter is affine in the pixel values: order is kept exactly where the mask went with the image.
         assert torch.equal(image.flatten().argsort(), mask.flatten().argsort())

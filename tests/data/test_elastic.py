@@ -10,7 +10,8 @@ from scipy import ndimage
 from torchvision import tv_tensors
 
 from unetzoo import UnetzooError
-from unetzoo.data.transforms import ElasticDeformation, paper_augmentation
+from unetzoo.data.augmentation import paper_augmentation
+from unetzoo.data.transforms import ElasticDeformation
 
 
 def smooth(height: int, width: int) -> torch.Tensor:

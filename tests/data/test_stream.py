@@ -19,7 +19,8 @@ from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops, window
 from unetzoo.data.weight_map import border_weight_map
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
-from unetzoo.train.loop import TrainingHooks, make_optimizer, train, training_crops
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import make_optimizer, train, training_crops
 from unetzoo.train.losses import cross_entropy, cross_entropy_dice
 from unetzoo.train.recipe import Recipe
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo.nn.sizes import SameSize, ValidSizes
-from unetzoo.train.loop import supervised_loss
+from unetzoo.train.losses import supervised_loss
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for a run as a script
 from parity.parity import build, fill, make_input

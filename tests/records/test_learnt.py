@@ -134,5 +134,8 @@ def test_a_gap_between_the_scores_makes_two_camps(scores: tuple[float, ...], spl
 def test_a_best_checkpoint_at_the_end_was_still_rising(best: int, val: list[list[float]], rising: bool) -> None:
     curves = {"train": [], "val": val}
     assert still_rising(made(curves=curves, result={"best_step": best})) is rising
+    for ended in ("budget", "most_steps", "converged"):
+        run = made(curves=curves, result={"best_step": best, "ended": ended})
+        assert still_rising(run) is (rising and ended != "converged")
     assert not still_rising(made(status="crashed"))
     assert not still_rising(made(baseline=True, curves=curves, result={"best_step": best}))

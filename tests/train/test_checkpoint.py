@@ -17,7 +17,9 @@ from unetzoo.data.registry import create_dataset
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.train import checkpoint
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.loop import History, Interrupted, TrainingHooks, train
+from unetzoo.train.history import History
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import Interrupted, train
 from unetzoo.train.recipe import Recipe
 
 STEPS = 7
@@ -134,3 +136,12 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     kept = Checkpoint(tmp_path / "c.pt", "trial", 0)
     kept.save({"step": nn.ReLU()})
     assert kept.load() is None
+
+
+def test_so_is_one_that_goes_on_until_it_has_converged(tmp_path: Path) -> None:
+    recipe = {"until": "converged", "patience": 1, "validate_every": 1, "lr": 1e-9, "most_steps": 10, "steps": None}
+    whole, weights = training(tmp_path / "a", [], **recipe)
+    parts, same = training(tmp_path / "b", [1, 3], **recipe)
+    assert whole.ended == "converged"
+    assert lasting(whole) == lasting(parts)
+    assert all(torch.equal(value, same[name]) for name, value in weights.items())

@@ -21,9 +21,13 @@ from unetzoo.machine import device
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion, dice, iou
-from unetzoo.train.loop import NonFiniteLossError, TrainingHooks, evaluate, learning_rate, mean_foreground, train
+from unetzoo.nn.sizes import SameSize
+from unetzoo.train.evaluation import evaluate, mean_foreground
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import NonFiniteLossError, train
 from unetzoo.train.losses import cross_entropy_dice, soft_dice_loss, supervised_loss
 from unetzoo.train.recipe import Recipe
+from unetzoo.train.schedule import learning_rate
 
 INFO = DatasetInfo(name="x", channels=1, class_names=("a", "b", "c"), foreground=(1, 2), ignore_index=255)
 
@@ -116,7 +120,8 @@ def test_learning_rate_rises_then_falls() -> None:
 
 
 def test_a_budget_is_steps_or_minutes_or_flops() -> None:
-    assert Recipe().steps == 200
+    assert Recipe(recipe="modern").steps == 200
+    assert Recipe().steps == 1000
     assert Recipe(minutes=1.0).steps is None
     assert Recipe(flops=1e12).steps is None
     with pytest.raises(unetzoo.UnetzooError, match="steps and minutes are given"):
@@ -143,7 +148,7 @@ class Setup:
 
     def __init__(self, **recipe: object) -> None:
         self.dataset = unetzoo.create_dataset("cells", n_train=4, n_val=2, n_test=1, size=48)
-        self.recipe = Recipe(**{"batch_size": 2, "crop": 48, "validate_every": 4, **recipe})
+        self.recipe = Recipe(**{"recipe": "modern", "batch_size": 2, "crop": 48, "validate_every": 4, **recipe})
         self.normalization = Normalization.of(self.dataset)
         self.validation = EvaluationItems(self.dataset, self.dataset.splits["val"], self.normalization)
         self.fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
@@ -171,8 +176,6 @@ def test_training_lowers_the_loss_and_keeps_the_best_weights() -> None:
     assert len(setup.messages) == 40
     best = max(history.val_curve, key=lambda point: point[2] or 0)
     assert (history.best_step, history.best_dice) == (best[0], best[2])
-    from unetzoo.nn.sizes import SameSize
-
     _, matrices = evaluate(SameSize(network, 2), setup.validation.items(), setup.dataset.info, torch.contiguous_format)
     again = mean_foreground(dice(torch.stack(list(matrices.values()))), setup.dataset.info)
     assert again == pytest.approx(history.best_dice, abs=1e-4)
@@ -262,3 +265,40 @@ def test_a_loss_that_is_not_finite_stops_at_once() -> None:
     with pytest.raises(NonFiniteLossError, match="training loss is nan at step 1"):
         setup.run(network)
     assert not setup.messages
+
+
+# --- until converged --------------------------------------------------------------------------------------------
+
+
+def test_a_training_that_no_longer_rises_cools_down_and_says_that_it_has_converged() -> None:
+    setup = Setup(until="converged", lr=1e-12, patience=2, most_steps=100)
+    history = setup.run(net())
+    assert history.ended == "converged"
+    assert history.cooldown == (13, 16)  # 3 validations of 4 steps, then max(validate_every, a quarter)
+    assert history.step == 16
+    assert setup.messages[-1]["steps"] == 16
+
+
+def test_one_that_still_rises_ends_at_its_most_steps() -> None:
+    history = Setup(until="converged", lr=0.01, patience=50, most_steps=20).run(net())
+    assert (history.ended, history.cooldown, history.step) == ("most_steps", (17, 20), 20)
+
+
+def test_patience_and_budget_are_told_apart() -> None:
+    assert Setup(steps=40, lr=1e-12, patience=2).run(net()).ended == "patience"
+    assert Setup(steps=6).run(net()).ended == "budget"
+
+
+def test_averaged_weights_are_those_that_are_validated_and_kept() -> None:
+    setup = Setup(steps=12, lr=0.01, ema=0.9)
+    network = net()
+    history = setup.run(network)
+    _, matrices = evaluate(SameSize(network, 2), setup.validation.items(), setup.dataset.info, torch.contiguous_format)
+    again = mean_foreground(dice(torch.stack(list(matrices.values()))), setup.dataset.info)
+    assert again == pytest.approx(history.best_dice, abs=1e-4)
+    assert history.val_curve != Setup(steps=12, lr=0.01).run(net()).val_curve
+
+
+def test_class_weights_change_the_loss() -> None:
+    curves = [Setup(steps=2, class_weights=w).run(net()).train_curve for w in ("none", "median_frequency")]
+    assert curves[0] != curves[1]

@@ -17,7 +17,8 @@ from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import Cost
-from unetzoo.train.loop import TrainingHooks, make_optimizer
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import make_optimizer
 from unetzoo.train.losses import supervised_loss
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from unetzoo.bench import baselines
 from unetzoo.bench.suite import ModelRequest, Suite
@@ -40,7 +39,7 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(exclude={"on_leak"}), on_leak=_on_leak(suite), digest=dataset.digest())
     requests = _named(suite.models)
-    models = [_resolve(request, suite.set, dataset) for request in requests]
+    models = [_resolve(request, suite, dataset) for request in requests]
     labels = [model.label for model in models]
     for label in labels:
         if labels.count(label) > 1:
@@ -54,6 +53,10 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             model.config.check()
     common = {"data": data, "measure": suite.measure, "score": suite.score}
     recipes = [suite.recipe(request) for request in requests]
+    if any(recipe.foreground for recipe in recipes):
+        from unetzoo.data.balance import check_foreground  # imports torch
+
+        check_foreground(dataset)
     for model, recipe in zip(models, recipes, strict=True):
         if recipe.of_the_encoder():
             from unetzoo.train.transfer import check_transfer  # imports torch
@@ -133,13 +136,12 @@ def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
     return found
 
 
-def _resolve(request: ModelRequest, common: dict[str, Any], dataset: SegmentationDataset) -> TrialModel:
-    config = resolve_model(
-        request.name,
-        in_channels=dataset.info.channels,
-        num_classes=dataset.info.classes,
-        options={**common, **request.set},
-    )
+def _resolve(request: ModelRequest, suite: Suite, dataset: SegmentationDataset) -> TrialModel:
+    given = {**suite.set, **request.set}
+    channels = {"in_channels": dataset.info.channels, "num_classes": dataset.info.classes}
+    config = resolve_model(request.name, **channels, options=given)
+    if suite.recipe(request).deep_supervision and "deep_supervision" in config.options.keys() - given.keys():
+        config = resolve_model(request.name, **channels, options={**given, "deep_supervision": True})
     label = request.label
     if label is None:
         named = {k: Path(v).name if k == "pretrained" and isinstance(v, str) else v for k, v in request.set.items()}

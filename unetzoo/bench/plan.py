@@ -113,6 +113,7 @@ class Plan(Strict):
         limit_bytes: Memory that a trial may use; None if not known.
         limit_source: Source of that limit, in words.
         rows: One row per model.
+        most_steps: Most steps of a training until it has converged, if it is given so; the times are for all of them.
     """
 
     suite: str
@@ -126,6 +127,7 @@ class Plan(Strict):
     limit_bytes: int | None
     limit_source: str
     rows: list[PlanRow]
+    most_steps: int | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -225,6 +227,7 @@ def plan_suite(
         steps=common.steps,
         minutes=common.minutes,
         flops=common.flops,
+        most_steps=common.most_steps if common.until is not None else None,
         limit_bytes=limit,
         limit_source=source,
         rows=rows,
@@ -413,6 +416,8 @@ def _timed(
     except Exception as error:
         return row.model_copy(update={"need": row.need.model_copy(update={"problem": _reason(error)})})
     steps = recipe.steps or math.ceil(60 * (recipe.minutes or 0) / step)
+    if recipe.until is not None:
+        steps = recipe.most_steps
     if recipe.flops is not None:
         shape = (recipe.batch_size, *row.need.train_shape[1:])
         steps = steps_for(

@@ -45,16 +45,10 @@ from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.loop import (
-    History,
-    TrainingHooks,
-    evaluate,
-    image_dice,
-    make_optimizer,
-    mean_dice,
-    train,
-    training_crops,
-)
+from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
+from unetzoo.train.history import History
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.loop import make_optimizer, train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import file_checksum, save_model
 
@@ -267,6 +261,7 @@ def _train_and_test(
         best_step=done.best_step,
         best_val_dice=done.best_dice,
         steps=done.step,
+        ended=done.ended,
         train_dice=sum(train_dice) / len(train_dice) if train_dice else None,
         groups=_test_groups(dataset),
     )

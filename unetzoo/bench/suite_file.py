@@ -112,7 +112,7 @@ def adjust(
     if seeds is not None:
         changes["seeds"] = seeds
     if steps is not None:
-        changes["train"] = {**base.train.model_dump(), "steps": steps, "minutes": None, "flops": None}
+        changes["train"] = base.train.changed({"steps": steps}, "--steps").model_dump()
     return Suite.from_mapping({**base.model_dump(), **changes}, "suite")
 
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+from pydantic import field_validator
+
 from unetzoo._util.text import Printable
 from unetzoo.bench.suite import Measurement
 from unetzoo.data.registry import OnLeak
@@ -80,6 +82,12 @@ class Trial(Strict):
     score: Scoring = Scoring()
     seed: int
 
+    @field_validator("train", mode="before")
+    @classmethod
+    def _before_recipes(cls, value: Any) -> Any:
+        """Read the training of a record that is older than recipes; there was one, today's "modern"."""
+        return {"recipe": "modern", **value} if isinstance(value, dict) else value
+
     @property
     def id(self) -> str:
         """Hash of all that decides the result, of the label, and of the measurements requested.
@@ -96,6 +104,10 @@ class Trial(Strict):
         if self.model.baseline:
             tables = ("score",)  # nothing else affects a baseline
         identity |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
+        if "train" in tables and self.train.recipe == "modern":
+            identity["train"].pop("recipe", None)  # it was the default recipe of the first records
+        elif "train" in tables:
+            identity["train"]["recipe"] = self.train.recipe
         options = identity["model"]["options"]
         if self.model.weights:
             del options["pretrained"]  # only the place of the weights; their hash is in the id

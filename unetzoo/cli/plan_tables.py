@@ -18,6 +18,7 @@ def print_plan(plan: Plan, out: Console) -> None:
     """Print costs and fit, then the parts of the memory, then the problems."""
     budget = f"{plan.steps} steps" if plan.flops is None else f"{plan.flops:g} floating-point operations of training"
     budget = f"{plan.minutes:g} min of training" if plan.minutes is not None else budget
+    budget = f"up to {plan.most_steps} steps, until converged" if plan.most_steps is not None else budget
     out.print(
         f"[bold]{escape(plan.suite)}[/] on {escape(plan.data)}: {len(plan.rows)} models, "
         f"{sum(row.trials for row in plan.rows)} trials of {budget}; "

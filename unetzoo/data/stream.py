@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from unetzoo.data.augmentation import AugmentationName, augmentation
+from unetzoo.data.balance import ForegroundPlaces, median_frequency_weights
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded, Stored, to_float
-from unetzoo.data.transforms import ElasticDeformation, augmentation, nearest, normalize, take
+from unetzoo.data.transforms import ElasticDeformation, nearest, normalize, take
 from unetzoo.nn.sizes import ValidSizes, mirrored
 
 Crop = tuple[Tensor, ...]
@@ -61,8 +62,12 @@ class TrainingCrops(Dataset[Crop]):
         crop: Side of the crops in px.
         seed: Seed of the crops.
         length: Number of items.
-        augment: Augmentation; see `unetzoo.data.transforms.augmentation`.
+        augment: Augmentation; see `unetzoo.data.augmentation.augmentation`.
         border: ``w0`` and ``sigma`` of `border_weight_map`.
+        foreground: Share of the crops that are placed around a foreground pixel; see `ForegroundPlaces`.
+
+    Raises:
+        UnetzooError: If such crops are asked for and no training image has foreground.
     """
 
     def __init__(
@@ -73,8 +78,9 @@ class TrainingCrops(Dataset[Crop]):
         crop: int,
         seed: int,
         length: int,
-        augment: Literal["flips", "paper2015"] = "flips",
+        augment: AugmentationName = "flips",
         border: tuple[float, float] | None = None,
+        foreground: float = 0.0,
     ) -> None:
         data = dataset if isinstance(dataset, Decoded) else Decoded(dataset)
         self.info, self.normalization = data.info, normalization
@@ -83,7 +89,11 @@ class TrainingCrops(Dataset[Crop]):
         ]
         self.crop, self.seed, self.length = crop, seed, length
         self.before, self.side = 0, crop  # of the image: pixels before the first of the mask, and in total
-        self.warp, self.transform = augmentation(augment)
+        self.augmentation = augmentation(augment)
+        self.places: ForegroundPlaces | None = None
+        if foreground:
+            masks = [mask for (_, mask), _ in self.items]
+            self.places = ForegroundPlaces(masks, data.info.foreground, foreground, data.info.name)
 
     def with_context(self, sizes: ValidSizes) -> TrainingCrops:
         """Return the same crops for a network of valid convolutions, with the surrounding pixels that it reads.
@@ -98,27 +108,46 @@ class TrainingCrops(Dataset[Crop]):
         wider.before = (wider.side - self.crop) // 2
         return wider
 
+    def class_weights(self) -> Tensor:
+        """Return the `median_frequency_weights` of the training masks, (K,)."""
+        return median_frequency_weights([mask for (_, mask), _ in self.items], self.info.classes)
+
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> Crop:
         epoch, position = divmod(index, len(self.items))
         order = torch.randperm(len(self.items), generator=torch.Generator().manual_seed(_mix(self.seed, -1 - epoch)))
-        (image, mask), weights = self.items[int(order[position])]
+        number = int(order[position])
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_mix(self.seed, index))  # leaves the generators of other devices alone
-            top, left = (int(torch.randint(n - self.crop + 1, ())) if n > self.crop else 0 for n in mask.shape)
+            number, top, left = self._place(index, number)
+            (image, mask), weights = self.items[number]
             top, left = top - self.before, left - self.before
             maps = (mask,) if weights is None else (mask, weights)
-            if self.warp is None:
+            if (warp := self.augmentation.draw_warp()) is None:
                 image, *maps = (window(x, top, left, self.side, self.side) for x in (image, *maps))
                 image = self.normalization(to_float(image))
             else:
-                image, *maps = self._warped(self.warp, image, maps, top, left)
-            image, *maps = self.transform(tv_tensors.Image(image), *(tv_tensors.Mask(x) for x in maps))
+                image, *maps = self._warped(warp, image, maps, top, left)
+            image, *maps = self.augmentation.pixels(tv_tensors.Image(image), *(tv_tensors.Mask(x) for x in maps))
         inside = slice(self.before, self.before + self.crop)
         mask, *rest = (x.as_subclass(Tensor)[inside, inside].contiguous() for x in maps)
         return (image.as_subclass(Tensor), mask.long(), *rest)
+
+    def _place(self, index: int, number: int) -> tuple[int, int, int]:
+        """Return the number of the image that a crop is taken from, and the crop's first row and column."""
+        pixel: list[int] = []
+        if self.places is not None and self.places.wanted(index):
+            number, *pixel = self.places.draw(number)
+        firsts = []
+        for axis, side in enumerate(self.items[number][0][1].shape):
+            last = max(0, side - self.crop)
+            if pixel:
+                firsts.append(min(max(pixel[axis] - int(torch.randint(self.crop, ())), 0), last))
+            else:
+                firsts.append(int(torch.randint(last + 1, ())) if last else 0)
+        return number, firsts[0], firsts[1]
 
     def _warped(
         self, warp: ElasticDeformation, image: Tensor, maps: tuple[Tensor, ...], top: int, left: int

@@ -27,39 +27,13 @@ class RandomRightAngle(v2.Transform):
         return tv_tensors.wrap(turned, like=inpt)  # pyright: ignore[reportCallIssue]
 
 
-class RandomIntensity(v2.Transform):
-    """Random contrast and brightness of a normalised image, x -> gain * x + offset. Masks stay as they are.
-
-    Works for any number of channels, and in units of the data's own standard deviation, so that dim images are changed
-    as much as bright ones.
-
-    Args:
-        gain: The gain is drawn from 1 +- ``gain``.
-        offset: The offset is drawn from +- ``offset``.
-    """
-
-    def __init__(self, gain: float = 0.25, offset: float = 0.25) -> None:
-        super().__init__()
-        self.gain, self.offset = gain, offset
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        u, v = (2 * torch.rand(2) - 1).tolist()
-        return {"gain": 1 + self.gain * u, "offset": self.offset * v}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if not isinstance(inpt, tv_tensors.Image):
-            return inpt
-        changed = params["gain"] * inpt.as_subclass(Tensor) + params["offset"]
-        return tv_tensors.wrap(changed, like=inpt)  # pyright: ignore[reportCallIssue]
-
-
 class ElasticDeformation(v2.Transform):
     """The elastic deformation of the 2015 paper: smooth random displacements, one field for all inputs.
 
     Displacement vectors are drawn from a Gaussian, rows and columns independently, on a coarse grid whose corners are
     the image's; bicubic interpolation gives those of each pixel. Rotation about the centre and shift, both uniform, go
     into the same field, so that the image is interpolated once. The paper names both without ranges; here they are off
-    by default.
+    by default, and so is a change of scale, which the paper does not have.
 
     Takes `tv_tensors.Image` and `tv_tensors.Mask`, or a plain tensor as the image, (..., H, W), all of one size.
     Images of any numeric type are interpolated. Masks, including instance labels and weight maps wrapped as masks, take
@@ -71,6 +45,7 @@ class ElasticDeformation(v2.Transform):
         grid: Nodes per side of the coarse grid.
         degrees: Largest rotation, in either direction.
         shift: Largest shift, in either direction, as a share of each side.
+        zoom: Smallest and largest factor by which objects grow, drawn uniformly; None: no change of scale.
         interpolation: Interpolation of images.
 
     Raises:
@@ -87,6 +62,7 @@ class ElasticDeformation(v2.Transform):
         *,
         degrees: float = 0.0,
         shift: float = 0.0,
+        zoom: tuple[float, float] | None = None,
         interpolation: Literal["bilinear", "bicubic"] = "bilinear",
     ) -> None:
         super().__init__()
@@ -94,7 +70,9 @@ class ElasticDeformation(v2.Transform):
             raise UnetzooError(f"grid = {grid} must be at least 2, as its outer nodes are the image's corners")
         if interpolation not in ("bilinear", "bicubic"):
             raise UnetzooError(f"interpolation = {interpolation!r} is not a choice; allowed: bilinear, bicubic")
-        self.displacement, self.grid = displacement, grid
+        if zoom is not None and not 0 < zoom[0] <= zoom[1]:
+            raise UnetzooError(f"zoom = {zoom} must be two factors above 0, the smaller first")
+        self.displacement, self.grid, self.zoom = displacement, grid, zoom
         self.degrees, self.shift, self.interpolation = degrees, shift, interpolation
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
@@ -131,7 +109,10 @@ class ElasticDeformation(v2.Transform):
         rows, columns = torch.arange(height, dtype=torch.float32)[:, None], torch.arange(width, dtype=torch.float32)
         # Rotation and shift are added as displacements, so that without them a pixel's position stays exact.
         y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
-        cosine, sine = math.cos(angle) - 1, math.sin(angle)
+        step = 1.0  # between neighbours, in px of the image
+        if self.zoom is not None:
+            step /= self.zoom[0] + float(torch.rand(())) * (self.zoom[1] - self.zoom[0])
+        cosine, sine = step * math.cos(angle) - 1, step * math.sin(angle)
         field[0] += rows + (cosine * y + down * self.shift * height)
         field[0] -= sine * x
         field[1] += sine * y
@@ -214,36 +195,6 @@ def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
         limits = torch.iinfo(pixels.dtype)
         moved = moved.round().clamp(limits.min, limits.max)
     return moved.reshape(*pixels.shape[:-2], *positions.shape[-2:]).to(pixels.dtype)
-
-
-PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees": 180.0, "shift": 0.1}
-
-
-def paper_augmentation() -> v2.Transform:
-    """Return the augmentation of the 2015 paper: elastic deformation, shift, rotation and grey values.
-
-    For a normalised image (C, H, W) with its mask (H, W). The paper gives numbers for the elastic deformation alone;
-    free rotation, shifts up to a tenth of the side and the ranges of `RandomIntensity` are ours.
-
-    References:
-        Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, section 3.1.
-    """
-    return v2.Compose([ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()])
-
-
-def augmentation(name: Literal["flips", "paper2015"]) -> tuple[ElasticDeformation | None, v2.Transform]:
-    """Return the augmentation of training crops in two parts.
-
-    Args:
-        name: "flips" for flips, right angles and random intensity; "paper2015" for `paper_augmentation`.
-
-    Returns:
-        The deformation, which decides from where pixels are taken, or None; and the transform of the pixels.
-    """
-    if name == "paper2015":
-        return ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()
-    flips = v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), RandomRightAngle(), RandomIntensity()
-    return None, v2.Compose(flips)
 
 
 def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -121,9 +121,10 @@ def _listed(seeds: Sequence[int]) -> str:
 def still_rising(record: Record) -> bool:
     """Return True if the best of several validations was the last, so that the budget ended a run that still rose.
 
-    A run that patience ended has at least one validation after its best one.
+    Neither a run that converged still rose, nor one that patience ended, which has validations after its best one.
     """
     if record.status != "ok" or record.baseline or record.result is None or record.curves is None:
         return False
     validated = [step for step, _, _ in record.curves.val]
-    return len(validated) > 1 and record.result.best_step == validated[-1]
+    best_was_last = len(validated) > 1 and record.result.best_step == validated[-1]
+    return best_was_last and record.result.ended != "converged"

@@ -49,6 +49,7 @@ class Result(Strict):
         policy: The policy: how empty masks are scored, tolerances, units.
         predictions: Hash of all predicted class maps, equal for equal predictions.
         steps: Optimizer steps of the chosen training.
+        ended: What ended the chosen training: "budget", "patience", "converged" or "most_steps", its cap.
         train_dice: Dice of the chosen weights on a few whole training images, to compare with validation.
         groups: Key of the image -> what it was sampled with: a patient, a film, a volume. An image without one was
             sampled by itself.
@@ -72,6 +73,7 @@ class Result(Strict):
     policy: dict[str, Any] = {}
     predictions: str | None = None
     steps: int | None = None
+    ended: str | None = None
     train_dice: float | None = None
     groups: dict[str, str] = {}
 

@@ -131,10 +131,12 @@ def data_wait(records: list[Record]) -> list[str]:
 
 
 def budget(record: Record) -> str | None:
-    """Return the training budget that every model shares: equal time, compute or steps; None if there is none."""
+    """Return the training budget that every model shares: equal time, compute, steps or convergence; None if none."""
     recipe = record.trial.get("train")
     if minutes := dig(recipe, "minutes"):
         return f"equal time: {words(minutes)} min of training, validation not included"
+    if dig(recipe, "until"):
+        return f"until converged, within {words(dig(recipe, 'most_steps'))} steps"
     for key, value in recipe.items() if isinstance(recipe, dict) else ():
         if "flops" in key and isinstance(value, (int, float)) and value:
             return f"equal compute: {compute(value)} of training, forward and backward"

@@ -1,13 +1,13 @@
-"""Training and evaluation of one model."""
+"""Training of one model."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -17,17 +17,16 @@ from torch.utils.data import DataLoader
 
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
-from unetzoo.machine.lock import MachineLock, no_beat
-from unetzoo.machine.phases import Phases
-from unetzoo.metrics.overlap import confusion, dice, settle
 from unetzoo.nn.sizes import SameSize, ValidSizes
-from unetzoo.train.checkpoint import Checkpoint, random_state, set_random_state
-from unetzoo.train.losses import LOSSES, cross_entropy_dice, supervised_loss
+from unetzoo.train.averaging import WeightAverage
+from unetzoo.train.checkpoint import random_state, set_random_state
+from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
+from unetzoo.train.history import History
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.losses import loss_of, supervised_loss
 from unetzoo.train.recipe import Recipe
+from unetzoo.train.schedule import converging_rate, cooldown_from, has_converged, learning_rate
 from unetzoo.train.transfer import parameter_groups
-
-Items = Iterable[tuple[str, tuple[Tensor, Tensor]]]  # key, (image (C, H, W), mask (H, W))
-Progress = Callable[[dict[str, Any]], None]
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -36,101 +35,6 @@ class NonFiniteLossError(ArithmeticError):
 
 class Interrupted(Exception):
     """The training was asked to stop; its state is in the checkpoint."""
-
-
-@dataclass
-class History:
-    """Course of a training run, in plain values.
-
-    Attributes:
-        step: Training steps so far.
-        best_step: Step after which the validation was best.
-        best_dice: Mean foreground Dice of that validation; None if no validation image has one.
-        best_loss: Loss of that validation.
-        best_images: Dice of each image of that validation that has one.
-        train_curve: (step, mean training loss since the validation before) at each validation.
-        val_curve: (step, loss, Dice) of each validation.
-        recent: Training losses since the last validation.
-        seconds: Time spent in training steps, without validation.
-        images: Training images seen.
-        resumed: Steps from which an interrupted training was resumed.
-    """
-
-    step: int = 0
-    best_step: int = 0
-    best_dice: float | None = None
-    best_loss: float = math.inf
-    best_images: list[float] = field(default_factory=list)
-    train_curve: list[tuple[int, float]] = field(default_factory=list)
-    val_curve: list[tuple[int, float, float | None]] = field(default_factory=list)
-    recent: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    images: int = 0
-    resumed: list[int] = field(default_factory=list)
-
-    def stale(self) -> int:
-        """Return the number of validations since the best one."""
-        return sum(step > self.best_step for step, _, _ in self.val_curve)
-
-
-@dataclass
-class TrainingHooks:
-    """Callbacks, clock, lock and checkpoint of a training run; without lock and checkpoint by default.
-
-    Attributes:
-        progress: Called with a message after every step.
-        beat: Called between messages as a sign of life.
-        stop: Returns True if the training is to stop and save its state.
-        phases: Clock of the time spent in each phase.
-        lock: Lock that keeps training steps and timings on this machine apart.
-        checkpoint: File from which the training resumes and to which it saves its state.
-    """
-
-    progress: Progress = lambda message: None
-    beat: Callable[[], None] = no_beat
-    stop: Callable[[], bool] = lambda: False
-    phases: Phases = field(default_factory=lambda: Phases("train"))
-    lock: MachineLock | None = None
-    checkpoint: Checkpoint | None = None
-
-    @contextmanager
-    def turn(self, phase: str) -> Iterator[None]:
-        """Run the block in ``phase``, after waiting for timings on this machine to end.
-
-        Args:
-            phase: Name of the phase.
-        """
-        if self.lock is None:
-            with self.phases.during(phase):
-                yield
-            return
-        with self.phases.during("wait"), self.lock.shared(), self.phases.during(phase):
-            yield
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Run the block, a timing, in the current phase while nothing else on this machine trains or is timed."""
-        if self.lock is None:
-            yield
-            return
-        phase = self.phases.now
-        with self.phases.during("wait"), self.lock.alone(), self.phases.during(phase):
-            yield
-
-
-def learning_rate(spent: float, recipe: Recipe) -> float:
-    """Return the learning rate: a linear warm-up, then half a cosine down to zero, or constant.
-
-    Args:
-        spent: Share of the budget that is spent, from 0 to 1.
-        recipe: The recipe, which has peak, warm-up and schedule.
-    """
-    if spent < recipe.warmup:
-        return recipe.lr * spent / recipe.warmup
-    if recipe.schedule == "constant":
-        return recipe.lr
-    rest = (spent - recipe.warmup) / (1 - recipe.warmup)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -145,7 +49,8 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """
     groups = parameter_groups(recipe, network)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        momentum = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+        return torch.optim.SGD(groups, recipe.lr, weight_decay=recipe.weight_decay, **momentum)
     return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
@@ -157,7 +62,7 @@ def training_crops(
     Args:
         data: The training images.
         normalization: Mean and standard deviation of each channel.
-        recipe: The recipe, which has size, augmentation and border weights of the crops.
+        recipe: The recipe, which has size, places, augmentation and border weights of the crops.
         seed: Seed of the crops.
         length: Number of crops.
     """
@@ -169,6 +74,7 @@ def training_crops(
         length=length,
         augment=recipe.augment,
         border=(recipe.border.w0, recipe.border.sigma) if recipe.border else None,
+        foreground=recipe.foreground,
     )
 
 
@@ -204,86 +110,204 @@ def train(
         NonFiniteLossError: As soon as a training or validation loss is not finite.
         Interrupted: If ``hooks.stop`` returned True.
     """
-    hooks = hooks or TrainingHooks()
-    phases, checkpoint = hooks.phases, hooks.checkpoint
-    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    network.to(memory_format=memory_format)  # type: ignore[call-overload]
-    optimizer = make_optimizer(recipe, network)
-    model, optimizer = fabric.setup(SameSize(network, info.classes), optimizer)
-    done, best, finished = _resume(fabric, network, optimizer, hooks)
+    return Training(fabric, network, crops, validation, info, recipe, hooks or TrainingHooks(), both_empty).run()
 
-    batches = _batches(fabric, network, crops, recipe, done.step)
-    loss_function = LOSSES[recipe.loss]
-    # Every mask is read, even if the first one settles it and the training is finished, so that the account is whole.
-    shown = [bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground]
-    judged_by_dice = any(shown)
-    budget = 60 * recipe.minutes if recipe.minutes is not None else None
-    earlier = done.seconds - phases.total("train", "load")
 
-    model.train()
-    while not finished:
+class Training:
+    """The state of one training; see `train`, which makes and runs it."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: nn.Module,
+        crops: TrainingCrops,
+        validation: Mapping[str, tuple[Tensor, Tensor]],
+        info: DatasetInfo,
+        recipe: Recipe,
+        hooks: TrainingHooks,
+        both_empty: str,
+    ) -> None:
+        self.fabric, self.network, self.validation = fabric, network, validation
+        self.info, self.recipe, self.hooks, self.both_empty = info, recipe, hooks, both_empty
+        self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.model, self.optimizer = fabric.setup(SameSize(network, info.classes), make_optimizer(recipe, network))
+        self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
+        self.done, self.best, self.finished = History(), {}, False
+        self._resume()
+        self.batches = _batches(fabric, network, crops, recipe, self.done.step)
+        self.loss = loss_of(recipe, info.foreground)
+        self.class_weights: Tensor | None = None
+        if recipe.class_weights != "none":
+            self.class_weights = fabric.to_device(crops.class_weights())
+        # Every mask is read, even if the first one settles it and the training is finished, so that the account is
+        # whole.
+        shown = [bool((mask == c).any()) for _, mask in validation.values() for c in info.foreground]
+        self.judged_by_dice = any(shown)
+        self.budget = 60 * recipe.minutes if recipe.minutes is not None else None
+        self.earlier = self.done.seconds - hooks.phases.total("train", "load")
+
+    def run(self) -> History:
+        """Train to the end and give the network its best weights."""
+        self.model.train()
+        while not self.finished:
+            loss = self._step()
+            if self.finished or self.done.step % self.recipe.validate_every == 0:
+                self._validate()
+            self._report(loss)
+            self._save()
+        self.network.load_state_dict(self.best)
+        return self.done
+
+    def _step(self) -> float:
+        """Train for one step and return its loss.
+
+        Raises:
+            NonFiniteLossError: If the loss is not finite.
+        """
+        done, recipe, hooks = self.done, self.recipe, self.hooks
         with hooks.turn("load"):
-            images, masks, *weights = next(batches)
+            images, masks, *weights = next(self.batches)
         with hooks.turn("train"):
-            step = done.step = done.step + 1
-            spent = done.seconds / budget if budget else (step - 0.5) / (recipe.steps or 1)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(spent, recipe) * group.get("lr_scale", 1.0)
-
-            images = images.contiguous(memory_format=memory_format)
-            outputs = model(images, masks.shape[-2:])
-            loss = supervised_loss(outputs, masks, info.ignore_index, loss_function, *weights)
-            fabric.backward(loss)
+            done.step += 1
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate() * group.get("lr_scale", 1.0)
+            images = images.contiguous(memory_format=self.memory_format)
+            if self.class_weights is not None:
+                weights = [self.class_weights[masks.clamp(0, self.info.classes - 1)]]
+            outputs = self.model(images, masks.shape[-2:])
+            loss = supervised_loss(
+                outputs, masks, self.info.ignore_index, self.loss, *weights, supervision=recipe.supervision
+            )
+            self.fabric.backward(loss)
             if recipe.clip_norm:
-                fabric.clip_gradients(model, optimizer, max_norm=recipe.clip_norm, error_if_nonfinite=False)
-            optimizer.step()
-            optimizer.zero_grad()
-            value = float(fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
+                self.fabric.clip_gradients(
+                    self.model, self.optimizer, max_norm=recipe.clip_norm, error_if_nonfinite=False
+                )
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            if self.average is not None:
+                self.average.update(done.step)
+            value = float(self.fabric.all_reduce(loss.detach(), reduce_op="mean"))  # type: ignore[arg-type]
         if not math.isfinite(value):
-            raise NonFiniteLossError(f"training loss is {value} at step {step}")
+            raise NonFiniteLossError(f"training loss is {value} at step {done.step}")
         done.recent.append(value)
         done.images += recipe.batch_size
         # Use the first process's clock everywhere: different learning rates would make the weights diverge.
-        done.seconds = fabric.broadcast(earlier + phases.total("train", "load"))
-        finished = step == recipe.steps or (budget is not None and done.seconds >= budget)
+        done.seconds = self.fabric.broadcast(self.earlier + hooks.phases.total("train", "load"))
+        self._see_whether_to_end()
+        return value
 
-        if finished or step % recipe.validate_every == 0:
-            val_loss, matrices = evaluate(model, validation.items(), info, memory_format, hooks, "validate")
-            val_dice = mean_dice(torch.stack(list(matrices.values())), info, both_empty)
-            val_loss, val_dice = fabric.broadcast((val_loss, val_dice))  # so that all choose and stop alike
-            if not math.isfinite(val_loss):
-                raise NonFiniteLossError(f"validation loss is {val_loss} at step {step}")
-            done.train_curve.append((step, sum(done.recent) / len(done.recent)))
-            done.val_curve.append((step, val_loss, val_dice))
+    def _rate(self) -> float:
+        if self.recipe.until is not None:
+            return converging_rate(self.done.step, self.done.cooldown, self.recipe)
+        spent = self.done.seconds / self.budget if self.budget else (self.done.step - 0.5) / (self.recipe.steps or 1)
+        return learning_rate(spent, self.recipe)
+
+    def _see_whether_to_end(self) -> None:
+        """End the training if its budget is spent, or begin the fall of the rate before its most steps."""
+        done, recipe = self.done, self.recipe
+        if recipe.until is None:
+            self.finished = done.step == recipe.steps or (self.budget is not None and done.seconds >= self.budget)
+        elif done.cooldown is not None:
+            self.finished = done.step >= done.cooldown[1]
+        elif (cooldown := cooldown_from(done.step, False, recipe)) is not None:
+            done.cooldown, done.ended = cooldown, "most_steps"
+
+    def _validate(self) -> None:
+        """Evaluate on validation, keep the weights if they are the best so far, and end or slow the training.
+
+        Raises:
+            NonFiniteLossError: If the loss is not finite.
+        """
+        done, recipe, info = self.done, self.recipe, self.info
+        with self.average.in_place() if self.average is not None else nullcontext():
+            items = self.validation.items()
+            loss, matrices = evaluate(self.model, items, info, self.memory_format, self.hooks, "validate")
+            score = mean_dice(torch.stack(list(matrices.values())), info, self.both_empty)
+            loss, score = self.fabric.broadcast((loss, score))  # so that all choose and stop alike
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(f"validation loss is {loss} at step {done.step}")
+            done.train_curve.append((done.step, sum(done.recent) / len(done.recent)))
+            done.val_curve.append((done.step, loss, score))
             done.recent = []
-            dices = (val_dice or 0.0, done.best_dice or 0.0) if judged_by_dice else (0.0, 0.0)
-            if not best or (dices[0], -val_loss) > (dices[1], -done.best_loss):
-                done.best_step, done.best_dice, done.best_loss = step, val_dice, val_loss
-                done.best_images = image_dice(matrices, info, both_empty)
-                best = {name: _copy(value) for name, value in network.state_dict().items()}
-            finished = finished or (recipe.patience is not None and done.stale() >= recipe.patience)
-            model.train()
-        hooks.progress(
+            dices = (score or 0.0, done.best_dice or 0.0) if self.judged_by_dice else (0.0, 0.0)
+            if not self.best or (dices[0], -loss) > (dices[1], -done.best_loss):
+                done.best_step, done.best_dice, done.best_loss = done.step, score, loss
+                done.best_images = image_dice(matrices, info, self.both_empty)
+                self.best = {name: _copy(value) for name, value in self.network.state_dict().items()}
+        if recipe.until is not None:
+            if done.cooldown is None and has_converged(done, recipe):
+                done.cooldown, done.ended = cooldown_from(done.step, True, recipe), "converged"
+        elif not self.finished and recipe.patience is not None and done.stale() >= recipe.patience:
+            self.finished, done.ended = True, "patience"
+        self.model.train()
+
+    def _report(self, loss: float) -> None:
+        done, recipe = self.done, self.recipe
+        if recipe.until is not None:
+            steps = done.cooldown[1] if done.cooldown is not None else recipe.most_steps
+        else:
+            steps = recipe.steps or math.ceil(done.step * self.budget / done.seconds if self.budget else done.step)
+        self.hooks.progress(
             {
                 "phase": "train",
-                "step": step,
-                "steps": recipe.steps or math.ceil(step * budget / done.seconds if budget else step),
-                "loss": value,
+                "step": done.step,
+                "steps": steps,
+                "loss": loss,
                 "val_dice": done.val_curve[-1][2] if done.val_curve else None,
                 "validations": len(done.val_curve),
                 "seconds": done.seconds,
             }
         )
-        if checkpoint is not None:
-            stop = not finished and hooks.stop()
-            due = fabric.global_rank == 0 and checkpoint.due()  # only the first process saves
-            if _any_rank(fabric, stop or due or (finished and checkpoint.final)):
-                with phases.during("save"):
-                    _save(fabric, network, optimizer, hooks, done, best, finished)
-            if _any_rank(fabric, stop):
-                raise Interrupted
-    network.load_state_dict(best)
-    return done
+
+    def _save(self) -> None:
+        """Save the state if it is time to, or if the training is asked to stop.
+
+        Raises:
+            Interrupted: If it was asked to stop.
+        """
+        checkpoint, fabric = self.hooks.checkpoint, self.fabric
+        if checkpoint is None:
+            return
+        stop = not self.finished and self.hooks.stop()
+        due = fabric.global_rank == 0 and checkpoint.due()  # only the first process saves
+        if _any_rank(fabric, stop or due or (self.finished and checkpoint.final)):
+            with self.hooks.phases.during("save"):
+                state = self._state()
+                if fabric.global_rank == 0:
+                    checkpoint.save(state)
+        if _any_rank(fabric, stop):
+            raise Interrupted
+
+    def _state(self) -> dict[str, Any]:
+        """Return everything that the next steps depend on, or only the outcome of a finished training."""
+        states: list[Any] = [random_state()]
+        if self.fabric.world_size > 1:
+            states = [None] * self.fabric.world_size
+            torch.distributed.all_gather_object(states, random_state())
+        state = {"finished": self.finished, "history": asdict(self.done), "best": self.best}
+        state |= {"phases": self.hooks.phases.so_far()}
+        if self.finished:
+            return state
+        state |= {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "random": states}
+        return state | ({"average": self.average.values} if self.average is not None else {})
+
+    def _resume(self) -> None:
+        """Take over the state of an interrupted training, if there is one."""
+        saved = self.hooks.checkpoint.load() if self.hooks.checkpoint else None
+        if saved is None:
+            return
+        self.hooks.phases.take_over(saved["phases"])
+        self.done = History(**saved["history"])
+        self.done.resumed.append(self.done.step)
+        self.best, self.finished = saved["best"], saved["finished"]
+        if not self.finished:
+            self.network.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            set_random_state(saved["random"][self.fabric.global_rank])
+            if self.average is not None:
+                self.average.load(saved["average"])
 
 
 def _batches(
@@ -308,127 +332,8 @@ def _batches(
     return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # type: ignore[arg-type]
 
 
-def _resume(
-    fabric: Fabric, network: nn.Module, optimizer: Any, hooks: TrainingHooks
-) -> tuple[History, dict[str, Any], bool]:
-    """Return history, best weights and True if the training is finished, from the checkpoint or for a new start."""
-    saved = hooks.checkpoint.load() if hooks.checkpoint else None
-    if saved is None:
-        return History(), {}, False
-    hooks.phases.take_over(saved["phases"])
-    history = History(**saved["history"])
-    history.resumed.append(history.step)
-    if not saved["finished"]:
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
-        set_random_state(saved["random"][fabric.global_rank])
-    return history, saved["best"], saved["finished"]
-
-
-def _save(
-    fabric: Fabric,
-    network: nn.Module,
-    optimizer: Any,
-    hooks: TrainingHooks,
-    done: History,
-    best: dict[str, Any],
-    finished: bool,
-) -> None:
-    """Save everything that the next steps depend on, or only the outcome of a finished training."""
-    states: list[Any] = [random_state()]
-    if fabric.world_size > 1:
-        states = [None] * fabric.world_size
-        torch.distributed.all_gather_object(states, random_state())
-    state = {"finished": finished, "history": asdict(done), "best": best, "phases": hooks.phases.so_far()}
-    if not finished:
-        state |= {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "random": states}
-    if hooks.checkpoint is not None and fabric.global_rank == 0:
-        hooks.checkpoint.save(state)
-
-
 def _copy(value: Any) -> Any:
     return value.detach().cpu().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    items: Items,
-    info: DatasetInfo,
-    memory_format: torch.memory_format,
-    hooks: TrainingHooks | None = None,
-    phase: str = "test",
-    keep: Callable[[str, Tensor, Tensor], None] | None = None,
-) -> tuple[float, dict[str, Tensor]]:
-    """Evaluate a model on whole images, one at a time.
-
-    The loss is `cross_entropy_dice` whatever loss the model was trained with, so that losses of models are comparable.
-
-    Args:
-        model: A `SameSize` set up by Fabric.
-        items: Pairs of key and (image (C, H, W), mask (H, W)).
-        info: Description of the data set.
-        memory_format: Memory format of the images.
-        hooks: Sign of life, clock and lock; none by default.
-        phase: Name of the phase for the clock.
-        keep: Called with each image's key, logits (K, H, W) and mask (H, W); optional.
-
-    Returns:
-        The mean loss, and key -> confusion matrix (K, K).
-    """
-    hooks = hooks or TrainingHooks()
-    model.eval()
-    device = next(model.parameters()).device
-    losses, matrices = [], {}
-    for key, (image, mask) in items:
-        hooks.beat()
-        with hooks.turn(phase):
-            image = image[None].to(device).contiguous(memory_format=memory_format)
-            mask = mask[None].to(device)
-            logits = model(image)[0]
-            losses.append(float(cross_entropy_dice(logits, mask, info.ignore_index)))
-            matrices[key] = confusion(logits.argmax(dim=1)[0], mask[0], info.classes, info.ignore_index).cpu()
-            if keep is not None:
-                keep(key, logits[0].float(), mask[0])
-    return sum(losses) / len(losses), matrices
-
-
-def image_dice(matrices: dict[str, Tensor], info: DatasetInfo, both_empty: str = "exclude") -> list[float]:
-    """Return the mean foreground Dice of each image that has one.
-
-    Args:
-        matrices: Key -> confusion matrix (K, K).
-        info: Description of the data set.
-        both_empty: The policy for classes that are neither true nor predicted.
-    """
-    stacked = torch.stack(list(matrices.values()))
-    scores = settle(dice(stacked), stacked, both_empty)[:, list(info.foreground)].nanmean(dim=1)
-    return [value for value in scores.tolist() if not math.isnan(value)]
-
-
-def mean_dice(matrices: Tensor, info: DatasetInfo, both_empty: str = "exclude") -> float | None:
-    """Return the mean over images of each image's mean foreground Dice; None if no image has one.
-
-    Args:
-        matrices: Confusion matrices, (images, K, K).
-        info: Description of the data set.
-        both_empty: The policy for classes that are neither true nor predicted.
-    """
-    return mean_foreground(settle(dice(matrices), matrices, both_empty), info)
-
-
-def mean_foreground(scores: Tensor, info: DatasetInfo) -> float | None:
-    """Compute the mean over images of each image's mean over foreground classes, leaving out NaN.
-
-    Args:
-        scores: Scores, (images, K).
-        info: Description of the data set.
-
-    Returns:
-        The mean; None if all scores are NaN.
-    """
-    value = float(scores[:, list(info.foreground)].nanmean(dim=1).nanmean())
-    return None if math.isnan(value) else value
 
 
 def _any_rank(fabric: Fabric, flag: bool) -> bool:

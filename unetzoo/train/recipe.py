@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from unetzoo.errors import Strict
+from unetzoo.train.presets import DEFAULT, PRESETS, RecipeName
 
 DEFAULT_STEPS = 200
 
@@ -41,40 +42,27 @@ class Border(Strict):
     sigma: float = Field(5.0, gt=0, description="distance over which the weight falls, in pixels")
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "modern": {},
-    # arXiv 1505.04597, section 3. The paper states neither learning rate nor schedule; these are our choice.
-    "paper2015": {
-        "optimizer": "sgd",
-        "momentum": 0.99,
-        "lr": 1e-3,
-        "weight_decay": 0.0,
-        "schedule": "constant",
-        "warmup": 0.0,
-        "clip_norm": 0.0,
-        "batch_size": 1,
-        "loss": "cross_entropy",
-        "border": {"w0": 10.0, "sigma": 5.0},
-        "augment": "paper2015",
-        "context": "image",
-    },
-}
 BUDGETS = ("steps", "minutes", "flops")
+OF_CONVERGENCE = {"min_delta": 0.001, "most_steps": 20_000}  # options of ``until`` and their defaults
+CONVERGED_PATIENCE = 10
 
 
 class Recipe(Strict):
     """Options of training; the field ``recipe`` selects their defaults.
 
+    - "robust", the default: "modern" with what the small suites of ``reports/recipes`` favour.
     - "modern": AdamW, linear warm-up and then half a cosine to zero, cross-entropy plus soft Dice, crops with flips,
       rotations by right angles and jitter.
+    - "nnunet", the training of nnU-Net (doi 10.1038/s41592-020-01008-z): SGD with Nesterov momentum 0.99, polynomial
+      decay, a third of the crops on foreground, deep supervision where a model has it, its augmentation.
     - "paper2015", the defaults of arXiv 1505.04597: SGD with momentum 0.99, batches of one tile, cross-entropy weighted
       by class balance and borders, elastic deformation. Networks of unpadded convolutions get their context from the
       image, mirrored at its border.
 
-    Options that are given besides override these defaults.
+    Options that are given besides override these defaults. One that would have no effect is refused.
     """
 
-    recipe: Literal["modern", "paper2015"] = Field("modern", description="defaults of all other options")
+    recipe: RecipeName = Field(DEFAULT, description="defaults of all other options")
     steps: int | None = Field(None, ge=1, description=f"budget in optimizer steps (default {DEFAULT_STEPS})")
     minutes: float | None = Field(None, gt=0, description="budget in minutes of training, without validation")
     flops: float | None = Field(
@@ -82,17 +70,41 @@ class Recipe(Strict):
         gt=0,
         description="budget in floating-point operations, forward and backward: costly models get fewer steps",
     )
-    patience: int | None = Field(None, ge=1, description="stop after this many validations without a better one")
+    until: Literal["converged"] | None = Field(
+        None,
+        description="instead of a budget: train at a constant rate until validation no longer rises, then let it fall",
+    )
+    min_delta: float = Field(
+        OF_CONVERGENCE["min_delta"], ge=0, description="rise in Dice over ``patience`` validations that still counts"
+    )
+    most_steps: int = Field(20_000, ge=10, description="steps at most, if ``until`` is given")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="stop after this many validations without a better one; with ``until``, the span in which "
+        f"validation must rise (default {CONVERGED_PATIENCE})",
+    )
     tune: Tune | None = Field(None, description="choose the learning rate on validation")
     batch_size: int = Field(8, ge=1, description="crops per step, over all devices")
     crop: int = Field(128, ge=8, description="side of a training crop in pixels, measured on the network's output")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="optimizer of the training")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    nesterov: bool = Field(False, description="Nesterov's form of the momentum of sgd")
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="learning rate after the warm-up")
+    schedule: Literal["cosine", "constant", "poly"] = Field(
+        "cosine",
+        description="learning rate after the warm-up: half a cosine, constant, or (1 - t)^0.9 (arXiv 1606.00915)",
+    )
     weight_decay: float = Field(0.01, ge=0, description="weight decay of the optimizer")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the budget with rising learning rate")
     clip_norm: float = Field(1.0, ge=0, description="norm to which gradients are clipped; 0: no clipping")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of weights that is validated and kept; 0: the weights themselves "
+        "(Polyak and Juditsky 1992, doi 10.1137/0330046)",
+    )
     freeze_encoder: bool = Field(False, description="do not train the weights of a timm encoder")
     encoder_lr_scale: float = Field(1.0, gt=0, description="learning rate of a timm encoder relative to the rest")
     freeze_norm: bool = Field(
@@ -101,12 +113,29 @@ class Recipe(Strict):
     loss: Literal["cross_entropy_dice", "cross_entropy"] = Field(
         "cross_entropy_dice", description="cross-entropy plus soft Dice, or cross-entropy alone"
     )
+    dice_classes: Literal["all", "foreground"] = Field(
+        "all", description="classes of the soft Dice: all, or the foreground's alone (as nnU-Net)"
+    )
+    class_weights: Literal["none", "median_frequency"] = Field(
+        "none", description="weights of the classes in the cross-entropy: none, or those of arXiv 1411.4734"
+    )
+    deep_supervision: bool = Field(
+        False, description="switch on deep supervision in models that have it as an option and do not set it"
+    )
+    supervision: Literal["equal", "halved"] = Field(
+        "equal", description="weights of supervised scales: equal, or each half of the next finer one's (as nnU-Net)"
+    )
+    foreground: float = Field(
+        0.0, ge=0, le=1, description="share of the crops that are placed on a foreground pixel (nnU-Net: 0.33)"
+    )
     border: Border | None = Field(
         None,
         description="weight the cross-entropy by class balance and the borders between objects (arXiv 1505.04597)",
     )
-    augment: Literal["flips", "paper2015"] = Field(
-        "flips", description="flips, right angles and jitter, or elastic deformation, rotation, shift and jitter"
+    augment: Literal["flips", "strong", "nnunet", "paper2015"] = Field(
+        "flips",
+        description="flips, right angles and jitter; strong: besides, any angle, scale, deformation, gamma, blur and "
+        "noise; nnunet: nnU-Net's; paper2015: elastic deformation, rotation, shift and jitter",
     )
     context: Literal["crop", "image"] = Field(
         "crop",
@@ -133,19 +162,30 @@ class Recipe(Strict):
     @model_validator(mode="before")
     @classmethod
     def _preset(cls, data: Any) -> Any:
-        """Add the defaults of the named recipe to the options that are given."""
-        preset = PRESETS.get(str(data.get("recipe")), {}) if isinstance(data, dict) else {}
-        return {**preset, **data} if preset else data
+        """Add the defaults of the named recipe to the options that are given, and refuse what has no effect."""
+        if not isinstance(data, dict):
+            return data
+        preset = preset_of(data)
+        given = {name: value for name, value in data.items() if value != preset.get(name, _default(name))}
+        merged = {**preset, **data}
+        for name, value in given.items():
+            if why := _without_effect(name, merged):
+                raise ValueError(f"{name} = {value!r} has no effect {why}")
+        return merged
 
     @model_validator(mode="after")
     def _one_budget(self) -> Recipe:
-        given = [name for name in BUDGETS if getattr(self, name) is not None]
+        given = [name for name in (*BUDGETS, "until") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} are given; give only one of them as the budget")
         if self.batch_size % self.devices:
             raise ValueError(f"batch_size = {self.batch_size} must be a multiple of devices = {self.devices}")
         if self.freeze_encoder and self.encoder_lr_scale != 1:
             raise ValueError(f"encoder_lr_scale = {self.encoder_lr_scale} has no effect with freeze_encoder")
+        if self.border is not None and self.class_weights != "none":
+            raise ValueError(f"class_weights = {self.class_weights!r} and border both weight classes; give one of them")
+        if self.until is not None and self.tune is not None and self.tune.steps is None:
+            raise ValueError("tune needs steps of its own with until = 'converged'; give tune.steps")
         if not given:
             object.__setattr__(self, "steps", DEFAULT_STEPS)
         if self.workers != "auto" and self.workers < 0:
@@ -169,9 +209,48 @@ class Recipe(Strict):
             UnetzooError: If an option or a value is not valid.
         """
         base = self.model_dump()
-        if any(name in changes for name in BUDGETS):
-            base |= dict.fromkeys(BUDGETS)
-        return Recipe.from_mapping({**base, **PRESETS.get(str(changes.get("recipe")), {}), **changes}, where)
+        if any(name in changes for name in (*BUDGETS, "until")):
+            base |= dict.fromkeys((*BUDGETS, "until")) | OF_CONVERGENCE
+        name = changes.get("recipe", self.recipe)
+        if name != self.recipe:
+            own = PRESETS[self.recipe]
+            base = {k: v for k, v in base.items() if k in BUDGETS or k not in own or v != own[k]}
+            base |= {k: v for k, v in PRESETS.get(name, {}).items() if k not in BUDGETS}
+        return Recipe.from_mapping({**base, **changes}, where)
+
+
+def preset_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the recipe that ``data`` names, without its budget if ``data`` has another.
+
+    Args:
+        data: Options as they are given.
+    """
+    preset = PRESETS.get(data.get("recipe", DEFAULT), {})
+    if any(data.get(name) is not None for name in (*BUDGETS, "until")):
+        return {name: value for name, value in preset.items() if name not in BUDGETS}
+    return preset
+
+
+def _default(name: str) -> Any:
+    field = Recipe.model_fields.get(name)
+    return None if field is None else field.default
+
+
+def _without_effect(name: str, options: Mapping[str, Any]) -> str:
+    """Return why an option has no effect beside the others, in words; empty if it has one."""
+    needed: dict[str, tuple[str, Any]] = {
+        "momentum": ("optimizer", "sgd"),
+        "nesterov": ("optimizer", "sgd"),
+        "dice_classes": ("loss", "cross_entropy_dice"),
+        **dict.fromkeys(OF_CONVERGENCE, ("until", "converged")),
+    }
+    if name in needed:
+        other, value = needed[name]
+        if options.get(other, _default(other)) != value:
+            return f"without {other} = {value!r}"
+    if name == "schedule" and options.get("until") is not None:
+        return "with until, which has a schedule of its own"
+    return ""
 
 
 def steps_for(flops: float, step_flops: int) -> int:

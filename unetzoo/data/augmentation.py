@@ -1,0 +1,106 @@
+"""The augmentations that a recipe can name: where the pixels of a crop come from, and how they are changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torchvision.transforms import v2
+
+from unetzoo.data.pixel_transforms import (
+    RandomBlur,
+    RandomGain,
+    RandomGamma,
+    RandomIntensity,
+    RandomLowResolution,
+    RandomNoise,
+    sometimes,
+)
+from unetzoo.data.transforms import ElasticDeformation, RandomRightAngle
+
+AugmentationName = Literal["flips", "strong", "nnunet", "paper2015"]
+PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees": 180.0, "shift": 0.1}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """An augmentation of training crops.
+
+    Attributes:
+        warps: Share of the crops and the deformation that they get, which decides from where their pixels are taken.
+        pixels: Transform of all crops, after it.
+    """
+
+    warps: tuple[tuple[float, ElasticDeformation], ...]
+    pixels: v2.Transform
+
+    def draw_warp(self) -> ElasticDeformation | None:
+        """Draw the deformation of one crop; None for a crop that is not deformed."""
+        if not self.warps or self.warps[0][0] == 1:
+            return self.warps[0][1] if self.warps else None
+        left = float(torch.rand(()))
+        for share, warp in self.warps:
+            if left < share:
+                return warp
+            left -= share
+        return None
+
+
+def augmentation(name: AugmentationName) -> Augmentation:
+    """Return an augmentation by the name that it has in a recipe.
+
+    - "flips": flips, right angles and random intensity.
+    - "strong": the same, and half of the crops rotated by any angle, scaled by 0.7 to 1.4 and deformed; gamma, blur and
+      noise in a fifth to a third. The probabilities are ours.
+    - "nnunet": that of nnU-Net for two-dimensional images, in its order and with its numbers.
+    - "paper2015": see `paper_augmentation`.
+
+    Args:
+        name: One of these.
+
+    References:
+        Isensee et al. 2021, doi 10.1038/s41592-020-01008-z, supplementary note 4.
+    """
+    if name == "paper2015":
+        return Augmentation(((1.0, ElasticDeformation(**PAPER_DEFORMATION)),), RandomIntensity())
+    flips = (v2.RandomHorizontalFlip(), v2.RandomVerticalFlip())
+    if name == "nnunet":
+        return Augmentation(_nnunet_warps(), v2.Compose([*_nnunet_pixels(), *flips]))
+    every = (*flips, RandomRightAngle(), RandomIntensity())
+    if name == "flips":
+        return Augmentation((), v2.Compose(every))
+    pixels = (sometimes(0.3, RandomGamma()), sometimes(0.2, RandomBlur()), sometimes(0.2, RandomNoise()))
+    warp = ElasticDeformation(displacement=6.0, degrees=180.0, zoom=(0.7, 1.4))
+    return Augmentation(((0.5, warp),), v2.Compose([*every, *pixels]))
+
+
+def _nnunet_warps() -> tuple[tuple[float, ElasticDeformation], ...]:
+    """Return rotation and scaling, each with probability 0.2 and independent of each other."""
+    turn: dict[str, Any] = {"degrees": 180.0}
+    scale: dict[str, Any] = {"zoom": (0.7, 1.4)}
+    both = ((0.16, turn), (0.16, scale), (0.04, turn | scale))
+    return tuple((share, ElasticDeformation(displacement=0.0, **options)) for share, options in both)
+
+
+def _nnunet_pixels() -> tuple[v2.Transform, ...]:
+    return (
+        sometimes(0.15, RandomNoise(0.1)),
+        sometimes(0.2, RandomBlur(0.5, 1.5)),
+        sometimes(0.15, RandomGain(0.7, 1.3)),
+        sometimes(0.15, RandomGain(0.65, 1.5, around_mean=True)),
+        sometimes(0.25, RandomLowResolution(2.0)),
+        sometimes(0.15, RandomGamma(0.7, 1.5, inverted=0.15)),
+    )
+
+
+def paper_augmentation() -> v2.Transform:
+    """Return the augmentation of the 2015 paper: elastic deformation, shift, rotation and grey values.
+
+    For a normalised image (C, H, W) with its mask (H, W). The paper gives numbers for the elastic deformation alone;
+    free rotation, shifts up to a tenth of the side and the ranges of `RandomIntensity` are ours.
+
+    References:
+        Ronneberger, Fischer, Brox 2015, arXiv 1505.04597, section 3.1.
+    """
+    return v2.Compose([ElasticDeformation(**PAPER_DEFORMATION), RandomIntensity()])

@@ -1,0 +1,98 @@
+"""Evaluation of a model on whole images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from unetzoo.data.base import DatasetInfo
+from unetzoo.metrics.overlap import confusion, dice, settle
+from unetzoo.train.hooks import TrainingHooks
+from unetzoo.train.losses import cross_entropy_dice
+
+Items = Iterable[tuple[str, tuple[Tensor, Tensor]]]
+"""Keys, each with its image (C, H, W) and mask (H, W)."""
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    items: Items,
+    info: DatasetInfo,
+    memory_format: torch.memory_format,
+    hooks: TrainingHooks | None = None,
+    phase: str = "test",
+    keep: Callable[[str, Tensor, Tensor], None] | None = None,
+) -> tuple[float, dict[str, Tensor]]:
+    """Evaluate a model on whole images, one at a time.
+
+    The loss is `cross_entropy_dice` whatever loss the model was trained with, so that losses of models are comparable.
+
+    Args:
+        model: A `SameSize` set up by Fabric.
+        items: Pairs of key and (image (C, H, W), mask (H, W)).
+        info: Description of the data set.
+        memory_format: Memory format of the images.
+        hooks: Sign of life, clock and lock; none by default.
+        phase: Name of the phase for the clock.
+        keep: Called with each image's key, logits (K, H, W) and mask (H, W); optional.
+
+    Returns:
+        The mean loss, and key -> confusion matrix (K, K).
+    """
+    hooks = hooks or TrainingHooks()
+    model.eval()
+    device = next(model.parameters()).device
+    losses, matrices = [], {}
+    for key, (image, mask) in items:
+        hooks.beat()
+        with hooks.turn(phase):
+            image = image[None].to(device).contiguous(memory_format=memory_format)
+            mask = mask[None].to(device)
+            logits = model(image)[0]
+            losses.append(float(cross_entropy_dice(logits, mask, info.ignore_index)))
+            matrices[key] = confusion(logits.argmax(dim=1)[0], mask[0], info.classes, info.ignore_index).cpu()
+            if keep is not None:
+                keep(key, logits[0].float(), mask[0])
+    return sum(losses) / len(losses), matrices
+
+
+def image_dice(matrices: dict[str, Tensor], info: DatasetInfo, both_empty: str = "exclude") -> list[float]:
+    """Return the mean foreground Dice of each image that has one.
+
+    Args:
+        matrices: Key -> confusion matrix (K, K).
+        info: Description of the data set.
+        both_empty: The policy for classes that are neither true nor predicted.
+    """
+    stacked = torch.stack(list(matrices.values()))
+    scores = settle(dice(stacked), stacked, both_empty)[:, list(info.foreground)].nanmean(dim=1)
+    return [value for value in scores.tolist() if not math.isnan(value)]
+
+
+def mean_dice(matrices: Tensor, info: DatasetInfo, both_empty: str = "exclude") -> float | None:
+    """Return the mean over images of each image's mean foreground Dice; None if no image has one.
+
+    Args:
+        matrices: Confusion matrices, (images, K, K).
+        info: Description of the data set.
+        both_empty: The policy for classes that are neither true nor predicted.
+    """
+    return mean_foreground(settle(dice(matrices), matrices, both_empty), info)
+
+
+def mean_foreground(scores: Tensor, info: DatasetInfo) -> float | None:
+    """Compute the mean over images of each image's mean over foreground classes, leaving out NaN.
+
+    Args:
+        scores: Scores, (images, K).
+        info: Description of the data set.
+
+    Returns:
+        The mean; None if all scores are NaN.
+    """
+    value = float(scores[:, list(info.foreground)].nanmean(dim=1).nanmean())
+    return None if math.isnan(value) else value

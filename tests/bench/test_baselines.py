@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unetzoo import UnetzooError, create_dataset
 from unetzoo.bench import baselines
@@ -204,6 +206,23 @@ def test_the_position_prior_without_background_takes_the_class_farthest_above_it
 def test_the_position_prior_never_predicts_a_class_without_training_pixels() -> None:
     dataset = Drawn(corner(2, 0.3), classes=4, foreground=(1, 2, 3))
     assert set(np.unique(fit("baseline_position", dataset)(np.zeros((1, 32, 48), np.float32)))) == {0, 1}
+
+
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0.01, 1), size=st.tuples(st.integers(1, 40), st.integers(1, 40)))
+@settings(max_examples=30, deadline=None)
+def test_the_position_prior_is_no_worse_in_training_than_all_foreground(
+    seed: int, share: float, size: tuple[int, int]
+) -> None:
+    """By Dice over all training pixels, since calling every cell foreground is one of its choices."""
+
+    def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((1, *size)), np.random.default_rng([seed, int(rng.integers(99))]).random(size) < share
+
+    dataset = Drawn(draw)
+    truths = np.stack([dataset.read(key)[1] for key in dataset.splits["train"]]).astype(bool)
+    found = fit("baseline_position", dataset)(np.zeros((1, *size), np.float32)).astype(bool)
+    scores = [baselines._dice(np.stack([p] * 4), truths) for p in (found, np.ones(size, bool))]
+    assert scores[0] >= scores[1]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.8])

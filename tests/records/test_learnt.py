@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.records import record
 from unetzoo.records.learnt import camps, images_with, still_rising, unlearnt
@@ -34,6 +37,13 @@ def test_validation_decides_and_a_tie_is_not_enough(val: float, learnt: bool) ->
     if found:
         assert found.kind == "trivial"
         assert found.reason == f"validation Dice {val:.3f} is not above the 0.400 of 'otsu'"
+
+
+@given(val=st.floats(0, 1), others=st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_a_run_learnt_if_it_is_above_every_trivial_predictor(val: float, others: list[float]) -> None:
+    baselines = [trivial(f"b{i}", dice=0.5, val=other) for i, other in enumerate(others)]
+    found = unlearnt(made(dice=0.5, result={"best_val_dice": val}), baselines)
+    assert (found is None) == all(val > other for other in others)
 
 
 def test_test_scores_stand_in_where_a_trivial_predictor_has_no_validation_score() -> None:
@@ -92,6 +102,13 @@ def test_several_missed_classes_are_counted_and_the_worst_is_named() -> None:
     found = unlearnt(made(images=20, data=data, result={"missed": missed}), [])
     assert found is not None
     assert found.reason == "'car' is missed in 20 of the 20 test images with it, and 1 more of 4 classes"
+
+
+@given(st.lists(st.floats(0.41, 1), max_size=6), st.randoms())
+def test_camps_do_not_depend_on_the_order_of_records(scores: list[float], random: Random) -> None:
+    runs = seeds(*scores)
+    mixed = random.sample(runs, len(runs))
+    assert camps(runs, TRIVIAL) == camps(mixed, TRIVIAL)
 
 
 def seeds(*scores: float) -> list[Record]:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.records import record
@@ -39,6 +39,7 @@ def test_validation_decides_and_a_tie_is_not_enough(val: float, learnt: bool) ->
         assert found.reason == f"validation Dice {val:.3f} is not above the 0.400 of 'otsu'"
 
 
+@settings(deadline=None)
 @given(val=st.floats(0, 1), others=st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_a_run_learnt_if_it_is_above_every_trivial_predictor(val: float, others: list[float]) -> None:
     baselines = [trivial(f"b{i}", dice=0.5, val=other) for i, other in enumerate(others)]
@@ -104,6 +105,7 @@ def test_several_missed_classes_are_counted_and_the_worst_is_named() -> None:
     assert found.reason == "'car' is missed in 20 of the 20 test images with it, and 1 more of 4 classes"
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.41, 1), max_size=6), st.randoms())
 def test_camps_do_not_depend_on_the_order_of_records(scores: list[float], random: Random) -> None:
     runs = seeds(*scores)

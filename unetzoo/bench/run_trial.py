@@ -405,7 +405,7 @@ def _run_baseline(
 def _test_groups(dataset: SegmentationDataset) -> dict[str, str]:
     """Return what each test image was sampled with, by its key as records have it."""
     sampled_with = dataset.sampled_with
-    return {visible(key): visible(sampled_with[key]) for key in dataset.splits["test"] if key in sampled_with}
+    return {visible(key): visible(str(sampled_with[key])) for key in dataset.splits["test"] if key in sampled_with}
 
 
 def _share(part: float, rest: float) -> float | None:

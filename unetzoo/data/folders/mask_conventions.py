@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from unetzoo.data.folders.mask_reading import MaskReading
 from unetzoo.data.folders.pairs import some
+from unetzoo.data.folders.properties import MaskProperties
 from unetzoo.data.folders.reading import ClassReading
-from unetzoo.data.folders.survey import Item, MaskProperties
+from unetzoo.data.folders.survey import Item
 
 OUTLINE = 0xE0E0C0  # colour of PASCAL VOC's void, which outlines its objects
 LOW = 40  # largest class number that is surely a number and not a grey level

@@ -139,7 +139,8 @@ class _Past:
         found: list[tuple[np.ndarray, np.ndarray]] = []
         begin = 0
         for block, marks in zip(self._coarse, self._marks, strict=False):  # those of the present split come last
-            rows, columns = np.nonzero(block @ wanted >= -FAR)  # less the squared distance
+            close_by = np.flatnonzero(block @ wanted >= -FAR)  # less the squared distance
+            rows, columns = np.divmod(close_by, len(views))
             for part in range(0, len(rows), 4 * ROWS):
                 r, c = rows[part : part + 4 * ROWS], columns[part : part + 4 * ROWS]
                 close = ((marks[r] - wanted_marks[c]) ** 2).sum(axis=1) <= FAR

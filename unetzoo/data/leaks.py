@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.cache import cache_folder
 from unetzoo._util.progress import tell
 from unetzoo.data.base import SPLITS, SegmentationDataset
 from unetzoo.data.folders.thumbnails import SIMILAR, THUMBNAIL, Similar, Thumbnails, views
@@ -45,10 +45,9 @@ def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
 
 def _cache(dataset: SegmentationDataset) -> Path:
     """Return the file in the user's cache for the near-duplicates of what the data set holds, by its digest."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     method = f"{SIMILAR}-{THUMBNAIL}-{VERSION}"
     name = hashlib.sha256(f"{method}:{dataset.digest()}".encode()).hexdigest()[:24]
-    return folder / "unetzoo" / f"near-duplicates-{name}.json"
+    return cache_folder() / f"near-duplicates-{name}.json"
 
 
 def _read(path: Path) -> list[Similar] | None:

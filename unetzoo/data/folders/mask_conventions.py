@@ -275,13 +275,12 @@ def _set_aside(found: MaskReading, slips: Sequence[int], total: Mapping[int, int
     if void:
         found.classes, found.ignore = rest, [*found.ignore, *values]
     written = f'"{values[0]}"' if isinstance(values[0], str) else str(values[0])
-    are, they, count = ("are", "they are", len(values)) if len(values) > 1 else ("is", "it is", 1)
+    are, slip, they = ("Are", "slips", "they are") if len(values) > 1 else ("Is", "a slip", "it is")
     pixels = sum(total[v] for v in slips)
     found.ask(
         "stray value",
-        f"{are.capitalize()} {some([shown[v] for v in slips])} (value{'s' * (count > 1)} with {pixels} "
-        f"pixel{'s' * (pixels > 1)} in all masks) a slip of the brush? Proposed: "
-        + (f"yes, {they} void." if void else f"no, {they} among the classes."),
+        f"{are} {some([shown[v] for v in slips])}, with {pixels} pixel{'s' * (pixels > 1)} in all masks, {slip} of the "
+        "brush? Proposed: " + (f"yes, {they} void." if void else f"no, {they} among the classes."),
         f"ignore without {written}, and a class with values = [{written}]" if void else f"ignore = [{written}]",
     )
 

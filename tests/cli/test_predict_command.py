@@ -250,24 +250,6 @@ def test_a_bad_file_does_not_stop_the_others(run: Callable[..., Run]) -> None:
     assert left == {"a.png", "d.png", "f.png", "predictions.json", "predictions.csv"}
 
 
-def test_when_every_image_is_refused_the_input_is_wrong(
-    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny(Path("m.safetensors"))
-    for name in "ab":
-        Image.fromarray(noise(50, 40, 3)).save(f"{name}.png")
-    done = run("m.safetensors", "a.png", "b.png")
-    assert done.code == 2
-    assert [line.split(": ")[0] for line in done.err.splitlines()][:2] == ["a.png", "b.png"]
-    Image.fromarray(noise(50, 40)).save("c.png")
-    assert run("m.safetensors", "a.png", "c.png").code == 1
-    assert run("m.safetensors", "a.png", "c.png").code == 1  # c.png is kept
-    monkeypatch.setattr("unetzoo.inference.files.save_image", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    done = run("m.safetensors", "a.png", "c.png", "--overwrite")
-    assert done.code == 1  # a full disk is not wrong input
-    assert "disk full" in done.err
-
-
 def test_a_grey_image_for_a_model_of_colours(run: Callable[..., Run]) -> None:
     tiny(Path("m.safetensors"), channels=3)
     Image.fromarray(noise(50, 40)).save("a.png")

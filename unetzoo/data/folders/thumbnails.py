@@ -115,7 +115,7 @@ class _Past:
             self._file.seek(0, os.SEEK_END)
             self._file.write(thumbnails.tobytes())
             self._marks.append(_marks(thumbnails))
-            self._shows.append(thumbnails.any(axis=1))
+            self._shows.append(np.asarray(thumbnails.any(axis=1)))
             self._fresh = []
 
     def close_split(self) -> None:

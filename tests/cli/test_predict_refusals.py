@@ -1,4 +1,4 @@
-"""Exit codes of ``unetzoo predict``: 2 if every image is refused as wrong input, 1 if only some are or a disk is full."""
+"""Exit codes of ``unetzoo predict``: 2 if every image is refused, 1 if only some are or a disk is full."""
 
 from __future__ import annotations
 

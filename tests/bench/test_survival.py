@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -74,6 +75,13 @@ class DaemonKilled(Orphaned):
 class DaemonRaises(Orphaned):
     def end(self):
         raise RuntimeError("it broke")
+
+@unetzoo.register_model("survive_daemon_alone")
+class DaemonAlone(Orphaned):
+    def end(self):
+        from unetzoo.machine.processes import look
+        for pid in (look(os.getppid()).parent, os.getpid()):  # the harness and the trial
+            os.kill(pid, signal.SIGKILL)
 
 def save_model(*arguments, **options):
     """Fail once at the end of a trial, as the file 'fault' says."""
@@ -202,6 +210,24 @@ def test_nothing_that_a_trial_started_outlives_it(plugin: Path, tmp_path: Path) 
     started = {path.stem.partition("-")[0]: int(path.stem.partition("-")[2]) for path in plugin.parent.glob("*.pid")}
     assert started.keys() == {"DaemonKilled", "DaemonRaises"}
     assert {condition(pid) for pid in started.values()} == {"ended"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_nothing_outlives_a_harness_and_a_trial_that_are_killed_at_once(plugin: Path, tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    file.write_text(suite(plugin, "survive_daemon_alone").model_dump_json())
+    code = (
+        "import json, sys; from unetzoo.bench.run import run; from unetzoo.bench.suite import Suite\n"
+        "if __name__ == '__main__':\n"
+        "    run(Suite.from_mapping(json.load(open(sys.argv[1])), 's'), sys.argv[2])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file), str(tmp_path / "out")], check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    (pid,) = (int(path.stem.partition("-")[2]) for path in plugin.parent.glob("DaemonAlone-*.pid"))
+    deadline = time.monotonic() + 30
+    while condition(pid) != "ended" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition(pid) == "ended"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux alone")

@@ -254,7 +254,7 @@ def test_a_grey_image_for_a_model_of_colours(run: Callable[..., Run]) -> None:
     tiny(Path("m.safetensors"), channels=3)
     Image.fromarray(noise(50, 40)).save("a.png")
     done = run("m.safetensors", "a.png")
-    assert done.code == 1
+    assert done.code == 2
     assert "a.png: 1 channel, but the model takes 3\n" in done.err
 
 

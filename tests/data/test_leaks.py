@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import unetzoo
-from support.data_folders import SHAPE, disc, make_folder, picture, save
+from support.data_folders import SHAPE, disc, look, make_folder, picture, save
 from unetzoo import UnetzooError
 from unetzoo.bench.suite import DataRequest
 from unetzoo.cli.main import app
@@ -48,6 +48,21 @@ def test_what_is_in_the_test_set_is_dropped_and_recorded(tmp_path: Path, dim: fl
     assert data.describe()["dropped"] == {"train": ["train/a2", "train/a3"], "val": ["val/a7"]}
     assert len(data.splits["test"]) == 3
     assert near_duplicates(data) == []
+
+
+@pytest.mark.parametrize("checked", [False, True], ids=["proposed", "dataset.toml"])
+def test_a_key_in_two_lists_is_dropped_from_training(tmp_path: Path, checked: bool) -> None:
+    make_folder(tmp_path)
+    for name, keys in {"train": (0, 1, 2, 3, 4), "val": (5, 4), "test": (6, 7, 1)}.items():
+        (tmp_path / f"{name}.txt").write_text("".join(f"a{i}\n" for i in keys))
+    if checked:
+        CliRunner().invoke(app, ["data", "check", str(tmp_path)])
+        assert "duplicate across splits" in {f.kind for f in look(tmp_path).errors}
+    with pytest.raises(UnetzooError, match=r"val.txt: 'a4' is also in train.txt; .* on_leak = 'drop_from_training'"):
+        unetzoo.create_dataset("folder", tmp_path)
+    data = unetzoo.create_dataset("folder", tmp_path, on_leak="drop_from_training")
+    assert data.splits == {"train": ("a0", "a2", "a3"), "val": ("a5", "a4"), "test": ("a6", "a7", "a1")}
+    assert data.dropped == {"train": ("a1", "a4")}
 
 
 def test_groups_in_two_splits_are_dropped(tmp_path: Path) -> None:

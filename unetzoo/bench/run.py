@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.paths import user_path
 from unetzoo._util.plugins import import_plugins
+from unetzoo._util.progress import listening
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
 from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
@@ -158,7 +159,8 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
         watcher.check(data)
     try:
         import_plugins(suite.imports)
-        dataset = suite.data.open()
+        with listening(watcher.files):
+            dataset = suite.data.open()
         watcher.data(dataset)
         trials = expand(suite, dataset)
         dataset.check_values()
@@ -237,7 +239,8 @@ def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
                 checkpoint.unlink()
     if not todo:
         return []
-    similar = near_duplicates(member.dataset)
+    with listening(watcher.files):
+        similar = near_duplicates(member.dataset)
     flag, leaking = duplicates_flag(similar), leaking_share(member.dataset, similar)
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (_blank(suite, trial, described, [flag] if flag else []) for trial in todo)

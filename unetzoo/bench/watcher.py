@@ -25,6 +25,9 @@ class Watcher:
     def data(self, dataset: SegmentationDataset) -> None:
         """Called when the data set is open."""
 
+    def files(self, what: str, done: int, total: int) -> None:
+        """Called for each file that is looked at before the trials, with what is done, how many are and their total."""
+
     def check(self, data: str) -> None:
         """Called before the data set with this label in a collection is opened and checked."""
 

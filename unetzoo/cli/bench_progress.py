@@ -15,6 +15,8 @@ from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.folders.folder import Folder
 
+MANY = 1000  # pairs of files from which their checking has a bar
+
 
 class LiveWatcher(Watcher):
     """Shows phase, step, loss, validation Dice and time left of each trial, and progress and time left of the suite.
@@ -59,6 +61,17 @@ class LiveWatcher(Watcher):
         if isinstance(dataset, Folder):
             for line in (m for m in dataset.messages if not m.startswith("warning: ")):  # those are logged
                 self.console.print(f"data: {line}", highlight=False, markup=False, soft_wrap=True)
+
+    def files(self, what: str, done: int, total: int) -> None:
+        if total < MANY:
+            return
+        if what not in self.tasks:
+            self.tasks[what] = self.bars.add_task(what, total=total, note="")
+            if not self.live:
+                self.console.print(f"{what}: {total}", highlight=False, markup=False)
+        self.bars.update(self.tasks[what], completed=done, total=total)
+        if done == total:
+            self.bars.remove_task(self.tasks.pop(what))
 
     def check(self, data: str) -> None:
         self.console.print(f"{data}: checking the data", highlight=False, markup=False)

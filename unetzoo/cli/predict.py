@@ -74,7 +74,7 @@ def predict_command(
     Finished images are not predicted again, so the same command continues after Ctrl-C.
     Images with the same name in two folders need separate --out folders.
 
-    Exit codes: 0 all images succeeded, 1 some failed, 2 wrong input, 130 interrupted.
+    Exit codes: 0 all images succeeded, 1 some failed, 2 wrong input or every image refused, 130 interrupted.
 
     Examples:
       [bold]unetzoo predict runs/quick/trials/unet-s0-1bee0e41c988 scans/ --out masks[/]
@@ -83,7 +83,7 @@ def predict_command(
     \f
     Raises:
         UnetzooError: If the model, the images or an option are not valid.
-        Exit: With code 1 if an image failed, 130 if the run was interrupted.
+        Exit: With code 2 if every image was refused, 1 if some failed, 130 if the run was interrupted.
     """
     import_plugins(imports or [])
     from unetzoo.cli.predict_progress import LiveWatcher, print_result
@@ -112,7 +112,7 @@ def predict_command(
         raise typer.Exit(130) from None
     print_result(result, folder, out, err)
     if result.failed:
-        raise typer.Exit(1)
+        raise typer.Exit(2 if result.all_refused else 1)
 
 
 def _range(text: str | None) -> tuple[float, float] | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import model_validator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from unetzoo.data.expected import Storage
 
+T = TypeVar("T")
 SPLITS = ("train", "val", "test")
 
 
@@ -126,6 +127,15 @@ class SegmentationDataset(ABC):
     def read_image(self, key: str) -> np.ndarray:
         """Read the image of an item alone; see `read`."""
         return self.read(key)[0]
+
+    def each_image(self, work: Callable[[np.ndarray], T], keys: Sequence[str]) -> Iterator[T]:
+        """Yield ``work`` of the image of each key, in order; see `read_image`.
+
+        Args:
+            work: A function of a module, or a `functools.partial` of one, as other processes may do the work.
+            keys: Keys of items.
+        """
+        return (work(self.read_image(key)) for key in keys)
 
     @abstractmethod
     def content_digest(self, key: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.cache import cache_folder
+from unetzoo._util.progress import tell
 from unetzoo.data.base import SPLITS, SegmentationDataset
-from unetzoo.data.folders.thumbnails import SIMILAR, THUMBNAIL, Similar, Thumbnails
+from unetzoo.data.folders.thumbnails import SIMILAR, THUMBNAIL, Similar, Thumbnails, views
 from unetzoo.errors import UnetzooError
 
 MANY = 2000  # images from which near-duplicates are kept in the user's cache
@@ -25,10 +27,14 @@ def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
     kept = _cache(dataset) if count >= MANY else None
     if kept is not None and (known := _read(kept)) is not None:
         return known
-    thumbnails = Thumbnails()
+    thumbnails, done = Thumbnails(), 0
     for split in SPLITS:
-        for key in dataset.splits[split]:
-            thumbnails.add(split, key, dataset.read_image(key))
+        keys = dataset.splits[split]
+        work = partial(views, most=1 if done else 0)  # images of the first split are compared with none
+        for key, of_image in zip(keys, dataset.each_image(work, keys), strict=True):
+            thumbnails.add(split, key, of_image)
+            done += 1
+            tell("searching near-duplicates", done, count)
     found = thumbnails.similar()
     if kept is not None:
         with suppress(OSError):  # a cache that cannot be written only costs time
@@ -39,10 +45,9 @@ def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
 
 def _cache(dataset: SegmentationDataset) -> Path:
     """Return the file in the user's cache for the near-duplicates of what the data set holds, by its digest."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     method = f"{SIMILAR}-{THUMBNAIL}-{VERSION}"
     name = hashlib.sha256(f"{method}:{dataset.digest()}".encode()).hexdigest()[:24]
-    return folder / "unetzoo" / f"near-duplicates-{name}.json"
+    return cache_folder() / f"near-duplicates-{name}.json"
 
 
 def _read(path: Path) -> list[Similar] | None:

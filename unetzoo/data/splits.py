@@ -154,7 +154,8 @@ def _take(units: list[tuple[str, ...]], wanted: int, leave: int) -> tuple[list[t
             taken.append(unit)
             have += len(unit)
     taken = taken or [min(units, key=len)]
-    return taken, [unit for unit in units if unit not in taken]
+    gone = set(taken)
+    return taken, [unit for unit in units if unit not in gone]
 
 
 def _flat(units: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

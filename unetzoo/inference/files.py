@@ -95,6 +95,7 @@ class Result:
         predicted: Number of images that were predicted.
         kept: Number of images whose files existed already.
         failed: Images that failed, and why in one line.
+        refused: Those of them that were refused as wrong input; the others failed for want of memory, disk space, ...
         reduced: Grey images stored as RGB, of which one channel was read.
         converted: Other images that were not read quite as in training, by what was done.
         far: Images whose intensities are unlike those of training.
@@ -106,12 +107,18 @@ class Result:
     predicted: int = 0
     kept: int = 0
     failed: dict[Item, str] = field(default_factory=dict)
+    refused: list[Item] = field(default_factory=list)
     reduced: list[Item] = field(default_factory=list)
     converted: dict[str, list[Item]] = field(default_factory=dict)
     far: list[Item] = field(default_factory=list)
     far_words: str = ""
     unknown: str = ""
     unread: list[str] = field(default_factory=list)
+
+    @property
+    def all_refused(self) -> bool:
+        """True if every image was refused as wrong input, so that nothing has been done."""
+        return bool(self.refused) and len(self.refused) == len(self.failed) and not self.predicted and not self.kept
 
 
 def predict_files(
@@ -152,8 +159,10 @@ def predict_files(
             try:
                 what = session.run(item, paths[item], table, watcher, result)
             except Exception as error:  # also a full disk or a lack of memory
-                what = str(error) if isinstance(error, UnetzooError) else f"{item}: {one_line(error)}"
+                refused = isinstance(error, UnetzooError)
+                what = str(error) if refused else f"{item}: {one_line(error)}"
                 result.failed[item] = what
+                result.refused += [item] if refused else []
             watcher.end(item, what)
     finally:
         table.write()

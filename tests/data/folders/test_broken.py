@@ -191,16 +191,6 @@ def _(f: Path) -> None:
     save(mask_of(f, 4), mask)
 
 
-@broken("a few stray pixels", "warning", "a4.png: value 3 has only 1 pixel in all masks: a stray value?")
-def _(f: Path) -> None:
-    for i in range(COUNT):
-        mask = np.kron(disc(i) + disc(i + 30), np.ones((4, 4), np.uint8))
-        if i == 4:
-            mask[0, 0] = 3
-        save(mask_of(f, i), mask)
-        save(image_of(f, i), picture(i, (160, 200, 3)))
-
-
 @broken("every mask empty", "error", "masks: every mask is empty (value 0 only)")
 def _(f: Path) -> None:
     for i in range(COUNT):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,6 +228,50 @@ def test_a_slip_of_a_colour_is_a_stray_value(folder: Path) -> None:
     assert any(message in text for text in texts(found, "warning")) or any(
         message.replace("a2", "a3") in text for text in texts(found, "warning")
     )
+    assert kinds(found) == ["stray value"]
+    assert values(found) == [(["#000000"], False), (["#008000"], True), (["#800000"], True)]
+
+
+@pytest.mark.parametrize("stray", [(0, 0, 0xFF), 3], ids=["colour", "grey"])
+@pytest.mark.parametrize("masks", [1, 2])
+def test_a_value_of_few_pixels_in_few_masks_is_asked_and_no_class(folder: Path, stray: Any, masks: int) -> None:
+    palette = np.array([[0, 0, 0], [0x80, 0, 0], [0, 0x80, 0]], np.uint8)
+    written = "#0000ff" if isinstance(stray, tuple) else stray
+    for i in range(COUNT):
+        mask = disc(i) + disc(i + 30)
+        mask = np.kron(mask, np.ones((4, 4), np.uint8)) if written == 3 else palette[mask]
+        if i < masks:
+            mask[0, 0] = stray
+        save(mask_of(folder, i), mask)
+        image = np.asarray(Image.open(folder / "images" / f"a{i}.png"))
+        save(folder / "images" / f"a{i}.png", np.kron(image, np.ones((4, 4, 1), np.uint8)) if written == 3 else image)
+    found = look(folder)
+    (question,) = found.questions
+    assert question.kind == "stray value"
+    assert question.answers[0].startswith("ignore without")
+    assert found.reading is not None
+    assert found.reading.ignore == [written]
+    assert [written] not in [c.values for c in found.reading.classes]
+    assert len(found.reading.classes) == 3
+    with pytest.raises(UnetzooError, match=r"slip of the brush.*--accept-reading"):
+        unetzoo.create_dataset("folder", folder)
+    data = unetzoo.create_dataset("folder", folder, accept_reading=True)
+    assert data.info.classes == 3
+    assert data.info.ignore_index == 255
+    assert any("slip of the brush" in text for text in data.describe()["accepted_reading"])
+    (folder / "classes.txt").write_text("none\none\ntwo\nthree\n")  # four names say that it is a class
+    assert look(folder).questions == []
+    assert unetzoo.create_dataset("folder", folder).info.class_names == ("none", "one", "two", "three")
+
+
+def test_a_small_class_in_many_masks_is_a_class(folder: Path) -> None:
+    for i in range(COUNT):
+        mask = np.kron(disc(i) + disc(i + 30), np.ones((4, 4), np.uint8))
+        mask[:2, :2] = 3
+        save(mask_of(folder, i), mask)
+        image = np.asarray(Image.open(folder / "images" / f"a{i}.png"))
+        save(folder / "images" / f"a{i}.png", np.kron(image, np.ones((4, 4, 1), np.uint8)))
+    assert "stray value" not in kinds(look(folder))
 
 
 def test_a_colour_in_one_mask_is_an_error(folder: Path) -> None:

@@ -297,3 +297,32 @@ def test_an_image_that_exif_turns_and_its_mask(folder: Path) -> None:
         assert any(said in text for text in texts(found, "warning"))
     save(mask_of(folder, 2), np.rot90(disc(2, 255), -1).copy())
     assert look(folder).errors == []
+
+
+@pytest.mark.parametrize("compression", ["tiff_ccitt", "group3", "group4"])
+@pytest.mark.parametrize("below", ["white", "black", "lines"])
+def test_a_ccitt_strip_that_is_cut_is_refused(tmp_path: Path, compression: str, below: str) -> None:
+    pytest.importorskip("imagecodecs")
+    pixels = np.kron(disc(1), np.ones((2, 2), np.uint8)).astype(bool)
+    pixels[-10:] = {"white": True, "black": False, "lines": np.arange(pixels.shape[1]) % 3 > 0}[below]
+    path = tmp_path / "a.tif"
+    Image.fromarray(pixels).save(path, compression=compression)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        (length,) = page.databytecounts
+        tag = page.tags["StripByteCounts"]
+        place, layout = tag.valueoffset, "<H" if tag.dtype == 3 else "<I"
+    whole, refused, missed = path.read_bytes(), [], 0
+    for left in range(1, length):
+        data = bytearray(whole)
+        struct.pack_into(layout, data, place, left)
+        path.write_bytes(data)
+        try:
+            found = read_stored(path).pixels[0]
+        except UnetzooError as error:
+            refused.append(str(error))
+        else:
+            missed += not np.array_equal(found, pixels)  # elsewhere, what was cut off holds no pixels
+    assert len(refused) > length / 2
+    assert all("ends within its pixels; the file is cut" in text or "cannot be read" in text for text in refused)
+    assert missed <= length / 100

@@ -270,6 +270,8 @@ def test_a_group_that_is_not_in_a_key(tmp_path: Path) -> None:
 
 KINDS = {np.uint8: 255, np.uint16: 65535, np.int32: 2**31 - 1}
 
+TEXT = st.characters(exclude_characters="\0", codec="utf-8")  # NUL is refused in TOML
+
 
 @st.composite
 def readings(draw: st.DrawFn) -> tuple[Reading, list[list[int]]]:
@@ -288,14 +290,16 @@ def readings(draw: st.DrawFn) -> tuple[Reading, list[list[int]]]:
             owners.append(([low, high], [low, high]))
     owners = draw(st.permutations(owners))
     *classes, void = owners
-    names = draw(st.lists(st.text(min_size=1, max_size=8), min_size=len(classes), max_size=len(classes), unique=True))
+    names = draw(
+        st.lists(st.text(TEXT, min_size=1, max_size=8), min_size=len(classes), max_size=len(classes), unique=True)
+    )
     read = Reading(
         name="any",
         channels=1,
         range=(0.0, 255.0),
         classes=[ClassReading(name=name, values=values) for name, (values, _) in zip(names, classes, strict=True)],
         ignore=void[0],
-        description=draw(st.text(max_size=20)),
+        description=draw(st.text(TEXT, max_size=20)),
         group=draw(st.sampled_from([None, r"(\d+)\D"])),
     )
     return read, [stored for _, stored in owners]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unetzoo.data.base import SPLITS
+from unetzoo.data.folders.culprits import folders_in
 from unetzoo.data.folders.files import SUFFIXES
 from unetzoo.data.folders.json_file import json_kind
 from unetzoo.data.folders.pairs import IMAGE_FOLDERS, MASK_FOLDERS, Finding, split_named
@@ -117,7 +118,7 @@ def _split_word(name: Path) -> str | None:
 def _images(root: Path, annotations: str, word: str | None) -> str:
     """Return the folder of the images that belong to an annotation file: the first usual place that holds images."""
     beside = Path(annotations).parent
-    names = [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name.lower() in IMAGE_FOLDERS]
+    names = [path.name for path in folders_in(root) if path.name.lower() in IMAGE_FOLDERS]
     places = [f"{name}/{inner}" for name in names for inner in (word, "default", "Default") if inner]
     if word:
         places = [word, *places, f"{word}/images"]
@@ -131,7 +132,7 @@ def _holds_images(folder: Path) -> bool:
 
 def _labelme(root: Path) -> Files | None:
     """Recognise labelme files beside their images or in a folder of their own, perhaps below train/, val/, test/."""
-    inner = {path.name.lower(): path.name for path in sorted(root.iterdir()) if path.is_dir()}
+    inner = {path.name.lower(): path.name for path in folders_in(root)}
     places = [".", *(inner[name] for name in LABELME_FOLDERS if name in inner)]
     places += [inner[name] for name in IMAGE_FOLDERS if name in inner]
     images = next((inner[name] for name in IMAGE_FOLDERS if name in inner), ".")
@@ -165,7 +166,7 @@ def _is_labelme(folder: Path) -> bool:
 def _splits(folder: Path) -> dict[str, str]:
     """Return the name of the folder of each split, or nothing without one for train."""
     found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and (split := split_named(path.name)):
+    for path in folders_in(folder):
+        if split := split_named(path.name):
             found.setdefault(split, path.name)
     return {split: found[split] for split in SPLITS if split in found} if "train" in found else {}

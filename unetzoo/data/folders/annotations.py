@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from unetzoo.data.folders.coco import Coco, image_entries, read_coco
+from unetzoo.data.folders.coco import Coco, image_entries
+from unetzoo.data.folders.coco_cache import open_coco
 from unetzoo.data.folders.drawn import BACKGROUND_NAME, Drawing, Shape
 from unetzoo.data.folders.files import SUFFIXES, Stored, read_stored
 from unetzoo.data.folders.labelme import Labelme, embedded_image, read_labelme
@@ -66,7 +67,7 @@ class _Pairs:
 
     def add_coco(self, path: Path, folder: Path, prefix: str, split: str | None) -> None:
         """Add the images of a COCO file."""
-        coco = read_coco(path)
+        coco = open_coco(path)
         self._take_over(coco)
         self._folders[folder] = None
         where: dict[Path, str] = {}

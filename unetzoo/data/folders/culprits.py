@@ -56,10 +56,8 @@ def inner_folders(folder: Path) -> dict[Path, int]:
     """Return the folders in a folder that hold image files, and the number of these."""
     if not folder.is_dir():
         return {}
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     found = {}
-    for inner in (folder / name for name in names):
+    for inner in (path for path in folders_in(folder) if not path.name.startswith(".")):
         if count := sum(p.suffix.lower() in SUFFIXES and not p.name.startswith(".") for p in inner.rglob("*")):
             found[inner] = count
     return found
@@ -68,6 +66,12 @@ def inner_folders(folder: Path) -> dict[Path, int]:
 def in_order(folder: Path) -> list[Path]:
     """Return what is in a folder, sorted by name; nothing if there is no such folder."""
     return sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without a look at each of many files."""
+    with os.scandir(folder) as entries:
+        return [folder / name for name in sorted(entry.name for entry in entries if entry.is_dir())]
 
 
 def report_passed_over(folders: Iterable[Path], pairing: Pairing, *, inside: bool) -> None:

@@ -28,6 +28,8 @@ JPEGS = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
 FLAT = ("Q", "I")  # tifffile's names for an axis that nobody has named
 ASSOCIATED, UNASSOCIATED = 1, 2  # kinds of an extra sample that are alpha
 BOUNDED = (COMPRESSION.LZW, COMPRESSION.DEFLATE, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.PACKBITS, *JPEGS)
+FAXES = (COMPRESSION.CCITTRLE, COMPRESSION.CCITTFAX3, COMPRESSION.CCITTFAX4)
+FOLLOWING = (b"\xff" * 256, b"\x7d\xf7\xdf" * 256, np.random.default_rng(0).bytes(4096))  # codes of several kinds
 COLOUR_SPACES = ("CIELAB", "ICCLAB", "ITULAB", "LOGL", "LOGLUV")  # refused, as they are neither grey nor RGB
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # we report what is wrong with a file, once
@@ -61,6 +63,8 @@ def decode_tiff(path: Path, page: int | None, kind: str) -> Stored:
         if not _by_pillow_anyway(key, alone):
             try:
                 stored = source.asarray()
+                if key.compression in FAXES:
+                    _check_faxes(path, [alone] if by_page else series.pages, key)
             except (ValueError, NotImplementedError, ImportError) as error:
                 if not _lacks_a_package(error):
                     raise
@@ -173,6 +177,36 @@ def _check_segments(path: Path, pages: Any) -> None:
             raise UnetzooError(
                 f"{path}: strip or tile {number} of {len(page.dataoffsets)} has no data; the file is cut, or sparse"
             )
+
+
+def _check_faxes(path: Path, pages: Any, key: Any) -> None:
+    """Check that no CCITT strip ends within its pixels: its decoder fills the rest with white, and does not tell.
+
+    A whole strip decodes to the same pixels whatever bytes follow it, and in Group 3 it has a mark for each row. Cuts
+    between two codes of the last rows may pass.
+
+    Raises:
+        UnetzooError: If a strip is cut.
+    """
+    for page in pages:
+        handle = page.parent.filehandle
+        for number, (offset, length) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
+            handle.seek(offset)
+            data = handle.read(length)
+            decoded, _, (*_, rows, _, _) = key.decode(data, number)
+            cut = any(not np.array_equal(decoded, key.decode(data + more, number)[0]) for more in FOLLOWING)
+            if key.compression == COMPRESSION.CCITTFAX3:
+                cut |= 0 < _row_marks(data, key.fillorder) < rows
+            if cut:
+                raise UnetzooError(
+                    f"{path}: strip or tile {number} of {len(page.dataoffsets)} ends within its pixels; the file is cut"
+                )
+
+
+def _row_marks(data: bytes, fill_order: int) -> int:
+    """Return the number of end-of-line codes in a strip of Group 3; one stands before each row."""
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little" if fill_order == 2 else "big")
+    return (bits + ord("0")).astype(np.uint8).tobytes().count(b"000000000001")
 
 
 def _by_pillow_anyway(key: Any, alone: Any) -> bool:

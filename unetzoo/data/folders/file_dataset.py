@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
+from unetzoo._util.helpers import spread
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
 from unetzoo.data.expected import Storage
-from unetzoo.data.folders.files import Stored, array_digest
+from unetzoo.data.folders.look import Content, contents
 from unetzoo.data.folders.pairs import some
 from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_image_of, read_instances, read_pair
 from unetzoo.data.folders.reading_file import shown_values
+
+T = TypeVar("T")
 
 
 class FileDataset(SegmentationDataset):
@@ -23,6 +28,7 @@ class FileDataset(SegmentationDataset):
         pairs: Files of each key.
         splits: Keys of each split.
         groups: Group of each key, which must stay in one split; default: found in the keys by the reading's ``group``.
+        known: Content of keys that were read under this reading already.
         on_read: Called with each key after its files were read.
 
     Raises:
@@ -36,6 +42,7 @@ class FileDataset(SegmentationDataset):
         splits: Mapping[str, tuple[str, ...]],
         groups: Mapping[str, str] | None = None,
         *,
+        known: Mapping[str, Content] = MappingProxyType({}),
         on_read: Callable[[str], None] = lambda key: None,
     ) -> None:
         self.reading = reading
@@ -44,10 +51,11 @@ class FileDataset(SegmentationDataset):
         self.info = dataset_info(reading, len(pairs), next(iter(self._pairs.values()), None))
         self.groups = groups_of(self._pairs, reading.group) if groups is None else groups
         self.downscale = reading.downscale
-        self._digests = {}
+        self._digests: dict[str, str] = {}
         self._storage: dict[str, Storage] = {}
+        read = contents({key: pair for key, pair in self._pairs.items() if key not in known}, reading)
         for key in self._pairs:
-            self._digests[key] = array_digest(*self.read(key))
+            self._digests[key], self._storage[key] = known[key] if key in known else next(read)[1]
             on_read(key)
 
     def summary_lines(self) -> list[str]:
@@ -67,17 +75,18 @@ class FileDataset(SegmentationDataset):
         ]
 
     def read(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        return read_pair(self._pairs[key], self.reading, partial(self._notice, key))
-
-    def _notice(self, key: str, stored: Stored) -> None:
-        if key not in self._storage:
-            self._storage[key] = Storage.of(stored)
+        return read_pair(self._pairs[key], self.reading)
 
     def storage(self, key: str) -> Storage | None:
         return self._storage.get(key)
 
     def read_image(self, key: str) -> np.ndarray:
         return read_image_of(self._pairs[key], self.reading)
+
+    def each_image(self, work: Callable[[np.ndarray], T], keys: Sequence[str]) -> Iterator[T]:
+        pairs = [self._pairs[key] for key in keys]
+        alone = any(pair.drawing is not None for pair in pairs)
+        return spread(partial(_of_image, work, self.reading), pairs, alone=alone)
 
     def content_digest(self, key: str) -> str:
         return self._digests[key]
@@ -87,6 +96,10 @@ class FileDataset(SegmentationDataset):
 
     def instances(self, key: str) -> np.ndarray | None:
         return read_instances(self._pairs[key], self.reading) if self.reading.instances else None
+
+
+def _of_image(work: Callable[[np.ndarray], T], reading: Reading, pair: Pair) -> T:
+    return work(read_image_of(pair, reading))
 
 
 def dataset_info(reading: Reading, count: int, first: Pair | None = None) -> DatasetInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,19 @@ class Folder(FileDataset):
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
         chosen = {name: value for name, value in (("images", images), ("masks", masks)) if value is not None}
         settled = () if foreground is None else ("foreground", "background")
+        finish = partial(_changed, root, class_names, foreground, ignore_index, downscale)
         opened = open_reading(
-            root, ignore_index, chosen=chosen, leaks=on_leak != "refuse", accept=accept_reading, settled=settled
+            root,
+            ignore_index,
+            chosen=chosen,
+            leaks=on_leak != "refuse",
+            accept=accept_reading,
+            settled=settled,
+            finish=finish,
         )
-        layout = opened.layout
-        reading = _changed(opened.reading, root, class_names, foreground, ignore_index, downscale)
-        super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups)
+        layout, reading = opened.layout, finish(opened.reading)
+        known = opened.survey.known_contents(reading) if opened.survey is not None else {}
+        super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups, known=known)
         self.drawn, self.ordered, self._sampled_with = layout.drawn, layout.ordered, layout.sampled_with
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
         remarks = [line for line in _remarks(layout) if line not in opened.messages]
@@ -100,12 +108,12 @@ def _remarks(layout: Layout) -> list[str]:
 
 
 def _changed(
-    reading: Reading,
     root: Path,
     names: list[str] | None,
     foreground: list[int] | None,
     ignore_index: int | None,
     downscale: int | None,
+    reading: Reading,
 ) -> Reading:
     classes, count = list(reading.classes), len(reading.classes)
     if names is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unetzoo.data.base import SPLITS
 from unetzoo.data.folders.annotation_layouts import guess_annotations
-from unetzoo.data.folders.culprits import inner_folders, unread_words
+from unetzoo.data.folders.culprits import folders_in, inner_folders, unread_words
 from unetzoo.data.folders.guess_files import data_files, describe_arrays, mask_stem, side_by_side, stacks
 from unetzoo.data.folders.known_layouts import DIAGNOSES, folder_an_item, folder_group, known_layout, left_out
 from unetzoo.data.folders.layout import NOTHING
@@ -63,9 +63,7 @@ def guess_files(root: Path, chosen: Mapping[str, str] = NOTHING) -> tuple[Files,
     if ambiguous is not None:
         raise ambiguous
     if where is None:
-        there = [
-            p.name for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS
-        ]
+        there = [p.name for p in folders_in(root) if p.name.lower() in IMAGE_FOLDERS + MASK_FOLDERS]
         what = f"there is only {there[0]}/, without its counterpart" if there else "no images with masks were found"
         raise UnetzooError(
             f"{root}: {what}{_only_outlines(root)}{describe_arrays(root)}{unread_words(root)}; {LAYOUTS}"
@@ -201,7 +199,7 @@ def _candidate(root: Path, what: str, known: Sequence[str], chosen: Mapping[str,
     Raises:
         UnetzooError: If two could be meant.
     """
-    folders = [p for p in sorted(root.iterdir()) if p.is_dir()]
+    folders = folders_in(root)
     if what in chosen:
         return next((p.name for p in folders if p.name == chosen[what]), None)
     there = sorted((p for p in folders if p.name.lower() in known), key=lambda p: known.index(p.name.lower()))
@@ -261,7 +259,7 @@ def _split_folders(root: Path, chosen: Mapping[str, str] = NOTHING) -> Files | N
 def _split_names(folder: Path) -> dict[str, str]:
     """Return the name of the folder of each split, or nothing without one for train."""
     found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and (name := split_named(path.name)) and any(path.iterdir()):
+    for path in folders_in(folder):
+        if (name := split_named(path.name)) and any(path.iterdir()):
             found.setdefault(name, path.name)
     return {name: found[name] for name in SPLITS if name in found} if "train" in found else {}

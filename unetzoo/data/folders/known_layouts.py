@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from unetzoo.data.folders.culprits import folders_in
 from unetzoo.data.folders.files import SUFFIXES
 from unetzoo.data.folders.pairs import IMAGE_FOLDERS, MASK_FOLDERS, Finding, split_named
 from unetzoo.data.folders.reading import ClassReading, Files, Reading, Value
@@ -81,7 +82,7 @@ def _drive(root: Path) -> Known | None:
 
     mask/ is the field of view, not what is sought.
     """
-    folders = {split_named(p.name): p.name for p in sorted(root.iterdir()) if p.is_dir()}
+    folders = {split_named(p.name): p.name for p in folders_in(root)}
     within = root / folders["train"] if "train" in folders else root
     if not (within / "images").is_dir() or not (within / "1st_manual").is_dir():
         return None
@@ -119,12 +120,12 @@ def folder_an_item(root: Path, prefix: str = "") -> Files | None:
         root: Folder whose folders are looked at.
         prefix: Begin of the patterns.
     """
-    inner = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    inner = [p for p in folders_in(root) if not p.name.startswith(".")]
     if any(split_named(p.name) == "train" for p in inner):
         return None
     found: Counter[tuple[str, str]] = Counter()
     for folder in inner:
-        names = {p.name.lower(): p.name for p in folder.iterdir() if p.is_dir()}
+        names = {p.name.lower(): p.name for p in folders_in(folder)}
         image, mask = (next((names[n] for n in known if n in names), None) for known in (IMAGE_FOLDERS, MASK_FOLDERS))
         if image and mask:
             found[image, mask] += 1

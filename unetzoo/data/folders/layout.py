@@ -58,8 +58,13 @@ class Layout:
 
     @property
     def split_of(self) -> dict[str, str]:
-        """The split of each key."""
-        return {key: name for name, keys in self.splits.items() for key in keys}
+        """The split of each key, in the order of the splits; the later one of a key that is in two."""
+        found: dict[str, str] = {}
+        for name, keys in self.splits.items():
+            for key in keys:
+                found.pop(key, None)
+                found[key] = name
+        return found
 
 
 def lay_out(root: Path, files: Files) -> Layout:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from unetzoo.data.folders.mask_reading import MaskReading
 from unetzoo.data.folders.pairs import some
+from unetzoo.data.folders.properties import MaskProperties
 from unetzoo.data.folders.reading import ClassReading
-from unetzoo.data.folders.survey import Item, MaskProperties
+from unetzoo.data.folders.survey import Item
 
 OUTLINE = 0xE0E0C0  # colour of PASCAL VOC's void, which outlines its objects
 LOW = 40  # largest class number that is surely a number and not a grey level
@@ -20,6 +21,8 @@ FEW = 1e-3  # largest share of the pixels of other values between 0 and 255 that
 VOID_REGIONS = 2.0  # the last value looks like void with this many times the regions of any class
 VOID_SHARE = 0.2  # largest share of the pixels that void may have
 STRAY = 1e-5  # a class with a smaller share of the pixels is probably a mistake
+STRAY_PIXELS = 16  # so is one with fewer pixels than these in few masks, if that is less than ``FEW`` of all pixels
+FEW_MASKS = 0.1  # share of the masks, or two of them, that are few
 CLOSE = 8  # largest difference of a channel between a colour and its slip
 SLIP = 100  # a colour with this many times the pixels of a close one is what was meant
 
@@ -230,10 +233,10 @@ def nearly_binary(items: Sequence[Item], total: Mapping[int, int]) -> MaskReadin
 def strays(
     found: MaskReading, items: Sequence[Item], per_mask: Sequence[Mapping[int, int]], shown: Mapping[int, str]
 ) -> None:
-    """Add findings on values that few pixels or a single mask have.
+    """Take values of very few pixels as void, and ask; add findings on values that a single mask has.
 
     Args:
-        found: The proposal, whose findings grow.
+        found: The proposal, which changes.
         items: Properties of each pair.
         per_mask: Pixels of each value in each mask.
         shown: Each class value as the user reads it.
@@ -244,13 +247,17 @@ def strays(
     pixels, slips = sum(total.values()), []
     for value, name in shown.items():
         meant = next((v for v in shown if name.startswith("#") and _slip(value, v, total)), None)
-        if total[value] >= STRAY * pixels and meant is None:
+        masks = sum(value in counts for counts in per_mask)
+        few = total[value] < min(STRAY_PIXELS, FEW * pixels) and masks <= max(2, FEW_MASKS * len(items))
+        if total[value] >= STRAY * pixels and not few and meant is None:
             continue
         slips.append(value)
         where = next(i.pair.mask for i, c in zip(items, per_mask, strict=True) if value in c)
         text = f"{where}: value {name} has only {total[value]} pixel{'s' * (total[value] > 1)} in all masks"
         near = f", and is nearly {shown[meant]}" if meant is not None else ""
         found.add("warning", "stray value", f"{text}{near}: a stray value?")
+    if slips:
+        _set_aside(found, slips, total, shown)
     alone = [v for v in shown if v not in slips and sum(v in counts for counts in per_mask) == 1]
     rest = [name for value, name in shown.items() if value not in alone]
     if alone and len(items) > 2 and len(rest) == 2:
@@ -258,6 +265,24 @@ def strays(
         text = f"{where}: value {some([shown[v] for v in alone])} is in this mask alone, all others are "
         text += f"{rest[0]} and {rest[1]}; if it is a class, say so in dataset.toml, which `unetzoo data check` writes"
         found.add("error", "odd value", text)
+
+
+def _set_aside(found: MaskReading, slips: Sequence[int], total: Mapping[int, int], shown: Mapping[int, str]) -> None:
+    """Take values as void instead of classes, if two classes and something to score remain, and ask about it."""
+    values = [shown[v] if shown[v].startswith("#") else v for v in slips]
+    rest = [c for c in found.classes if c.values[0] not in values]
+    void = len(rest) > 1 and any(c.foreground for c in rest)
+    if void:
+        found.classes, found.ignore = rest, [*found.ignore, *values]
+    written = f'"{values[0]}"' if isinstance(values[0], str) else str(values[0])
+    are, slip, they = ("Are", "slips", "they are") if len(values) > 1 else ("Is", "a slip", "it is")
+    pixels = sum(total[v] for v in slips)
+    found.ask(
+        "stray value",
+        f"{are} {some([shown[v] for v in slips])}, with {pixels} pixel{'s' * (pixels > 1)} in all masks, {slip} of the "
+        "brush? Proposed: " + (f"yes, {they} void." if void else f"no, {they} among the classes."),
+        f"ignore without {written}, and a class with values = [{written}]" if void else f"ignore = [{written}]",
+    )
 
 
 def _slip(value: int, meant: int, total: Mapping[int, int]) -> bool:

@@ -122,6 +122,7 @@ def _colours(
     for value in (background, *order):
         found.classes.append(ClassReading(name=shown[value], values=[shown[value]], foreground=value != background))
     conventions.strays(found, items, per_mask, shown)
+    order = [value for value in order if shown[value] not in found.ignore]
     alone = sum(sum(value in counts for counts in per_mask) == 1 for value in order)
     if alone >= COLOURED and alone > 0.5 * len(order) and not set(order) <= conventions.voc_colours():
         found.ask(

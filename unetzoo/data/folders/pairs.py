@@ -22,6 +22,7 @@ from unetzoo.errors import UnetzooError, nearest
 Severity = Literal["error", "warning", "note"]
 LISTED = 5  # files with the same mistake that are named; the rest are counted
 SHOWN = 3  # keys or files that a finding names; the rest are counted
+LEAK = "duplicate across splits"  # kind of the findings that dropping from training settles
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),

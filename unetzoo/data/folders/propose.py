@@ -12,8 +12,9 @@ from unetzoo.data.folders.known_layouts import one_object_a_file
 from unetzoo.data.folders.mask_reading import MaskReading, Question
 from unetzoo.data.folders.mask_rules import read_masks
 from unetzoo.data.folders.pairs import Finding
+from unetzoo.data.folders.properties import ImageProperties
 from unetzoo.data.folders.reading import Reading, Value
-from unetzoo.data.folders.survey import ImageProperties, Item, Survey
+from unetzoo.data.folders.survey import Item, Survey
 
 ROUNDING = 0.001  # floats this far outside [0, 1] are values of [0, 1] with an error
 DEPTHS = (8, 10, 12, 14, 16)  # bits that the values in a 16-bit file may actually use

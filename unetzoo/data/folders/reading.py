@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -219,6 +219,12 @@ class Reading(Files):
         """The class index of void, or None if there is no void."""
         return max(IGNORE, len(self.classes)) if self.ignore else None
 
+    def same_content(self, other: Reading) -> bool:
+        """Return True if another reading makes the same numbers of every file, whatever it says of names and splits."""
+        values = [[part.values for part in reading.classes] for reading in (self, other)]
+        numbers = [(r.channels, r.range, r.ignore, r.downscale) for r in (self, other)]
+        return values[0] == values[1] and numbers[0] == numbers[1]
+
     @property
     def colours(self) -> bool:
         """True if masks are read as RGB."""
@@ -294,15 +300,12 @@ def interval(value: Value) -> tuple[int, int]:
     return low, high
 
 
-def read_pair(
-    pair: Pair, reading: Reading, seen: Callable[[Stored], None] = lambda stored: None
-) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(pair: Pair, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Read an image and its mask.
 
     Args:
         pair: Files of the two.
         reading: How to read them.
-        seen: Called with the image as stored.
 
     Returns:
         The image, float32 (C, H, W) in [0, 1], and the mask, int64 (H, W) of class indices, with
@@ -311,10 +314,23 @@ def read_pair(
     Raises:
         UnetzooError: If a file cannot be read, the two differ in size, or they contradict the reading.
     """
-    stored, mask = pair.read_image(), pair.read_mask()
+    return convert_pair(pair, pair.read_image(), pair.read_mask(), reading)
+
+
+def convert_pair(pair: Pair, stored: Stored, mask: Stored, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """Return a decoded image and its decoded mask as `read_pair` does.
+
+    Args:
+        pair: Files of the two, to name in an error.
+        stored: The image as stored.
+        mask: The mask as stored.
+        reading: How to read them.
+
+    Raises:
+        UnetzooError: If the two differ in size, or they contradict the reading.
+    """
     check_same_size(stored, mask, pair.image, pair.mask)
     image = _image(stored, reading, pair.image)
-    seen(stored)
     classes = to_classes(mask_values(mask, reading.colours, pair.mask), reading, pair.mask)
     if reading.downscale == 1:
         return image, classes

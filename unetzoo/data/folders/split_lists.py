@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unetzoo.data.base import SPLITS
 from unetzoo.data.folders.files import SUFFIXES
-from unetzoo.data.folders.pairs import Finding, Pairing
+from unetzoo.data.folders.pairs import LEAK, Finding, Pairing
 from unetzoo.data.folders.reading import Files
 from unetzoo.data.splits import SHARE, split, take_val
 from unetzoo.errors import UnetzooError
@@ -43,7 +43,7 @@ def split_keys(
     except UnetzooError as error:
         pairing.error("split", f"{root}: {error}")
         return {name: given.get(name, () if name != "train" or given else keys) for name in SPLITS}, ()
-    if unused := len(keys) - sum(map(len, given.values())):
+    if unused := len(keys) - len({key for listed in given.values() for key in listed}):
         pairing.findings.append(Finding("warning", "unused", f"{unused} pairs are in no split of {fixed}: not used"))
     return {name: given[name] for name in SPLITS}, drawn
 
@@ -105,6 +105,13 @@ def _meant(line: str) -> Iterable[str]:
 
 
 def check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], pairing: Pairing) -> None:
+    """Report lists that are empty, or name a key twice; a key in two lists stays in both, as a leak.
+
+    Args:
+        paths: List file of each split.
+        given: Keys of each split, of which repeated ones are removed.
+        pairing: The pairs, whose findings grow.
+    """
     where: dict[str, str] = {}
     for name, keys in given.items():
         if not keys and not any(f.text.startswith(f"{paths[name]}:") for f in pairing.findings):
@@ -114,6 +121,7 @@ def check_lists(paths: Mapping[str, Path], given: dict[str, tuple[str, ...]], pa
             given[name] = tuple(dict.fromkeys(keys))
         if both := [key for key in given[name] if key in where]:
             more = f" (and {len(both) - 1} more)" if len(both) > 1 else ""
-            pairing.error("list", f"{paths[name]}: {both[0]!r} is also in {paths[where[both[0]]].name}{more}")
-            given[name] = tuple(key for key in given[name] if key not in where)
+            other = paths[where[both[0]]].name
+            text = f"{paths[name]}: {both[0]!r} is also in {other}{more}; remove it from one of them, or set on_leak = "
+            pairing.error(LEAK, f"{text}'drop_from_training'")
         where |= dict.fromkeys(given[name], name)

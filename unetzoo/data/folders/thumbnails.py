@@ -8,6 +8,9 @@ loss; the others are compared in all views.
 
 from __future__ import annotations
 
+import os
+import tempfile
+import weakref
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +22,8 @@ THUMBNAIL, WINDOW = 24, 7  # cells per side; the local mean over 7x7 cells is su
 FLAT = 0.001  # standard deviation, in the grey range, below which a thumbnail shows nothing to compare
 FAR = 2 * (1 - SIMILAR) + 1e-4  # squared distance of marks above which two thumbnails cannot be similar, and rounding
 COARSE = 20  # principal directions of the marks in which all pairs are compared first
-IMAGES, ROWS = 64, 8192  # images that are compared at a time, and earlier images that they are compared with at a time
+IMAGES, ROWS = 64, 1024  # images that are compared at a time, and earlier images that they are compared with at a time
+IN_MEMORY = 2**22  # bytes of thumbnails from which they are kept in a file
 
 
 class Thumbnails:
@@ -27,27 +31,24 @@ class Thumbnails:
 
     def __init__(self) -> None:
         self._names: list[tuple[str, str]] = []
-        self._past = _Marked(np.zeros((0, THUMBNAIL**2), np.float32))  # of the splits before the present one
-        self._here: list[np.ndarray] = []  # (cells,) of the present split
-        self._waiting: list[tuple[int, np.ndarray]] = []  # number of an image, and its thumbnails moved (views, cells)
+        self._past = _Past()
+        self._waiting: list[tuple[int, np.ndarray]] = []  # number of an image, and its views (views, cells)
         self._found: list[Similar] = []
 
-    def add(self, split: str, key: str, image: np.ndarray) -> None:
+    def add(self, split: str, key: str, views: np.ndarray) -> None:
         """Add an image and compare it. All images of one split must be added in a row.
 
         Args:
             split: Split of the image.
             key: Key of the image.
-            image: Image (C, H, W) in [0, 1].
+            views: The image's `views` (views, cells); of the first split, the first view is enough.
         """
         if self._names and self._names[-1][0] != split:
             self._compare()
-            self._past = _Marked(np.concatenate([self._past.thumbnails, np.stack(self._here)]))
-            self._here = []
-        moved = _moved(image, 1 if len(self._past.thumbnails) else 0)
-        self._here.append(moved[0])
-        if len(self._past.thumbnails):
-            self._waiting.append((len(self._names), moved))
+            self._past.close_split()
+        self._past.add(views[0])
+        if self._past.any:
+            self._waiting.append((len(self._names), views))
         self._names.append((split, key))
         if len(self._waiting) == IMAGES:
             self._compare()
@@ -70,44 +71,92 @@ class Thumbnails:
         for one in np.unique(owners).tolist():
             number, moved = self._waiting[one]
             all_views = moved[:, _symmetries()].reshape(-1, THUMBNAIL**2)
-            near = rows[owners == one]
-            similarity = (self._past.thumbnails[near] @ all_views.T).max(axis=1)
             split, key = self._names[number]
-            for i, value in zip(near.tolist(), similarity.tolist(), strict=True):
-                if value >= SIMILAR:
-                    other, other_key = self._names[i]
-                    self._found.append((other, other_key, split, key, round(float(value), 4)))
+            near = rows[owners == one]
+            for start in range(0, len(near), ROWS):
+                some = near[start : start + ROWS]
+                similarity = (self._past.thumbnails(some) @ all_views.T).max(axis=1)
+                for i, value in zip(some.tolist(), similarity.tolist(), strict=True):
+                    if value >= SIMILAR:
+                        other, other_key = self._names[i]
+                        self._found.append((other, other_key, split, key, round(float(value), 4)))
         self._waiting = []
 
 
-class _Marked:
-    """Thumbnails (N, cells) and their marks."""
+class _Past:
+    """Thumbnails (cells,) in the order in which they were added; those of earlier splits can be searched.
 
-    def __init__(self, thumbnails: np.ndarray) -> None:
-        self.thumbnails = thumbnails
-        self._marks = _marks(thumbnails)
-        _, directions = np.linalg.eigh(self._marks.T @ self._marks)
+    Memory holds the marks. The thumbnails themselves are in a temporary file once they are many.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # closed with this object
+        weakref.finalize(self, self._file.close)
+        self._fresh: list[np.ndarray] = []  # not yet in the file
+        self._marks: list[np.ndarray] = []  # (up to ROWS, marks) each, like the next two
+        self._shows: list[np.ndarray] = []
+        self._coarse: list[np.ndarray] = []  # of earlier splits
+        self._directions = np.zeros((0, 0), np.float32)
+
+    @property
+    def any(self) -> bool:
+        """True if there are thumbnails of earlier splits."""
+        return bool(self._coarse)
+
+    def add(self, thumbnail: np.ndarray) -> None:
+        """Add a thumbnail of the present split."""
+        self._fresh.append(thumbnail)
+        if len(self._fresh) == ROWS:
+            self._store()
+
+    def _store(self) -> None:
+        if self._fresh:
+            thumbnails = np.stack(self._fresh)
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(thumbnails.tobytes())
+            self._marks.append(_marks(thumbnails))
+            self._shows.append(np.asarray(thumbnails.any(axis=1)))
+            self._fresh = []
+
+    def close_split(self) -> None:
+        """Let the thumbnails of the present split be searched."""
+        self._store()
+        _, directions = np.linalg.eigh(sum(marks.T @ marks for marks in self._marks))
         self._directions = np.ascontiguousarray(directions[:, -COARSE:])
-        coarse = self._marks @ self._directions
-        squares = (coarse**2).sum(axis=1, keepdims=True)
-        squares[~thumbnails.any(axis=1)] = 4 * FAR + 4  # those that show nothing are far from all
-        self._coarse = np.concatenate([coarse, squares, np.ones_like(squares)], axis=1)
+        self._coarse = []
+        for marks, shows in zip(self._marks, self._shows, strict=True):
+            coarse = marks @ self._directions
+            squares = (coarse**2).sum(axis=1, keepdims=True)
+            squares[~shows] = 4 * FAR + 4  # those that show nothing are far from all
+            self._coarse.append(np.concatenate([coarse, squares, np.ones_like(squares)], axis=1))
 
     def near(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of thumbnails and of views (V, cells) whose marks are not too far apart."""
-        marks = _marks(views)
-        coarse = marks @ self._directions
+        wanted_marks = _marks(views)
+        coarse = wanted_marks @ self._directions
         squares = (coarse**2).sum(axis=1, keepdims=True)
         wanted = np.concatenate([2 * coarse, -np.ones_like(squares), -squares], axis=1).T
         found: list[tuple[np.ndarray, np.ndarray]] = []
-        for start in range(0, len(self._coarse), ROWS):
-            rows, columns = np.nonzero(self._coarse[start : start + ROWS] @ wanted >= -FAR)  # less the squared distance
+        begin = 0
+        for block, marks in zip(self._coarse, self._marks, strict=False):  # those of the present split come last
+            close_by = np.flatnonzero(block @ wanted >= -FAR)  # less the squared distance
+            rows, columns = np.divmod(close_by, len(views))
             for part in range(0, len(rows), 4 * ROWS):
-                r, c = rows[part : part + 4 * ROWS] + start, columns[part : part + 4 * ROWS]
-                close = ((self._marks[r] - marks[c]) ** 2).sum(axis=1) <= FAR
-                found.append((r[close], c[close]))
+                r, c = rows[part : part + 4 * ROWS], columns[part : part + 4 * ROWS]
+                close = ((marks[r] - wanted_marks[c]) ** 2).sum(axis=1) <= FAR
+                found.append((r[close] + begin, c[close]))
+            begin += len(block)
         empty = np.zeros(0, np.int64)
         return np.concatenate([empty, *(r for r, _ in found)]), np.concatenate([empty, *(c for _, c in found)])
+
+    def thumbnails(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the thumbnails of earlier splits (N, cells) with these numbers."""
+        length = 4 * THUMBNAIL**2
+        read = bytearray()
+        for number in numbers.tolist():
+            self._file.seek(number * length)
+            read += self._file.read(length)
+        return np.frombuffer(read, np.float32).reshape(-1, THUMBNAIL**2)
 
 
 def _marks(thumbnails: np.ndarray) -> np.ndarray:
@@ -141,8 +190,13 @@ def _invariants() -> tuple[np.ndarray, np.ndarray]:
     return orbits.astype(np.float32), rings.astype(np.float32)
 
 
-def _moved(image: np.ndarray, most: int) -> np.ndarray:
-    """Return unit thumbnails (views, cells) of an image (C, H, W): as it is, then moved by up to ``most`` pixels."""
+def views(image: np.ndarray, most: int) -> np.ndarray:
+    """Return unit thumbnails (views, cells) of an image: as it is, then moved by up to ``most`` pixels.
+
+    Args:
+        image: Image (C, H, W) in [0, 1].
+        most: 0 for the image as it is alone, which is enough in the first split; 1 for all.
+    """
     grey = image.mean(axis=0, dtype=np.float64)  # with operands of two types, the matrix product would not use BLAS
     margin = 1 if min(grey.shape) > THUMBNAIL else 0
     steps = (0, *(by for by in (-1, 1) if margin and most))

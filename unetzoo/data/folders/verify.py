@@ -10,7 +10,7 @@ import numpy as np
 
 from unetzoo.data.base import SPLITS
 from unetzoo.data.folders.mask_conventions import as_colours
-from unetzoo.data.folders.pairs import Finding, listed, some
+from unetzoo.data.folders.pairs import LEAK, Finding, listed, some
 from unetzoo.data.folders.propose import effective_channels
 from unetzoo.data.folders.reading import Reading, Values
 from unetzoo.data.folders.survey import Item, Survey
@@ -183,7 +183,7 @@ def _duplicates(found: Survey) -> Iterable[Finding]:
             )
         else:
             twice.append(f"{same[1].pair.image}: is the same image as {one.key!r}{masks}, both in {split_of[one.key]}")
-    yield from listed("error", "duplicate across splits", leaks)
+    yield from listed("error", LEAK, leaks)
     yield from listed("warning", "duplicate", twice)
 
 

@@ -16,7 +16,8 @@ from unetzoo.bench.suite import DataRequest
 from unetzoo.cli.main import app
 from unetzoo.data.leaks import leaking_share, near_duplicates
 from unetzoo.records.record import read_record
-from unetzoo.report.statistics import WITHHELD, compare
+from unetzoo.report.statistics import compare
+from unetzoo.report.verdicts.comparison import WITHHELD
 
 RGB = (*SHAPE, 3)
 

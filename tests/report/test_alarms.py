@@ -28,7 +28,7 @@ def test_baselines_are_rows_for_reference_only(tmp_path: Path):
     alone, together = variables_of(*models), variables_of(*models, *trivial)
     for key in ("answer", "trials", "finished", "failures", "per_class", "variants", "protocol", "order", "warnings"):
         assert together[key] == alone[key]
-    assert [(r["model"], r["first"]) for r in together["rows"]] == [(r["model"], r["first"]) for r in alone["rows"]]
+    assert [(r["model"], r["against"]) for r in together["rows"]] == [(r["model"], r["against"]) for r in alone["rows"]]
     assert [b["model"] for b in together["baselines"]] == ["otsu", "all background"]
     assert best_baseline(load(*models, *trivial)) == ("otsu", pytest.approx(0.41))
     assert {len(load(*models, *trivial).images), len(load(*models).images)} == {4 * 12}
@@ -54,7 +54,7 @@ def test_the_best_baseline_is_in_the_dice_plots(tmp_path: Path):
         look = looks(["unet", "unet_b"], "unet")
         summary = summarise(t)
         figures = [plot(summary, look, best_baseline(t)) for plot in PARETO.values()]
-        figures.append(dice_distribution(t.images, look, best_baseline(t)))
+        figures.append(dice_distribution(t.images, list(look), look, best_baseline(t)))
         assert len(figures) == len(names)
         for figure in figures:
             (ax,) = figure.axes

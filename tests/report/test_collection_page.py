@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from unetzoo.errors import UnetzooError
 from unetzoo.records.manifest import MANIFEST
 from unetzoo.report import write_report
 from unetzoo.report.matrix import Cell, Row, mean_ranks
+from unetzoo.report.verdicts.comparison import Comparison
 
 
 def test_the_best_and_what_cannot_be_told_from_it(tmp_path: Path) -> None:
@@ -30,50 +32,81 @@ def test_the_best_and_what_cannot_be_told_from_it(tmp_path: Path) -> None:
     text = page_of(made(tmp_path / "f", parts))
     a, b = (next(line for line in text.splitlines() if line.startswith(f"| [{x}]")) for x in "ab")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (a, b)]
-    assert sorted(cell[:1] for cell in cells[0][1:3]) == ["*", "\u2248"]
-    assert cells[0][3].startswith("0.599 ")
+    assert sorted(cell[:1] for cell in cells[0][1:3]) == ["*", "="]
+    assert cells[0][3].startswith("\u25bc 0.599 ")
     assert cells[1][3].startswith("**\u2605 0.7")
-    assert cells[1][1].startswith("0.699 ")
+    assert cells[1][1].startswith("\u25bc 0.699 ")
     assert cells[1][4] == "0.650 (otsu)"
-    assert "So the choice depends on the data set" in text
-    assert "b: not better than otsu (Dice 0.650): unet_b (0.6" in text
+    assert "It is open whether one choice can serve all of them" in text
+    assert cells[1][2].startswith("\u2013 0.6")
+    assert cells[1][2].endswith(" (3 did not learn)")
+    assert "b: did not learn, so in no verdict and no rank: unet_b (3 trials)." in text
+    parts["b"] = scores(unet=0.7, unet_b=0.8, unet_c=0.6)
+    parts["a"] = scores(unet=0.8, unet_b=0.7, unet_c=0.6)
+    lower = "each variant is shown to score lower than another on at least one"
+    assert f"The choice depends on the data set: {lower}." in page_of(made(tmp_path / "h", parts))
     parts["b"] = scores(unet=0.8, unet_b=0.6, unet_c=0.6)
-    assert "one choice can serve all of them: unet is nowhere shown" in page_of(made(tmp_path / "g", parts))
+    assert "One choice can serve all of them: unet is shown to be at most 0.01" in page_of(made(tmp_path / "g", parts))
 
 
 def test_few_test_images_or_one_data_set_give_no_verdict(tmp_path: Path) -> None:
-    few = [record(label, seed, dice, images=3) for label, dice in (("unet", 0.8), ("b", 0.6)) for seed in (0, 1)]
+    few = [record(label, seed, dice, images=3) for label, dice in (("unet", 0.8), ("b", 0.6)) for seed in (0, 1, 2)]
     text = page_of(made(tmp_path / "f", {"x": few, "y": few}))
-    assert "? 0.600" in text
+    assert "\u2013 0.600" in text
     assert "Too few verdicts are available to say" in text
     assert "Too few verdicts are available to say" in page_of(made(tmp_path / "g", {"x": scores(unet=0.8, unet_b=0.7)}))
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_rank_nothing(tmp_path: Path, seeds: int) -> None:
+    part = [noisy(label, s, mean) for label, mean in (("unet", 0.8), ("b", 0.6)) for s in range(seeds)]
+    text = page_of(made(tmp_path / "f", {"x": part, "y": part}))
+    assert f"With {seeds} seed{'s' * (seeds > 1)}, nothing here says which variant is better" in text
+    assert "Run the suite with --seeds 3" in text
+    body = text.partition("## How to read")[0]
+    for word in ("\u2605", "rank over", "mean rank", "Highest", "\u25bc", "dice_by_data_set"):
+        assert word not in body
+    table = pd.read_csv(tmp_path / "f" / "verdicts.csv")
+    assert list(table["data"]) == ["x", "y"]
+    assert set(table["verdict"]) == {"not enough data"}
+    assert table[["low", "high", "p"]].isna().all(axis=None)
+
+
+def test_a_failed_seed_has_no_star_and_beats_nobody(tmp_path: Path) -> None:
+    part = [*scores(unet=0.8, b=0.6, c=0.7), record("unet", 3, status="nan")]
+    text = page_of(made(tmp_path / "f", {"x": part, "y": scores(unet=0.8, b=0.6, c=0.7)}))
+    x, y = (next(line for line in text.splitlines() if line.startswith(f"| [{label}]")) for label in "xy")
+    assert [cell.strip()[:3] for cell in x.split("|")[2:5]] == ["\u2013 0", "\u25bc 0", "**\u2605"]
+    assert [cell.strip()[:3] for cell in y.split("|")[2:5]] == ["**\u2605", "\u25bc 0", "\u25bc 0"]
+    table = pd.read_csv(tmp_path / "f" / "verdicts.csv").set_index(["data", "reference", "model"])["verdict"]
+    assert table["x", "b", "unet"] == table["x", "c", "unet"] == "not enough data"
+    assert table["y", "b", "unet"] == table["y", "c", "unet"] == "better"
+
+
 def rows_of(table: list[list[float | None]]) -> list[Row]:
+    """Return rows whose models all have three seeds, and one undecided comparison each."""
+    c = Comparison("m1", 3, 12, reference="m0", verdict="undecided", p=0.5, p_adjusted=1.0)
     return [
-        Row(f"d{k}", None, {f"m{c}": Cell(dice=dice) for c, dice in enumerate(line)}, None)
+        Row(
+            f"d{k}",
+            None,
+            {f"m{i}": Cell(dice=dice, seeds=3) for i, dice in enumerate(line)},
+            None,
+            comparisons={("m1", "m0"): c},
+        )
         for k, line in enumerate(table)
     ]
 
 
 def test_mean_ranks_by_hand() -> None:
-    ranks, over = mean_ranks(rows_of([[0.9, 0.8, 0.8], [0.5, 0.7, 0.6], [None, 0.1, 0.2]]), ["m0", "m1", "m2", "m3"])
+    rows = rows_of([[0.9, 0.8, 0.8], [0.5, 0.7, 0.6], [None, 0.1, 0.2]])
+    ranks, over = mean_ranks(rows, ["m0", "m1", "m2", "m3"])
     assert over == ["d0", "d1"]  # m3 has no score anywhere and m0 none on d2
-    assert [(rank.model, rank.mean, rank.low) for rank in ranks] == [
-        ("m1", 1.75, None),
-        ("m0", 2.0, None),
-        ("m2", 2.25, None),
+    assert [(rank.model, rank.mean, rank.low, rank.high) for rank in ranks] == [
+        ("m1", 1.75, 1.0, 3.0),
+        ("m0", 2.0, 1.0, 3.0),
+        ("m2", 2.25, 1.0, 3.0),
     ]
-
-
-def test_five_data_sets_are_resampled() -> None:
-    (first, second), _ = mean_ranks(rows_of([[0.9, 0.8]] * 5), ["m0", "m1"])
-    assert (first.model, first.mean, first.low, first.high, first.first) == ("m0", 1, 1, 1, 1)
-    assert (second.mean, second.first) == (2, 0)
-    (first, _), _ = mean_ranks(rows_of([[0.9, 0.8]] * 4 + [[0.1, 0.2]] * 2), ["m0", "m1"])
-    assert first.low is not None
-    assert first.low < first.mean < (first.high or 0)
-    assert 0.5 < (first.first or 0) < 1
 
 
 @given(st.lists(st.lists(st.sampled_from([0.1, 0.2, 0.3, None]), min_size=3, max_size=3), min_size=1, max_size=7))
@@ -81,8 +114,6 @@ def test_mean_ranks_add_up(table: list[list[float | None]]) -> None:
     ranks, _ = mean_ranks(rows_of(table), ["m0", "m1", "m2"])
     n = len(ranks)
     assert sum(rank.mean for rank in ranks) == pytest.approx(n * (n + 1) / 2)
-    if ranks and ranks[0].first is not None:
-        assert sum(rank.first or 0 for rank in ranks) == pytest.approx(1)
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -92,7 +123,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     text = page_of(folder)
     assert "b: 2 of 8 trials have no record: unet_b (seeds 3 and 4)." in text
     assert "c: no trial has run yet; 6 are planned." in text
-    assert "Not in the mean ranks, because a variant has no score there: c and d." in text
+    assert "Not in the mean ranks, because a variant cannot be ranked there: c and d." in text
     assert "15 of 23 trials finished" in text
     shutil.rmtree(folder / "d")
     assert "d: no trial has run yet; 3 are planned." in page_of(folder)

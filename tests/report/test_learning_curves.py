@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from support.collection import made, page_of, scores
 from unetzoo.report import curves
-from unetzoo.report.statistics import MIN_IMAGES
+from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS
 
 
 def with_images(n: int, records: list[dict[str, Any]], name: str = "nuclei") -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def test_the_page_says_how_many_images_each_needs(tmp_path: Path) -> None:
     text = page_of(made(tmp_path / "f", curve()))
     assert "nuclei: a has the highest mean Dice with 1, 4 and 16 training images." in text
     assert "b: shown to score lower than the highest with 1, 4 and 16." in text
-    assert "With 4 images a reaches the mean Dice that b has with 16." in text
+    assert "With 4 images a is shown to be at most 0.01 Dice below b with 16." in text
     assert "learning_curves.png" in text
     assert "mean rank" not in text.split("## How to read")[0]
     assert {p.name for p in (tmp_path / "f" / "plots").iterdir()} >= {"learning_curves.png", "learning_curves.svg"}
@@ -79,7 +79,8 @@ def test_n_train_of_a_generated_world_is_an_option(tmp_path: Path) -> None:
 def test_a_band_holds_the_mean_and_stays_within_the_scores_range(seeds: int, images: int, draw: int) -> None:
     values = np.random.default_rng(draw).random((seeds, images))
     found = curves.band(pd.DataFrame(values))
-    if seeds < 2 or images < MIN_IMAGES:
+    assert curves.band(pd.DataFrame(values), dict.fromkeys(range(images), "one volume")) is None
+    if seeds < MIN_SEEDS or images < MIN_GROUPS:
         assert found is None
     else:
         assert found is not None

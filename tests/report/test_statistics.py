@@ -1,4 +1,4 @@
-"""The report's statistics, checked by hand: Holm's correction, the bootstrap, verdicts."""
+"""Comparisons from tables of scores: who is compared on what, verdicts, thin evidence, groups, and the summary."""
 
 from __future__ import annotations
 
@@ -10,95 +10,99 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from support.records import load, noisy, record
 from unetzoo.report.alarms import red_lines
-from unetzoo.report.statistics import (
-    compare,
-    first_chances,
-    holm,
-    means,
-    pick_reference,
-    score_grids,
-    summarise,
-    two_sided_p,
-    widening,
-)
+from unetzoo.report.statistics import all_pairs, compare, pick_reference, score_grids, summarise
+from unetzoo.report.verdicts.comparison import WITHHELD
 
 
 def grids(*records: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return score_grids(load(*records).images)
 
 
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
+def drawn(draw: int = 0, seeds: int = 3, images: int = 12, **means: float) -> dict[str, pd.DataFrame]:
+    """Return scores of several labels with noise over seeds and images."""
+    rng = np.random.default_rng(draw)
+    noise = {label: rng.normal(0, 0.004, (seeds, images)) + rng.normal(0, 0.002, (seeds, 1)) for label in means}
+    columns = [f"set/{k:02}" for k in range(images)]
+    return {label: pd.DataFrame(mean + noise[label], columns=columns) for label, mean in means.items()}
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_is_monotone_and_between_raw_and_bonferroni(p: list[float]):
-    corrected = holm(p)
-    order = np.argsort(p, kind="stable")
-    assert (np.diff(np.asarray(corrected)[order]) >= 0).all()
-    assert all(a <= c <= 1 and c <= max(a * len(p), max(corrected)) for a, c in zip(p, corrected, strict=True))
-
-
-def test_two_sided_p_by_hand():
-    assert two_sided_p(np.zeros(99)) == 1.0
-    assert two_sided_p(np.ones(99)) == pytest.approx(2 / 100)
-    assert two_sided_p(np.array([-1.0] * 10 + [1.0] * 89)) == pytest.approx(2 * 11 / 100)
-
-
-def test_weighted_means_leave_out_what_has_no_score():
-    x = np.array([[0.2, np.nan, 0.4], [0.6, 0.8, np.nan]])
-    one = np.ones((1, 3))
-    assert means(x, one, np.ones((1, 2))) == pytest.approx([(0.3 + 0.7) / 2])
-    assert means(x, np.array([[1.0, 0, 3]]), np.array([[2.0, 0]])) == pytest.approx([(0.2 + 1.2) / 4])
-    assert np.isnan(means(np.full((1, 3), np.nan), one, np.ones((1, 1)))).all()
-
-
-def test_identical_variants_are_indistinguishable():
-    made = [noisy(label, s, 0.8) for label in ("unet",) for s in range(3)]
+def test_identical_variants_are_equivalent():
+    made = [noisy("unet", s, 0.8) for s in range(3)]
     twins = [json.loads(json.dumps(r).replace('"label": "unet"', '"label": "twin"')) for r in made]
     (c,) = compare(grids(*made, *twins), "unet")
-    assert (c.difference, c.low, c.high, c.p_holm, c.verdict) == (0.0, 0.0, 0.0, 1.0, "indistinguishable")
-    assert first_chances(grids(*made, *twins)) == {"twin": 0.5, "unet": 0.5}
+    assert (c.difference, c.low, c.high, c.p_adjusted, c.verdict) == (0.0, 0.0, 0.0, 1.0, "equivalent")
+    assert (c.prob_false, c.superiority, c.effect) == (0.5, 0.5, None)
     assert "one network twice" in " ".join(red_lines(load(*made, *twins)))
 
 
 def test_a_clear_shift_is_better_or_worse():
     scores = {"unet": 0.7, "unet_up": 0.75, "unet_down": 0.6}
-    found = grids(*[noisy(label, s, mean) for label, mean in scores.items() for s in range(3)])
-    down, up = compare(found, "unet")
+    down, up = compare(grids(*[noisy(label, s, mean) for label, mean in scores.items() for s in range(3)]), "unet")
     assert (down.verdict, up.verdict) == ("worse", "better")
     assert up.low is not None
     assert up.high is not None
-    assert 0.04 < up.low < up.difference < up.high < 0.06
-    assert (up.agree, up.seeds, up.images) == (3, 3, 12)
-    assert first_chances(found)["unet_up"] == 1.0
+    assert 0.03 < up.low < up.difference < up.high < 0.07
+    assert (up.agree, up.seeds, up.images, up.groups, up.reference) == (3, 3, 12, None, "unet")
+    assert (up.superiority, down.superiority) == (1.0, 0.0)
+    assert up.needed_seeds is None
 
 
-def test_the_interval_is_the_bootstrap_of_paired_differences():
-    """Images and seeds resampled by hand, on complete data, give the same interval."""
-    made = [noisy(label, s, 0.7) for label in ("unet", "unet_b") for s in range(3)]
-    found = grids(*made)
-    (c,) = compare(found, "unet")
-    d = found["unet_b"].to_numpy() - found["unet"].to_numpy()
-    rng = np.random.default_rng(5)
-    seeds, images = rng.integers(0, 3, (4000, 2)), rng.integers(0, 12, (4000, 11))
-    drawn = d[seeds[:, :, None], images[:, None, :]].mean((1, 2))
-    wide = d.mean() + widening(d) * (np.percentile(drawn, [2.5, 97.5]) - d.mean())
-    assert c.difference == pytest.approx(d.mean())
-    assert [c.low, c.high] == pytest.approx(wide, abs=4e-4)
+def test_one_comparison_by_hand():
+    """One image effect and no other: all is the paired t over seeds."""
+    by_seed = np.array([0.01, 0.03, 0.02])
+    reference = pd.DataFrame(0.5 + np.zeros((3, 6)))
+    (c,) = compare({"a": reference, "b": reference + by_seed[:, None]}, "a")
+    expected = stats.ttest_1samp(by_seed, 0.0)
+    assert c.p == c.p_adjusted == pytest.approx(expected.pvalue)
+    assert [c.low, c.high] == pytest.approx(list(expected.confidence_interval()))
+    assert (c.low, c.high) == (c.low_alone, c.high_alone)
+    assert c.prob_false == pytest.approx(expected.pvalue / 2)
+    assert [c.sd_seed, c.sd_image, c.sd_interaction] == pytest.approx([0.01, 0.0, 0.0])
+    assert c.effect == pytest.approx(2.0)
+    assert c.verdict == "undecided"
+    assert c.needed_seeds == 5
+    assert c.needed_groups is None
+    assert c.note == "not even 10,000 images with these seeds would settle it"
 
 
-def test_few_seeds_widen_the_interval():
-    by_seed = np.array([[0.1], [0.2], [0.4]]) + np.zeros((3, 12))
-    assert widening(by_seed) == pytest.approx(4.3027 / 1.9600, abs=1e-3)  # t with two degrees of freedom
-    assert widening(by_seed[:1] + np.linspace(0, 1, 12)) == pytest.approx(2.2010 / 1.9600, abs=1e-3)
-    assert widening(np.full((3, 12), 0.1)) == widening(np.full((2, 3), np.nan)) == 1.0
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 1000), st.floats(-0.03, 0.03), st.booleans())
+def test_sides_order_and_names(seed: int, shift: float, grouped: bool):
+    found = drawn(seed, a=0.6, b=0.6 + shift, c=0.61)
+    groups = {key: str(k // 2) for k, key in enumerate(found["a"].columns)} if grouped else {}
+    forth, back = (
+        {(c.model, c.reference): c for ref in "abc" for c in compare(pair, ref, groups=groups)}
+        for pair in (found, {k: g.iloc[::-1, ::-1] for k, g in found.items()})
+    )
+    for (model, reference), c in forth.items():
+        same, turned = back[model, reference], forth[reference, model]
+        assert same.p == pytest.approx(c.p)
+        assert same.verdict == c.verdict
+        assert turned.p == pytest.approx(c.p)
+        assert turned.difference == pytest.approx(-(c.difference or 0))
+        assert turned.low_alone == pytest.approx(-(c.high_alone or 0))
+        assert turned.superiority == pytest.approx(1 - (c.superiority or 0))
+    for c in all_pairs(found, groups=groups):
+        assert c.p == pytest.approx(forth[c.model, c.reference].p)
+        assert (c.low or 0) <= (c.low_alone or 0) + 1e-12 or c.low == 0
+
+
+def test_all_pairs_are_one_family():
+    found = all_pairs(drawn(a=0.6, b=0.6, c=0.7, d=0.7))
+    assert [(c.model, c.reference) for c in found] == [
+        ("b", "a"),
+        ("c", "a"),
+        ("d", "a"),
+        ("c", "b"),
+        ("d", "b"),
+        ("d", "c"),
+    ]
+    assert [c.verdict for c in found[1:5]] == ["better"] * 4
+    assert min(c.p_adjusted or 0 for c in found) >= 5.9 * min(c.p or 0 for c in found)
 
 
 def test_thin_evidence_gets_no_verdict():
@@ -107,11 +111,89 @@ def test_thin_evidence_gets_no_verdict():
     assert (c.verdict, c.p) == ("not enough data", None)
     assert "4 test images" in c.note
     (c,) = compare(grids(noisy("unet", 0, 0.5), noisy("b", 0, 0.9)), "unet")
-    assert c.verdict == "not enough data"
-    assert "seed-to-seed variation is not covered" in c.note
+    assert (c.verdict, c.p) == ("not enough data", None)
+    assert "between these two trained networks, not between the variants; run --seeds 3" in c.note
     assert c.low is not None
+    (c,) = compare(
+        grids(*[noisy(label, s, 0.5 + k / 9) for k, label in enumerate(("unet", "b")) for s in (0, 1)]), "unet"
+    )
+    assert (c.verdict, c.p, c.prob_false) == ("not enough data", None, None)
+    assert c.note == "2 seeds in common, a verdict needs 3; run --seeds 3"
     (c,) = compare(grids(noisy("unet", 0, 0.5), noisy("b", 1, 0.9)), "unet")
     assert "no seed" in c.note
+    assert compare(grids(noisy("unet", 0, 0.5)), "gone") == []
+
+
+def test_thin_evidence_costs_the_others_nothing():
+    found = drawn(a=0.6, b=0.605)
+    (alone,) = compare(found, "a")
+    (with_one_seed, _) = compare(found | {"c": drawn(1, c=0.6)["c"].iloc[:1]}, "a")
+    assert with_one_seed == alone
+
+
+def test_dependent_images_are_no_evidence():
+    """One image forty times over, and as forty images of six patients."""
+    rng = np.random.default_rng(0)
+    columns = [f"set/{k}" for k in range(48)]
+    shift = np.repeat(rng.normal(0.01, 0.03, 6), 8)
+    a = pd.DataFrame(0.6 + rng.normal(0, 0.001, (3, 48)), columns=columns)
+    groups = {key: f"patient {k // 8}" for k, key in enumerate(columns)}
+    (free,) = compare({"a": a, "b": a + shift}, "a")
+    (c,) = compare({"a": a, "b": a + shift}, "a", groups=groups)
+    assert (free.groups, c.groups, c.images) == (None, 6, 48)
+    assert (c.p or 0) > 5 * (free.p or 1)
+    (c,) = compare(
+        {"a": a, "b": a + shift}, "a", groups={key: (group[-1] > "2" and "x") or group for key, group in groups.items()}
+    )
+    assert (c.verdict, c.groups) == ("not enough data", 4)
+    assert c.note == "4 groups of test images in common, at least 5 are needed"
+    half = (a + shift).where([[k < 24 for k in range(48)]] * 3)
+    (c,) = compare({"a": a, "b": half}, "a", groups=groups)
+    assert (c.verdict, c.groups, c.images) == ("not enough data", 3, 24)
+    (c,) = compare({"a": a, "b": a + shift}, "a", groups={columns[0]: "p", columns[1]: "p"})
+    assert c.groups == 47  # the others are groups of their own
+
+
+def test_a_failed_seed_is_never_better_or_equivalent():
+    found = drawn(a=0.6, b=0.7, c=0.5, d=0.6)
+    b, c, d = compare(found, "a", failed={"b", "c"}, margin=0.05)
+    assert (b.verdict, c.verdict, d.verdict) == ("undecided", "worse", "equivalent")
+    assert b.note == "a seed of b failed, so no verdict in its favour is given"
+    assert c.note == "a seed of c failed"
+    b, c, d = compare(found, "a", failed={"a"}, margin=0.05)
+    assert (b.verdict, c.verdict, d.verdict) == ("better", "undecided", "undecided")
+
+
+def test_leaking_images_withhold_verdicts():
+    (c,) = compare(drawn(a=0.6, b=0.7), "a", leaking=True)
+    assert c.verdict == WITHHELD
+    assert c.low is not None
+
+
+def test_lower_is_better_for_distances():
+    far = {label: 10 * grid for label, grid in drawn(a=0.6, b=0.7).items()}
+    (c,) = compare(far, "a", metric="hd95", margin=None)
+    assert (c.verdict, c.metric) == ("worse", "hd95")
+    assert c.superiority == 0.0
+    (c,) = compare({"a": far["b"], "b": far["a"]}, "a", metric="hd95", margin=None)
+    assert c.verdict == "better"
+
+
+def test_equivalence_needs_a_margin():
+    found = drawn(a=0.6, b=0.6)
+    verdicts = [compare(found, "a", margin=margin)[0].verdict for margin in (None, 0.0, 0.001, 0.05)]
+    assert verdicts == ["undecided", "undecided", "undecided", "equivalent"]
+
+
+def test_intervals_stay_within_what_dice_can_be():
+    rng = np.random.default_rng(0)
+    a, b = (pd.DataFrame(np.clip(rng.normal(mean, 0.1, (3, 6)), 0, 1)) for mean in (0.95, 0.9))
+    (c,) = compare({"a": a, "b": b}, "a")
+    assert c.high is not None
+    assert c.high <= 1 - a.to_numpy().mean() + 1e-12
+    wild = pd.DataFrame(rng.choice([0.0, 1.0], (3, 6)))
+    (c,) = compare({"a": a, "b": wild}, "a")
+    assert c.low == pytest.approx(max(c.low or 0, -a.to_numpy().mean()))
 
 
 def test_a_false_alarm_counts_where_the_reference_has_no_score():
@@ -119,6 +201,15 @@ def test_a_false_alarm_counts_where_the_reference_has_no_score():
     found = grids(*[record("unet", s, good) for s in (0, 1)], *[record("b", s, [0, *good[1:]]) for s in (0, 1)])
     (c,) = compare(found, "unet")
     assert c.difference == pytest.approx(0.8 * 5 / 6 - 0.8)
+    assert c.images == 5
+
+
+def test_a_seed_without_any_score_is_left_out():
+    found = drawn(a=0.6, b=0.7)
+    found["b"].iloc[0] = np.nan
+    (c,) = compare(found, "a")
+    assert (c.seeds, c.verdict) == (2, "not enough data")
+    assert c.note == "2 seeds in common, a verdict needs 3; run --seeds 3"
 
 
 def test_summary_and_reference():

@@ -11,12 +11,9 @@ import numpy as np
 from unetzoo.records.frame import tables
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import red_lines
+from unetzoo.report.judgement import judge_all
 from unetzoo.report.sections import context
-from unetzoo.report.statistics import (
-    compare,
-    score_grids,
-    summarise,
-)
+from unetzoo.report.statistics import summarise
 
 NASTY = "<b>x|y</b> $a$ `c`\nd"
 IMAGE_EFFECT = np.linspace(-0.05, 0.05, 12)
@@ -199,7 +196,7 @@ def baseline(label: str, dice: float, **change: Any) -> dict[str, Any]:
     if made["status"] != "ok":
         return made
     made["result"] |= {"foreground": {"dice": dice, "recall": 1.0}, "calibration": {"brier": 0.2}}
-    made["result"] |= {"predictions": f"constant {label}", "false_alarms": {"membrane": 1}}
+    made["result"] |= {"predictions": f"constant {label}", "false_alarms": {"membrane": 1}, "best_val_dice": None}
     return made
 
 
@@ -230,7 +227,7 @@ def everything(path: Path) -> Path:
 
 def variables_of(*records: dict[str, Any]) -> dict[str, Any]:
     t = load(*records)
-    return context(t, summarise(t), compare(score_grids(t.images), "unet"), {}, "unet")
+    return context(t, summarise(t), judge_all(t))
 
 
 def flagged(*records: dict[str, Any]) -> str:

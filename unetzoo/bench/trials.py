@@ -104,6 +104,7 @@ class Trial(Strict):
         if self.model.baseline:
             tables = ("score",)  # nothing else affects a baseline
         identity |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
+        identity["score"].pop("margin", None)  # only the report reads it
         if "train" in tables and self.train.recipe == "modern":
             identity["train"].pop("recipe", None)  # it was the default recipe of the first records
         elif "train" in tables:

@@ -135,7 +135,7 @@ def bench_command(
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
-    page = write_report(folder)
+    page = write_report(folder, margin=_margins(suite))
     if lost := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
         err.print(f"the weights of {lost} trials could not be saved; --retry failed trains them again", highlight=False)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
@@ -147,6 +147,15 @@ def bench_command(
             err.print(f"  {where}{escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
         err.print("the report gives the reasons; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
+
+
+def _margins(suite: Suite | Collection) -> float | dict[str, float]:
+    """Return the margin of a suite, or of each data set of a collection by label."""
+    from unetzoo.bench.suite import Suite
+
+    if isinstance(suite, Suite):
+        return suite.score.margin
+    return {label: member.score.margin for label, member in suite.suites.items()}
 
 
 def _remark(dataset: SegmentationDataset, where: str) -> None:
@@ -221,6 +230,10 @@ def report_command(
         bool,
         typer.Option("--brief", help="Write only what is worth keeping in a repository: tables and a few plots."),
     ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Largest difference in Dice that does not matter, 0 or more; default: the suite's, or 0.01."),
+    ] = None,
 ) -> None:
     """Write the report again from the records of a folder.
 
@@ -229,7 +242,8 @@ def report_command(
     Examples:
       [bold]unetzoo report runs/quick[/]
       [bold]unetzoo report reports/mine --brief[/]
+      [bold]unetzoo report runs/quick --margin 0.02[/]
     """
     from unetzoo.report import write_report
 
-    out.print(f"report: {write_report(folder, brief=brief)}", soft_wrap=True, highlight=False)
+    out.print(f"report: {write_report(folder, brief=brief, margin=margin)}", soft_wrap=True, highlight=False)

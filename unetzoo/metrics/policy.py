@@ -31,6 +31,7 @@ SURFACE = ("nsd", "hd95", "assd", "boundary_iou")
 ISBI = ("v_rand", "v_rand_split", "v_rand_merge", "v_info", "v_info_split", "v_info_merge")
 ISBI += ("rand_error", "pixel_error", "warping_error", "split_merge_error")
 ISBI_BEST = ("v_rand_max", "v_info_max", "rand_error_min", "pixel_f_error_min", "split_merge_error_min")
+MARGIN = 0.01  # Dice
 DISTANCES = ("hd95", "assd")  # lengths, lower is better; all others of OVERLAP and SURFACE are shares
 
 
@@ -39,6 +40,7 @@ class Scoring(Strict):
 
     A single number for ``spacing`` stands for height and width. HD95, ASSD and ``tolerance`` are in ``unit``. The width
     of the boundary IoU is measured in pixels whatever the spacing, as Cheng et al. (arXiv 2103.16562) define it.
+    ``margin`` is read by the report alone: it changes no score, and is no part of a trial's id.
     """
 
     both_empty: Literal["exclude", "perfect"] = Field(
@@ -52,6 +54,12 @@ class Scoring(Strict):
     boundary: float = Field(0.02, gt=0, le=1, description="width of the boundary IoU as a share of the image diagonal")
     ece_bins: int = Field(15, ge=1, description="number of equal-width bins of the expected calibration error")
     isbi: str | None = Field(None, description="class whose pixels separate objects; adds the ISBI 2012 scores")
+    margin: float = Field(
+        MARGIN,
+        ge=0,
+        allow_inf_nan=False,
+        description="largest difference in Dice that does not matter; within it, the report calls variants equivalent",
+    )
 
     @field_validator("spacing", mode="before")
     @classmethod
@@ -93,7 +101,7 @@ class Scoring(Strict):
         }
         penalty = f"0 for overlaps, NSD and boundary IoU; the image diagonal in {self.unit} for HD95 and ASSD"
         return {
-            **self.model_dump(mode="json"),
+            **self.model_dump(mode="json", exclude={"margin"}),
             "rules": {
                 "empty against empty": f"{empty[self.both_empty]}; counted in 'undefined'",
                 "miss": f"{penalty}; counted in 'penalised'",

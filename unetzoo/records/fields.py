@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from unetzoo.metrics.policy import MARGIN
 from unetzoo.records.measured import Timing
 from unetzoo.records.record import Record
 
@@ -74,10 +75,12 @@ def current(records: list[Record], asked: Iterable[tuple[str, str]]) -> list[Rec
 
 
 def _configuration(record: Record) -> str:
-    """Return a short hash of the trial without its seed and the folder of its data."""
+    """Return a short hash of the trial without its seed, the folder of its data and the report's margin."""
     rest = {key: value for key, value in record.trial.items() if key != "seed"}
     if isinstance(data := rest.get("data"), dict):
         rest["data"] = {key: value for key, value in data.items() if key != "root"}
+    if isinstance(score := rest.get("score"), dict):
+        rest["score"] = {key: value for key, value in score.items() if key != "margin"}
     text = json.dumps([record.baseline, rest], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:4]
 
@@ -119,3 +122,9 @@ def chosen_rate(record: Record) -> float | None:
     """Return the learning rate used in training: the sweep's choice, else the recipe's."""
     rates = [t.lr for t in record.tuning if t.chosen] or [dig(record.trial, "train", "lr")]
     return rates[0] if isinstance(rates[0], (int, float)) else None
+
+
+def margin_of(records: Iterable[Record]) -> float:
+    """Return the margin that the records' suite asked for; the smallest if they disagree, 0.01 if none says."""
+    stated = [dig(r.trial, "score", "margin") for r in records if not r.baseline]
+    return min((float(m) for m in stated if isinstance(m, (int, float)) and m >= 0), default=MARGIN)

@@ -17,7 +17,7 @@ from unetzoo._util.paths import user_path
 from unetzoo._util.spreadsheet import safe_cell
 from unetzoo._util.text import REASON, shortened, visible
 from unetzoo.errors import UnetzooError
-from unetzoo.metrics.policy import ISBI, ISBI_BEST
+from unetzoo.metrics.policy import ISBI, ISBI_BEST, SURFACE
 from unetzoo.records.fields import (
     chosen_rate,
     class_names,
@@ -30,6 +30,7 @@ from unetzoo.records.fields import (
     seed_of,
     tell_apart,
 )
+from unetzoo.records.learnt import still_rising, unlearnt
 from unetzoo.records.manifest import Manifest, read_manifest
 from unetzoo.records.record import Cost, Record, Result, read_record
 
@@ -49,14 +50,25 @@ TRAINING = [
     "data_share",
 ]
 COSTS = [*STORED, *TENSORS, *LATENCY, *TIMING, *TRAINING]  # summarised by the median over seeds
-TAIL = ["resumed", "device", "compute_precision", "threads", "flags", "predictions", "id", "reason"]
-PER_IMAGE = ["id", "model", "seed", "data", "image", "dice", "iou"]
+TAIL = [
+    "resumed",
+    "device",
+    "compute_precision",
+    "threads",
+    "flags",
+    "unlearnt",
+    "still_rising",
+    "predictions",
+    "id",
+    "reason",
+]
+PER_IMAGE = ["id", "model", "seed", "data", "image", "dice", "iou", *SURFACE]
 PER_CLASS = ["model", "seed", "class", "dice", "iou", "pooled_dice", "pooled_iou", *COUNTS]
 CURVES = ["model", "seed", "step", "loss", "val_dice"]
 
 INTEGERS = {"seed", "best_step", "steps", "step", "threads", "resumed", "train_flops", *COUNTS, *STORED, *TENSORS}
-BOOLEANS = {"baseline", "noisy", "noisy_float32"}
-TEXTS = {"model", "name", "status", "data", "image", "class", *TAIL} - {"resumed", "threads"}
+BOOLEANS = {"baseline", "still_rising", "noisy", "noisy_float32"}
+TEXTS = {"model", "name", "status", "data", "image", "class", *TAIL} - {"resumed", "threads", "still_rising"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,12 @@ class Tables:
     def models(self) -> list[Record]:
         """Records of models, that is all but the baselines."""
         return [r for r in self.records if not r.baseline]
+
+    @property
+    def unlearnt(self) -> dict[str, str]:
+        """Trial id of each model's run that did not learn, with the reason; see `unetzoo.records.learnt`."""
+        known = self.trials[self.trials["unlearnt"].notna()]
+        return dict(zip(known["id"], known["unlearnt"], strict=True))
 
     @property
     def leaking(self) -> bool:
@@ -132,7 +150,8 @@ def read_records(folder: Path | str) -> pd.DataFrame:
       (training), ``wall_seconds``, ``train_flops``, ``tuning_seconds``, ``phase_<name>`` (seconds), ``data_share``
       (share of the training time spent waiting for data)
     - ``resumed`` (number of times an interrupted training was resumed), ``device``, ``compute_precision``, ``threads``
-    - ``flags`` ('kind: text; ...'), ``predictions`` (a hash of all predicted class maps)
+    - ``flags`` ('kind: text; ...'), ``unlearnt`` (why the run did not learn), ``still_rising`` (True if its best
+      checkpoint was the last), ``predictions`` (a hash of all predicted class maps)
 
     For a collection (``folder/<label>/records/*.json``) the first column is 'data', the data set's label, and there
     are no columns for single classes, which data sets do not share; read ``folder/<label>`` by itself for those.
@@ -261,7 +280,8 @@ def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 def _trials(
     records: list[Record], unreadable: list[tuple[str, str]], classes: dict[str, str], phases: dict[str, str]
 ) -> pd.DataFrame:
-    rows = [_trial_row(r, classes, phases) for r in records]
+    baselines = [r for r in records if r.baseline]
+    rows = [_trial_row(r, classes, phases) | _learning(r, baselines) for r in records]
     rows += [{"id": Path(n).stem, "baseline": False, "status": "unreadable", "reason": w} for n, w in unreadable]
     found = {key for row in rows for key in row}
     every = [f"{metric}_{column}" for metric in METRICS for column in classes.values()]
@@ -275,6 +295,13 @@ def _columns(by_class: Iterable[str], phases: Iterable[str]) -> list[str]:
     columns += ["train_dice", "val_dice", "best_step", "steps", "lr", *STORED, *TENSORS]
     columns += [*LATENCY, "noisy", *TIMING, "noisy_float32", *TRAINING]
     return [*columns, *phases, *TAIL]
+
+
+def _learning(record: Record, baselines: list[Record]) -> dict[str, Any]:
+    if record.baseline or record.status != "ok":
+        return {}
+    found = unlearnt(record, baselines)
+    return {"unlearnt": found.reason if found else None, "still_rising": still_rising(record)}
 
 
 def _trial_row(record: Record, classes: dict[str, str], phases: dict[str, str]) -> dict[str, Any]:
@@ -339,7 +366,8 @@ def _cost_columns(record: Record, cost: Cost, phases: dict[str, str]) -> dict[st
 def _image_rows(record: Record) -> list[dict[str, Any]]:
     who = {"id": record.id, "model": label_of(record), "seed": seed_of(record), "data": data_of(record)}
     keys = sorted(record.result.per_image) if record.result else []
-    return [{**who, "image": k, "dice": image_score(record, k), "iou": image_score(record, k, "iou")} for k in keys]
+    scores = ("dice", "iou", *SURFACE)
+    return [{**who, "image": k, **{metric: image_score(record, k, metric) for metric in scores}} for k in keys]
 
 
 def _class_rows(record: Record) -> list[dict[str, Any]]:

@@ -5,16 +5,20 @@ The same records give the same bytes, and nothing here needs torch.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
+
+from unetzoo.errors import UnetzooError
 
 __all__ = ["write_report"]
 
 
-def write_report(folder: Path, *, brief: bool = False) -> Path:
+def write_report(folder: Path, *, brief: bool = False, margin: float | Mapping[str, float] | None = None) -> Path:
     """Turn ``folder/records/*.json`` into a report inside ``folder``.
 
-    Writes ``summary.md``, ``results.csv``, ``plots/*.png``, ``plots/*.svg`` and ``index.html``, and removes
-    plots of an earlier report that no longer apply. The folder of a collection gets the same for all its data
+    Writes ``summary.md``, ``results.csv``, ``verdicts.csv``, ``plots/*.png``, ``plots/*.svg`` and ``index.html``, and
+    removes plots of an earlier report that no longer apply. The folder of a collection gets the same for all its data
     sets together, and the folder of each data set gets its own. A record that cannot be read becomes a row of the
     report.
 
@@ -23,20 +27,27 @@ def write_report(folder: Path, *, brief: bool = False) -> Path:
         brief: Keep the folder small, for instance to commit it with the code. A single data set then gets
             ``summary.md`` and the three plots of Dice against cost as PNG; a collection gets its page, its plots as
             PNG, and tables alone for each data set.
+        margin: Largest difference in Dice that does not matter, for all data sets or by the label of each; None takes
+            the ``[score] margin`` that the records state, else 0.01.
 
     Returns:
         The path of the page; with ``brief``, of ``summary.md`` (for a collection still the page).
 
     Raises:
-        UnetzooError: If the folder or its records are missing, or the folder cannot be written.
+        UnetzooError: If the margin is below 0, the folder or its records are missing, or the folder cannot be written.
     """
+    for value in margin.values() if isinstance(margin, Mapping) else [margin]:
+        if value is not None and not 0 <= value < math.inf:
+            raise UnetzooError(f"margin = {value:g} must be a difference in Dice of 0 or more")
     from unetzoo.records.manifest import read_manifest
 
     folder = Path(folder)
     if (manifest := read_manifest(folder)) is None:
         from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
 
-        return build(folder, keep=COSTS if brief else None)
+        one = None if isinstance(margin, Mapping) else margin
+        return build(folder, keep=COSTS if brief else None, margin=one)
     from unetzoo.report.collection import build_collection
 
-    return build_collection(folder, manifest, brief=brief)
+    each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
+    return build_collection(folder, manifest, brief=brief, margins=each)

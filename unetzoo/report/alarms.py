@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from unetzoo.records.fields import data_of, label_of, seed_of
 from unetzoo.records.frame import Tables
+from unetzoo.records.learnt import camps
 from unetzoo.records.record import Record
 from unetzoo.report.naming import distinct, named
 from unetzoo.report.words import listed, words
@@ -17,6 +18,7 @@ MOST_FLAGS = 8  # lines on the page; all flags are in results.csv
 def red_lines(t: Tables) -> list[str]:
     """Return all warnings, those about single results first."""
     return [
+        *did_not_learn(t),
         *flags(t.records),
         *same_predictions(t.records),
         *same_dice(t),
@@ -24,6 +26,29 @@ def red_lines(t: Tables) -> list[str]:
         *read_early(t.models),
         *mixed(t),
     ]
+
+
+def did_not_learn(t: Tables) -> list[str]:
+    """Name each run that did not learn, with the reason, and the variants whose seeds fall in two camps."""
+    out = t.unlearnt
+    found: dict[str, list[Record]] = {}
+    for record in t.models:
+        if record.id in out:
+            found.setdefault(label_of(record), []).append(record)
+    lines = []
+    for some in found.values():
+        reasons = list(dict.fromkeys(words(out[r.id]) for r in some))
+        alike = f"; {len(some) - 1} more alike" if len(reasons) > 1 else ""
+        lines.append(f"Did not learn: {named(some)}: {reasons[0]}{alike}.")
+    if len(lines) > MOST_FLAGS:
+        rest = len(lines) - MOST_FLAGS
+        lines = [*lines[:MOST_FLAGS], f"Did not learn: {rest} more variants; see the column unlearnt of results.csv."]
+    if lines:
+        lines[-1] += " Runs that did not learn take part in no verdict and no rank."
+    baselines = [r for r in t.records if r.baseline]
+    labels = dict.fromkeys(label_of(r) for r in t.models)
+    apart = {label: camps([r for r in t.models if label_of(r) == label], baselines) for label in labels}
+    return [*lines, *(f"{label}: {text}." for label, text in apart.items() if text and "camps" in text)]
 
 
 def flags(records: list[Record]) -> list[str]:
@@ -118,8 +143,9 @@ def mixed(t: Tables) -> list[str]:
         if (n := len(distinct(t.models, get))) > 1:
             sentences.append(f"{n} different {title} are mixed here; comparisons are only sound within one.")
     done, models = t.done, {label_of(r) for r in t.models}
-    if "unet" in models - set(done["model"]):
-        sentences.append("No trial of unet finished, so another variant is the reference.")
+    learnt = set(done.loc[~done["id"].isin(list(t.unlearnt)), "model"])
+    if "unet" in models - learnt:
+        sentences.append("No trial of unet finished and learnt, so another variant is the reference.")
     if len({len(seeds) for _, seeds in done.groupby("model")["seed"]}) > 1:
         sentences.append("The variants have different numbers of finished seeds; see the failures.")
     if done.duplicated(["model", "seed"]).any():

@@ -5,43 +5,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
-from unetzoo.records.fields import class_names, current, dig
+from unetzoo.records.fields import class_names, current, dig, margin_of
 from unetzoo.records.frame import csv_text, joined, read_members, tables
 from unetzoo.records.manifest import Manifest
 from unetzoo.report import curves, page, protocol
 from unetzoo.report.alarms import red_lines
+from unetzoo.report.choice import answer, margins_text, rank_texts
+from unetzoo.report.folds import pooled
 from unetzoo.report.heat_map import heat_map
-from unetzoo.report.matrix import MARKS, MIN_DATA_SETS, Mark, Rank, Row, judge, mean_ranks
+from unetzoo.report.matrix import MARKS, Rank, Row, judge_rows, mean_ranks
 from unetzoo.report.sections import failures
-from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES
-from unetzoo.report.words import DASH, listed, number, percent, signed, words
+from unetzoo.report.standing import standing
+from unetzoo.report.verdict_table import joined_verdicts
+from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS
+from unetzoo.report.words import DASH, listed, number, signed, words
 
+UNRANKED = f"{DASH} not judged; the variants are in the order of the suite."
+LEGEND = (
+    "★ the highest of its row, = equivalent to it, ▼ shown to score lower than another, ? undecided,"
+    f" {DASH} not judged."
+)
 CONVENTIONS = "collection_conventions.txt.j2"
 PLOT = "dice_by_data_set"
 CURVES = "learning_curves"
 CURVES_CAPTION = (
     "Test Dice against the number of training images: means over seeds; the bands are 95 % intervals of the mean over"
-    " test images and seeds (no band for one seed or fewer than five images)."
+    " test images and seeds (no band for fewer than three seeds, or five images or groups)."
 )
 CAPTION = (
-    "Test Dice, mean over seeds. \u2605 the highest of its row, \u2248 indistinguishable from it, ? not enough data to"
-    " judge; no mark: lower. Darker means nearer to the row's best. Right-hand column: the best trivial predictor."
+    f"Test Dice, mean over seeds. {LEGEND} Darker means nearer to the row's highest; data sets without a highest are"
+    " left out. Right-hand column: the best trivial predictor."
 )
 
 
-def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -> Path:
+def build_collection(
+    folder: Path, manifest: Manifest, *, brief: bool = False, margins: Mapping[str, float | None] | None = None
+) -> Path:
     """Write the report of each data set, then the page over all of them.
 
     Args:
         folder: Output folder of the collection.
         manifest: Contents of its ``collection.json``.
         brief: See `unetzoo.report.write_report`.
+        margins: Largest difference in Dice that does not matter, by data set; None takes the records'.
 
     Returns:
         The path of the page.
@@ -50,13 +62,17 @@ def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -
         UnetzooError: If no data set has a record, or the folder cannot be written.
     """
     members = read_members(folder, manifest)
-    made = {label: page.build(folder / label, keep=() if brief else None).name for label in members}
+    asked_margins = margins or {}
+    made = {
+        label: page.build(folder / label, keep=() if brief else None, margin=asked_margins.get(label)).name
+        for label in members
+    }
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
     kept = {label: current(records, asked[label]) for label, (records, _) in members.items()}
     earlier = sum(len(records) - len(kept[label]) for label, (records, _) in members.items())
-    rows = [
-        judge(label, tables(kept[label], members[label][1]) if label in members else None) for label in manifest.data
-    ]
+    given = {label: tables(kept[label], members[label][1]) if label in members else None for label in manifest.data}
+    found = {label: margin_of(t.records) for label, t in given.items() if t}
+    rows = judge_rows(given, found | {label: m for label, m in asked_margins.items() if m is not None})
     models = _models(manifest, rows)
     learned = curves.learning_curves(rows)
     variables = context(manifest, rows, models, earlier, learned) | {"pages": made, "brief": brief}
@@ -70,6 +86,8 @@ def build_collection(folder: Path, manifest: Manifest, *, brief: bool = False) -
     try:
         page.write_plots(folder, [*captions], plots, page.BRIEF if brief else page.SUFFIXES)
         write_atomic(folder / "results.csv", csv_text(results))
+        every = {row.label: row.comparisons.values() for row in [*rows, *pooled(rows)]}
+        write_atomic(folder / "verdicts.csv", csv_text(joined_verdicts(every)))
         write_atomic(folder / "summary.md", page.render("collection.md.j2", variables, CONVENTIONS))
         html = page.render("collection.html.j2", variables | {"inline": inline}, CONVENTIONS)
         write_atomic(folder / "index.html", html)
@@ -97,7 +115,8 @@ def context(
         learned: Learning curves among the rows; if there are any, no mean ranks are shown.
     """
     # Points of a learning curve share their test images, so they are not a sample of data sets to rank over.
-    ranks, ranked = ([], []) if learned else mean_ranks(rows, models)
+    units = pooled(rows)
+    ranks, ranked = ([], []) if learned else mean_ranks(units, models)
     asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}
     records = [record for row in rows for record in row.models]
     found = {(row.label, record.id) for row in rows for record in row.models}
@@ -105,82 +124,22 @@ def context(
         "title": manifest.name,
         "question": manifest.question or "Which U-Net should I use, and does it depend on the data?",
         "answer": [line for curve in learned for line in curves.sentences(curve, models)]
-        or answer(rows, models, ranks, ranked),
+        or answer(units, models, ranks, ranked),
         "missing": missing_trials(manifest, rows),
         "warnings": below_baselines(rows),
-        "notes": _notes(rows, ranks, ranked, earlier),
+        "notes": _notes(rows, units, ranks, ranked, earlier),
         "models": models,
         "rows": [_line(row, models) for row in rows],
-        "ranks": {rank.model: _rank(rank) for rank in ranks},
+        "ranks": {rank.model: rank_texts(rank) for rank in ranks},
         "data_sets": [_data_set(row) for row in rows if row.tables],
         "variants": protocol.variants(records),
         "finished": sum(len(row.tables.done) for row in rows if row.tables),
         "trials": len(asked | found),
-        "resamples": RESAMPLES,
-        "resampled": any(rank.first is not None for rank in ranks),
-        "least": MIN_DATA_SETS,
-        "min_images": MIN_IMAGES,
+        "legend": LEGEND if any(row.best for row in rows) else UNRANKED,
+        "margins": margins_text(rows),
+        "min_seeds": MIN_SEEDS,
+        "min_groups": MIN_GROUPS,
     }
-
-
-def answer(rows: Sequence[Row], models: Sequence[str], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
-    """State the result in sentences: the best model by data set, whether the choice depends on the data, mean ranks."""
-    shown = [row for row in rows if row.best is not None]
-    if not shown:
-        return ["No trial finished with a test score, so there is no result yet."]
-    where = {m: [row.label for row in shown if row.best == m] for m in models}
-    order = sorted((m for m in models if where[m]), key=lambda m: -len(where[m]))
-    counts = [f"{m} on {len(where[m])} ({listed(where[m])})" for m in order]
-    sentences = [f"Highest mean Dice on {_data_sets(len(shown))}: {listed(counts)}."]
-    marks = {m: [row.cell(m).mark for row in shown] for m in models}
-    judged = [m for m in models if set(marks[m]) & {"best", "indistinguishable", "worse"}]
-    if len(shown) < 2 or len(judged) < 2:
-        return [*sentences, "Too few verdicts are available to say whether the best variant depends on the data set."]
-    return [*sentences, *_depends({m: marks[m] for m in judged}), *_ranked(rows, ranks, ranked)]
-
-
-def _depends(marks: dict[str, list[Mark | None]]) -> list[str]:
-    """Say if one variant is good enough everywhere; ``marks`` has one mark per data set for each variant."""
-    n = len(next(iter(marks.values())))
-    level = {m: sum(mark in ("best", "indistinguishable") for mark in each) for m, each in marks.items()}
-    order = sorted(marks, key=lambda m: -level[m])
-    counts = [f"{m} on {level[m]} of {n}" for m in order]
-    sentences = [f"Highest, or indistinguishable from it: {listed(counts, len(counts))}."]
-    never = [m for m in order if "worse" not in marks[m]]
-    lower = "nowhere shown to score lower than the highest"
-    if everywhere := [m for m in never if level[m] == n]:
-        are = "is" if len(everywhere) == 1 else "are"
-        return [*sentences, f"On this evidence one choice can serve all of them: {listed(everywhere)} {are} {lower}."]
-    if never:
-        are = "is" if len(never) == 1 else "are"
-        rest = "but without a verdict or a score on some data set"
-        return [
-            *sentences,
-            f"It is open whether the choice depends on the data set: {listed(never)} {are} {lower}, {rest}.",
-        ]
-    rest = "each variant is shown to score lower than the highest on at least one"
-    return [*sentences, f"So the choice depends on the data set: {rest}."]
-
-
-def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
-    if not ranks:
-        return []
-    over = _data_sets(len(ranked)) if len(ranked) < len(rows) else f"all {len(rows)} data sets"
-    means = [f"{rank.model} {_rank(rank)['text']}" for rank in ranks]
-    sentences = [f"Mean rank over {over}: {listed(means, len(means))}."]
-    if (share := ranks[0].first) is not None:
-        sentences.append(f"{ranks[0].model} has the lowest mean rank in {percent(share)} of resampled data sets.")
-    return sentences
-
-
-def _data_sets(n: int) -> str:
-    return "1 data set" if n == 1 else f"{n} data sets"
-
-
-def _rank(rank: Rank) -> dict[str, str]:
-    mean = number(rank.mean, 2)
-    interval = "" if rank.low is None else f"{number(rank.low, 1)} to {number(rank.high, 1)}"
-    return {"mean": mean, "interval": interval, "text": f"{mean} ({interval})" if interval else mean}
 
 
 def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
@@ -203,9 +162,13 @@ def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
 
 
 def below_baselines(rows: Sequence[Row]) -> list[str]:
-    """List the variants that do not beat the best trivial predictor, one line per data set."""
+    """List the variants that did not learn or do not beat the best trivial predictor, line by line."""
     sentences = []
     for row in rows:
+        if lost := [
+            f"{m} ({cell.unlearnt} trial{'s' * (cell.unlearnt > 1)})" for m, cell in row.cells.items() if cell.unlearnt
+        ]:
+            sentences.append(f"{row.label}: did not learn, so in no verdict and no rank: {listed(lost)}.")
         name, least = row.baseline or ("", -1.0)
         scores = [(m, row.cell(m).dice) for m in row.cells]
         if beaten := [f"{m} ({dice:.3f})" for m, dice in scores if dice is not None and dice <= least]:
@@ -213,11 +176,19 @@ def below_baselines(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
-def _notes(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], earlier: int) -> list[str]:
+def _notes(
+    rows: Sequence[Row], units: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str], earlier: int
+) -> list[str]:
     sentences = []
-    if ranks and len(ranked) < len(rows):
-        out = [row.label for row in rows if row.label not in ranked]
-        sentences.append(f"Not in the mean ranks, because a variant has no score there: {listed(out)}.")
+    if ranks and len(ranked) < len(units):
+        out = [row.label for row in units if row.label not in ranked]
+        sentences.append(f"Not in the mean ranks, because a variant cannot be ranked there: {listed(out)}.")
+    rising = {row.label: sorted(standing(row.tables).rising) for row in rows if row.tables}
+    if named := [f"{label} ({listed(models)})" for label, models in rising.items() if models]:
+        sentences.append(
+            f"Still rising in some seed, as the best checkpoint was the last: {listed(named, len(named))}. What the"
+            " page says of these holds at this budget; longer training may change it."
+        )
     if earlier:
         records = "1 record" if earlier == 1 else f"{earlier} records"
         sentences.append(
@@ -246,7 +217,9 @@ def _cell(row: Row, model: str) -> dict[str, Any]:
         "mark": cell.mark,
         "sign": MARKS[cell.mark] if cell.mark else "",
         "difference": "" if cell.difference is None else signed(cell.difference),
-        "failed": cell.failed,
+        "failed": ", ".join(
+            f"{n} {how}" for n, how in ((cell.failed, "failed"), (cell.unlearnt, "did not learn")) if n
+        ),
     }
 
 

@@ -1,7 +1,7 @@
 """Learning curves of a collection: test Dice against the number of training images.
 
 Rows of a collection form one curve if they differ in ``n_train`` alone: same data set, budget and test images. The
-bands are 95 % intervals of the mean, resampled over test images and seeds as in `unetzoo.report.statistics`.
+bands are 95 % intervals of the mean over seeds and test images, by the rule of `unetzoo.report.verdicts.pair`.
 """
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
@@ -10,7 +10,7 @@ bands are 95 % intervals of the mean, resampled over test images and seeds as in
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -20,9 +20,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from unetzoo.records.fields import dig
+from unetzoo.report.groups import groups_by_key
 from unetzoo.report.matrix import Row
-from unetzoo.report.statistics import ALPHA, MIN_IMAGES, WITHHELD, resample, score_grids, widening
+from unetzoo.report.standing import standing
+from unetzoo.report.statistics import pairs_of, score_grids
 from unetzoo.report.style import RC, Look, canvas, looks, save
+from unetzoo.report.verdicts.comparison import WITHHELD, Family, judge
+from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS, interval
+from unetzoo.report.verdicts.pair import complete, weigh
 from unetzoo.report.words import listed, short
 
 
@@ -38,7 +43,7 @@ def learning_curves(rows: Sequence[Row]) -> list[Curve]:
     """Return the curves with at least two points, in the order of the rows; rows without a score are skipped."""
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
-        if row.best is None:
+        if all(cell.dice is None for cell in row.cells.values()):
             continue
         record = row.models[0]
         data = dict(dig(record.trial, "data") or {})
@@ -57,22 +62,30 @@ def learning_curves(rows: Sequence[Row]) -> list[Curve]:
     ]
 
 
-def band(grid: pd.DataFrame) -> tuple[float, float] | None:
-    """Return the 95 % interval of the mean Dice of a (seeds, images) grid; None for one seed or too few images."""
-    values = grid.to_numpy(float)
-    if values.shape[0] < 2 or np.isfinite(values).any(0).sum() < MIN_IMAGES:
+def band(grid: pd.DataFrame, groups: Mapping[str, str] | None = None) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean Dice of a (seeds, images) grid; None for too few seeds, images or groups.
+
+    Args:
+        grid: Scores by seed and test image.
+        groups: Group of each image that was sampled with others, by its column.
+    """
+    known = grid.dropna(axis=0, how="all").dropna(axis=1, how="all")
+    names = [(groups or {}).get(key, f"\0{key}") for key in known.columns]  # an image without a group is its own
+    if len(known) < MIN_SEEDS or len(set(names)) < MIN_GROUPS:
         return None
-    drawn = resample([values])[:, 0]
-    mean = float(np.nanmean(np.nanmean(values, axis=1)))
-    wide = mean + widening(values) * (drawn - mean)
-    low, high = np.nanpercentile(wide, [100 * ALPHA / 2, 100 - 100 * ALPHA / 2])
+    codes = np.unique(names, return_inverse=True)[1]
+    low, high = interval(weigh(complete(known.to_numpy(float)), codes))
     return max(0.0, float(low)), min(1.0, float(high))
 
 
 def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
     """Say which model is highest at each number of images, the verdicts on the others, and who needs fewer images."""
     sentences = []
-    best = {n: row.best for n, row in curve.rows.items()}
+    best = {n: row.best for n, row in curve.rows.items() if row.best is not None}
+    if not best:
+        return [
+            f"{curve.name}: nothing is ranked, since verdicts need {MIN_SEEDS} seeds; run the suite with --seeds 3."
+        ]
     for model in dict.fromkeys(best.values()):
         at = [str(n) for n in best if best[n] == model]
         sentences.append(f"{model} has the highest mean Dice with {listed(at, len(at))} training image{_s(at)}")
@@ -83,7 +96,8 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
             f"{text} with {listed(at, len(at))}"
             for mark, text in (
                 ("worse", "shown to score lower than the highest"),
-                ("indistinguishable", "indistinguishable from it"),
+                ("equivalent", "equivalent to it"),
+                ("undecided", "undecided against it"),
                 ("not enough data", "not judged"),
                 (WITHHELD, WITHHELD),
             )
@@ -95,21 +109,41 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
 
 
 def _as_far(curve: Curve, models: Sequence[str]) -> list[str]:
-    """Say with how few images one model reaches the mean Dice that another has with the most."""
+    """Say with how few images one model is shown to be no more than the margin below another that has the most.
+
+    All of these comparisons, on the test images that the points share, are corrected together.
+    """
     most = max(curve.rows)
-    sentences = []
-    for slow in models:
-        goal = curve.rows[most].cell(slow).dice
-        if goal is None:
-            continue
-        for fast in models:
-            scores = {n: row.cell(fast).dice for n, row in curve.rows.items()}
-            n = next((n for n, dice in scores.items() if dice is not None and dice >= goal), most)
-            if fast != slow and n < most:
-                sentences.append(
-                    f"With {n} image{'s' * (n > 1)} {fast} reaches the mean Dice that {slow} has with {most}."
-                )
-    return sentences
+    margin = curve.rows[most].margin
+    few = [(n, m) for n, row in curve.rows.items() if n < most for m in models if row.cell(m).ranked]
+    many = [(most, m) for m in models if curve.rows[most].cell(m).ranked]
+    grids = {(n, m): grid for n, row in curve.rows.items() for m, grid in _grids(row).items()}
+    names = {f"{n} {m}": (n, m) for n, m in [*few, *many] if (n, m) in grids}
+    tested = [
+        (a, b) for a in names for b in names if names[a] in few and names[b] in many and names[a][1] != names[b][1]
+    ]
+    pairs = pairs_of({name: grids[key] for name, key in names.items()}, tested, _groups(curve.rows[most]))
+    reached: dict[tuple[str, str], int] = {}
+    for c in judge(pairs, Family(margin=None, plan=False)):
+        (n, fast), (_, slow) = names[c.model], names[c.reference]
+        if c.p_adjusted is not None and c.low is not None and c.low >= -margin:
+            reached.setdefault((fast, slow), n)  # points are in the order of the numbers
+    return [
+        f"With {n} image{'s' * (n > 1)} {fast} is shown to be at most {margin:g} Dice below {slow} with {most}."
+        for (fast, slow), n in reached.items()
+    ]
+
+
+def _grids(row: Row) -> dict[str, pd.DataFrame]:
+    """Return the scores that count, by image alone: the data set's digest differs with the training images."""
+    if row.tables is None:
+        return {}
+    return score_grids(standing(row.tables).counted(row.tables.images).assign(data=""))
+
+
+def _groups(row: Row) -> dict[str, str]:
+    groups = groups_by_key(row.tables) if row.tables else {}
+    return {f"/{key.partition('/')[2]}": group for key, group in groups.items()}
 
 
 def _s(at: Sequence[str]) -> str:
@@ -141,9 +175,8 @@ def _line(ax: Axes, curve: Curve, model: str, look: Look) -> None:
     bands = {
         n: found
         for n in points
-        if (row := curve.rows[n]).tables is not None
-        and (grid := score_grids(row.tables.images).get(model)) is not None
-        and (found := band(grid)) is not None
+        if (grid := _grids(curve.rows[n]).get(model)) is not None
+        and (found := band(grid, _groups(curve.rows[n]))) is not None
     }
     ax.plot(
         list(points),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unetzoo.data.named.catalogue import CATALOGUE
-from unetzoo.records.fields import dig
+from unetzoo.records.fields import data_of, dig
+from unetzoo.records.frame import Tables
 from unetzoo.records.record import Record
 
 
@@ -19,3 +20,8 @@ def image_groups(record: Record) -> dict[str, str]:
     if record.result.groups or entry is None:
         return record.result.groups
     return entry.sampled_with(record.result.per_image)
+
+
+def groups_by_key(t: Tables) -> dict[str, str]:
+    """Return the group of each test image that has one, by the keys of `unetzoo.report.statistics.score_grids`."""
+    return {f"{data_of(r)}/{key}": group for r in t.models for key, group in image_groups(r).items()}

@@ -13,26 +13,26 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.alarms import best_baseline
+from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions
-from unetzoo.report.protocol import matched_to
 from unetzoo.report.sections import context
-from unetzoo.report.statistics import compare, first_chances, pick_reference, score_grids, summarise
+from unetzoo.report.statistics import summarise
+from unetzoo.report.verdict_table import verdict_table
 from unetzoo.report.words import escape_markdown, link, number, signed, span
 
-FRONT = (
-    " Dashed: the Pareto front (nothing at the same or lower cost scores higher)."
-    " Bars: SD of Dice and range of the cost over seeds."
-)
+BARS = " Bars: SD of Dice and range of the cost over seeds."
+FRONT = " Dashed: the Pareto front (nothing at the same or lower cost scores higher)." + BARS
 CAPTIONS = {
-    "dice_vs_latency": "Test Dice against the median time of one forward pass." + FRONT,
-    "dice_vs_params": "Test Dice against the number of parameters." + FRONT,
-    "dice_vs_memory": "Test Dice against the peak memory of one training step." + FRONT,
-    "dice_distribution": "Dice of each test image, all seeds, sorted by mean; box: quartiles and"
+    "dice_vs_latency": "Test Dice against the median time of one forward pass.",
+    "dice_vs_params": "Test Dice against the number of parameters.",
+    "dice_vs_memory": "Test Dice against the peak memory of one training step.",
+    "dice_distribution": "Dice of each test image, all seeds, in the order of the table; box: quartiles and"
     " median, line: lowest to highest.",
     "learning_curves": "Mean over seeds; the band runs from the lowest to the highest seed.",
-    "difference": "Difference in test Dice from the reference with its 95 % bootstrap interval (images and"
-    " seeds resampled), p after Holm's correction, number of seeds whose own difference has the same sign, verdict.",
+    "difference": "Difference in test Dice from the reference with its simultaneous 95 % interval, p after Holm's"
+    " correction, number of seeds whose own difference has the same sign, verdict. Green band: the margin within which"
+    " a difference does not matter. No interval: not judged.",
     "memory_split": "Tensors at the peak of one training step, by purpose. Skips: encoder levels that the decoder"
     " has yet to use. Diamond: the peak predicted without allocating anything.",
     "phases": "Where a trial's time goes; median over seeds. In brackets: the share of training (with loading"
@@ -45,12 +45,13 @@ COSTS = tuple(PARETO)
 HOLLOW = " Hollow: the timing was noisy in at least one seed."
 
 
-def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
+def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | None = None) -> Path:
     """Build and write the report of one data set; see `unetzoo.report.write_report`.
 
     Args:
         folder: Output folder of a run.
         keep: Names of the only plots to write, as PNG, without the page; None writes everything.
+        margin: Largest difference in Dice that does not matter; None takes the records'.
 
     Returns:
         The path of the page; with ``keep``, of ``summary.md``.
@@ -59,38 +60,42 @@ def build(folder: Path, *, keep: Sequence[str] | None = None) -> Path:
         UnetzooError: If the folder or its records are missing, or the folder cannot be written.
     """
     t = load(folder)
-    summary, reference = summarise(t), pick_reference(t.done, matched_to(t.models))
-    grids = score_grids(t.images)
-    comparisons = compare(grids, reference, leaking=t.leaking) if reference is not None else []
-    order = sorted(summary["model"], key=lambda label: label != reference)  # the reference, then by rank
-    plots = draw(t, summary, comparisons, reference, best_baseline(t))
-    if (predictions := draw_predictions(t.models, folder, order)) is not None:
+    j = judge_all(t, margin)
+    summary = summarise(t)
+    if not j.ranked:
+        summary = summary.sort_values("model", kind="stable", ignore_index=True)
+    order = sorted(summary["model"], key=lambda label: label != j.reference)  # the reference, then by row
+    shown = NAMES if keep is None else [name for name in NAMES if name in keep]
+    plots = draw(t, summary, j, best_baseline(t), shown)
+    if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
         plots["predictions"] = predictions
-    skipped = [name for name in NAMES if name not in plots]
-    if keep is not None:
-        plots = {name: plots[name] for name in keep if name in plots}
-    variables = context(t, summary, comparisons, first_chances(grids), reference) | {
-        "plots": {name: _caption(name, summary["noisy"].any()) for name in NAMES if name in plots},
+    skipped = [name for name in shown if name not in plots and (name != "difference" or j.ranked)]
+    variables = context(t, summary, j) | {
+        "plots": {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots},
         "skipped": skipped,
         "brief": keep is not None,
         "main_plot": next((name for name in PARETO if name in plots), None),
         "pareto": [name for name in PARETO if name in plots],
     }
     try:
-        return _write(folder, t, variables, plots)
+        return _write(folder, t, j, variables, plots)
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot write the report: {error.strerror or error}") from None
 
 
-def _caption(name: str, noisy: bool) -> str:
-    return CAPTIONS[name] + (HOLLOW if noisy and name == "dice_vs_latency" else "")
+def _caption(name: str, ranked: bool, noisy: bool) -> str:
+    front = "" if name not in PARETO else FRONT if ranked else BARS
+    return CAPTIONS[name] + front + (HOLLOW if noisy and name == "dice_vs_latency" else "")
 
 
-def _write(folder: Path, t: Tables, variables: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]) -> Path:
+def _write(
+    folder: Path, t: Tables, j: Judgement, variables: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]
+) -> Path:
     """Write all files; return the path of the page, or of the summary if the report is brief."""
     summary, page = folder / "summary.md", folder / "index.html"
     write_plots(folder, NAMES, plots, BRIEF if variables["brief"] else SUFFIXES)
     write_atomic(folder / "results.csv", csv_text(t.trials))
+    write_atomic(folder / "verdicts.csv", csv_text(verdict_table(j.every)))
     write_atomic(summary, render("summary.md.j2", variables))
     if variables["brief"]:
         page.unlink(missing_ok=True)

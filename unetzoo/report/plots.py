@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -18,17 +19,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from unetzoo.records.frame import Tables
 from unetzoo.report.bars import memory_split, phases
-from unetzoo.report.statistics import WITHHELD, Comparison
+from unetzoo.report.forest import difference
+from unetzoo.report.judgement import Judgement
 from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
-from unetzoo.report.words import MIB, short, signed
+from unetzoo.report.words import MIB, short
 
-VERDICT_COLOURS = {
-    "better": "#0072B2",
-    "worse": "#D55E00",
-    "indistinguishable": "#6b6b6b",
-    "not enough data": "#b5b5b5",
-    WITHHELD: "#b5b5b5",
-}
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
 CROWDED = 30  # with more points than this, only those with room beside them are named
 Baseline = tuple[str, float]  # label and test Dice of the best trivial predictor
@@ -49,7 +44,7 @@ def pareto_front(cost: Sequence[float], dice: Sequence[float]) -> list[int]:
 
 
 def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) -> Callable[..., Figure | None]:
-    """Return a function that plots test Dice against a cost.
+    """Return a function that plots test Dice against a cost, with the Pareto front unless nothing is ranked.
 
     Args:
         cost: Column of the summary.
@@ -58,7 +53,9 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
         timed: Draw variants with a noisy timing as hollow markers.
     """
 
-    def plot(summary: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
+    def plot(
+        summary: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None, ranked: bool = True
+    ) -> Figure | None:
         chosen = summary[summary["dice"].notna() & summary[cost].notna()]
         if chosen.empty:
             return None
@@ -92,14 +89,16 @@ def dice_against(cost: str, title: str, unit: float = 1.0, timed: bool = False) 
         ax.margins(0.12, 0.12)
         ax.autoscale_view()
         front = pareto_front(x.tolist(), y.tolist())
-        ends = ax.get_xlim()
-        steps = [*x[front], ends[1]], [*y[front], y[front[-1]]]
-        ax.step(*steps, where="post", color="#9a9a9a", linewidth=1.2, linestyle="--", zorder=1)
-        ax.set_xlim(ends)
+        if ranked:
+            ends = ax.get_xlim()
+            steps = [*x[front], ends[1]], [*y[front], y[front[-1]]]
+            ax.step(*steps, where="post", color="#9a9a9a", linewidth=1.2, linestyle="--", zorder=1)
+            ax.set_xlim(ends)
         ax.set(xlabel=title, ylabel="test Dice (mean ± SD over seeds)")
         _draw_baseline(ax, baseline, "y")
         if len(names) > CROWDED:
-            ax.set_xlabel(f"{ax.get_xlabel()}\nnamed where there is room, those on the dashed line first")
+            first = ", those on the dashed line first" if ranked else ""
+            ax.set_xlabel(f"{ax.get_xlabel()}\nnamed where there is room{first}")
         bars = np.column_stack([low, high, y - np.nan_to_num(dy), y + np.nan_to_num(dy)])
         _label_points(figure, ax, [short(n) for n in names], x, y, bars, front)
         return figure
@@ -194,12 +193,18 @@ def _outside(a: Sequence[float], frame: np.ndarray) -> float:
     return (a[2] - a[0]) * (a[3] - a[1]) - _overlap(a, frame)
 
 
-def dice_distribution(images: pd.DataFrame, look: dict[str, Look], baseline: Baseline | None) -> Figure | None:
-    """Draw box and points of per-image Dice, highest mean on top, one marker per seed; None without scores."""
+def dice_distribution(
+    images: pd.DataFrame, order: Sequence[str], look: dict[str, Look], baseline: Baseline | None
+) -> Figure | None:
+    """Draw box and points of per-image Dice, one row per variant in this order, one marker per seed.
+
+    Returns:
+        The figure; None without scores.
+    """
     images = images.dropna(subset=["dice"])
     if images.empty:
         return None
-    order = images.groupby("model")["dice"].mean().sort_values(ascending=False, kind="stable").index.tolist()
+    order = [name for name in order if (images["model"] == name).any()]
     seeds = sorted(set(images["seed"]))
     dense = len(images) > DENSE
     figure = canvas(7.4, 1.3 + 0.52 * len(order))
@@ -266,31 +271,6 @@ def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | Non
     return figure
 
 
-def difference(comparisons: list[Comparison], reference: str | None) -> Figure | None:
-    """Draw a forest plot of the differences in Dice from the reference with 95 % intervals, coloured by verdict."""
-    shown = [c for c in comparisons if c.difference is not None]
-    shown.sort(key=lambda c: -(c.difference or 0.0))
-    if not shown or reference is None:
-        return None
-    figure = canvas(8.6, 1.3 + 0.42 * len(shown))
-    ax = figure.subplots()
-    ax.axvline(0, color="#111111", linewidth=1)
-    for row, c in enumerate(shown):
-        colour = VERDICT_COLOURS[c.verdict]
-        if c.low is not None and c.high is not None:
-            ax.plot([c.low, c.high], [row, row], color=colour, linewidth=2.4, solid_capstyle="butt")
-        ax.plot([c.difference], [row], "o", color=colour, markersize=8, markeredgecolor="white")
-        p = "" if c.p_holm is None else f"   p = {c.p_holm:.3f}" if c.p_holm >= 0.001 else "   p < 0.001"
-        text = f"{signed(c.difference)}{p}   {c.agree}/{c.seeds} seeds   {c.verdict}"
-        ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9, color="#333333")
-    ax.set_yticks(range(len(shown)), [short(c.model) for c in shown])
-    ax.set_ylim(len(shown) - 0.4, -0.6)
-    ax.margins(x=0.08)
-    ax.grid(axis="y", visible=False)
-    ax.set_xlabel(f"difference in test Dice to {short(reference)} (95 % interval)")
-    return figure
-
-
 PARETO = {
     "dice_vs_latency": dice_against("latency_p50_ms", "latency, median (ms)", timed=True),
     "dice_vs_params": dice_against("params", "parameters (millions)", 1e6),
@@ -300,30 +280,30 @@ NAMES = [*PARETO, "dice_distribution", "learning_curves", "difference", "memory_
 
 
 def draw(
-    t: Tables,
-    summary: pd.DataFrame,
-    comparisons: list[Comparison],
-    reference: str | None,
-    baseline: Baseline | None = None,
+    t: Tables, summary: pd.DataFrame, j: Judgement, baseline: Baseline | None, names: Sequence[str] = NAMES
 ) -> dict[str, tuple[bytes, bytes]]:
-    """Draw every plot that has data, except the predictions.
+    """Draw the plots that have data, except the predictions.
 
     Args:
         t: Tables of the report.
-        summary: One row per variant.
-        comparisons: Variants against the reference.
-        reference: Its label; None if no trial finished.
+        summary: One row per variant, in the order of the page.
+        j: The verdicts.
         baseline: The best trivial predictor.
+        names: Names of the plots to draw.
 
     Returns:
         Name of each plot -> (PNG, SVG).
     """
-    look = looks([str(name) for name in summary["model"]], reference)
+    order = [str(name) for name in summary["model"]]
+    look = looks(order, j.reference)
+    makers: dict[str, Callable[[], Figure | None]] = {
+        name: partial(plot, summary, look, baseline, j.ranked) for name, plot in PARETO.items()
+    }
+    makers["dice_distribution"] = lambda: dice_distribution(t.images, order, look, baseline)
+    makers["learning_curves"] = lambda: learning_curves(t.curves, look)
+    makers["difference"] = lambda: difference(j)
+    makers["memory_split"] = lambda: memory_split(t, summary)
+    makers["phases"] = lambda: phases(t, summary)
     with mpl.rc_context(RC):
-        figures = {name: plot(summary, look, baseline) for name, plot in PARETO.items()}
-        figures["dice_distribution"] = dice_distribution(t.images, look, baseline)
-        figures["learning_curves"] = learning_curves(t.curves, look)
-        figures["difference"] = difference(comparisons, reference)
-        figures["memory_split"] = memory_split(t, summary)
-        figures["phases"] = phases(t, summary)
+        figures = {name: make() for name, make in makers.items() if name in names}
         return {name: save(figure) for name, figure in figures.items() if figure is not None}

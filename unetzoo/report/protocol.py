@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from unetzoo.records.fields import class_names, dig, label_of, seed_of
@@ -10,6 +11,7 @@ from unetzoo.report.alarms import in_order
 from unetzoo.report.naming import distinct, named
 from unetzoo.report.words import compute, fields, listed, number, percent, words
 
+MOST_SPREAD = 0.05  # of the steps of one variant's seeds, under a budget in minutes
 QUANTITIES = {"params": "parameters", "macs": "MACs"}
 
 
@@ -120,6 +122,22 @@ def recipes(records: list[Record]) -> list[str]:
         "The variants were not trained alike, so differences between these groups also reflect the training recipe"
     )
     return [f"{warning}. {recipes}."]
+
+
+def spread_of_steps(records: list[Record]) -> list[str]:
+    """State by how much the steps of a variant's seeds differ under a budget in minutes; empty under other budgets."""
+    steps: dict[str, list[int]] = {}
+    for record in records:
+        if dig(record.trial, "train", "minutes") and record.result and record.result.steps:
+            steps.setdefault(label_of(record), []).append(record.result.steps)
+    spreads = {label: (max(n) - min(n)) / median(n) for label, n in steps.items() if len(n) > 1}
+    if not spreads:
+        return []
+    parts = [f"{label} {percent(spread)}" for label, spread in spreads.items()]
+    return [
+        f"In equal minutes the seeds of one variant take different numbers of steps; spread, (most - fewest) / median:"
+        f" {listed(parts, len(parts))}. Over {percent(MOST_SPREAD)} there is no verdict."
+    ]
 
 
 def data_wait(records: list[Record]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Variables of the page's templates: the answer, the rows, the scores and the failures."""
+"""Variables of the page's templates: the rows, the scores and the failures."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -13,16 +13,15 @@ from unetzoo.records.frame import COUNTS, METRICS, Tables
 from unetzoo.records.record import Record
 from unetzoo.report import costs, protocol
 from unetzoo.report.alarms import red_lines
+from unetzoo.report.answer import answer
+from unetzoo.report.comparisons import LEGEND, against, other_verdicts, pairs, remarks
 from unetzoo.report.isbi import isbi
+from unetzoo.report.judgement import Judgement
 from unetzoo.report.naming import distinct
-from unetzoo.report.statistics import MIN_IMAGES, RESAMPLES, WITHHELD, Comparison, summarise
-from unetzoo.report.words import DASH, MIB, listed, missing, number, signed
+from unetzoo.report.statistics import summarise
+from unetzoo.report.verdicts.family import LOWER_IS_BETTER, MIN_GROUPS, MIN_SEEDS
+from unetzoo.report.words import DASH, MIB, missing, number
 
-CHEAPEST = {
-    "latency_p50_ms": "fastest",
-    "peak_train_bytes": "least training memory",
-    "params": "fewest parameters",
-}
 TITLES = {
     "dice": "Dice",
     "iou": "IoU",
@@ -33,29 +32,19 @@ TITLES = {
     "brier": "Brier",
     "ece": "ECE",
 }
-LOWER_IS_BETTER = {"hd95", "assd", "brier", "ece"}
 DISTANCES = {"hd95", "assd"}
 
 
-def context(
-    t: Tables,
-    summary: pd.DataFrame,
-    comparisons: list[Comparison],
-    first: dict[str, float],
-    reference: str | None,
-) -> dict[str, Any]:
+def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
     """Return everything the templates print.
 
     Args:
         t: Tables of the report.
         summary: One row per variant.
-        comparisons: Variants against the reference.
-        first: Share of resamples in which each variant has the highest mean Dice.
-        reference: Label of the reference; None if no trial finished.
+        j: The verdicts.
     """
-    versus = {c.model: c for c in comparisons}
     rows = [
-        {**row, "first": first.get(row["model"]), "versus": versus.get(row["model"])}
+        {**row, "against": against(j, row["model"]), "setback": j.standing.setbacks.get(row["model"], "")}
         for row in summary.to_dict("records")
     ]
     baselines = [row for row in summarise(t, baselines=True).to_dict("records") if row["seeds"]]
@@ -63,15 +52,25 @@ def context(
     return {
         "title": ", ".join(distinct(t.records, lambda r: r.suite)) or "report",
         "questions": distinct(t.records, lambda r: r.question),
-        "answer": answer(rows, reference),
+        "answer": answer(rows, j),
         "warnings": red_lines(t),
-        "reference": reference,
+        "reference": j.reference,
         "rows": rows,
+        "tuned": any(not missing(row["tuning_seconds"]) for row in rows),
+        "judged": any(j.judged(c) for c in j.against.values()),
+        "single": max(j.learnt.values(), default=0) == 1,
+        "ranked": j.ranked,
+        "remarks": remarks(t, j),
+        "pairs": pairs(j, [row["model"] for row in rows]),
+        "other_verdicts": other_verdicts(j, rows),
+        "legend": LEGEND,
+        "margin": f"{j.margin:g}",
         "baselines": baselines,
         "notes": [
             *filter(None, [costs.noise(rows)]),
             *protocol.recipes(models),
             *protocol.matched(models),
+            *protocol.spread_of_steps(models),
             *protocol.data_wait(models),
         ],
         "trials": len(models) + len(t.unreadable),
@@ -89,77 +88,10 @@ def context(
         "order": protocol.order_of_reading(models),
         "policies": protocol.policies(models),
         "protocol": protocol.protocol(models),
-        "resamples": RESAMPLES,
-        "min_images": MIN_IMAGES,
+        "min_images": MIN_GROUPS,
+        "min_seeds": MIN_SEEDS,
         "mib": MIB,
     }
-
-
-def answer(rows: list[dict[str, Any]], reference: str | None) -> list[str]:
-    """State the result in sentences: verdicts against the reference, the highest score, the cheapest variants.
-
-    Args:
-        rows: Summary rows, from the highest mean Dice down, each with its comparison under 'versus'.
-        reference: Label of the reference; None if no trial finished.
-    """
-    scored = [r for r in rows if not pd.isna(r["dice"])]
-    by_name = {r["model"]: r for r in scored}
-    if reference is None or reference not in by_name:
-        return ["No trial finished with a test score, so there is no result yet."]
-    base = by_name[reference]
-    if len(scored) == 1:
-        spread = "" if pd.isna(base["dice_sd"]) else f" ± {base['dice_sd']:.3f}"
-        return [
-            f"{reference} reaches Dice {base['dice']:.3f}{spread} over {base['seeds']} seed"
-            f"{'s' if base['seeds'] > 1 else ''}; there is no other variant to compare it with."
-        ]
-    sentences = []
-    for verdict, way in (("better", "higher"), ("worse", "lower")):
-        judged = [r for r in scored if r["versus"] and r["versus"].verdict == verdict]
-        sentences += _versus(judged, base, way)
-    for verdict, text in (
-        ("indistinguishable", "on this evidence indistinguishable from"),
-        ("not enough data", "not judged, for lack of seeds or test images, against"),
-        (WITHHELD, "not judged, as test images resemble training or validation images, against"),
-    ):
-        names = [r["model"] for r in scored if r["versus"] and r["versus"].verdict == verdict]
-        if names:
-            score = "" if sentences else f" (Dice {base['dice']:.3f})"
-            sentences.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {text} {reference}{score}.")
-    top = scored[0]
-    judged = [r for r in scored if r["versus"] and r["versus"].verdict not in ("not enough data", WITHHELD)]
-    known = judged and top["first"] is not None
-    chance = f"; it ranks first in {100 * (top['first'] or 0):.0f} % of resamples" if known else ""
-    sentences.append(f"Highest mean Dice: {top['model']} ({top['dice']:.3f}){chance}.")
-    fit = [base, *(r for r in scored if r["versus"] and r["versus"].verdict == "indistinguishable")]
-    better = [r for r in scored if r["versus"] and r["versus"].verdict == "better"]
-    sentences += _cheapest(better, "that score higher")
-    if judged:  # otherwise the reference would only be compared with itself
-        which = "not shown to score lower" if len(judged) == len(scored) - 1 else "judged and not shown to score lower"
-        sentences += _cheapest(fit + better, which)
-    return sentences
-
-
-def _cheapest(rows: list[dict[str, Any]], which: str) -> list[str]:
-    wins: dict[str, list[str]] = {}
-    for cost, title in CHEAPEST.items():
-        if known := [r for r in rows if not pd.isna(r[cost])]:
-            wins.setdefault(min(known, key=lambda r: r[cost])["model"], []).append(title)
-    cheapest = "; ".join(f"{model} ({', '.join(titles)})" for model, titles in wins.items())
-    return [f"Cheapest of those {which}: {cheapest}."] if wins else []
-
-
-def _versus(judged: list[dict[str, Any]], base: dict[str, Any], way: str) -> list[str]:
-    """Return one sentence for each of up to three variants, else one for all of them."""
-    than = f"{way} than {base['model']}"
-    if len(judged) > 3:
-        names = listed([f"{r['model']} ({signed(r['versus'].difference)})" for r in judged])
-        return [f"{names} score {than} (Dice {base['dice']:.3f}; differences in brackets)."]
-    return [
-        f"{r['model']} scores {than} (Dice {r['dice']:.3f} against {base['dice']:.3f}, 95 % interval of the"
-        f" difference {signed(r['versus'].low)} to {signed(r['versus'].high)})."
-        for r in judged
-    ]
 
 
 def failures(t: Tables) -> list[dict[str, Any]]:

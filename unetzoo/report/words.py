@@ -41,6 +41,20 @@ def signed(value: float | None, digits: int = 3) -> str:
     return DASH if missing(value) else f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
+def p_text(p: float) -> str:
+    """Format a p value: '= 0.034', '< 0.001'."""
+    return f"= {p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def between(low: float | None, high: float | None, digits: int = 3) -> str:
+    """Format an interval: '+0.002 to +0.011'; a bound of exactly 0 is open: 'above 0 to +0.011'."""
+    ends = [
+        "above 0" if low == 0 != high else signed(low, digits),
+        "below 0" if high == 0 != low else signed(high, digits),
+    ]
+    return " to ".join(ends)
+
+
 def span(seconds: Any) -> str:
     """Format a duration: '85 s', '12.3 min', '4.1 h'."""
     if missing(seconds):

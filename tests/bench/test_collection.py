@@ -260,7 +260,7 @@ def test_a_brief_report_keeps_the_page_over_all_and_tables(
     shutil.copytree(finished[1], out)
     assert write_report(out, brief=True) == out / "index.html"
     assert 'href="cells/summary.md"' in (out / "index.html").read_text()
-    assert [path.suffix for path in (out / "plots").iterdir()] == [".png"]
+    assert not list((out / "plots").glob("*"))  # with one seed nothing is ranked, so there is no heat map
     for part in ("cells", "driving"):
         assert not (out / part / "index.html").exists()
         assert not list((out / part / "plots").glob("*"))

@@ -11,11 +11,15 @@ import pytest
 from support.collection import made
 from support.command import run as command
 from support.records import folder_of, load, noisy, record
-from unetzoo.bench.suite import suite_from
+from unetzoo.bench.collection import collection_from
+from unetzoo.bench.suite import Measurement, suite_from
+from unetzoo.bench.trials import Trial, TrialData, TrialModel
+from unetzoo.cli.bench import _margins
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import Scoring
 from unetzoo.records.fields import margin_of
 from unetzoo.report import write_report
+from unetzoo.train.recipe import Recipe
 
 
 def alike(margin: float | None = None) -> list[dict[str, Any]]:
@@ -76,3 +80,20 @@ def test_each_data_set_of_a_collection_has_its_own(tmp_path: Path) -> None:
     write_report(folder, brief=True, margin={"a": 0.0, "b": 0.2})
     assert (verdict(folder / "a"), verdict(folder / "b")) == ("undecided", "equivalent")
     assert json.loads((folder / "collection.json").read_text())["name"] == "apps"
+
+
+def test_another_margin_is_no_other_trial() -> None:
+    def of(score: Scoring) -> str:
+        model = TrialModel(label="unet", name="unet", in_channels=1, num_classes=2, options={})
+        data = TrialData(name="cells", root=None, options={}, digest="d")
+        return Trial(model=model, data=data, train=Recipe(), measure=Measurement(), score=score, seed=0).id
+
+    assert of(Scoring(margin=0.3)) == of(Scoring(margin=0.0)) == of(Scoring())
+    assert of(Scoring(tolerance=3.0)) != of(Scoring())
+
+
+def test_bench_reports_by_the_suites_margin(tmp_path: Path) -> None:
+    tables = {"name": "x", "models": ["unet"], "score": {"margin": 0.03}}
+    assert _margins(suite_from(tables, "x.toml", tmp_path)) == 0.03
+    several = {**tables, "data": [{"name": "cells"}, {"name": "roads", "score": {"margin": 0.0}}]}
+    assert _margins(collection_from(several, "x.toml", tmp_path)) == {"cells": 0.03, "roads": 0.0}

@@ -151,12 +151,11 @@ def _highest(scored: dict[str, dict[str, Any]], j: Judgement) -> list[str]:
     top = max(fit, key=lambda row: row["dice"])["model"]
     beaten = {label for row in fit if (label := row["model"]) != top and j.verdict(top, label) == "better"}
     rest = [row["model"] for row in fit if row["model"] not in beaten | {top}]
-    but = (
-        f", not shown to be better than {listed(rest)}"
-        if rest
-        else f", shown to be better than {'each of the others' if len(beaten) > 1 else listed(sorted(beaten))}"
-    )
-    return [f"Highest mean Dice: {top} ({scored[top]['dice']:.3f}){but}."]
+    if rest:
+        but = f"not shown to be better than {listed(rest)}"
+    else:
+        but = f"shown to be better than {'each of the others' if len(beaten) > 1 else listed(sorted(beaten))}"
+    return [f"Highest mean Dice: {top} ({scored[top]['dice']:.3f}), {but}."]
 
 
 def _cheapest(scored: dict[str, dict[str, Any]], j: Judgement) -> list[str]:

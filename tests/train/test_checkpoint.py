@@ -138,6 +138,13 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     assert kept.load() is None
 
 
+def test_averaged_weights_go_on_too(tmp_path: Path) -> None:
+    whole = training(tmp_path / "a", [], ema=0.9)
+    parts = training(tmp_path / "b", [2, 5], ema=0.9)
+    assert lasting(whole[0]) == lasting(parts[0])
+    assert all(torch.equal(value, parts[1][name]) for name, value in whole[1].items())
+
+
 def test_so_is_one_that_goes_on_until_it_has_converged(tmp_path: Path) -> None:
     recipe = {"until": "converged", "patience": 1, "validate_every": 1, "lr": 1e-9, "most_steps": 10, "steps": None}
     whole, weights = training(tmp_path / "a", [], **recipe)

@@ -13,7 +13,6 @@ PRESETS: dict[RecipeName, dict[str, Any]] = {
         "steps": 1000,
         "foreground": 0.33,
         "dice_classes": "foreground",
-        "ema": 0.99,
     },
     # Isensee et al. 2021, doi 10.1038/s41592-020-01008-z, methods. Patch, batch and number of steps stay as they are:
     # nnU-Net plans the first two for each data set and always takes 250,000 steps.

@@ -155,16 +155,16 @@ def test_from_a_folder_of_images_to_a_report_with_a_failure_in_it(tmp_path: Path
     command = "bench --data mine --models unet_d2,my_broken --import my_models.py --set width=3 --steps 3 --seeds 1"
     done = start(*command.split(), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert "1 of 6 trials failed" in done.stderr
+    assert "1 of 7 trials failed" in done.stderr
     out = tmp_path / "runs" / "mine"
     assert f"report: {Path('runs') / 'mine' / 'index.html'}" in done.stdout
     page = (out / "index.html").read_text()
     assert "my_broken" in page
     assert "unet_d2" in page
-    assert (out / "results.csv").read_text().count("\n") == 7
+    assert (out / "results.csv").read_text().count("\n") == 8
     again = run(*command.split(), cwd=tmp_path)
     assert again.returncode == 1
-    assert "0 trials to run, 6 already done" in again.stdout
+    assert "0 trials to run, 7 already done" in again.stdout
     before = (out / "index.html").read_bytes()
     assert run("report", out).returncode == 0
     assert (out / "index.html").read_bytes() == before

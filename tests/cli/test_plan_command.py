@@ -23,7 +23,7 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     done = run(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
-        "2 models, 6 trials of 120 steps",
+        "2 models, 6 trials of 100 steps",
         "training: a step on 8x1x128x128",
         "4.00 GiB (as given)",
         "odd[red]: Conv2d must return logits",

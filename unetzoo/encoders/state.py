@@ -109,7 +109,7 @@ def _check_requests(path: Path) -> None:
     if path.suffix.lower() == ".safetensors":  # its reader checks this
         return
     size = path.stat().st_size
-    with suppress(zipfile.BadZipFile, OSError):
+    with suppress(zipfile.BadZipFile, OSError, UnicodeDecodeError):  # the reader says what is damaged
         if _zipped(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(member.file_size for member in archive.infolist())

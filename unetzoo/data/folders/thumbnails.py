@@ -24,7 +24,7 @@ THUMBNAIL, WINDOW = 24, 7  # cells per side; the local mean over 7x7 cells is su
 FLAT = 0.001  # standard deviation, in the grey range, below which a thumbnail shows nothing to compare
 FAR = 2 * (1 - SIMILAR) + 1e-4  # squared distance of marks above which two thumbnails cannot be similar, and rounding
 COARSE = 20  # principal directions of the marks in which all pairs are compared first
-IMAGES, ROWS = 64, 1024  # images that are compared at a time, and earlier images that they are compared with at a time
+IMAGES, ROWS = 64, 512  # images that are compared at a time, and earlier images that they are compared with at a time
 IN_MEMORY = 2**22  # bytes of thumbnails from which they are kept in a file
 
 

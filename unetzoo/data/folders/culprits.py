@@ -68,7 +68,8 @@ def files_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return [folder / name for name in sorted(entry.name for entry in entries if entry.is_file())]
+        names = {entry.name for entry in entries if entry.is_file()}
+    return sorted((path for path in folder.iterdir() if path.name in names), key=lambda path: path.name)
 
 
 def _links(folder: Path) -> list[Path]:

@@ -2,15 +2,18 @@
 
     python benchmarks/folder_scale.py --pairs 50000 --folder /tmp/many
 
-Writes tiny PNGs (kept for the next run) and prints seconds and peak memory of each phase, each in its own process.
+Writes tiny PNGs (kept for the next run) and prints seconds and peak memory of each phase, each in its own process
+and with an empty cache: `bench` opens the folder and searches near-duplicates, a trial opens it alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 32
-PHASES = ("check", "open", "near-duplicates")
+PHASES = ("check", "bench", "trial")
 
 
 def write(folder: Path, pairs: int) -> None:
@@ -44,11 +47,10 @@ def measure(phase: str, folder: Path) -> None:
         found = check(find_source(folder))
         said = f"{len(found.survey.items)} pairs, {len(found.findings)} findings"
     else:
-        data = unetzoo.create_dataset("folder", folder)
+        data = unetzoo.create_dataset("folder", folder, compare=phase == "bench")
         said = f"{len(data.splits['train'])} training images"
-        if phase == "near-duplicates":
-            begin, worked = time.perf_counter(), _core_seconds()
-            said = f"{len(near_duplicates(data))} near-duplicates"
+        if phase == "bench":
+            said += f", {len(near_duplicates(data))} near-duplicates"
     seconds, worked = time.perf_counter() - begin, _core_seconds() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{phase:16} {seconds:7.1f} s ({worked:.1f} s of a core)  {peak:6.0f} MiB at most  {said}", flush=True)
@@ -74,7 +76,8 @@ def main() -> None:
         write(options.folder, options.pairs)
     for phase in PHASES:
         command = [sys.executable, __file__, "--phase", phase, "--folder", str(options.folder)]
-        subprocess.run(command, check=True)  # noqa: S603
+        with tempfile.TemporaryDirectory() as cache:
+            subprocess.run(command, check=True, env={**os.environ, "XDG_CACHE_HOME": cache})  # noqa: S603
 
 
 if __name__ == "__main__":

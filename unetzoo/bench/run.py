@@ -160,7 +160,7 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
     try:
         import_plugins(suite.imports)
         with listening(watcher.files):
-            dataset = suite.data.open()
+            dataset = suite.data.open(compare=True)
         watcher.data(dataset)
         trials = expand(suite, dataset)
         dataset.check_values()

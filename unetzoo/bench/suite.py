@@ -65,14 +65,17 @@ class DataRequest(Strict):
                 raise ValueError(f"{name} is given in data and in data.options; give it once")
         return self
 
-    def open(self) -> SegmentationDataset:
+    def open(self, *, compare: bool = False) -> SegmentationDataset:
         """Open the data set.
+
+        Args:
+            compare: Search for near-duplicates in the same pass; see `unetzoo.create_dataset`.
 
         Raises:
             UnetzooError: If the name, an option, the split or the files are not valid.
         """
         split = {name: value for name in SPLIT_OPTIONS if (value := getattr(self, name)) is not None}
-        return create_dataset(self.name, self.root, on_leak=self.on_leak, **self.options, **split)
+        return create_dataset(self.name, self.root, on_leak=self.on_leak, compare=compare, **self.options, **split)
 
 
 class Measurement(Strict):

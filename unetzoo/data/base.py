@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unetzoo.data.expected import Storage
+    from unetzoo.data.folders.thumbnails import Compared
 
 T = TypeVar("T")
 SPLITS = ("train", "val", "test")
@@ -93,6 +94,7 @@ class SegmentationDataset(ABC):
         dropped: Keys that were dropped from a split as they, or an image like them, are in another.
         ordered: True if neighbouring keys are nearly equal, as in a stack, so that a fold must be a run of them.
         downscale: Side of the blocks of stored pixels that `read` averages.
+        compared: Near-duplicates, if they were searched while the files were read.
     """
 
     info: DatasetInfo
@@ -103,6 +105,7 @@ class SegmentationDataset(ABC):
     test_is_fixed: bool = True
     ordered: bool = False
     downscale: int = 1
+    compared: Compared | None = None
 
     @property
     def sampled_with(self) -> Mapping[str, str]:

@@ -27,6 +27,17 @@ def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
     kept = _cache(dataset) if count >= MANY else None
     if kept is not None and (known := _read(kept)) is not None:
         return known
+    found = None if dataset.compared is None else dataset.compared.within(dataset.splits)
+    if found is None:
+        found = _search(dataset, count)
+    if kept is not None:
+        with suppress(OSError):  # a cache that cannot be written only costs time
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(kept, json.dumps(found))
+    return found
+
+
+def _search(dataset: SegmentationDataset, count: int) -> list[Similar]:
     thumbnails, done = Thumbnails(), 0
     for split in SPLITS:
         keys = dataset.splits[split]
@@ -35,12 +46,7 @@ def near_duplicates(dataset: SegmentationDataset) -> list[Similar]:
             thumbnails.add(split, key, of_image)
             done += 1
             tell("searching near-duplicates", done, count)
-    found = thumbnails.similar()
-    if kept is not None:
-        with suppress(OSError):  # a cache that cannot be written only costs time
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(kept, json.dumps(found))
-    return found
+    return thumbnails.similar()
 
 
 def _cache(dataset: SegmentationDataset) -> Path:

@@ -75,6 +75,7 @@ def create_dataset(
     fold: int | None = None,
     split_seed: int | None = None,
     on_leak: OnLeak = "refuse",
+    compare: bool = False,
     **options: Any,
 ) -> SegmentationDataset:
     """Create a data set by name and check it: every split has items, and no item, content or group is in two splits.
@@ -88,6 +89,8 @@ def create_dataset(
         split_seed: Seed of the splits that are drawn.
         on_leak: "refuse" data with the same item or group in two splits; or "drop_from_training" such items and
             near-duplicates, which ``dropped`` then lists.
+        compare: Search for near-duplicates while files are read, for a caller who needs them: they are then not read
+            again for that, unless folds or ``split_seed`` change the splits.
         **options: Options of the data set.
 
     Returns:
@@ -112,6 +115,8 @@ def create_dataset(
         raise UnetzooError(f"on_leak = {on_leak!r} is not a choice; allowed: {', '.join(get_args(OnLeak))}")
     if on_leak != "refuse" and "on_leak" in inspect.signature(factory).parameters:
         options = {**options, "on_leak": on_leak}
+    if compare and folds is None and split_seed is None and "compare" in inspect.signature(factory).parameters:
+        options = {**options, "compare": True}
     _check_options(name, factory, options)
     try:
         dataset = factory(root=user_path(root, "root") if root is not None else None, **options)

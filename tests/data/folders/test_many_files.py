@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import unetzoo
@@ -14,6 +15,7 @@ from support.data_folders import COUNT, disc, look, make_folder, mask_of, save
 from unetzoo import UnetzooError
 from unetzoo._util import helpers
 from unetzoo._util.progress import listening
+from unetzoo.bench.suite import DataRequest
 from unetzoo.cli.main import app
 from unetzoo.data.folders import check, reading
 from unetzoo.data.folders.thumbnails import SIMILAR, THUMBNAIL, Thumbnails, _symmetries, views
@@ -99,6 +101,37 @@ def test_progress_is_told(folder: Path) -> None:
         near_duplicates(unetzoo.create_dataset("folder", folder))
     for what in ("checking files", "reading files", "searching near-duplicates"):
         assert [(done, total) for word, done, total in heard if word == what] == [(i + 1, COUNT) for i in range(COUNT)]
+
+
+@pytest.mark.parametrize(("few", "stated"), [(True, False), (False, False), (False, True)])
+def test_opening_for_a_bench_finds_near_duplicates_in_its_pass(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, few: bool, stated: bool
+) -> None:
+    if stated:
+        CliRunner().invoke(app, ["data", "check", str(folder)])
+    plain = unetzoo.create_dataset("folder", folder)
+    key, other = plain.splits["train"][0], plain.splits["test"][0]
+    pixels = np.asarray(Image.open(plain._pairs[key].image))  # type: ignore[attr-defined]
+    save(plain._pairs[other].image, pixels // 2)  # type: ignore[attr-defined]
+    plain = unetzoo.create_dataset("folder", folder)
+    expected = near_duplicates(plain)
+    assert ("train", key, "test", other) in [pair[:4] for pair in expected]
+    if not few:
+        many(monkeypatch, alone=False)
+    data = DataRequest(name="folder", root=str(folder)).open(compare=True)
+    monkeypatch.setattr("unetzoo.data.leaks._search", None)  # it would read the images again
+    assert near_duplicates(data) == expected
+    assert data.messages == plain.messages  # type: ignore[attr-defined]
+    assert data.digest() == plain.digest()
+    data.splits = {**data.splits, "test": tuple(k for k in data.splits["test"] if k != other)}
+    assert near_duplicates(data) == [pair for pair in expected if other not in pair]
+
+
+def test_other_splits_are_searched_anew(folder: Path) -> None:
+    data = unetzoo.create_dataset("folder", folder, compare=True)
+    assert data.compared is not None
+    assert data.compared.within({**data.splits, "test": data.splits["train"]}) is None
+    assert unetzoo.create_dataset("folder", folder, compare=True, split_seed=1).compared is None
 
 
 def test_near_duplicates_are_those_of_comparing_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def check(
     Args:
         source: Place of the data.
         void: Stored mask value that is known to be void.
-        compare: Search for near-duplicates.
+        compare: Search for near-duplicates; with ``finish``, only under a reading that can be guessed before.
         finish: Makes the caller's changes to a proposal, so that contents can be hashed in the same pass.
         start: Called with the number of pairs.
         on_pair: Called with each key after its pair was opened.
@@ -143,6 +143,7 @@ def check(
     names = class_names(source.root, source.files) if source.reading is None else {}
     void = void_of(names) if void is None else void
     guess = _guess(layout, void, finish) if finish is not None and source.reading is None else None
+    compare = compare and (finish is None or guess is not None)
     found = survey(layout, on_pair=on_pair, compare=compare, guess=guess)
     drawings = [drawing for item in found.items if (drawing := item.pair.drawing) is not None]
     findings += [*layout.pairing.findings, *found.findings, *drawn_findings(drawings)]
@@ -218,6 +219,7 @@ def open_reading(
     *,
     chosen: Mapping[str, str] = NOTHING,
     leaks: bool = False,
+    compare: bool = False,
     accept: bool = False,
     settled: Iterable[str] = (),
     finish: Callable[[Reading], Reading] = lambda reading: reading,
@@ -229,6 +231,7 @@ def open_reading(
         void: Stored mask value that is known to be void.
         chosen: Folder or pattern of "images" and of "masks", where the user names them.
         leaks: Accept a key or equal images in two splits, which the caller will drop.
+        compare: Search for near-duplicates; see `check`.
         accept: Accept the proposed answers to open questions.
         settled: Kinds of questions that the caller answers.
         finish: Makes the caller's changes to a proposal; see `check`.
@@ -247,7 +250,7 @@ def open_reading(
         reading, questions, messages = source.reading, _unconfirmed(source), [f"read as {source.file} says"]
         messages += _warnings(layout.pairing.findings)
     else:
-        checked = check(source, void=void, compare=False, finish=finish)
+        checked = check(source, void=void, compare=compare, finish=finish)
         _raise_first(checked.findings, leaks)
         assert checked.reading is not None
         reading, layout, questions, found = checked.reading, checked.layout, checked.questions, checked.survey

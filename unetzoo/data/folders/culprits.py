@@ -35,9 +35,9 @@ CONVERT = "convert them, for example to PNG"
 def unread_suffixes(folder: Path) -> dict[str, list[Path]]:
     """Return the files in a folder whose suffix is not read, by suffix; text files and hidden ones do not count."""
     found: dict[str, list[Path]] = {}
-    for path in in_order(folder):
+    for path in files_in(folder):
         suffix = path.suffix.lower()
-        if path.name.startswith(".") or suffix in SUFFIXES or suffix in BESIDE or not path.is_file():
+        if path.name.startswith(".") or suffix in SUFFIXES or suffix in BESIDE:
             continue
         found.setdefault(suffix, []).append(path)
     return found
@@ -63,9 +63,21 @@ def inner_folders(folder: Path) -> dict[Path, int]:
     return found
 
 
-def in_order(folder: Path) -> list[Path]:
-    """Return what is in a folder, sorted by name; nothing if there is no such folder."""
-    return sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
+def files_in(folder: Path) -> list[Path]:
+    """Return the files in a folder, sorted by name, without a look at each; nothing if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = {entry.name for entry in entries if entry.is_file()}
+    return sorted((path for path in folder.iterdir() if path.name in names), key=lambda path: path.name)
+
+
+def _links(folder: Path) -> list[Path]:
+    """Return the links in a folder, sorted by name; nothing if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return [folder / name for name in sorted(entry.name for entry in entries if entry.is_symlink())]
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -84,8 +96,8 @@ def report_passed_over(folders: Iterable[Path], pairing: Pairing, *, inside: boo
     """
     waiting = {path.stem for _, path in pairing.unmatched}
     for folder in dict.fromkeys(folders):
-        for path in in_order(folder):
-            if path.is_symlink() and not path.exists() and not path.name.startswith("."):
+        for path in _links(folder):
+            if not path.exists() and not path.name.startswith("."):
                 text = f"{path}: a link to {path.readlink()}, which does not exist; mend or remove it"
                 pairing.error("dangling link", text)
         for suffix, paths in unread_suffixes(folder).items():

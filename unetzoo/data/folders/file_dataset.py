@@ -12,10 +12,11 @@ import numpy as np
 from unetzoo._util.helpers import spread
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
 from unetzoo.data.expected import Storage
-from unetzoo.data.folders.look import Content, contents
+from unetzoo.data.folders.look import Content, contents, tasks_of
 from unetzoo.data.folders.pairs import some
 from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_image_of, read_instances, read_pair
 from unetzoo.data.folders.reading_file import shown_values
+from unetzoo.data.folders.thumbnails import Compared, Thumbnails
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class FileDataset(SegmentationDataset):
         splits: Keys of each split.
         groups: Group of each key, which must stay in one split; default: found in the keys by the reading's ``group``.
         known: Content of keys that were read under this reading already.
+        compare: Search for near-duplicates among the files that are read.
         on_read: Called with each key after its files were read.
 
     Raises:
@@ -43,6 +45,7 @@ class FileDataset(SegmentationDataset):
         groups: Mapping[str, str] | None = None,
         *,
         known: Mapping[str, Content] = MappingProxyType({}),
+        compare: bool = False,
         on_read: Callable[[str], None] = lambda key: None,
     ) -> None:
         self.reading = reading
@@ -53,10 +56,17 @@ class FileDataset(SegmentationDataset):
         self.downscale = reading.downscale
         self._digests: dict[str, str] = {}
         self._storage: dict[str, Storage] = {}
-        read = contents({key: pair for key, pair in self._pairs.items() if key not in known}, reading)
+        split_of = {key: split for split, keys in splits.items() for key in keys}
+        unread = {key: pair for key, pair in self._pairs.items() if key not in known}
+        thumbnails = Thumbnails()
+        read = contents(tasks_of(unread, split_of, compare), reading)
         for key in self._pairs:
-            self._digests[key], self._storage[key] = known[key] if key in known else next(read)[1]
+            content, views = (known[key], None) if key in known else next(read)[1:]
+            self._digests[key], self._storage[key] = content
+            if views is not None:
+                thumbnails.add(split_of[key], key, views)
             on_read(key)
+        self.compared = Compared.of(splits, thumbnails) if compare else None
 
     def summary_lines(self) -> list[str]:
         """Describe the reading in two lines."""

@@ -71,11 +71,11 @@ def count_pages(path: Path) -> int:
     Raises:
         UnetzooError: If the file cannot be read.
     """
+    kind = file_kind(path)
+    if kind != "TIFF" and not kind.startswith("NumPy"):
+        return 1
     with _complaints(path):
-        kind = file_kind(path)
-        if kind == "TIFF":
-            return count_tiff(path)
-        return count_numpy(path, kind) if kind.startswith("NumPy") else 1
+        return count_tiff(path) if kind == "TIFF" else count_numpy(path, kind)
 
 
 def describe_pages(path: Path) -> str:

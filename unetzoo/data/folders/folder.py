@@ -36,6 +36,7 @@ class Folder(FileDataset):
         images: Folder or pattern of the images, where several could be meant.
         masks: Folder or pattern of the masks.
         on_leak: See `unetzoo.create_dataset`, which drops what leaks.
+        compare: Search for near-duplicates while the files are read.
 
     Raises:
         UnetzooError: If ``root`` is missing, an option does not fit the classes, something is wrong with
@@ -54,6 +55,7 @@ class Folder(FileDataset):
         images: str | None = None,
         masks: str | None = None,
         on_leak: str = "refuse",
+        compare: bool = False,
     ) -> None:
         if root is None:
             raise UnetzooError("data set 'folder' needs root = a folder with images/ and masks/, or a CSV of pairs")
@@ -65,13 +67,16 @@ class Folder(FileDataset):
             ignore_index,
             chosen=chosen,
             leaks=on_leak != "refuse",
+            compare=compare,
             accept=accept_reading,
             settled=settled,
             finish=finish,
         )
         layout, reading = opened.layout, finish(opened.reading)
-        known = opened.survey.known_contents(reading) if opened.survey is not None else {}
-        super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups, known=known)
+        known, compared = opened.survey.known(reading) if opened.survey is not None else ({}, None)
+        compare = compare and not known
+        super().__init__(reading, layout.pairing.pairs, layout.splits, layout.groups, known=known, compare=compare)
+        self.compared = self.compared or compared
         self.drawn, self.ordered, self._sampled_with = layout.drawn, layout.ordered, layout.sampled_with
         self.test_is_fixed = bool(layout.fixed) and not layout.ordered
         remarks = [line for line in _remarks(layout) if line not in opened.messages]

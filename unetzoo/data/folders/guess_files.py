@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.folders.culprits import in_order
+from unetzoo.data.folders.culprits import files_in
 from unetzoo.data.folders.files import SUFFIXES, count_pages, describe_pages, read_stored
 from unetzoo.data.folders.pairs import MASK_FOLDERS
 from unetzoo.data.folders.patterns import CONTACT_SHEET
@@ -135,9 +135,6 @@ def _mask_word(stem: str) -> str | None:
 def data_files(folder: Path) -> list[Path]:
     return [
         path
-        for path in in_order(folder)
-        if path.suffix.lower() in SUFFIXES
-        and not path.name.startswith(".")
-        and path.name != CONTACT_SHEET
-        and path.is_file()
+        for path in files_in(folder)
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.name != CONTACT_SHEET
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -37,7 +38,8 @@ class Look(NamedTuple):
         image: Properties of the image; None after a mistake.
         mask: Properties of the mask; None after a mistake.
         wrong: Kind and text of each mistake.
-        views: Thumbnails of the image, if they were asked for and it can be shown.
+        views: Thumbnails of the image, if they were asked for and it can be shown: under the reading that was given, or
+            else as stored.
         content: Content under the reading that was given; None if there was none, or the pair contradicts it.
     """
 
@@ -58,6 +60,19 @@ class Task(NamedTuple):
 
     pair: Pair
     moved: int | None = None
+
+
+def tasks_of(pairs: Mapping[str, Pair], split_of: Mapping[str, str], compare: bool) -> dict[str, Task]:
+    """Return the task of each key; images of the first split are compared with none, and need not be moved.
+
+    Args:
+        pairs: Files of each key.
+        split_of: Split of each key that has one, in the order of the splits.
+        compare: Ask for thumbnails of those that have a split.
+    """
+    first = next(iter(split_of.values()), None)
+    moved = {key: int(split != first) for key, split in split_of.items()} if compare else {}
+    return {key: Task(pair, moved.get(key)) for key, pair in pairs.items()}
 
 
 def look_at(tasks: Mapping[str, Task], reading: Reading | None = None) -> Iterator[tuple[str, Look]]:
@@ -91,49 +106,48 @@ def look(reading: Reading | None, task: Task) -> Look:
         image_found, mask_found = image_properties(stored, pair.image), mask_properties(mask, pair.mask)
     except UnetzooError as error:
         wrong.append(("size" if "mask is" in str(error) else "values", str(error)))
-    shown = None
-    if task.moved is not None and _finite(stored.pixels):
-        shown = views(_unit(stored), task.moved)
-    content = None
+    shown, content = None, None
     if reading is not None and not wrong:
-        try:
-            content = content_of(pair, stored, mask, reading)
-        except UnetzooError:
-            content = None  # whoever needs it meets the error again
+        with suppress(UnetzooError):  # whoever needs the content meets the error again
+            content, shown = _converted(task, stored, mask, reading)
+    if shown is None and task.moved is not None and _finite(stored.pixels):
+        shown = views(_unit(stored), task.moved)
     return Look(image_found, mask_found, tuple(wrong), shown, content)
 
 
-def content_of(pair: Pair, stored: Stored, mask: Stored, reading: Reading) -> Content:
-    """Return the content of a decoded pair.
+def _converted(task: Task, stored: Stored, mask: Stored, reading: Reading) -> tuple[Content, np.ndarray | None]:
+    """Return the content of a decoded pair, and the thumbnails of its image if they are asked for.
 
     Raises:
         UnetzooError: If the pair contradicts the reading.
     """
-    return Content(array_digest(*convert_pair(pair, stored, mask, reading)), Storage.of(stored))
+    image, classes = convert_pair(task.pair, stored, mask, reading)
+    shown = None if task.moved is None else views(image, task.moved)
+    return Content(array_digest(image, classes), Storage.of(stored)), shown
 
 
-def contents(pairs: Mapping[str, Pair], reading: Reading) -> Iterator[tuple[str, Content]]:
-    """Read pairs, on all cores if they are many, and yield the key and the content of each, in order.
+def contents(tasks: Mapping[str, Task], reading: Reading) -> Iterator[tuple[str, Content, np.ndarray | None]]:
+    """Read pairs, on all cores if they are many, and yield key, content and thumbnails of each, in order.
 
     Args:
-        pairs: Files of each key.
+        tasks: Pair of each key.
         reading: How to read them.
 
     Raises:
         UnetzooError: If a file cannot be read or contradicts the reading; it names the first such file.
     """
-    alone = any(pair.drawing is not None for pair in pairs.values())
-    found = spread(partial(_read_content, reading), list(pairs.values()), alone=alone)
-    for done, (key, content) in enumerate(zip(pairs, found, strict=True), start=1):
-        if isinstance(content, UnetzooError):
-            raise content
-        tell("reading files", done, len(pairs))
-        yield key, content
+    alone = any(task.pair.drawing is not None for task in tasks.values())
+    found = spread(partial(_read_content, reading), list(tasks.values()), alone=alone)
+    for done, (key, read) in enumerate(zip(tasks, found, strict=True), start=1):
+        if isinstance(read, UnetzooError):
+            raise read
+        tell("reading files", done, len(tasks))
+        yield key, *read
 
 
-def _read_content(reading: Reading, pair: Pair) -> Content | UnetzooError:
+def _read_content(reading: Reading, task: Task) -> tuple[Content, np.ndarray | None] | UnetzooError:
     try:
-        return content_of(pair, pair.read_image(), pair.read_mask(), reading)
+        return _converted(task, task.pair.read_image(), task.pair.read_mask(), reading)
     except UnetzooError as error:
         return UnetzooError(str(error))  # without its trace, to be sent
 

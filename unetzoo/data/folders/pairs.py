@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from unetzoo._util.paths import check_utf8, user_path
-from unetzoo.data.folders.culprits import in_order, inner_folders, unread_words
+from unetzoo.data.folders.culprits import files_in, inner_folders, unread_words
 from unetzoo.data.folders.files import SUFFIXES, count_pages, describe_pages
 from unetzoo.data.folders.patterns import BRACES, CONTACT_SHEET, alternatives, deep_files, is_deep
 from unetzoo.data.folders.reading import Files, Pair
@@ -134,12 +134,12 @@ def _match(
     by_image = files_by_key(root, images, pairing, without={path for paths in by_mask.values() for path in paths})
     if len(by_image) == len(by_mask) == 1 and (root / images).is_file() and (root / masks).is_file():
         by_mask = {_mask_key(mask_stem, next(iter(by_image))): next(iter(by_mask.values()))}
+    alone = (root / images).is_file()
     for stem, of_image in sorted(by_image.items()):
         of_mask = by_mask.pop(_mask_key(mask_stem, stem), None)
         if of_mask is None:
             pairing.unmatched.append(("mask", of_image[0]))
             continue
-        alone = (root / images).is_file()
         name = "" if alone else prefix + stem
         if len(of_image) > 1 or len(of_mask) > 1 or alternatives(images) or joined == "objects":
             found = _several(name, of_image, of_mask, (images, masks), joined, pairing)
@@ -214,8 +214,8 @@ def files_by_stem(root: Path, pattern: str, pairing: Pairing, without: set[Path]
         before, after = path.name.split("*")
         star = re.compile(re.escape(before) + "(.*)" + re.escape(after), re.IGNORECASE)
     by_stem: dict[str, Path] = {}
-    for file in in_order(folder):
-        if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES or file in without or not file.is_file():
+    for file in files_in(folder):
+        if file.name.startswith(".") or file.suffix.lower() not in SUFFIXES or file in without:
             continue
         if file.name == CONTACT_SHEET:
             continue

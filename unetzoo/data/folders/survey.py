@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from unetzoo.data.folders.layout import Layout
-from unetzoo.data.folders.look import Content, Task, look_at
+from unetzoo.data.folders.look import Content, look_at, tasks_of
 from unetzoo.data.folders.pairs import Finding, listed
 from unetzoo.data.folders.properties import ImageProperties, MaskProperties
 from unetzoo.data.folders.reading import Pair, Reading
-from unetzoo.data.folders.thumbnails import Thumbnails
+from unetzoo.data.folders.thumbnails import Compared, Thumbnails
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Survey:
         similar: Near-duplicates in different splits, as (split, key, split, key, correlation).
         guess: Reading under which the contents were hashed, if one was given.
         contents: Content of each pair under that reading.
+        compared: Near-duplicates under that reading, if they were searched and it fits every pair of the splits.
     """
 
     layout: Layout
@@ -43,6 +44,7 @@ class Survey:
     similar: list[tuple[str, str, str, str, float]] = field(default_factory=list)
     guess: Reading | None = None
     contents: dict[str, Content] = field(default_factory=dict)
+    compared: Compared | None = None
 
     def pixels(self) -> Counter[int]:
         """Return the pixels of each stored value, over all masks."""
@@ -51,9 +53,11 @@ class Survey:
             total.update(item.mask.counts)
         return total
 
-    def known_contents(self, reading: Reading) -> Mapping[str, Content]:
-        """Return the content of each pair under a reading, as far as it is known."""
-        return self.contents if self.guess is not None and self.guess.same_content(reading) else {}
+    def known(self, reading: Reading) -> tuple[Mapping[str, Content], Compared | None]:
+        """Return the content of each pair and the near-duplicates under a reading, as far as they are known."""
+        if self.guess is None or not self.guess.same_content(reading):
+            return {}, None
+        return self.contents, self.compared
 
 
 def survey(
@@ -69,7 +73,7 @@ def survey(
     Args:
         layout: Layout of the folder.
         on_pair: Called with each key after its pair was opened.
-        compare: Search for near-duplicates too.
+        compare: Search for near-duplicates too, under the guess if there is one.
         guess: Reading under which contents are hashed too, as it will probably be proposed.
         every: Open every n-th pair only.
 
@@ -81,7 +85,8 @@ def survey(
     split_of = layout.split_of
     keys = [*split_of, *(key for key in layout.pairing.pairs if key not in split_of)][::every]
     thumbnails = Thumbnails() if compare else None
-    for key, look in look_at({key: _task(key, layout, split_of, compare) for key in keys}, guess):
+    tasks = tasks_of({key: layout.pairing.pairs[key] for key in keys}, split_of, compare)
+    for key, look in look_at(tasks, guess):
         if look.image is not None and look.mask is not None:
             found.items.append(Item(key, layout.pairing.pairs[key], look.image, look.mask))
         for kind, text in look.wrong:
@@ -93,15 +98,8 @@ def survey(
         on_pair(key)
     for kind, texts in wrong.items():
         found.findings += listed("error", kind, texts)
-    if thumbnails is not None:
+    if thumbnails is not None and guess is None:
         found.similar = thumbnails.similar()
+    elif thumbnails is not None and found.contents.keys() >= split_of.keys():
+        found.compared = Compared.of(layout.splits, thumbnails)
     return found
-
-
-def _task(key: str, layout: Layout, split_of: Mapping[str, str], compare: bool) -> Task:
-    """Return the task to look at a pair; images of the first split are compared with none, and need not be moved."""
-    first = next(iter(split_of.values()), None)
-    moved = None
-    if compare and key in split_of:
-        moved = 0 if split_of[key] == first else 1
-    return Task(layout.pairing.pairs[key], moved)

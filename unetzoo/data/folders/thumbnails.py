@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +24,33 @@ THUMBNAIL, WINDOW = 24, 7  # cells per side; the local mean over 7x7 cells is su
 FLAT = 0.001  # standard deviation, in the grey range, below which a thumbnail shows nothing to compare
 FAR = 2 * (1 - SIMILAR) + 1e-4  # squared distance of marks above which two thumbnails cannot be similar, and rounding
 COARSE = 20  # principal directions of the marks in which all pairs are compared first
-IMAGES, ROWS = 64, 1024  # images that are compared at a time, and earlier images that they are compared with at a time
+IMAGES, ROWS = 64, 512  # images that are compared at a time, and earlier images that they are compared with at a time
 IN_MEMORY = 2**22  # bytes of thumbnails from which they are kept in a file
+
+
+class Compared(NamedTuple):
+    """Near-duplicates between splits.
+
+    Attributes:
+        splits: Keys of each split.
+        similar: The near-duplicates.
+    """
+
+    splits: Mapping[str, Sequence[str]]
+    similar: list[Similar]
+
+    @classmethod
+    def of(cls, splits: Mapping[str, Sequence[str]], thumbnails: Thumbnails) -> Compared | None:
+        """Return the near-duplicates among thumbnails, or None if a key was added once but is in two splits."""
+        count = sum(len(keys) for keys in splits.values())
+        return cls(splits, thumbnails.similar()) if count == len(thumbnails) else None
+
+    def within(self, splits: Mapping[str, Sequence[str]]) -> list[Similar] | None:
+        """Return the near-duplicates between other splits, or None if one of these has a key that was not in it."""
+        kept = {split: set(keys) for split, keys in splits.items()}
+        if any(not keys <= set(self.splits.get(split, ())) for split, keys in kept.items()):
+            return None
+        return [pair for pair in self.similar if pair[1] in kept[pair[0]] and pair[3] in kept[pair[2]]]
 
 
 class Thumbnails:
@@ -34,6 +61,9 @@ class Thumbnails:
         self._past = _Past()
         self._waiting: list[tuple[int, np.ndarray]] = []  # number of an image, and its views (views, cells)
         self._found: list[Similar] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
 
     def add(self, split: str, key: str, views: np.ndarray) -> None:
         """Add an image and compare it. All images of one split must be added in a row.

@@ -1,4 +1,4 @@
-"""What images were sampled with: patients, films, volumes."""
+"""Images that were sampled together: patients, films, volumes."""
 
 from __future__ import annotations
 

@@ -63,3 +63,14 @@ def test_no_folds_no_change():
 def test_different_options_are_different_data_sets():
     rows = rows_of(fold(0, unet=0.8, b=0.7), fold(0, folds=4, unet=0.8, b=0.7))
     assert [row.label for row in pooled(rows)] == ["row0", "row1"]
+
+
+def test_a_variant_that_failed_on_a_fold_is_never_better():
+    members = [fold(k, unet=0.8, b=0.7) for k in range(5)]
+    lost = record("unet", 1, 0.8)
+    lost["trial"]["data"] = members[0][0]["trial"]["data"]
+    lost |= {"status": "crashed", "reason": "out of luck", "result": None, "curves": None, "cost": None}
+    (row,) = pooled(rows_of([*members[0], lost], *members[1:]))
+    c = row.comparisons["unet", "b"]
+    assert c.verdict == "not enough data"
+    assert c.note.startswith("unet: of its trials 1 failed")

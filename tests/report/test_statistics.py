@@ -14,6 +14,7 @@ from scipy import stats
 
 from support.records import load, noisy, record
 from unetzoo.report.alarms import red_lines
+from unetzoo.report.standing import Standing
 from unetzoo.report.statistics import all_pairs, compare, pick_reference, score_grids, summarise
 from unetzoo.report.verdicts.comparison import WITHHELD
 
@@ -154,14 +155,16 @@ def test_dependent_images_are_no_evidence():
     assert c.groups == 47  # the others are groups of their own
 
 
-def test_a_failed_seed_is_never_better_or_equivalent():
-    found = drawn(a=0.6, b=0.7, c=0.5, d=0.6)
-    b, c, d = compare(found, "a", failed={"b", "c"}, margin=0.05)
-    assert (b.verdict, c.verdict, d.verdict) == ("undecided", "worse", "equivalent")
-    assert b.note == "a seed of b failed, so no verdict in its favour is given"
-    assert c.note == "a seed of c failed"
-    b, c, d = compare(found, "a", failed={"a"}, margin=0.05)
-    assert (b.verdict, c.verdict, d.verdict) == ("better", "undecided", "undecided")
+def test_a_variant_with_setbacks_is_never_better_or_equivalent():
+    found = compare(drawn(a=0.6, b=0.7, c=0.5, d=0.6), "a", margin=0.05)
+
+    def verdicts(*labels: str) -> list[str]:
+        setbacks = dict.fromkeys(labels, "of 4 trials 1 failed")
+        return [Standing({}, setbacks, {}, frozenset()).temper(c).verdict for c in found]
+
+    assert verdicts() == ["better", "worse", "equivalent"]
+    assert verdicts("b", "c", "d") == ["not enough data", "worse", "not enough data"]
+    assert verdicts("a") == ["better", "not enough data", "not enough data"]
 
 
 def test_leaking_images_withhold_verdicts():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetzoo._util.helpers import cores
 from unetzoo.bench.trials import Trial
 
 
@@ -24,8 +24,7 @@ class OutputFolders:
     @property
     def threads(self) -> int:
         """CPU threads that each trial may use."""
-        here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, here // self.jobs)
+        return max(1, cores() // self.jobs)
 
     @property
     def records(self) -> Path:

@@ -92,9 +92,10 @@ class Trial(Strict):
     def id(self) -> str:
         """Hash of all that decides the result, of the label, and of the measurements requested.
 
-        Options at their default are left out, so that an option added later does not make old records stale; whoever
-        changes a default raises `PROTOCOL`. Data and pretrained weights enter by their digest, not by their place.
-        The requested device, threads and precision enter the id; the record states the values actually used.
+        Options at their default, and of recipes "modern", are left out, so that an option added later does not make old
+        records stale; whoever changes a default raises `PROTOCOL`. Data and pretrained weights enter by their digest,
+        not by their place. The requested device, threads and precision enter the id; the record states the values
+        actually used.
         """
         tables = ("train", "measure", "score")
         left_out = {"data": {"root"}, "model": {"matched", "baseline"}, **dict.fromkeys(tables, True)}
@@ -105,10 +106,9 @@ class Trial(Strict):
             tables = ("score",)  # nothing else affects a baseline
         identity |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
         identity["score"].pop("margin", None)  # only the report reads it
-        if "train" in tables and self.train.recipe == "modern":
-            identity["train"].pop("recipe", None)  # it was the default recipe of the first records
-        elif "train" in tables:
-            identity["train"]["recipe"] = self.train.recipe
+        if not self.model.baseline:  # the recipe of the first records, which had no other, is left out
+            named = {} if self.train.recipe == "modern" else {"recipe": self.train.recipe}
+            identity["train"] = {k: v for k, v in identity["train"].items() if k != "recipe"} | named
         options = identity["model"]["options"]
         if self.model.weights:
             del options["pretrained"]  # only the place of the weights; their hash is in the id

@@ -60,7 +60,7 @@ def augmentation(name: AugmentationName) -> Augmentation:
         name: One of these.
 
     References:
-        Isensee et al. 2021, doi 10.1038/s41592-020-01008-z, supplementary note 4.
+        Isensee et al. 2021, doi 10.1038/s41592-020-01008-z, supplementary information.
     """
     if name == "paper2015":
         return Augmentation(((1.0, ElasticDeformation(**PAPER_DEFORMATION)),), RandomIntensity())

@@ -109,7 +109,7 @@ class SegmentationDataset(ABC):
 
     @property
     def sampled_with(self) -> Mapping[str, str]:
-        """What a key was sampled with, such as a patient, a film or a volume; by default its group.
+        """Key -> the patient, film or volume that it was sampled with; by default its group.
 
         Test images that were sampled together are not independent, and comparisons draw them together. Unlike a group,
         such a sample may be in several splits: official splits cut films and volumes. A key may have none.

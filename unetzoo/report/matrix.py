@@ -22,7 +22,7 @@ from unetzoo.records.frame import Tables
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.groups import groups_by_key
-from unetzoo.report.standing import JUDGED, standing
+from unetzoo.report.standing import JUDGED, Standing, standing
 from unetzoo.report.statistics import pairs_of, score_grids, summarise
 from unetzoo.report.verdicts.best import rank_bounds, serves_all, with_best
 from unetzoo.report.verdicts.comparison import (
@@ -33,7 +33,6 @@ from unetzoo.report.verdicts.comparison import (
     Finding,
     observe,
     settle,
-    without_failed,
 )
 from unetzoo.report.verdicts.family import MIN_SEEDS
 from unetzoo.report.verdicts.pair import Array, Evidence
@@ -157,15 +156,24 @@ def settled(rows: Sequence[Row]) -> list[Row]:
 
 def _worded(row: Row, found: dict[tuple[str, str], Comparison]) -> dict[tuple[str, str], Comparison]:
     """Call a difference within the row's margin equivalent, and take back the verdicts that conditions do not allow."""
-    conditions = standing(row.tables) if row.tables else None
-    failed = [label for label, cell in row.cells.items() if not cell.whole]
+    conditions = standing(row.tables) if row.tables else _standing_of_folds(row)
     worded = {}
     for key, c in found.items():
         if c.verdict == "undecided" and c.low is not None and c.high is not None:
             within = -row.margin <= c.low and c.high <= row.margin
             c = replace(c, verdict="equivalent") if within else c
-        worded[key] = conditions.temper(c) if conditions else without_failed(c, failed)
+        worded[key] = conditions.temper(c)
     return worded
+
+
+def _standing_of_folds(row: Row) -> Standing:
+    """Return the conditions of a row that stands for several folds: those of its cells."""
+    setbacks = {}
+    for label, cell in row.cells.items():
+        counts = ((cell.failed, "failed"), (cell.unlearnt, "did not learn"))
+        if how := [f"{count} {what}" for count, what in counts if count]:
+            setbacks[label] = f"of its trials {' and '.join(how)}"
+    return Standing(unlearnt={}, setbacks=setbacks, uneven={}, rising=frozenset())
 
 
 def _observed(label: str, tables: Tables | None, margin: float) -> Row:

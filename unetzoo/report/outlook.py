@@ -1,4 +1,4 @@
-"""What more seeds would give: the expected width of an interval."""
+"""The expected width of an interval with more seeds."""
 
 from __future__ import annotations
 

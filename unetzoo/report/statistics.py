@@ -13,7 +13,8 @@ same functions, are in reports/verdict-error-rates. In short:
 - Verdicts: better or worse (corrected p below 0.05), equivalent (interval within the margin), else undecided. Fewer
   than three common seeds or five groups: not enough data. One seed gives no statement about variants at all:
   difference and interval then describe these two trained networks.
-- A variant of which a seed failed is never better, and never equivalent: the seeds left are not a fair sample.
+
+What takes back a verdict, such as a seed that failed, is in `unetzoo.report.standing`.
 """
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
@@ -21,7 +22,7 @@ same functions, are in reports/verdict-error-rates. In short:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,6 @@ from unetzoo.report.verdicts.comparison import (
     Pair,
     judge,
     withheld,
-    without_failed,
 )
 from unetzoo.report.verdicts.family import ALPHA
 
@@ -80,7 +80,6 @@ def compare(
     alpha: float = ALPHA,
     metric: str = "dice",
     leaking: bool = False,
-    failed: Collection[str] = (),
 ) -> list[Comparison]:
     """Compare every other variant with the reference, in order of label, as one family of tests.
 
@@ -92,7 +91,6 @@ def compare(
         alpha: Family-wise error rate.
         metric: Name of the score; of distances and calibration errors, lower is better.
         leaking: Withhold the verdicts, as too many test images resemble images of another split.
-        failed: Labels of which a seed failed or diverged.
 
     Returns:
         One comparison for each other label; empty if the reference has no scores.
@@ -100,9 +98,7 @@ def compare(
     if reference not in grids:
         return []
     pairs = [(name, reference) for name in sorted(grids) if name != reference]
-    found = judge(pairs_of(grids, pairs, groups or {}), Family(margin, alpha, metric))
-    found = [without_failed(c, failed) for c in found]
-    return [withheld(c) for c in found] if leaking else found
+    return _judged(grids, pairs, groups, Family(margin, alpha, metric), leaking)
 
 
 def all_pairs(
@@ -113,7 +109,6 @@ def all_pairs(
     alpha: float = ALPHA,
     metric: str = "dice",
     leaking: bool = False,
-    failed: Collection[str] = (),
 ) -> list[Comparison]:
     """Compare every variant with every other one, as one family of tests; for the arguments see `compare`.
 
@@ -121,8 +116,17 @@ def all_pairs(
         One comparison for each pair, the label that sorts first as its reference.
     """
     pairs = [(name, other) for other in sorted(grids) for name in sorted(grids) if name > other]
-    found = judge(pairs_of(grids, pairs, groups or {}), Family(margin, alpha, metric))
-    found = [without_failed(c, failed) for c in found]
+    return _judged(grids, pairs, groups, Family(margin, alpha, metric), leaking)
+
+
+def _judged(
+    grids: Mapping[str, pd.DataFrame],
+    pairs: Iterable[tuple[str, str]],
+    groups: Mapping[str, str] | None,
+    family: Family,
+    leaking: bool,
+) -> list[Comparison]:
+    found = judge(pairs_of(grids, pairs, groups or {}), family)
     return [withheld(c) for c in found] if leaking else found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from unetzoo._util.helpers import cores
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.nn.sizes import SameSize, ValidSizes
@@ -320,8 +320,7 @@ def _batches(
     share = range(done * recipe.batch_size + fabric.global_rank, len(crops), fabric.world_size)
     workers = recipe.workers
     if workers == "auto":  # if the CPU trains, its cores are busy already
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = min(8, cores // recipe.devices - 1) if fabric.device.type == "cuda" else 0
+        workers = min(8, cores() // recipe.devices - 1) if fabric.device.type == "cuda" else 0
     loader = DataLoader(
         crops,
         batch_size=recipe.batch_size // recipe.devices,

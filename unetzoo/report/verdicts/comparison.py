@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -273,21 +273,3 @@ def _verdict(found: Finding, p_adjusted: float, comparisons: int, family: Family
 def withheld(c: Comparison) -> Comparison:
     """Take back the verdict of a comparison on test images that resemble images of another split."""
     return replace(c, verdict=WITHHELD, needed_seeds=None, needed_groups=None)
-
-
-def without_failed(c: Comparison, failed: Collection[str]) -> Comparison:
-    """Take back a verdict in favour of a variant of which a seed failed: the seeds left are not a fair sample.
-
-    Args:
-        c: The comparison.
-        failed: Labels of which a seed failed or diverged.
-    """
-    sides = [side for side in (c.model, c.reference) if side in failed]
-    if not sides:
-        return c
-    note = f"a seed of {' and of '.join(sides)} failed"
-    favoured = {"better": {c.model}, "worse": {c.reference}, "equivalent": {c.model, c.reference}}
-    if favoured.get(c.verdict, set()) & set(sides):
-        c = replace(c, verdict="undecided")
-        note += ", so no verdict in its favour is given"
-    return replace(c, note="; ".join(filter(None, [note, c.note])))

@@ -69,14 +69,12 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
     plots = draw(t, summary, j, best_baseline(t), shown)
     if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
         plots["predictions"] = predictions
-    more = {"predictions": left_out(t.models, order)}
+    captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}
+    if "predictions" in captions:
+        captions["predictions"] += left_out(t.models, order)
     skipped = [name for name in shown if name not in plots and (name != "difference" or j.ranked)]
     variables = context(t, summary, j) | {
-        "plots": {
-            name: _caption(name, j.ranked, summary["noisy"].any()) + more.get(name, "")
-            for name in NAMES
-            if name in plots
-        },
+        "plots": captions,
         "skipped": skipped,
         "brief": keep is not None,
         "main_plot": next((name for name in PARETO if name in plots), None),

@@ -54,7 +54,7 @@ def test_list_and_help_do_not_import_torch() -> None:
         assert done.stdout.splitlines()[-1] == "False", arguments
 
 
-@pytest.mark.parametrize("command", ["list", "show", "bench", "report"])
+@pytest.mark.parametrize("command", ["list", "show", "bench", "report", "compare"])
 def test_help_has_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from unetzoo._util.text import shortened
 from unetzoo.cli.bench import bench_command, plan_command, report_command
+from unetzoo.cli.compare import compare_command
 from unetzoo.cli.console import err
 from unetzoo.cli.data import data_app
 from unetzoo.cli.models import list_command, profile_command, show_command
@@ -32,6 +33,7 @@ app.command("plan")(plan_command)
 app.command("profile")(profile_command)
 app.command("report")(report_command)
 app.command("predict")(predict_command)
+app.command("compare")(compare_command)
 
 
 def main() -> None:

@@ -163,11 +163,8 @@ def _compared(
     group = new[name].group
     relative_to = [] if group == REFERENCE else references
     # The logarithm of the ratio is a weighted sum over samples of logarithms, and so are its estimates.
-    samples = [(1.0, new[name].values), (-1.0, old[name].values)]
-    share = 1 / max(1, len(relative_to))
-    samples += [(-share, new[each].values) for each in relative_to] + [
-        (share, old[each].values) for each in relative_to
-    ]
+    weights = {name: 1.0} | dict.fromkeys(relative_to, -1 / max(1, len(relative_to)))
+    samples = [(sign * w, side[each].values) for each, w in weights.items() for sign, side in ((1, new), (-1, old))]
     logs = [(weight, np.log(values)) for weight, values in samples]
     change = sum(weight * float(np.median(values)) for weight, values in logs)
     drawn = sum(weight * _medians(values, rng) for weight, values in logs)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import run
+from support.command import run
 
 TIMES = [1.0, 1.01, 0.99, 1.02, 0.98]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 WEIGHTS_NOT_SAVED = "weights-not-saved"  # kind of the flag of a trial that succeeded and whose weights are missing
-_NOT_PLAIN = re.compile(rb"\\[bfru]|[^\x00-\x7e]")  # may hold what `visible_values` changes
+_ESCAPED = re.compile(rb"\\[bfru]")
 _CHECKSUM = re.compile(rb',\s*"checksum": *"[0-9a-f]{64}"\s*\}\s*\Z')
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 
@@ -287,7 +287,7 @@ class Record(Strict):
             if stated is not None and stated != checksum(fields):
                 raise DamagedRecordError(f"{where}: damaged, its content does not match its checksum")
         raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-        if fields is not None and _NOT_PLAIN.search(raw):
+        if fields is not None and not _plain(raw):
             text = json.dumps(visible_values(fields))
         elif stated is not None:
             text = _without_checksum(raw, fields)
@@ -304,6 +304,11 @@ class Record(Strict):
         texts = {"reason": (self.reason, REASON), "log_tail": (self.log_tail, TAIL)}
         long = {name: shortened(text, limit) for name, (text, limit) in texts.items() if text and len(text) > 2 * limit}
         return self.model_copy(update=long) if long else self
+
+
+def _plain(raw: bytes) -> bool:
+    """Return True if this JSON has no character, as such or escaped, that `visible_values` changes."""
+    return raw.isascii() and b"\x7f" not in raw and (b"\\" not in raw or _ESCAPED.search(raw) is None)
 
 
 def _without_checksum(raw: bytes, fields: dict[str, Any]) -> bytes:

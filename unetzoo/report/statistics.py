@@ -155,16 +155,17 @@ def pairs_of(
     seeds = sorted({seed for grid in grids.values() for seed in grid.index})
     grids = {name: grid.reindex(seeds) for name, grid in grids.items()}  # a seed without a score is not compared
     arrays = {name: grid.to_numpy(float) for name, grid in grids.items()}
+    columns = {name: tuple(grid.columns) for name, grid in grids.items()}
     codes: dict[tuple[str, ...], npt.NDArray[np.intp] | None] = {}
     found = []
     for name, other in pairs:
-        ours, theirs, images = arrays[name], arrays[other], grids[name].columns
-        if not images.equals(grids[other].columns):
-            images = images.intersection(grids[other].columns)
-            ours, theirs = (grids[each][images].to_numpy(float) for each in (name, other))
-        if (key := tuple(images)) not in codes:
-            codes[key] = codes_of(key, groups)
-        found.append(Pair(name, other, ours, theirs, codes[key]))
+        ours, theirs, images = arrays[name], arrays[other], columns[name]
+        if images != columns[other]:
+            images = tuple(image for image in images if image in grids[other].columns)
+            ours, theirs = (grids[each][list(images)].to_numpy(float) for each in (name, other))
+        if images not in codes:
+            codes[images] = codes_of(images, groups)
+        found.append(Pair(name, other, ours, theirs, codes[images]))
     return found
 
 
@@ -193,8 +194,10 @@ def summarise(tables: Tables, baselines: bool = False) -> pd.DataFrame:
     """
     trials = tables.trials[tables.trials["baseline"] == baselines]
     done = tables.baselines if baselines else tables.done
+    asked = trials["model"].value_counts()
+    finished = dict(iter(done.groupby("model", sort=False)))
     rows = [
-        _summary_row(label, done[done["model"] == label], int((trials["model"] == label).sum()), tables)
+        _summary_row(str(label), finished.get(label, done[:0]), int(asked[label]), tables)
         for label in sorted(set(trials["model"].dropna()))
     ]
     columns = ["model", "seeds", "failed", *(name + end for name in METRICS for end in ("", "_sd")), *COUNTS]
@@ -217,12 +220,16 @@ def _summary_row(label: str, finished: pd.DataFrame, trials: int, tables: Tables
         "noisy": int(finished["noisy"].fillna(False).sum()),
         "noisy_float32": int(finished["noisy_float32"].fillna(False).sum()),
     }
+    counted = [*COSTS, "steps", *tables.phases.values()]
+    table = finished[[*METRICS, *COUNTS, *counted]].to_numpy(float, na_value=np.nan)
+    values = {name: x[np.isfinite(x)] for name, x in zip([*METRICS, *COUNTS, *counted], table.T, strict=True)}
     for name in METRICS:
-        row |= {name: finished[name].mean(), f"{name}_sd": finished[name].std()}
+        some = values[name]
+        row[name] = some.mean() if len(some) else np.nan
+        row[f"{name}_sd"] = some.std(ddof=1) if len(some) > 1 else np.nan
     for name in COUNTS:
-        row[name] = finished[name].sum() if finished[name].notna().any() else np.nan
-    for name in [*COSTS, "steps", *tables.phases.values()]:
-        values = finished[name].dropna().astype(float)
-        if len(values):
-            row |= {name: values.median(), f"{name}_low": values.min(), f"{name}_high": values.max()}
+        row[name] = values[name].sum() if len(values[name]) else np.nan
+    for name in counted:
+        if len(some := values[name]):
+            row |= {name: np.median(some), f"{name}_low": some.min(), f"{name}_high": some.max()}
     return row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,29 +85,27 @@ def _observed(pairs: Sequence[Pair], seeds: Mask, images: Mask, family: Family) 
     scored = np.isfinite(scores).any(1)
     sizes = scored.sum(1).tolist()
     grouped = None if codes is None else [len(np.unique(codes[each])) for each in scored]
-    bare = [
-        Comparison(
-            pair.model,
-            seeds=scores.shape[1],
-            images=min(sizes[a], sizes[b]),
-            groups=None if grouped is None else min(grouped[a], grouped[b]),
-            metric=family.metric,
-            reference=pair.reference,
-        )
+    bare: list[dict[str, Any]] = [
+        {
+            "model": pair.model,
+            "seeds": scores.shape[1],
+            "images": min(sizes[a], sizes[b]),
+            "groups": None if grouped is None else min(grouped[a], grouped[b]),
+            "metric": family.metric,
+            "reference": pair.reference,
+        }
         for pair, a, b in zip(pairs, left, right, strict=True)
     ]
     if not seeds.any():
-        return [Finding(replace(c, note="no seed or no test image in common")) for c in bare]
+        return [Finding(Comparison(**c, note="no seed or no test image in common")) for c in bare]
     filled = complete(scores)
     e, agree = _weighed(filled, left, right, codes)
     higher = superiority(scores)
     chance = (higher[right, left] if family.metric in LOWER_IS_BETTER else higher[left, right]).tolist()
     means = [float(each.mean()) for each in filled]
-    found = [
-        replace(c, difference=d, agree=n, superiority=None if s != s else s)
-        for c, d, n, s in zip(bare, e.difference.tolist(), agree, chance, strict=True)
-    ]
-    return _measured(found, e, np.array([means[b] for b in right]), family)
+    for c, d, n, s in zip(bare, e.difference.tolist(), agree, chance, strict=True):
+        c |= {"difference": d, "agree": n, "superiority": None if s != s else s}
+    return _measured(bare, e, np.array([means[b] for b in right]), family)
 
 
 def _weighed(
@@ -124,11 +122,11 @@ def _weighed(
     return gathered(parts), agree
 
 
-def _measured(found: Sequence[Comparison], e: Evidence, means: Array, family: Family) -> list[Finding]:
+def _measured(bare: Sequence[dict[str, Any]], e: Evidence, means: Array, family: Family) -> list[Finding]:
     """Add what does not depend on the other comparisons: the interval by itself, p, and the split of the variance.
 
     Args:
-        found: The comparisons so far.
+        bare: Fields of each comparison so far.
         e: Their evidence.
         means: Mean score of the reference of each.
         family: Settings they share.
@@ -137,31 +135,26 @@ def _measured(found: Sequence[Comparison], e: Evidence, means: Array, family: Fa
     sds = np.stack(components(e), 1).tolist()
     p, false = two_sided(e).tolist(), prob_false(e).tolist()
     findings = []
-    for k, c in enumerate(found):
-        mean = float(means[k])
-        if (count := c.images if c.groups is None else c.groups) < MIN_GROUPS:
+    for k, c in enumerate(bare):
+        seeds, of_groups = c["seeds"], c["groups"] is not None
+        if (count := c["groups"] if of_groups else c["images"]) < MIN_GROUPS:
             plural = "s" * (count != 1)
-            what = f"test image{plural}" if c.groups is None else f"group{plural} of test images"
-            note = f"{count} {what} in common, at least {MIN_GROUPS} are needed"
-            findings.append(Finding(replace(c, note=note)))
+            what = f"group{plural} of test images" if of_groups else f"test image{plural}"
+            c["note"] = f"{count} {what} in common, at least {MIN_GROUPS} are needed"
+            findings.append(Finding(Comparison(**c)))
             continue
-        c = replace(c, low=lows[k], high=highs[k], low_alone=lows[k], high_alone=highs[k])
-        if c.seeds < 2:
+        c |= {"low": lows[k], "high": highs[k], "low_alone": lows[k], "high_alone": highs[k]}
+        if seeds > 1:
+            image, seed, interaction = sds[k]
+            spread = (image**2 + seed**2 + interaction**2) ** 0.5
+            c["effect"] = c["difference"] / spread if spread > 1e-12 else None
+            c |= {"sd_image": image, "sd_seed": seed, "sd_interaction": interaction}
+        if seeds < 2:
             note = "one seed in common: the difference between these two trained networks, not between the variants"
-            findings.append(Finding(replace(c, note=f"{note}; run --seeds {MIN_SEEDS}"), mean=mean))
-            continue
-        image, seed, interaction = sds[k]
-        spread = (image**2 + seed**2 + interaction**2) ** 0.5
-        c = replace(
-            c,
-            effect=e.difference[k].item() / spread if spread > 1e-12 else None,
-            sd_image=image,
-            sd_seed=seed,
-            sd_interaction=interaction,
-        )
-        if c.seeds < MIN_SEEDS:
-            note = f"{c.seeds} seeds in common, a verdict needs {MIN_SEEDS}; run --seeds {MIN_SEEDS}"
-            findings.append(Finding(replace(c, note=note), mean=mean))
+            c["note"] = f"{note}; run --seeds {MIN_SEEDS}"
+        elif seeds < MIN_SEEDS:
+            c["note"] = f"{seeds} seeds in common, a verdict needs {MIN_SEEDS}; run --seeds {MIN_SEEDS}"
         else:
-            findings.append(Finding(replace(c, p=p[k], prob_false=false[k]), e.at(k), mean))
+            c |= {"p": p[k], "prob_false": false[k]}
+        findings.append(Finding(Comparison(**c), e.at(k) if "p" in c else None, float(means[k])))
     return findings

@@ -24,8 +24,9 @@ from verdict_error_rates_page import named, table, write
 
 from unetzoo.report.matrix import Cell as Place
 from unetzoo.report.matrix import Row, one_for_all, settled
-from unetzoo.report.verdicts.comparison import MARGIN, Family, Pair, observe
+from unetzoo.report.verdicts.comparison import MARGIN, Family, Pair
 from unetzoo.report.verdicts.family import holm, interval, words
+from unetzoo.report.verdicts.observing import observe_all
 from unetzoo.report.verdicts.pair import Evidence, two_sided, weigh
 
 FOLDER = Path(__file__).parents[1] / "reports" / "verdict-error-rates"
@@ -233,11 +234,12 @@ def collection(seeds: int, ahead: float, replications: int) -> dict[str, Any]:
 
 def judged(name: str, labels: list[str], tables: Array) -> Row:
     """Return a row of a collection from scores (variants, seeds, images)."""
-    both = itertools.combinations(range(len(labels)), 2)
-    pairs = [Pair(labels[i], labels[j], tables[i], tables[j]) for j, i in both]
+    both = itertools.combinations(zip(labels, tables, strict=True), 2)
+    pairs = [Pair(name, other, ours, theirs) for (other, theirs), (name, ours) in both]
     cells = {m: Place(dice=x.mean(), seeds=len(x), mark="not enough data") for m, x in zip(labels, tables, strict=True)}
     order = sorted(labels, key=lambda m: -(cells[m].dice or 0))
-    findings = {(pair.model, pair.reference): observe(pair, Family()) for pair in pairs}
+    found = observe_all(pairs, Family())
+    findings = {(each.comparison.model, each.comparison.reference): each for each in found}
     return Row(name, None, {m: cells[m] for m in order}, None, MARGIN, findings)
 
 

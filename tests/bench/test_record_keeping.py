@@ -9,7 +9,7 @@ import pytest
 import unetzoo
 from support.data_folders import make_folder
 from unetzoo.bench.run_trial import _describe_batch_norm
-from unetzoo.records.frame import read_all
+from unetzoo.records.reading import read_all
 
 
 @pytest.mark.slow

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import unetzoo
 from support.command import Done, run
+from unetzoo.cli.main import build
 
 
 def start(*arguments: object, cwd: Path | None = None) -> Done:
@@ -54,7 +56,17 @@ def test_list_and_help_do_not_import_torch() -> None:
         assert done.stdout.splitlines()[-1] == "False", arguments
 
 
-@pytest.mark.parametrize("command", ["list", "show", "bench", "report"])
+def test_help_imports_no_command_and_says_the_same() -> None:
+    code = "import sys; sys.argv = ['unetzoo', '--help']\nfrom unetzoo.cli.main import main\n"
+    code += "try: main()\nexcept SystemExit: pass\nprint('pydantic' in sys.modules, 'unetzoo.cli.bench' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False"
+    whole, light = (CliRunner().invoke(app, ["--help"], prog_name="unetzoo") for app in (build(), build("")))
+    assert light.output == whole.output
+    assert "Train and measure" in light.output
+
+
+@pytest.mark.parametrize("command", ["list", "show", "bench", "report", "compare"])
 def test_help_has_an_example(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetzoo.data.balance import ForegroundPlaces, check_foreground, median_frequency_weights
+from unetzoo.data.balance import ForegroundPlaces, median_frequency_weights
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
+from unetzoo.data.foreground import check_foreground
 from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.errors import UnetzooError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from unetzoo.data.registry import OnLeak
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.models.registry import entries, list_models, model_info
+from unetzoo.train.recipe import Recipe
 
 
 def _on_leak(suite: Suite) -> OnLeak | None:
@@ -21,12 +22,16 @@ def _on_leak(suite: Suite) -> OnLeak | None:
     return None if suite.data.on_leak == "refuse" else suite.data.on_leak
 
 
-def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
+def expand(
+    suite: Suite, dataset: SegmentationDataset, finished: Callable[[Trial], bool] = lambda _: False
+) -> list[Trial]:
     """Expand a suite to its trials.
 
     Args:
         suite: The suite.
         dataset: Its open data set.
+        finished: Returns True for trials that will not run; a model without others is not built to check it, which
+            takes torch.
 
     Returns:
         The baselines, then the models with seeds outermost, so that an interrupted suite has every model before a
@@ -48,33 +53,41 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
             raise UnetzooError(f"the label {label!r} belongs to a baseline; give the model another")
     if suite.match is not None:
         models = _matched(models, suite)
-    for model in models:  # now, rather than after the trials before it
-        with _naming(model.name):
-            model.config.check()
     common = {"data": data, "measure": suite.measure, "score": suite.score}
     recipes = [suite.recipe(request) for request in requests]
-    if any(recipe.foreground for recipe in recipes):
-        from unetzoo.data.balance import check_foreground  # imports torch
+    trials = [
+        Trial(model=model, train=recipe, seed=seed, **common)
+        for seed in suite.seeds
+        for model, recipe in zip(models, recipes, strict=True)
+    ]
+    missing = {trial.model.label for trial in trials if not finished(trial)}
+    _check([pair for pair in zip(models, recipes, strict=True) if pair[0].label in missing], dataset)
+    names = baselines.BASELINES if suite.baselines else ()
+    return [*(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names), *trials]
+
+
+def _check(models: Sequence[tuple[TrialModel, Recipe]], dataset: SegmentationDataset) -> None:
+    """Check models before any trial runs, rather than after the trials before it.
+
+    Raises:
+        UnetzooError: If a model cannot be built or trained by its recipe.
+    """
+    for model, _ in models:
+        with _naming(model.name):
+            model.config.check()
+    if any(recipe.foreground for _, recipe in models):
+        from unetzoo.data.foreground import check_foreground
 
         check_foreground(dataset)
-    for model, recipe in zip(models, recipes, strict=True):
+    for model, recipe in models:
         if recipe.of_the_encoder():
             from unetzoo.train.transfer import check_transfer  # imports torch
 
             check_transfer(recipe, model.config, model.label)
         if not model_info(model.name).own:
-            from unetzoo.bench.smallest_map import check_smallest_map  # imports torch
+            from unetzoo.bench.smallest_map import check_smallest_map
 
             check_smallest_map(recipe, model.config, model.label)
-    names = baselines.BASELINES if suite.baselines else ()
-    return [
-        *(Trial(model=_baseline(name, dataset), train=suite.train, seed=0, **common) for name in names),
-        *(
-            Trial(model=model, train=recipe, seed=seed, **common)
-            for seed in suite.seeds
-            for model, recipe in zip(models, recipes, strict=True)
-        ),
-    ]
 
 
 def _named(models: Sequence[ModelRequest]) -> list[ModelRequest]:

@@ -120,7 +120,7 @@ def run(
     if not any(out.glob("**/records/*.json")):  # something will run: the server imports while the data are checked
         fork_server.start_method()
     suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
-    members = [_prepare(member, label, out, watcher) for label, member in suites]
+    members = [_prepare(member, label, out, retry_failed, watcher) for label, member in suites]
     for member in members:
         _check_writable(member.folders.records)
         _check_writable(member.folders.out / "trials")
@@ -156,7 +156,7 @@ def _check_kind(out: Path, suite: Suite | Collection) -> None:
         raise UnetzooError(f"{out}: is the folder of a collection ({MANIFEST}); choose another one for this suite")
 
 
-def _prepare(suite: Suite, data: str | None, out: Path, watcher: Watcher) -> _Member:
+def _prepare(suite: Suite, data: str | None, out: Path, retry_failed: bool, watcher: Watcher) -> _Member:
     """Open and check all that a suite needs.
 
     Raises:
@@ -164,16 +164,22 @@ def _prepare(suite: Suite, data: str | None, out: Path, watcher: Watcher) -> _Me
     """
     if data is not None:
         watcher.check(data)
+    folders = OutputFolders(out if data is None else out / data)
+
+    def finished(trial: Trial) -> bool:
+        return not retry_failed and folders.record(trial).exists()
+
     try:
         import_plugins(suite.imports)
         with listening(watcher.files):
             dataset = suite.data.open(compare=True)
         watcher.data(dataset)
-        trials = expand(suite, dataset)
-        dataset.check_values()
+        trials = expand(suite, dataset, finished)
+        if not all(map(finished, trials)):
+            dataset.check_values()
     except UnetzooError as error:
         raise error if data is None else UnetzooError(f"{data}: {error}") from None
-    return _Member(suite, data, dataset, trials, OutputFolders(out if data is None else out / data))
+    return _Member(suite, data, dataset, trials, folders)
 
 
 def _write_manifest(collection: Collection, members: list[_Member], out: Path, watcher: Watcher) -> None:
@@ -296,9 +302,6 @@ def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watche
 
 def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
     """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
-    from unetzoo.bench.sanity import duplicates_flag  # imports scipy, so only if something runs
-    from unetzoo.data.leaks import leaking_share, near_duplicates
-
     suite, folders = member.suite, member.folders
     _sweep(folders.out)
     todo = []
@@ -311,6 +314,9 @@ def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
                 checkpoint.unlink()
     if not todo:
         return []
+    from unetzoo.bench.sanity import duplicates_flag
+    from unetzoo.data.leaks import leaking_share, near_duplicates
+
     with listening(watcher.files):
         similar = near_duplicates(member.dataset)
     flag, leaking = duplicates_flag(similar), leaking_share(member.dataset, similar)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-import torch
-from torch import nn
-
 from unetzoo.errors import UnetzooError
-from unetzoo.measure.counts import side_read
 from unetzoo.models.factory import ModelConfig
 from unetzoo.train.recipe import Recipe
 
@@ -46,11 +42,15 @@ def check_smallest_map(recipe: Recipe, config: ModelConfig, label: str) -> None:
 
 def _trains(config: ModelConfig, batch: int, crop: int) -> bool:
     """Return False if torch refuses a training step because a norm would see a single value per channel."""
+    import torch  # only if crops are small, as a suite that has nothing to run does without torch
+
+    from unetzoo.measure.counts import side_read
+
     side = side_read(config, crop)
     with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns that copies to the meta device have no effect
         try:
-            network: nn.Module = config.build(weights=False).train()
+            network = config.build(weights=False).train()
             network(torch.empty(batch, config.in_channels, side, side))
         except ValueError as error:
             return not str(error).startswith("Expected more than 1")

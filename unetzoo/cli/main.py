@@ -3,42 +3,97 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
-from rich.markup import escape
-
-from unetzoo._util.text import shortened
-from unetzoo.cli.bench import bench_command, plan_command, report_command
-from unetzoo.cli.console import err
-from unetzoo.cli.data import data_app
-from unetzoo.cli.models import list_command, profile_command, show_command
-from unetzoo.cli.predict import predict_command
-from unetzoo.errors import UnetzooError
 
 LONGEST = 10_000  # characters of an error on the terminal
+COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --help`
+    "list": ("models", "list_command", "List the registered models."),
+    "show": (
+        "models",
+        "show_command",
+        "Show a model: its paper, its options compared with those of unet, and its stages.",
+    ),
+    "bench": (
+        "bench",
+        "bench_command",
+        "Train and measure models under one protocol, on one or several data sets, and write the report.",
+    ),
+    "plan": (
+        "bench",
+        "plan_command",
+        "Predict the cost of a suite before it runs: memory, time, whether it fits, and the largest batch that does.",
+    ),
+    "profile": (
+        "models",
+        "profile_command",
+        "Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.",
+    ),
+    "report": ("bench", "report_command", "Write the report again from the records of a folder."),
+    "predict": ("predict", "predict_command", "Segment images of any size with a trained model."),
+    "compare": (
+        "compare",
+        "compare_command",
+        "Tell slowdowns from noise in two speed reports, as the scripts in benchmarks/ write them.",
+    ),
+    "data": ("data", "data_app", "Data sets: list them, describe one, download one, check your own."),
+}
 
-app = typer.Typer(
-    help="Which U-Net should I use, and what does it cost me?",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-app.add_typer(data_app, name="data")
-app.command("list")(list_command)
-app.command("show")(show_command)
-app.command("bench")(bench_command)
-app.command("plan")(plan_command)
-app.command("profile")(profile_command)
-app.command("report")(report_command)
-app.command("predict")(predict_command)
+
+def build(only: str | None = None) -> typer.Typer:
+    """Return the command line.
+
+    Args:
+        only: Name of the one command to import; of the others, whose imports take most of the time of a start, only the
+            lines of ``--help`` are there. None imports all.
+    """
+    app = typer.Typer(
+        help="Which U-Net should I use, and what does it cost me?",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    for name, (module, attribute, line) in COMMANDS.items():
+        if only not in (None, name):
+            app.command(name, help=line)(_not_imported)
+            continue
+        found = getattr(import_module(f"unetzoo.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def _not_imported() -> None:
+    raise AssertionError("a command that was not asked for was called")
+
+
+def __getattr__(name: str) -> Any:
+    """Return ``app``, the whole command line, which is made on first use."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = app = build()
+    return app
 
 
 def main() -> None:
     """Run the command line; a user's mistake becomes one line and exit code 2."""
     try:
-        app()
-    except UnetzooError as error:
+        build(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))()
+    except ValueError as error:
+        from unetzoo.errors import UnetzooError  # imports pydantic
+
+        if not isinstance(error, UnetzooError):
+            raise
+        from rich.markup import escape
+
+        from unetzoo._util.text import shortened
+        from unetzoo.cli.console import err
+
         err.print(f"[red]error:[/] {escape(shortened(str(error), LONGEST))}", soft_wrap=True, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:

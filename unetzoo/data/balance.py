@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from unetzoo.data.base import SegmentationDataset
-from unetzoo.errors import UnetzooError
+from unetzoo.data.foreground import without_foreground
 
 MOST_PLACES = 4096  # pixels kept of each class of an image: enough to go anywhere, little to hold
 
@@ -38,7 +36,7 @@ class ForegroundPlaces:
         self.places = [[found for c in foreground if len(found := _places(mask, c))] for mask in masks]
         self.images = [number for number, found in enumerate(self.places) if found]
         if not self.images:
-            raise _without_foreground(name)
+            raise without_foreground(name)
 
     def wanted(self, index: int) -> bool:
         """Return True if the crop of this index is one of the share; in any run of crops the share is kept."""
@@ -58,26 +56,6 @@ class ForegroundPlaces:
         places = self.places[image][_below(len(self.places[image]))]
         row, column = places[_below(len(places))].tolist()
         return image, row, column
-
-
-def check_foreground(dataset: SegmentationDataset) -> None:
-    """Check that a training image has foreground, reading no more of them than needed.
-
-    Args:
-        dataset: The data set.
-
-    Raises:
-        UnetzooError: If none has.
-    """
-    info = dataset.info
-    if not any(np.isin(dataset.read(key)[1], info.foreground).any() for key in dataset.splits["train"]):
-        raise _without_foreground(info.name)
-
-
-def _without_foreground(name: str) -> UnetzooError:
-    return UnetzooError(
-        f"train: no training image of {name!r} has any foreground to place crops on; set foreground = 0"
-    )
 
 
 def _places(mask: Tensor, label: int) -> Tensor:

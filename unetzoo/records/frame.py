@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,6 @@ import pandas as pd
 
 from unetzoo._util.paths import user_path
 from unetzoo._util.spreadsheet import safe_cell
-from unetzoo._util.text import REASON, shortened, visible
-from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import ISBI, ISBI_BEST, SURFACE
 from unetzoo.records.fields import (
     chosen_rate,
@@ -24,15 +23,16 @@ from unetzoo.records.fields import (
     data_of,
     foreground,
     headline,
-    image_score,
     label_of,
     name_of,
     seed_of,
     tell_apart,
 )
+from unetzoo.records.image_scores import ImageScores
 from unetzoo.records.learnt import still_rising, unlearnt
-from unetzoo.records.manifest import Manifest, read_manifest
-from unetzoo.records.record import Cost, Record, Result, read_record
+from unetzoo.records.manifest import read_manifest
+from unetzoo.records.reading import read_all, read_members
+from unetzoo.records.record import Cost, Record, Result
 
 METRICS = ["dice", "iou", "precision", "recall", "specificity", "nsd", "hd95", "assd", "boundary_iou", "brier", "ece"]
 COUNTS = ["undefined", "missed", "false_alarms", "penalised"]
@@ -65,6 +65,8 @@ TAIL = [
 PER_IMAGE = ["id", "model", "seed", "data", "image", "dice", "iou", *SURFACE]
 PER_CLASS = ["model", "seed", "class", "dice", "iou", "pooled_dice", "pooled_iou", *COUNTS]
 CURVES = ["model", "seed", "step", "loss", "val_dice"]
+
+Columns = dict[str, Sequence[Any]]
 
 INTEGERS = {"seed", "best_step", "steps", "step", "threads", "resumed", "train_flops", *COUNTS, *STORED, *TENSORS}
 BOOLEANS = {"baseline", "still_rising", "noisy", "noisy_float32"}
@@ -168,28 +170,11 @@ def read_records(folder: Path | str) -> pd.DataFrame:
     return joined({label: tables(*found) for label, found in read_members(folder, manifest).items()})
 
 
-def read_members(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Record], list[tuple[str, str]]]]:
-    """Return `read_all` of each data set of a collection that has records, by label.
-
-    Raises:
-        UnetzooError: If no data set has a record.
-    """
-    found = {label: read_all(folder / label) for label in manifest.data if record_files(folder / label)}
-    if not found:
-        raise UnetzooError(f"{folder}: nothing to report, no data set of this collection has a record yet")
-    return found
-
-
 def joined(members: dict[str, Tables]) -> pd.DataFrame:
     """Return the trials of several data sets, given by label, as one table; see `read_records`."""
     phases = dict.fromkeys(column for t in members.values() for column in t.phases.values())
     rows = [{"data": label, **row} for label, t in members.items() for row in t.trials.to_dict("records")]
     return _frame(rows, ["data", *_columns([], phases)])
-
-
-def record_files(folder: Path) -> list[Path]:
-    """Return the paths of all records in ``folder/records``, sorted; hidden files are skipped."""
-    return sorted(p for p in (folder / "records").glob("*.json") if not p.name.startswith("."))
 
 
 def load(folder: Path) -> Tables:
@@ -199,30 +184,6 @@ def load(folder: Path) -> Tables:
         UnetzooError: If the folder or its records are missing.
     """
     return tables(*read_all(folder))
-
-
-def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
-    """Return the readable records of ``folder/records/*.json``, and (file name, reason) of the unreadable ones.
-
-    Raises:
-        UnetzooError: If the folder or its records are missing.
-    """
-    if not folder.is_dir():
-        raise UnetzooError(f"{folder}: no such folder")
-    if not (folder / "records").is_dir():
-        raise UnetzooError(f"{folder}: nothing to report, looked for a folder 'records' in it")
-    paths = record_files(folder)
-    if not paths:
-        raise UnetzooError(f"{folder / 'records'}: nothing to report, looked for *.json and found none")
-    records: list[Record] = []
-    unreadable: list[tuple[str, str]] = []
-    for path in paths:
-        try:
-            records.append(read_record(path))
-        except UnetzooError as error:  # name, not path: the report must not depend on where the folder is
-            why = " ".join(str(error).replace(str(path), path.name).split())
-            unreadable.append((visible(path.name), shortened(visible(why), REASON)))
-    return records, unreadable
 
 
 def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
@@ -247,9 +208,9 @@ def tables(records: list[Record], unreadable: list[tuple[str, str]]) -> Tables:
         classes,
         phases,
         _trials(records, unreadable, classes, phases),
-        _frame([row for r in models for row in _image_rows(r)], PER_IMAGE),
+        _joined([_image_columns(r) for r in models], PER_IMAGE),
         _frame([row for r in models for row in _class_rows(r)], PER_CLASS),
-        _frame([row for r in records if r.status == "ok" for row in _curve_rows(r)], CURVES),
+        _joined([_curve_columns(r) for r in records if r.status == "ok" and not r.baseline], CURVES),
     )
 
 
@@ -266,8 +227,11 @@ def safe_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=pd.Index(columns))
-    for column in columns:
+    return _typed(pd.DataFrame(rows, columns=pd.Index(columns)))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    for column in frame.columns:
         if column in INTEGERS:
             frame[column] = pd.array(frame[column].tolist(), dtype="Int64")
         elif column in BOOLEANS:
@@ -363,11 +327,18 @@ def _cost_columns(record: Record, cost: Cost, phases: dict[str, str]) -> dict[st
     return row | {phases[phase]: seconds for phase, seconds in cost.phases.items()}
 
 
-def _image_rows(record: Record) -> list[dict[str, Any]]:
+def _joined(parts: list[Columns], names: list[str]) -> pd.DataFrame:
+    """Return columns of several records as one table; much smaller on its way there than rows would be."""
+    return _typed(pd.DataFrame({name: [v for part in parts for v in part[name]] for name in names}))
+
+
+def _image_columns(record: Record) -> Columns:
+    scores = ImageScores.of(record.result.per_image if record.result else {})
+    keys = list(scores)
     who = {"id": record.id, "model": label_of(record), "seed": seed_of(record), "data": data_of(record)}
-    keys = sorted(record.result.per_image) if record.result else []
-    scores = ("dice", "iou", *SURFACE)
-    return [{**who, "image": k, **{metric: image_score(record, k, metric) for metric in scores}} for k in keys]
+    found: Columns = {name: [value] * len(keys) for name, value in who.items()}
+    counted = foreground(record)
+    return found | {"image": keys} | {m: scores.means(m, counted).tolist() for m in ("dice", "iou", *SURFACE)}
 
 
 def _class_rows(record: Record) -> list[dict[str, Any]]:
@@ -387,10 +358,14 @@ def _class_rows(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _curve_rows(record: Record) -> list[dict[str, Any]]:
-    who = {"model": label_of(record), "seed": seed_of(record)}
-    if record.curves is None or record.baseline:
-        return []
-    train = [{**who, "step": step, "loss": loss} for step, loss in record.curves.train]
-    val = [{**who, "step": step, "val_dice": dice} for step, _, dice in record.curves.val if dice is not None]
-    return train + val
+def _curve_columns(record: Record) -> Columns:
+    train = record.curves.train if record.curves else []
+    val = [(step, dice) for step, _, dice in record.curves.val if dice is not None] if record.curves else []
+    rows = len(train) + len(val)
+    return {
+        "model": [label_of(record)] * rows,
+        "seed": [seed_of(record)] * rows,
+        "step": [step for step, _ in train] + [step for step, _ in val],
+        "loss": [loss for _, loss in train] + [math.nan] * len(val),
+        "val_dice": [math.nan] * len(train) + [dice for _, dice in val],
+    }

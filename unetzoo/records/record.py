@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 WEIGHTS_NOT_SAVED = "weights-not-saved"  # kind of the flag of a trial that succeeded and whose weights are missing
+_ESCAPED = re.compile(rb"\\[bfru]")
+_CHECKSUM = re.compile(rb',\s*"checksum": *"[0-9a-f]{64}"\s*\}\s*\Z')
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
 
 
@@ -285,8 +287,10 @@ class Record(Strict):
             if stated is not None and stated != checksum(fields):
                 raise DamagedRecordError(f"{where}: damaged, its content does not match its checksum")
         raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
-        if stated is not None or (fields is not None and (b"\\u" in raw or not raw.isascii())):
+        if fields is not None and not _plain(raw):
             text = json.dumps(visible_values(fields))
+        elif stated is not None:
+            text = _without_checksum(raw, fields)
         try:
             record = super().from_json(text, where)
         except UnetzooError as error:
@@ -300,6 +304,17 @@ class Record(Strict):
         texts = {"reason": (self.reason, REASON), "log_tail": (self.log_tail, TAIL)}
         long = {name: shortened(text, limit) for name, (text, limit) in texts.items() if text and len(text) > 2 * limit}
         return self.model_copy(update=long) if long else self
+
+
+def _plain(raw: bytes) -> bool:
+    """Return True if this JSON has no character, as such or escaped, that `visible_values` changes."""
+    return raw.isascii() and b"\x7f" not in raw and (b"\\" not in raw or _ESCAPED.search(raw) is None)
+
+
+def _without_checksum(raw: bytes, fields: dict[str, Any]) -> bytes:
+    """Return the JSON of a record without its last field, the checksum, or ``fields`` as JSON if it is not the last."""
+    cut = _CHECKSUM.search(raw)
+    return raw[: cut.start()] + b"}" if cut else json.dumps(fields).encode()
 
 
 class DamagedRecordError(UnetzooError):

@@ -9,7 +9,7 @@ from unetzoo.records.fields import data_of, label_of, seed_of
 from unetzoo.records.frame import Tables
 from unetzoo.records.learnt import camps
 from unetzoo.records.record import Record
-from unetzoo.report.naming import distinct, named
+from unetzoo.report.naming import by_label, distinct, named
 from unetzoo.report.words import listed, words
 
 MOST_FLAGS = 8  # lines on the page; all flags are in results.csv
@@ -46,8 +46,7 @@ def did_not_learn(t: Tables) -> list[str]:
     if lines:
         lines[-1] += " Runs that did not learn take part in no verdict and no rank."
     baselines = [r for r in t.records if r.baseline]
-    labels = dict.fromkeys(label_of(r) for r in t.models)
-    apart = {label: camps([r for r in t.models if label_of(r) == label], baselines) for label in labels}
+    apart = {label: camps(some, baselines) for label, some in by_label(t.models).items()}
     return [*lines, *(f"{label}: {text}." for label, text in apart.items() if text and "camps" in text)]
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.records.fields import class_names, current, dig, margin_of
-from unetzoo.records.frame import csv_text, joined, read_members, tables
+from unetzoo.records.frame import csv_text, joined, tables
 from unetzoo.records.manifest import Manifest
+from unetzoo.records.reading import read_members
 from unetzoo.report import curves, page, protocol
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.choice import answer, margins_text, rank_texts

@@ -7,7 +7,7 @@ from typing import Any
 
 from unetzoo.records.fields import chosen_rate, headline, label_of
 from unetzoo.records.record import Record
-from unetzoo.report.naming import distinct
+from unetzoo.report.naming import by_label, distinct
 from unetzoo.report.words import DASH, MIB, compute, listed, missing, number, percent, signed, span
 
 Rows = list[dict[str, Any]]
@@ -69,6 +69,7 @@ def training(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
     """Return steps, time, throughput, compute and learning rate by variant; medians over seeds."""
     if not any(not missing(r["steps"]) or not missing(r["train_flops"]) for r in rows) and not _sweeps(records):
         return []
+    finished = by_label(r for r in records if r.status == "ok")
     return [
         {
             "variant": r["model"],
@@ -77,7 +78,7 @@ def training(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
             "predicted": span(r["predicted_train_seconds"]),
             "rate": number(r["images_per_second"], 1),
             "compute": compute(r["train_flops"]),
-            "lr": _rates([x for x in records if label_of(x) == r["model"] and x.status == "ok"]),
+            "lr": _rates(finished.get(r["model"], [])),
             "sweep": span(r["tuning_seconds"]),
         }
         for r in rows

@@ -25,8 +25,9 @@ from unetzoo.report.matrix import Row
 from unetzoo.report.standing import standing
 from unetzoo.report.statistics import pairs_of, score_grids
 from unetzoo.report.style import RC, Look, canvas, looks, save
-from unetzoo.report.verdicts.comparison import WITHHELD, Family, judge
+from unetzoo.report.verdicts.comparison import WITHHELD, Family
 from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS, interval
+from unetzoo.report.verdicts.observing import judge
 from unetzoo.report.verdicts.pair import complete, weigh
 from unetzoo.report.words import listed, short
 

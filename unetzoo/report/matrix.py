@@ -31,10 +31,10 @@ from unetzoo.report.verdicts.comparison import (
     Comparison,
     Family,
     Finding,
-    observe,
     settle,
 )
 from unetzoo.report.verdicts.family import MIN_SEEDS
+from unetzoo.report.verdicts.observing import observe_all
 from unetzoo.report.verdicts.pair import Array, Evidence
 from unetzoo.report.words import DASH
 
@@ -183,7 +183,8 @@ def _observed(label: str, tables: Tables | None, margin: float) -> Row:
     counted = standing(tables).counted
     grids, groups = score_grids(counted(tables.images)), groups_by_key(tables)
     names = [] if tables.leaking else [(name, other) for other, name in combinations(sorted(grids), 2)]
-    findings = {(pair.model, pair.reference): observe(pair, Family()) for pair in pairs_of(grids, names, groups)}
+    found = observe_all(pairs_of(grids, names, groups), Family())
+    findings = {(each.comparison.model, each.comparison.reference): each for each in found}
     trials = counted(tables.done)
     seeds = trials.groupby("model")["seed"].nunique()
     cells = {}

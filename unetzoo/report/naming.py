@@ -10,6 +10,14 @@ from unetzoo.records.record import Record
 from unetzoo.report.words import listed, words
 
 
+def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return the records of each label, labels and records in their order."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(label_of(record), []).append(record)
+    return found
+
+
 def distinct(records: Iterable[Record], get: Callable[[Record], Any]) -> list[str]:
     """Return the different values over all records as text, in order of appearance; empty values are skipped."""
     return list(dict.fromkeys(words(v) for r in records if (v := get(r)) not in (None, "", [], {})))

@@ -15,7 +15,7 @@ from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.plots import NAMES, PARETO, draw
-from unetzoo.report.predictions import draw_predictions
+from unetzoo.report.predictions import draw_predictions, left_out
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import summarise
 from unetzoo.report.verdict_table import verdict_table
@@ -69,9 +69,12 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
     plots = draw(t, summary, j, best_baseline(t), shown)
     if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
         plots["predictions"] = predictions
+    captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}
+    if "predictions" in captions:
+        captions["predictions"] += left_out(t.models, order)
     skipped = [name for name in shown if name not in plots and (name != "difference" or j.ranked)]
     variables = context(t, summary, j) | {
-        "plots": {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots},
+        "plots": captions,
         "skipped": skipped,
         "brief": keep is not None,
         "main_plot": next((name for name in PARETO if name in plots), None),

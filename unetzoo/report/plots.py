@@ -25,6 +25,7 @@ from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, s
 from unetzoo.report.words import MIB, short
 
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
+MARKERS = "o^sDvPX"  # of the seeds
 CROWDED = 30  # with more points than this, only those with room beside them are named
 Baseline = tuple[str, float]  # label and test Dice of the best trivial predictor
 
@@ -156,9 +157,9 @@ def _label_points(
                 left = px + ox * radius - (0.5 - ox / 2) * width
                 low = py + oy * radius - height / 2
                 places.append((left, low, left + width, low + height))
-        costs = [sum(_overlap(p, t) for t in taken) + 5 * _outside(p, frame) for p in places]
-        best = int(np.argmin(np.asarray(costs) + 1e-3 * np.arange(len(costs))))
-        if crowded and (any(_overlap(places[best], t) for t in written) or (k not in first and costs[best] > 0)):
+        costs = _overlaps(places, taken).sum(1) + 5 * np.array([_outside(p, frame) for p in places])
+        best = int(np.argmin(costs + 1e-3 * np.arange(len(costs))))
+        if crowded and (_overlaps([places[best]], written).any() or (k not in first and costs[best] > 0)):
             continue
         written.append(places[best])
         left, low = places[best][:2]
@@ -185,12 +186,15 @@ def _width(ax: Axes, name: str) -> float:
     return width
 
 
-def _overlap(a: Sequence[float], b: Sequence[float] | np.ndarray) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _overlaps(some: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> np.ndarray:
+    """Return the area that each of some boxes (left, low, right, high) shares with each of others, (some, others)."""
+    a, b = np.reshape(some, (-1, 1, 4)), np.reshape(others, (1, -1, 4))
+    shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.maximum(shared, 0.0).prod(-1)
 
 
 def _outside(a: Sequence[float], frame: np.ndarray) -> float:
-    return (a[2] - a[0]) * (a[3] - a[1]) - _overlap(a, frame)
+    return (a[2] - a[0]) * (a[3] - a[1]) - float(_overlaps([a], [frame])[0, 0])
 
 
 def dice_distribution(
@@ -204,24 +208,26 @@ def dice_distribution(
     images = images.dropna(subset=["dice"])
     if images.empty:
         return None
-    order = [name for name in order if (images["model"] == name).any()]
+    by_model = dict(iter(images.groupby("model", sort=False)))
+    order = [name for name in order if name in by_model]
     seeds = sorted(set(images["seed"]))
     dense = len(images) > DENSE
     figure = canvas(7.4, 1.3 + 0.52 * len(order))
     ax = figure.subplots()
     for row, name in enumerate(order):
-        chosen, colour = images[images["model"] == name], look[name].colour
-        low, q1, middle, q3, high = np.quantile(chosen["dice"].to_numpy(float), [0, 0.25, 0.5, 0.75, 1])
+        colour, dice = look[name].colour, by_model[name]["dice"].to_numpy(float)
+        turns = np.searchsorted(seeds, by_model[name]["seed"].to_numpy(int))
+        low, q1, middle, q3, high = np.quantile(dice, [0, 0.25, 0.5, 0.75, 1])
         ax.plot([low, high], [row, row], color=colour, linewidth=1.2, zorder=1)
         ax.barh(row, q3 - q1, left=q1, height=0.7, color=colour, alpha=0.22, edgecolor=colour)
         ax.plot([middle, middle], [row - 0.35, row + 0.35], color=colour, linewidth=2)
-        for k, seed in enumerate(seeds):
-            dots = chosen.loc[chosen["seed"] == seed, "dice"].to_numpy()
+        for k, marker in enumerate(MARKERS[: len(seeds)]):
+            drawn = turns % len(MARKERS) == k
             ax.scatter(
-                dots,
-                np.full(len(dots), row + 0.5 * ((k + 0.5) / len(seeds) - 0.5)),
+                dice[drawn],
+                row + 0.5 * ((turns[drawn] + 0.5) / len(seeds) - 0.5),
                 s=14,
-                marker="o^sDvPX"[k % 7],
+                marker=marker,
                 color=colour,
                 alpha=0.25 if dense else 0.7,
                 linewidths=0,
@@ -238,10 +244,10 @@ def dice_distribution(
 
 
 def _legend_seeds(ax: Axes, seeds: list[int]) -> None:
-    if len(seeds) > 7:
+    if len(seeds) > len(MARKERS):
         return
     handles = [
-        Line2D([], [], linestyle="", marker="o^sDvPX"[k], color="#555555", markersize=4.5, label=f"seed {seed}")
+        Line2D([], [], linestyle="", marker=MARKERS[k], color="#555555", markersize=4.5, label=f"seed {seed}")
         for k, seed in enumerate(seeds)
     ]
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=7, frameon=False, handletextpad=0.1)
@@ -258,9 +264,10 @@ def learning_curves(curves: pd.DataFrame, look: dict[str, Look]) -> Figure | Non
     figure = canvas(4.6 * len(panels) + 0.2, 3.9 + 0.2 * np.ceil(len(names) / 4))
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     for ax, (column, title) in zip(axes, panels, strict=True):
+        known = curves[curves[column].notna()]
+        by_model = dict(iter(known.groupby("model", sort=False)))
         for name in names:
-            chosen = curves[(curves["model"] == name) & curves[column].notna()]
-            steps = chosen.groupby("step")[column].agg(["mean", "min", "max"])
+            steps = by_model.get(name, known[:0]).groupby("step")[column].agg(["mean", "min", "max"])
             at, colour = steps.index.to_numpy(float), look[name].colour
             marker = look[name].marker if len(at) < 2 else ""
             ax.plot(at, steps["mean"], color=colour, linestyle=look[name].line, marker=marker, linewidth=1.6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,6 +20,8 @@ from unetzoo.report.words import short
 
 IMAGES = 3
 COLUMNS = 8
+MOST_VARIANTS = 3 * COLUMNS - 2  # three rows of panels for each image
+SIDES = (208, 160, 128, 96, 72)  # pixels of an image's longer side
 LIMIT = 480_000  # bytes per file
 IGNORED = 255
 BACKGROUND, GREY, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (
@@ -31,10 +34,11 @@ BACKGROUND, GREY, FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (
 GREENS = ("#b9e4d4", "#00523b")  # the foreground classes, first and last
 RGB = tuple[float, float, float]
 Grid = npt.NDArray[np.uint8]
+Panel = tuple[str, Grid | None]  # title, RGB or grey pixels
 
 
 def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> tuple[bytes, bytes] | None:
-    """Draw the grid, at the largest of several image sizes that keeps each file below ``LIMIT`` bytes.
+    """Draw the grid of the first `MOST_VARIANTS`, with images small enough for files below ``LIMIT`` bytes.
 
     Args:
         records: Records of models; of each label the one with the lowest seed is shown.
@@ -44,58 +48,91 @@ def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> t
     Returns:
         PNG and SVG, or None without samples.
     """
+    shown = shown_variants(records, order)[:MOST_VARIANTS]
+    keys = list(dict.fromkeys(s.key for r in shown for s in r.samples))[:IMAGES]
+    if not keys:
+        return None
+    sides, made = list(SIDES), (b"", b"")
+    while sides:
+        side = sides.pop(0)
+        panels = [_panels(shown, key, folder, side) for key in keys]
+        with mpl.rc_context(RC):
+            made = _grid(panels, shown[0])
+        if max(map(len, made)) < LIMIT:
+            break
+        rest = len(made[1]) - _image_bytes(panels)  # of the SVG, at any size of the images
+        sizes = {s: _image_bytes([_panels(shown, key, folder, s) for key in keys]) for s in sides}
+        sides = [s for s in sides if s == sides[-1] or rest + sizes[s] < LIMIT]
+    return made
+
+
+def shown_variants(records: list[Record], order: list[str]) -> list[Record]:
+    """Return the record of each label that has samples with the lowest seed, in this order of labels."""
     best: dict[str, Record] = {}
     for record in sorted(records, key=lambda r: (label_of(r), seed_of(r), r.id)):
         if record.status == "ok" and record.samples:
             best.setdefault(label_of(record), record)
-    shown = [best[label] for label in order if label in best]
-    keys = list(dict.fromkeys(s.key for r in shown for s in r.samples))[:IMAGES]
-    if not keys:
-        return None
-    made = (b"", b"")
-    for side in (208, 160, 128, 96, 72):
-        with mpl.rc_context(RC):
-            made = _grid(shown, keys, folder, side)
-        if max(map(len, made)) < LIMIT:
-            break
-    return made
+    return [best[label] for label in order if label in best]
 
 
-def _grid(records: list[Record], keys: list[str], folder: Path, side: int) -> tuple[bytes, bytes]:
-    columns = min(2 + len(records), COLUMNS)
-    deep = -(-(2 + len(records)) // columns)  # rows of panels for one image
-    shapes = [s.shape for s in (_read(folder, r.samples[0].truth, side, mask=True) for r in records) if s is not None]
-    height, width = shapes[0] if shapes else (1, 1)
-    patches = _key(records[0])
-    wide = 0.6 + 0.085 * max(len(str(patch.get_label())) for patch in patches)  # inches of the longest entry
-    across = max(1, min(len(patches), int(1.62 * columns / wide)))
-    panels_high = (0.38 + 1.58 * min(2.0, height / width)) * deep * len(keys)
-    figure = canvas(1.62 * columns, panels_high + 0.3 + 0.2 * -(-len(patches) // across))
-    axes = figure.subplots(deep * len(keys), columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for row, key in enumerate(keys):
-        panels = list(axes[row * deep : (row + 1) * deep].flat)
-        samples = {label_of(r): next((s for s in r.samples if s.key == key), None) for r in records}
-        first = next(s for s in samples.values() if s is not None)
-        truth = _read(folder, first.truth, side, mask=True)
-        _show(panels[0], _read(folder, first.image, side, mask=False), f"input {short(key, 12)}")
-        _show(panels[1], None if truth is None else paint(truth, truth, records[0]), "truth")
-        for ax, record in zip(panels[2:], records, strict=False):
-            _variant(ax, record, samples[label_of(record)], key, folder, side)
-    figure.legend(handles=patches, loc="outside lower center", ncols=across, frameon=False, fontsize=9)
-    return save(figure, 110)
+def left_out(records: list[Record], order: list[str]) -> str:
+    """Say how many variants with samples are not in the grid; nothing if all are."""
+    known = len(shown_variants(records, order))
+    return f" Shown: the first {MOST_VARIANTS} of {known} variants." if known > MOST_VARIANTS else ""
 
 
-def _variant(ax: Axes, record: Record, sample: Sample | None, key: str, folder: Path, side: int) -> None:
+def _panels(records: list[Record], key: str, folder: Path, side: int) -> list[Panel]:
+    """Return the panels of one image: input, truth and the prediction of each variant."""
+    samples = {label_of(r): next((s for s in r.samples if s.key == key), None) for r in records}
+    first = next(s for s in samples.values() if s is not None)
+    truth = _read(folder, first.truth, side, mask=True)
+    return [
+        (f"input {short(key, 12)}", _read(folder, first.image, side, mask=False)),
+        ("truth", None if truth is None else paint(truth, truth, records[0])),
+        *(_variant(record, samples[label_of(record)], key, folder, side) for record in records),
+    ]
+
+
+def _variant(record: Record, sample: Sample | None, key: str, folder: Path, side: int) -> Panel:
     score = image_score(record, key)
     title = f"{short(label_of(record), 18)}\n" + ("no Dice" if score is None else f"Dice {score:.3f}")
     truth = _read(folder, sample.truth, side, mask=True) if sample else None
     guess = _read(folder, sample.prediction, side, mask=True) if sample else None
     if truth is None or guess is None or truth.shape != guess.shape:
-        _show(ax, None, title)
-    else:
-        _show(ax, paint(truth, guess, record), title)
+        return title, None
+    return title, paint(truth, guess, record)
+
+
+def _image_bytes(panels: list[list[Panel]]) -> int:
+    """Return the size of the images of all panels inside an SVG, to within a few bytes each."""
+    total = 0
+    for _, pixels in (panel for some in panels for panel in some):
+        if pixels is not None:
+            file = io.BytesIO()
+            Image.fromarray(pixels).convert("RGBA").save(file, format="png")
+            total += len(file.getvalue()) * 4 // 3
+    return total
+
+
+def _grid(panels: list[list[Panel]], record: Record) -> tuple[bytes, bytes]:
+    """Draw the panels of each image, with a key to the colours for data like that of ``record``."""
+    columns = min(len(panels[0]), COLUMNS)
+    deep = -(-len(panels[0]) // columns)  # rows of panels for one image
+    shapes = [pixels.shape for _, pixels in panels[0][1:] if pixels is not None]
+    height, width = shapes[0][:2] if shapes else (1, 1)
+    patches = _key(record)
+    wide = 0.6 + 0.085 * max(len(str(patch.get_label())) for patch in patches)  # inches of the longest entry
+    across = max(1, min(len(patches), int(1.62 * columns / wide)))
+    panels_high = (0.38 + 1.58 * min(2.0, height / width)) * deep * len(panels)
+    figure = canvas(1.62 * columns, panels_high + 0.3 + 0.2 * -(-len(patches) // across))
+    axes = figure.subplots(deep * len(panels), columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for row, some in enumerate(panels):
+        for ax, (title, pixels) in zip(axes[row * deep : (row + 1) * deep].flat, some, strict=False):
+            _show(ax, pixels, title)
+    figure.legend(handles=patches, loc="outside lower center", ncols=across, frameon=False, fontsize=9)
+    return save(figure, 110)
 
 
 def _show(ax: Axes, pixels: Grid | None, title: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from unetzoo.report.verdicts.pair import (
@@ -127,9 +128,24 @@ def test_images_without_a_score():
 
 
 def test_superiority_by_hand():
-    ours, theirs = np.array([[0.5, 0.9], [0.7, np.nan]]), np.array([[0.5, 0.8]])
-    assert superiority(ours, theirs) == pytest.approx((0.5 + 1 + 1) / 3)
-    assert np.isnan(superiority(ours, np.full((1, 2), np.nan)))
+    ours, theirs = [[0.5, 0.9], [0.7, np.nan]], [[0.5, 0.8], [np.nan, np.nan]]
+    found = superiority(np.array([ours, theirs, np.full((2, 2), np.nan)]))
+    assert found[0, 1] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert found[1, 0] == pytest.approx(0.5 / 3)
+    assert np.isnan(found[:, 2]).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    arrays(float, st.tuples(*[st.integers(1, 4)] * 3), elements=st.sampled_from([0.1, 0.2, 0.1 + 1e-15, 0.9, np.nan]))
+)
+def test_superiority_counts_every_pair_of_trainings(scores: np.ndarray):
+    gaps = scores[:, None, :, None] - scores[None, :, None]
+    gaps = np.where(np.isfinite(gaps), np.round(gaps, 12), np.nan)
+    known = np.isfinite(gaps).sum((2, 3, 4))
+    won = ((gaps > 0) + 0.5 * (gaps == 0)).sum((2, 3, 4))
+    expected = np.where(known > 0, won / np.maximum(known, 1), np.nan)
+    np.testing.assert_array_equal(superiority(scores), expected)
 
 
 def test_one_group_has_no_variance():

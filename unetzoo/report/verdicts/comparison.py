@@ -1,4 +1,4 @@
-"""Comparisons of variants, from their scores to the verdicts."""
+"""Comparisons of variants, corrected for one another, and their verdicts."""
 
 from __future__ import annotations
 
@@ -9,26 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from unetzoo.report.verdicts.family import (
-    ALPHA,
-    LOWER_IS_BETTER,
-    MIN_GROUPS,
-    MIN_SEEDS,
-    holm,
-    interval,
-    possible,
-    words,
-)
-from unetzoo.report.verdicts.pair import (
-    Array,
-    Evidence,
-    complete,
-    components,
-    prob_false,
-    superiority,
-    two_sided,
-    weigh,
-)
+from unetzoo.report.verdicts.family import ALPHA, LOWER_IS_BETTER, holm, interval, possible, words
+from unetzoo.report.verdicts.pair import Array, Evidence, gathered
 from unetzoo.report.verdicts.planning import MOST_GROUPS, MOST_SEEDS, needed_groups, needed_seeds
 
 MARGIN = 0.01  # largest difference that does not matter, unless the suite says otherwise
@@ -128,7 +110,7 @@ class Family:
         margin: Largest difference that does not matter, in units of the metric; None for no equivalence.
         alpha: Family-wise error rate.
         metric: Name of the score.
-        plan: Work out what would settle the undecided comparisons, which takes a few milliseconds each.
+        plan: Work out what would settle the undecided comparisons, which takes a fraction of a millisecond each.
     """
 
     margin: float | None = MARGIN
@@ -152,16 +134,6 @@ class Finding:
     mean: float = 0.0
 
 
-def judge(pairs: Sequence[Pair], family: Family) -> list[Comparison]:
-    """Return the comparisons of all pairs, corrected for one another.
-
-    Args:
-        pairs: The pairs.
-        family: Settings they share.
-    """
-    return settle([observe(pair, family) for pair in pairs], family)
-
-
 def settle(findings: Sequence[Finding], family: Family) -> list[Comparison]:
     """Correct findings for one another and add the verdicts.
 
@@ -169,98 +141,51 @@ def settle(findings: Sequence[Finding], family: Family) -> list[Comparison]:
         findings: What was observed, pair by pair.
         family: Settings they share.
     """
-    tested = [k for k, found in enumerate(findings) if found.evidence is not None]
-    corrected = holm([findings[k].comparison.p or 0.0 for k in tested]).tolist()
     comparisons = [found.comparison for found in findings]
-    for k, p in zip(tested, corrected, strict=True):
-        comparisons[k] = _verdict(findings[k], p, len(tested), family)
+    alike: dict[tuple[str, int, int, float], list[int]] = {}  # in one array each: same shape of evidence, same bounds
+    tested: list[int] = []
+    for k, found in enumerate(findings):
+        if (e := found.evidence) is not None:
+            alike.setdefault((found.comparison.metric, e.seeds, e.groups, e.freedom), []).append(k)
+            tested.append(k)
+    corrected = np.full(len(findings), np.nan)
+    corrected[tested] = holm([comparisons[k].p or 0.0 for k in tested])
+    for some in alike.values():
+        settled = _verdicts([findings[k] for k in some], corrected[some], len(tested), family)
+        for k, c in zip(some, settled, strict=True):
+            comparisons[k] = c
     return comparisons
 
 
-def observe(pair: Pair, family: Family) -> Finding:
-    """Return what one pair shows by itself.
+def _verdicts(findings: Sequence[Finding], p_adjusted: Array, comparisons: int, family: Family) -> list[Comparison]:
+    """Add the simultaneous intervals, the verdicts and what undecided comparisons lack.
 
     Args:
-        pair: Scores of both sides.
-        family: Settings; its margin is not used.
+        findings: Findings on the same metric, with evidence of the same seeds, groups and degrees of freedom.
+        p_adjusted: Holm's p of each.
+        comparisons: Number of comparisons in the whole family.
+        family: Settings they share.
     """
-    both = np.isfinite(pair.ours).any(1) & np.isfinite(pair.theirs).any(1)
-    ours, theirs = pair.ours[both], pair.theirs[both]
-    kept = np.isfinite(ours).any(0) | np.isfinite(theirs).any(0)
-    ours, theirs = ours[:, kept], theirs[:, kept]
-    scored = [np.flatnonzero(np.isfinite(x).any(0)) for x in (ours, theirs)]
-    codes = None if pair.groups is None else np.unique(pair.groups[kept], return_inverse=True)[1]
-    found = Comparison(
-        pair.model,
-        seeds=len(ours),
-        images=min(len(each) for each in scored),
-        groups=None if codes is None else min(len(np.unique(codes[each])) for each in scored),
-        metric=family.metric,
-        reference=pair.reference,
-    )
-    if not found.seeds or not found.images:
-        return Finding(replace(found, note="no seed or no test image in common"))
-    filled = complete(ours), complete(theirs)
-    e = weigh(filled[0] - filled[1], codes)
-    own = (filled[0] - filled[1]).mean(1)
-    chance = superiority(*((theirs, ours) if family.metric in LOWER_IS_BETTER else (ours, theirs)))
-    found = replace(
-        found,
-        difference=float(e.difference),
-        agree=int((np.sign(own) == np.sign(e.difference)).sum()),
-        superiority=None if np.isnan(chance) else chance,
-    )
-    if (count := found.images if found.groups is None else found.groups) < MIN_GROUPS:
-        plural = "s" * (count != 1)
-        what = f"test image{plural}" if found.groups is None else f"group{plural} of test images"
-        return Finding(replace(found, note=f"{count} {what} in common, at least {MIN_GROUPS} are needed"))
-    mean = float(filled[1].mean())
-    found = _measured(found, e, mean, family.alpha)
-    return Finding(found, None if found.p is None else e, mean)
+    e = gathered([found.evidence for found in findings if found.evidence is not None])
+    metric = findings[0].comparison.metric
+    wide = interval(e, alpha=family.alpha, comparisons=comparisons, p_adjusted=p_adjusted)
+    low, high = possible(*wide, np.array([found.mean for found in findings]), metric)
+    lower_is_better = metric in LOWER_IS_BETTER
+    options = {"margin": family.margin, "alpha": family.alpha, "lower_is_better": lower_is_better}
+    verdicts = words(e.difference, low, high, p_adjusted, **options)
+    columns = zip(findings, low.tolist(), high.tolist(), p_adjusted.tolist(), verdicts.tolist(), strict=True)
+    settled = [replace(f.comparison, low=a, high=b, p_adjusted=p, verdict=word) for f, a, b, p, word in columns]
+    undecided = np.flatnonzero(verdicts == "undecided")
+    if len(undecided) and family.plan:
+        alpha = family.alpha / comparisons
+        needed = [find(e.at(undecided), alpha, family.margin) for find in (needed_seeds, needed_groups)]
+        for k, seeds, groups in zip(undecided.tolist(), *needed, strict=True):
+            settled[k] = _planned(settled[k], seeds, groups)
+    return settled
 
 
-def _measured(found: Comparison, e: Evidence, mean: float, alpha: float) -> Comparison:
-    """Add what does not depend on the other comparisons: the interval by itself, p, and the split of the variance."""
-    low, high = (float(x) for x in possible(*interval(e, alpha=alpha), mean, found.metric))
-    found = replace(found, low=low, high=high, low_alone=low, high_alone=high)
-    image, seed, interaction = (float(sd) for sd in components(e))
-    if found.seeds < 2:
-        note = "one seed in common: the difference between these two trained networks, not between the variants"
-        return replace(found, note=f"{note}; run --seeds {MIN_SEEDS}")
-    spread = (image**2 + seed**2 + interaction**2) ** 0.5
-    found = replace(
-        found,
-        effect=float(e.difference) / spread if spread > 1e-12 else None,
-        sd_image=image,
-        sd_seed=seed,
-        sd_interaction=interaction,
-    )
-    if found.seeds < MIN_SEEDS:
-        return replace(
-            found, note=f"{found.seeds} seeds in common, a verdict needs {MIN_SEEDS}; run --seeds {MIN_SEEDS}"
-        )
-    return replace(found, p=float(two_sided(e)), prob_false=float(prob_false(e)))
-
-
-def _verdict(found: Finding, p_adjusted: float, comparisons: int, family: Family) -> Comparison:
-    """Add the simultaneous interval, the verdict and what an undecided comparison lacks."""
-    c, e = found.comparison, found.evidence
-    assert e is not None
-    wide = interval(e, alpha=family.alpha, comparisons=comparisons, p_adjusted=np.asarray(p_adjusted))
-    low, high = (float(x) for x in possible(*wide, found.mean, c.metric))
-    verdict = words(
-        float(e.difference),
-        low,
-        high,
-        p_adjusted,
-        margin=family.margin,
-        alpha=family.alpha,
-        lower_is_better=c.metric in LOWER_IS_BETTER,
-    ).item()
-    c = replace(c, low=low, high=high, p_adjusted=p_adjusted, verdict=verdict)
-    if verdict != "undecided" or not family.plan:
-        return c
-    seeds, groups = (needed(e, family.alpha / comparisons, family.margin) for needed in (needed_seeds, needed_groups))
+def _planned(c: Comparison, seeds: int | None, groups: int | None) -> Comparison:
+    """Add the seeds and groups that would settle an undecided comparison; None if no number in reach would."""
     what = "images" if c.groups is None else "groups of images"
     lacking = [
         *([] if seeds else [f"{MOST_SEEDS} seeds on these images"]),

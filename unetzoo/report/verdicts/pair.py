@@ -25,7 +25,9 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +60,11 @@ class Evidence:
     seeds: int
     groups: int
     freedom: float
+
+    def at(self, index: Any) -> Evidence:
+        """Return the evidence of one of several comparisons, or of some of them."""
+        arrays = (self.difference, self.over_seeds, self.over_images, self.over_cells)
+        return Evidence(*(x[index] for x in arrays), self.seeds, self.groups, self.freedom)
 
     @property
     def parts(self) -> list[tuple[Array, Array | float]]:
@@ -218,19 +225,35 @@ def components(e: Evidence) -> tuple[Array, Array, Array]:
     return np.sqrt(image), np.sqrt(seed), np.sqrt(e.groups * e.seeds * e.over_cells)
 
 
-def superiority(ours: Array, theirs: Array) -> float:
-    """Return the probability that a network of ours scores higher on a new image than one of theirs; ties count half.
+def superiority(scores: Array) -> Array:
+    """Return the probability that a network of one variant scores higher on a new image than one of another.
 
     It is the share of (our seed, their seed, image) with both scores, as two trainings with one seed number are no more
-    alike than others.
+    alike than others; ties count half. Counted by the ranks of all scores of an image, without forming the pairs.
 
     Args:
-        ours: Scores (seeds, images); NaN where there is none.
-        theirs: Scores (seeds, images) on the same images.
+        scores: Scores (variants, seeds, images) on the same images; NaN where there is none.
 
     Returns:
-        Probability; NaN if no image has both scores.
+        Probabilities (variants, variants) that the first is higher; NaN if no image has both scores.
     """
-    gaps = ours[:, None, :] - theirs[None, :, :]
-    gaps = np.round(gaps[np.isfinite(gaps)], 12)
-    return float(((gaps > 0) + 0.5 * (gaps == 0)).mean()) if gaps.size else float("nan")
+    variants, seeds, images = scores.shape
+    rounded = np.round(scores, 12).transpose(2, 0, 1).reshape(images, -1)
+    who = np.repeat(np.arange(variants), seeds)
+    won, pairs = np.zeros((variants, variants)), np.zeros((variants, variants))
+    for row in rounded:
+        known = np.isfinite(row)
+        ranks = np.unique(row[known], return_inverse=True)[1]
+        counts = np.zeros((variants, ranks.max(initial=-1) + 1))
+        np.add.at(counts, (who[known], ranks), 1.0)
+        won += counts @ (counts.cumsum(1) - counts / 2).T  # lower ranks whole, the same rank half
+        pairs += np.outer(counts.sum(1), counts.sum(1))
+    return np.divide(won, pairs, out=np.full(won.shape, np.nan), where=pairs > 0)
+
+
+def gathered(evidence: Sequence[Evidence]) -> Evidence:
+    """Return the evidence of several comparisons, with the same seeds, groups and degrees of freedom, as one."""
+    arrays = ("difference", "over_seeds", "over_images", "over_cells")
+    first = evidence[0]
+    joined = (np.concatenate([np.atleast_1d(getattr(e, name)) for e in evidence]) for name in arrays)
+    return Evidence(*joined, first.seeds, first.groups, first.freedom)

@@ -15,103 +15,126 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import nct, t
 
-from unetzoo.report.verdicts.pair import Evidence, combined, components
+from unetzoo.report.verdicts.pair import Array, Evidence, combined, components
 
 POWER = 0.8
 MOST_SEEDS = 100
 MOST_GROUPS = 10_000
+Count = int | npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Design:
-    """Truth that is assumed in planning: the difference, its SDs in one cell, and the level of the test.
+    """Truths that are assumed in planning: differences, their SDs in one cell, and the level of the test.
 
     Attributes:
-        difference: True difference.
+        difference: True difference of each comparison.
         image: SD of images or groups.
         seed: SD of seeds.
         cell: SD of the interaction.
         freedom: Degrees of freedom per group, 1 - 1 / G where all groups are of one size.
-        alpha: Two-sided level of the comparison.
+        alpha: Two-sided level of each comparison.
         margin: Largest difference that does not matter; None for no equivalence.
     """
 
-    difference: float
-    image: float
-    seed: float
-    cell: float
+    difference: Array
+    image: Array
+    seed: Array
+    cell: Array
     freedom: float
     alpha: float
     margin: float | None
 
-    def power(self, seeds: int, groups: int) -> float:
-        """Return the chance of a verdict other than undecided with this many seeds and groups."""
+    def at(self, index: npt.NDArray[np.intp]) -> Design:
+        """Return the designs of some of the comparisons."""
+        arrays = (self.difference, self.image, self.seed, self.cell)
+        return Design(*(x[index] for x in arrays), self.freedom, self.alpha, self.margin)
+
+    def power(self, seeds: Count, groups: Count) -> Array:
+        """Return the chances of a verdict other than undecided with this many seeds and groups."""
         cell = self.cell**2 / (seeds * groups)
         s, i = self.seed**2 / seeds + cell, self.image**2 / groups + cell
-        whole, freedom = combined(np.array(s), np.array(i), np.array(cell), seeds - 1, self.freedom * groups)
-        tests = [(float(whole), float(freedom)), (s, seeds - 1.0)]
-        size = abs(self.difference)
-        found = min(_power(size, *each, self.alpha) for each in tests)
-        if self.margin is not None and size < self.margin:
-            sides = [min(_power(self.margin + sign * size, *each, self.alpha) for each in tests) for sign in (-1, 1)]
-            found = max(found, sum(sides) - 1)
+        whole, freedom = combined(s, i, cell, seeds - 1, self.freedom * groups)
+        tests = [(whole, freedom), (s, np.broadcast_to(seeds - 1.0, s.shape))]
+        size = np.abs(self.difference)
+        found = self._weaker(size, tests)
+        if self.margin is not None:
+            inside = size < self.margin
+            sides = [self._weaker(self.margin + sign * size, tests, inside) for sign in (-1, 1)]
+            found = np.where(inside, np.maximum(found, sides[0] + sides[1] - 1), found)
         return found
 
-
-def _power(size: float, variance: float, freedom: float, alpha: float) -> float:
-    """Return the power of a t test for a true difference ``size`` beyond the bound."""
-    if variance <= 0:
-        return float(size > 0)
-    return float(nct.sf(t.isf(alpha / 2, freedom), freedom, size / variance**0.5))
+    def _weaker(self, size: Array, tests: Sequence[tuple[Array, Array]], where: Mask | bool = True) -> Array:
+        """Return the lower of the powers of the t tests for true differences ``size`` beyond the bound."""
+        powers = []
+        for variance, freedom in tests:
+            power = (size > 0).astype(float)
+            noisy = (variance > 0) & where
+            degrees = freedom[noisy]
+            critical = t.isf(self.alpha / 2, degrees)
+            power[noisy] = nct.sf(critical, degrees, size[noisy] / variance[noisy] ** 0.5)
+            powers.append(power)
+        return np.minimum(*powers)
 
 
 def design(e: Evidence, alpha: float, margin: float | None) -> Design:
-    """Return the design of one comparison.
+    """Return the designs of several comparisons.
 
     Args:
-        e: Its evidence, without leading axes.
-        alpha: Two-sided level of this comparison.
+        e: Their evidence.
+        alpha: Two-sided level of each comparison.
         margin: Largest difference that does not matter.
     """
-    image, seed, cell = (float(sd) for sd in components(e))
-    return Design(float(e.difference), image, seed, cell, e.freedom / e.groups, alpha, margin)
+    return Design(e.difference, *components(e), e.freedom / e.groups, alpha, margin)
 
 
-def needed_seeds(e: Evidence, alpha: float, margin: float | None = None) -> int | None:
-    """Return the number of seeds that would settle the comparison on these images; None if 100 would not.
-
-    Args:
-        e: Its evidence, with at least two seeds and without leading axes.
-        alpha: Two-sided level of this comparison.
-        margin: Largest difference that does not matter.
-    """
-    plan = design(e, alpha, margin)
-    return _least(lambda n: plan.power(n, e.groups), e.seeds + 1, MOST_SEEDS)
-
-
-def needed_groups(e: Evidence, alpha: float, margin: float | None = None) -> int | None:
-    """Return the number of groups that would settle the comparison with these seeds; None if 10,000 would not.
+def needed_seeds(e: Evidence, alpha: float, margin: float | None = None) -> list[int | None]:
+    """Return the number of seeds that would settle each comparison on these images; None if 100 would not.
 
     Args:
-        e: Its evidence, with at least two seeds and without leading axes.
-        alpha: Two-sided level of this comparison.
+        e: Evidence of several comparisons, with at least two seeds.
+        alpha: Two-sided level of each comparison.
         margin: Largest difference that does not matter.
     """
     plan = design(e, alpha, margin)
-    return _least(lambda n: plan.power(e.seeds, n), e.groups + 1, MOST_GROUPS)
+    return _least(plan, lambda some, n: some.power(n, e.groups), e.seeds + 1, MOST_SEEDS)
 
 
-def _least(power: Callable[[int], float], low: int, high: int) -> int | None:
+def needed_groups(e: Evidence, alpha: float, margin: float | None = None) -> list[int | None]:
+    """Return the number of groups that would settle each comparison with these seeds; None if 10,000 would not.
+
+    Args:
+        e: Evidence of several comparisons, with at least two seeds.
+        alpha: Two-sided level of each comparison.
+        margin: Largest difference that does not matter.
+    """
+    plan = design(e, alpha, margin)
+    return _least(plan, lambda some, n: some.power(e.seeds, n), e.groups + 1, MOST_GROUPS)
+
+
+def _least(
+    plan: Design, power: Callable[[Design, npt.NDArray[np.intp]], Array], low: int, high: int
+) -> list[int | None]:
     """Return the smallest number with enough power by bisection, as power grows with it; None if none has."""
-    if low > high or power(high) < POWER:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle + 1, high)
-    return low
+    count = len(plan.difference)
+    found: list[int | None] = [None] * count
+    if low > high:
+        return found
+    within = np.flatnonzero(power(plan, np.full(count, high)) >= POWER)
+    lows, highs = np.full(len(within), low), np.full(len(within), high)
+    while len(going := np.flatnonzero(lows < highs)):
+        middle = (lows[going] + highs[going]) // 2
+        enough = power(plan.at(within[going]), middle) >= POWER
+        highs[going] = np.where(enough, middle, highs[going])
+        lows[going] = np.where(enough, lows[going], middle + 1)
+    for k, n in zip(within.tolist(), lows.tolist(), strict=True):
+        found[k] = n
+    return found

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from unetzoo._util.helpers import cores
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
+from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.averaging import WeightAverage
 from unetzoo.train.checkpoint import random_state, set_random_state
@@ -150,14 +151,18 @@ class Training:
     def run(self) -> History:
         """Train to the end and give the network its best weights."""
         self.model.train()
+        with recomputing(self.network, self.recipe.recompute):
+            self._train()
+        self.network.load_state_dict(self.best)
+        return self.done
+
+    def _train(self) -> None:
         while not self.finished:
             loss = self._step()
             if self.finished or self.done.step % self.recipe.validate_every == 0:
                 self._validate()
             self._report(loss)
             self._save()
-        self.network.load_state_dict(self.best)
-        return self.done
 
     def _step(self) -> float:
         """Train for one step and return its loss.

@@ -154,6 +154,11 @@ class Recipe(Strict):
         "auto", description="auto: bfloat16 if the hardware supports it"
     )
     channels_last: bool = Field(True, description="use the memory format channels_last, where channels vary fastest")
+    recompute: Literal["none", "skips", "decoder", "all"] = Field(
+        "none",
+        description="maps that the backward pass computes again instead of keeping them in memory: of the encoder's "
+        "levels above the bottleneck, of the decoder, or all; networks outside the grid have only none and all",
+    )
     deterministic: bool = Field(False, description="use deterministic algorithms; the record names operations without")
     threads: int = Field(0, ge=0, description="CPU threads of a trial; 0: the machine's cores divided by --jobs")
     workers: int | Literal["auto"] = Field(

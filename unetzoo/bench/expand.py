@@ -58,6 +58,10 @@ def expand(suite: Suite, dataset: SegmentationDataset) -> list[Trial]:
         from unetzoo.data.balance import check_foreground  # imports torch
 
         check_foreground(dataset)
+    if any(recipe.compile for recipe in recipes):
+        from unetzoo.machine.device import check_compiler, resolve_device  # imports torch
+
+        check_compiler(resolve_device(suite.train.device))
     for model, recipe in zip(models, recipes, strict=True):
         if recipe.recompute in ("skips", "decoder") and not model.of_grid:
             raise UnetzooError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -82,3 +83,28 @@ def check_devices(count: int, device: str) -> None:
     present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device)
     if present is not None and count > present:
         raise UnetzooError(f"devices = {count}, but this machine has {present} of kind {device}")
+
+
+def check_compiler(device: str) -> None:
+    """Check that `torch.compile` finds what it needs.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
+
+    Raises:
+        UnetzooError: If it finds no compiler.
+    """
+    if device == "cuda":
+        if find_spec("triton") is None:
+            raise UnetzooError(
+                "compile = True needs the package triton for device 'cuda'; install it or set compile = False"
+            )
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        get_cpp_compiler()
+    except Exception:  # which one differs between versions of torch
+        raise UnetzooError(
+            "compile = True needs a C++ compiler, and none is found; install one such as g++ or set compile = False"
+        ) from None

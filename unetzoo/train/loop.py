@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from unetzoo._util.helpers import cores
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
+from unetzoo.machine.device import check_compiler
 from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.averaging import WeightAverage
@@ -53,6 +54,24 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         momentum = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
         return torch.optim.SGD(groups, recipe.lr, weight_decay=recipe.weight_decay, **momentum)
     return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def with_size(network: nn.Module, classes: int, recipe: Recipe) -> nn.Module:
+    """Return a network in its `SameSize`, compiled if the recipe asks for it.
+
+    Args:
+        network: The network.
+        classes: Number of classes.
+        recipe: The recipe.
+
+    Raises:
+        UnetzooError: If it is to be compiled and there is no compiler.
+    """
+    model = SameSize(network, classes)
+    if not recipe.compile:
+        return model
+    check_compiler(next(network.parameters()).device.type)
+    return torch.compile(model)  # pyright: ignore[reportReturnType]
 
 
 def training_crops(
@@ -132,7 +151,8 @@ class Training:
         self.info, self.recipe, self.hooks, self.both_empty = info, recipe, hooks, both_empty
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
-        self.model, self.optimizer = fabric.setup(SameSize(network, info.classes), make_optimizer(recipe, network))
+        model = with_size(network, info.classes, recipe)
+        self.model, self.optimizer = fabric.setup(model, make_optimizer(recipe, network))
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.done, self.best, self.finished = History(), {}, False
         self._resume()

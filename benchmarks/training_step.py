@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py --rounds 40 --out training-step.json
 
-A `unet` of width 16 trains on 4x1x256x256 in bfloat16 autocast and channels_last, on one thread. In each round every way
-takes a step, in turn, so that a busy machine disturbs all alike; the paired ratios of processor seconds and of the
+A `unet` of width 16 trains on 4x1x256x256 in bfloat16 autocast and channels_last, on one thread. In each round every
+way takes a step, in turn, so that a busy machine disturbs all alike; the paired ratios of processor seconds and of the
 clock count. A ratio below 1 is a gain. The settings of malloc belong to a process; they are compared between child
 processes that take turns.
 """

@@ -140,6 +140,14 @@ def test_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
             resolve_device("cuda")
 
 
+def test_only_a_gpu_that_need_not_repeat_itself_tunes_its_algorithms() -> None:
+    before = torch.backends.cudnn.benchmark
+    for kind, deterministic, tuned in (("cuda", False, True), ("cuda", True, before), ("cpu", False, before)):
+        with device.autotuned(kind, deterministic):
+            assert torch.backends.cudnn.benchmark is tuned
+        assert torch.backends.cudnn.benchmark is before
+
+
 # --- the loop ---------------------------------------------------------------------------------------------------
 
 

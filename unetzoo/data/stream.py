@@ -47,6 +47,14 @@ class Normalization:
     def __call__(self, image: Tensor) -> Tensor:
         return normalize(image, self.mean, self.std)
 
+    def of_stored(self, image: Tensor) -> Tensor:
+        """Return an image, or part of one, from how `Decoded` keeps it, which stays as it is.
+
+        Args:
+            image: Image (C, H, W), uint8 or float32 in [0, 1].
+        """
+        return normalize(to_float(image), self.mean, self.std, inplace=image.dtype == torch.uint8)
+
 
 class TrainingCrops(Dataset[Crop]):
     """Random training crops. Item i is a function of (seed, i) alone, whoever asks for it and in what order.
@@ -126,7 +134,7 @@ class TrainingCrops(Dataset[Crop]):
             maps = (mask,) if weights is None else (mask, weights)
             if (warp := self.augmentation.draw_warp()) is None:
                 image, *maps = (window(x, top, left, self.side, self.side) for x in (image, *maps))
-                image = self.normalization(to_float(image))
+                image = self.normalization.of_stored(image)
             else:
                 image, *maps = self._warped(warp, image, maps, top, left)
             image, *maps = self.augmentation.change(image, *maps)
@@ -164,7 +172,7 @@ class TrainingCrops(Dataset[Crop]):
         (first, start), (last, stop) = low.floor().long().tolist(), high.ceil().long().tolist()
         positions = positions - torch.tensor([first, start])[:, None, None]
         around = (first, start, last - first + 1, stop - start + 1)
-        yield warp.sample(self.normalization(to_float(window(image, *around))), positions)
+        yield warp.sample(self.normalization.of_stored(window(image, *around)), positions)
         row, column = positions.round().long()  # within the window, so none needs mirroring as in `nearest`
         indices = row * around[3] + column
         yield from (take(window(x, *around), indices) for x in maps)

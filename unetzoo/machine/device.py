@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +44,22 @@ def resolve_precision(wanted: str, device: str) -> str:
         return wanted
     fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bfloat16()
     return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def autotuned(device: str, deterministic: bool) -> Iterator[None]:
+    """Let cuDNN time its algorithms on each new shape inside the block, which pays where shapes recur.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'; nothing changes on the last two.
+        deterministic: Keep cuDNN's own choice, which is the same on every run.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or (device == "cuda" and not deterministic)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def cpu_has_bfloat16() -> bool:

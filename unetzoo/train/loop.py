@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from unetzoo._util.helpers import cores
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
-from unetzoo.machine.device import check_compiler
+from unetzoo.machine.device import autotuned, check_compiler
 from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.averaging import WeightAverage
@@ -193,7 +193,7 @@ class Training:
         done, recipe, hooks = self.done, self.recipe, self.hooks
         with hooks.turn("load"):
             images, masks, *weights = next(self.batches)
-        with hooks.turn("train"):
+        with hooks.turn("train"), autotuned(self.fabric.device.type, recipe.deterministic):
             done.step += 1
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate() * group.get("lr_scale", 1.0)
@@ -352,6 +352,7 @@ def _batches(
         sampler=share,
         generator=torch.Generator(),  # else the loader draws from the default one, as the network does
         num_workers=max(0, workers),
+        pin_memory=fabric.device.type == "cuda",  # from which Fabric copies while the GPU computes
     )
     return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # type: ignore[arg-type]
 

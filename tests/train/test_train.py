@@ -140,6 +140,14 @@ def test_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
             resolve_device("cuda")
 
 
+def test_only_a_gpu_that_need_not_repeat_itself_tunes_its_algorithms() -> None:
+    before = torch.backends.cudnn.benchmark
+    for kind, deterministic, tuned in (("cuda", False, True), ("cuda", True, before), ("cpu", False, before)):
+        with device.autotuned(kind, deterministic):
+            assert torch.backends.cudnn.benchmark is tuned
+        assert torch.backends.cudnn.benchmark is before
+
+
 # --- the loop ---------------------------------------------------------------------------------------------------
 
 
@@ -302,3 +310,8 @@ def test_averaged_weights_are_those_that_are_validated_and_kept() -> None:
 def test_class_weights_change_the_loss() -> None:
     curves = [Setup(steps=2, class_weights=w).run(net()).train_curve for w in ("none", "median_frequency")]
     assert curves[0] != curves[1]
+
+
+def test_recomputation_changes_no_more_than_rounding() -> None:
+    kept, again = (Setup(steps=6, recompute=which).run(net()) for which in ("none", "all"))
+    assert [loss for _, loss in again.train_curve] == pytest.approx([loss for _, loss in kept.train_curve], rel=1e-4)

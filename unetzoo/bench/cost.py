@@ -15,6 +15,7 @@ from unetzoo.measure.counts import count_macs, count_parameters
 from unetzoo.measure.latency import METHOD, synchronize, time_calmly
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
+from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import Cost
 from unetzoo.train.hooks import TrainingHooks
@@ -96,9 +97,10 @@ def measure_cost(
             begun = time.monotonic()
             images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=memory_format)
             masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
-            with fabric.autocast():
-                outputs = model(images)
-            supervised_loss(outputs, masks, info.ignore_index).backward()
+            with recomputing(network, recipe.recompute):
+                with fabric.autocast():
+                    outputs = model(images)
+                supervised_loss(outputs, masks, info.ignore_index).backward()
             optimizer.step()
             optimizer.zero_grad()
             synchronize(device)
@@ -119,6 +121,7 @@ def measure_cost(
             ignore_index=info.ignore_index,
             fake=False,
             optimizer=partial(make_optimizer, recipe),
+            recompute=recipe.recompute,
         )
     hooks.beat()
     layout_name = "channels_last" if recipe.channels_last else "contiguous"

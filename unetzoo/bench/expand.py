@@ -39,7 +39,8 @@ def expand(
 
     Raises:
         UnetzooError: If a model, option or value is unknown, two models have one label, no width matches the reference,
-            ``score.isbi`` is not a class of the data set, or a model cannot be trained on crops of this size.
+            ``score.isbi`` is not a class of the data set, or a model cannot be trained on crops of this size or by its
+            recipe's ``recompute``.
     """
     suite.score.separator(dataset.info.class_names)
     data = TrialData(**suite.data.model_dump(exclude={"on_leak"}), on_leak=_on_leak(suite), digest=dataset.digest())
@@ -79,7 +80,16 @@ def _check(models: Sequence[tuple[TrialModel, Recipe]], dataset: SegmentationDat
         from unetzoo.data.foreground import check_foreground
 
         check_foreground(dataset)
+    if any(recipe.compile for _, recipe in models):
+        from unetzoo.machine.device import check_compiler, resolve_device  # imports torch
+
+        check_compiler(resolve_device(models[0][1].device))
     for model, recipe in models:
+        if recipe.recompute in ("skips", "decoder") and not model.of_grid:
+            raise UnetzooError(
+                f"model {model.label!r}: recompute = {recipe.recompute!r} needs a network of the grid; "
+                "others have only 'none' and 'all'"
+            )
         if recipe.of_the_encoder():
             from unetzoo.train.transfer import check_transfer  # imports torch
 

@@ -334,6 +334,7 @@ def predict(
             device=device,
             ignore_index=ignore_index,
             optimizer=partial(make_optimizer, recipe),
+            recompute=recipe.recompute,
         )
         infer = work.inference_peak(infer_shape)  # first, as in a trial, where the optimizer has no state yet
         memory = TensorMemory(train=work.training_peak(train_shape), infer=infer)
@@ -458,6 +459,7 @@ def time_model(
         ignore_index=info.ignore_index,
         fake=False,
         optimizer=partial(make_optimizer, recipe),
+        recompute=recipe.recompute,
     )
     steps: list[float] = []
     clock = time.perf_counter()

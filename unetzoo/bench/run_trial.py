@@ -36,13 +36,12 @@ from unetzoo.machine.lock import MachineLock, no_beat
 from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion
 from unetzoo.metrics.score import Scores
-from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
 from unetzoo.train.history import History
 from unetzoo.train.hooks import TrainingHooks
-from unetzoo.train.loop import train, training_crops
+from unetzoo.train.loop import train, training_crops, with_size
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import file_checksum, save_model
 
@@ -204,7 +203,7 @@ def _train_and_test(
     hooks.progress({"phase": "test"})
     phases("other")
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    model = fabric.setup_module(SameSize(network, info.classes))
+    model = fabric.setup_module(with_size(network, info.classes, recipe))
     some = EvaluationItems(decoded, tuple(_spread(data.splits["train"], TRAIN_CHECKED)), normalization).items()
     train_dice = image_dice(
         evaluate(model, some, info, memory_format, hooks, "validate")[1], info, trial.score.both_empty

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torchvision.transforms import v2
 
 from unetzoo.data.pixel_transforms import (
+    PixelTransform,
     RandomBlur,
     RandomGain,
     RandomGamma,
@@ -20,6 +22,7 @@ from unetzoo.data.pixel_transforms import (
 from unetzoo.data.transforms import ElasticDeformation, RandomRightAngle
 
 AugmentationName = Literal["flips", "strong", "nnunet", "paper2015"]
+FLIPS: dict[type[v2.Transform], int] = {v2.RandomHorizontalFlip: -1, v2.RandomVerticalFlip: -2}
 PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees": 180.0, "shift": 0.1}
 
 
@@ -45,6 +48,34 @@ class Augmentation:
                 return warp
             left -= share
         return None
+
+    def change(self, image: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
+        """Apply ``pixels`` to an image (C, H, W) and its maps (H, W), as it would change them wrapped for torchvision.
+
+        The random numbers are the same, but there are no types of inputs to look up, which takes longer than the work.
+
+        Args:
+            image: The image.
+            maps: Mask and weights.
+        """
+        return _change(self.pixels, image, maps)
+
+
+def _change(transform: v2.Transform, image: Tensor, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if isinstance(transform, PixelTransform):
+        return (transform.change(image), *maps)
+    if isinstance(transform, v2.Compose | v2.RandomApply):
+        if isinstance(transform, v2.RandomApply) and torch.rand(1) >= transform.p:
+            return (image, *maps)
+        for part in transform.transforms:
+            image, *rest = _change(part, image, maps)
+            maps = tuple(rest)
+        return (image, *maps)
+    if isinstance(transform, RandomRightAngle):
+        quarters = transform.make_params([])["quarters"]
+        return tuple(torch.rot90(x, quarters, dims=(-2, -1)) for x in (image, *maps))
+    axis = FLIPS[type(transform)]
+    return (image, *maps) if torch.rand(1) >= transform.p else tuple(x.flip(axis) for x in (image, *maps))
 
 
 def augmentation(name: AugmentationName) -> Augmentation:

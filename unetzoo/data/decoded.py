@@ -97,7 +97,7 @@ class Decoded(SegmentationDataset):
 
 def to_float(image: Tensor) -> Tensor:
     """Return a stored image, or part of one, as float32 in [0, 1], with exactly the values that were read."""
-    return image.to(torch.float32) / 255 if image.dtype == torch.uint8 else image
+    return image.to(torch.float32).div_(255) if image.dtype == torch.uint8 else image
 
 
 def _compact(image: np.ndarray) -> np.ndarray:

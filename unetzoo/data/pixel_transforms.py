@@ -43,7 +43,7 @@ class RandomIntensity(PixelTransform):
 
     def change(self, image: Tensor) -> Tensor:
         u, v = (2 * torch.rand(2) - 1).tolist()
-        return (1 + self.gain * u) * image + self.offset * v
+        return ((1 + self.gain * u) * image).add_(self.offset * v)
 
 
 class RandomNoise(PixelTransform):

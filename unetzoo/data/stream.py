@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
 
 from unetzoo.data.augmentation import AugmentationName, augmentation
 from unetzoo.data.balance import ForegroundPlaces, median_frequency_weights
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded, Stored, to_float
-from unetzoo.data.transforms import ElasticDeformation, nearest, normalize, take
+from unetzoo.data.transforms import ElasticDeformation, normalize, take
 from unetzoo.nn.sizes import ValidSizes, mirrored
 
 Crop = tuple[Tensor, ...]
@@ -47,6 +46,14 @@ class Normalization:
 
     def __call__(self, image: Tensor) -> Tensor:
         return normalize(image, self.mean, self.std)
+
+    def of_stored(self, image: Tensor) -> Tensor:
+        """Return an image, or part of one, from how `Decoded` keeps it, which stays as it is.
+
+        Args:
+            image: Image (C, H, W), uint8 or float32 in [0, 1].
+        """
+        return normalize(to_float(image), self.mean, self.std, inplace=image.dtype == torch.uint8)
 
 
 class TrainingCrops(Dataset[Crop]):
@@ -88,6 +95,7 @@ class TrainingCrops(Dataset[Crop]):
             (data.stored(key), data.border_weights(key, *border) if border else None) for key in data.splits["train"]
         ]
         self.crop, self.seed, self.length = crop, seed, length
+        self.order: tuple[int, Tensor] | None = None  # of an epoch
         self.before, self.side = 0, crop  # of the image: pixels before the first of the mask, and in total
         self.augmentation = augmentation(augment)
         self.places: ForegroundPlaces | None = None
@@ -117,8 +125,7 @@ class TrainingCrops(Dataset[Crop]):
 
     def __getitem__(self, index: int) -> Crop:
         epoch, position = divmod(index, len(self.items))
-        order = torch.randperm(len(self.items), generator=torch.Generator().manual_seed(_mix(self.seed, -1 - epoch)))
-        number = int(order[position])
+        number = int(self._order_of(epoch)[position])
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_mix(self.seed, index))  # leaves the generators of other devices alone
             number, top, left = self._place(index, number)
@@ -127,13 +134,20 @@ class TrainingCrops(Dataset[Crop]):
             maps = (mask,) if weights is None else (mask, weights)
             if (warp := self.augmentation.draw_warp()) is None:
                 image, *maps = (window(x, top, left, self.side, self.side) for x in (image, *maps))
-                image = self.normalization(to_float(image))
+                image = self.normalization.of_stored(image)
             else:
                 image, *maps = self._warped(warp, image, maps, top, left)
-            image, *maps = self.augmentation.pixels(tv_tensors.Image(image), *(tv_tensors.Mask(x) for x in maps))
+            image, *maps = self.augmentation.change(image, *maps)
         inside = slice(self.before, self.before + self.crop)
-        mask, *rest = (x.as_subclass(Tensor)[inside, inside].contiguous() for x in maps)
-        return (image.as_subclass(Tensor), mask.long(), *rest)
+        mask, *rest = (x[inside, inside].contiguous() for x in maps)
+        return (image, mask.long(), *rest)
+
+    def _order_of(self, epoch: int) -> Tensor:
+        """Return the order of the images in an epoch; the last one asked for is kept."""
+        if self.order is None or self.order[0] != epoch:
+            generator = torch.Generator().manual_seed(_mix(self.seed, -1 - epoch))
+            self.order = epoch, torch.randperm(len(self.items), generator=generator)
+        return self.order[1]
 
     def _place(self, index: int, number: int) -> tuple[int, int, int]:
         """Return the number of the image that a crop is taken from, and the crop's first row and column."""
@@ -154,12 +168,13 @@ class TrainingCrops(Dataset[Crop]):
     ) -> Iterator[Tensor]:
         """Yield the deformed image and maps, with pixels from anywhere in the image, not from the crop alone."""
         positions = warp.positions(self.side, self.side) + torch.tensor([top, left])[:, None, None]
-        low, high = (positions.flatten(1).aminmax(dim=1)[i] for i in (0, 1))
+        low, high = positions.amin((1, 2)), positions.amax((1, 2))
         (first, start), (last, stop) = low.floor().long().tolist(), high.ceil().long().tolist()
         positions = positions - torch.tensor([first, start])[:, None, None]
         around = (first, start, last - first + 1, stop - start + 1)
-        yield warp.sample(self.normalization(to_float(window(image, *around))), positions)
-        indices = nearest(positions, *around[2:])
+        yield warp.sample(self.normalization.of_stored(window(image, *around)), positions)
+        row, column = positions.round().long()  # within the window, so none needs mirroring as in `nearest`
+        indices = row * around[3] + column
         yield from (take(window(x, *around), indices) for x in maps)
 
 

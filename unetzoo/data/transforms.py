@@ -197,12 +197,13 @@ def _sample(pixels: Tensor, positions: Tensor, mode: str) -> Tensor:
     return moved.reshape(*pixels.shape[:-2], *positions.shape[-2:]).to(pixels.dtype)
 
 
-def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def normalize(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...], *, inplace: bool = False) -> Tensor:
     """Return (x - mean) / std for each channel of an image.
 
     Args:
         image: Image (..., C, H, W).
         mean: Mean of each channel.
         std: Standard deviation of each channel.
+        inplace: Overwrite the image.
     """
-    return F.normalize(image, list(mean), list(std))
+    return F.normalize(image, list(mean), list(std), inplace=inplace)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -41,6 +44,22 @@ def resolve_precision(wanted: str, device: str) -> str:
         return wanted
     fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bfloat16()
     return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def autotuned(device: str, deterministic: bool) -> Iterator[None]:
+    """Let cuDNN time its algorithms on each new shape inside the block, which pays where shapes recur.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'; nothing changes on the last two.
+        deterministic: Keep cuDNN's own choice, which is the same on every run.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or (device == "cuda" and not deterministic)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def cpu_has_bfloat16() -> bool:
@@ -82,3 +101,28 @@ def check_devices(count: int, device: str) -> None:
     present = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device)
     if present is not None and count > present:
         raise UnetzooError(f"devices = {count}, but this machine has {present} of kind {device}")
+
+
+def check_compiler(device: str) -> None:
+    """Check that `torch.compile` finds what it needs.
+
+    Args:
+        device: 'cuda', 'mps' or 'cpu'.
+
+    Raises:
+        UnetzooError: If it finds no compiler.
+    """
+    if device == "cuda":
+        if find_spec("triton") is None:
+            raise UnetzooError(
+                "compile = True needs the package triton for device 'cuda'; install it or set compile = False"
+            )
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        get_cpp_compiler()
+    except Exception:  # which one differs between versions of torch
+        raise UnetzooError(
+            "compile = True needs a C++ compiler, and none is found; install one such as g++ or set compile = False"
+        ) from None

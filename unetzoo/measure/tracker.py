@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from unetzoo.models.factory import ModelConfig
+from unetzoo.nn.recompute import Recompute, recomputing
 from unetzoo.nn.sizes import SameSize
 from unetzoo.nn.skips import NoSkip
 from unetzoo.records.measured import Breakdown, TensorMemory
@@ -143,6 +144,7 @@ class Rehearsal:
         ignore_index: Value of mask pixels that do not count in the loss; None if there are none.
         fake: Whether to use fake tensors, so that nothing is allocated.
         optimizer: Function that builds the optimizer of a network.
+        recompute: Maps that the backward pass computes again; see `unetzoo.nn.recompute.segments`.
     """
 
     def __init__(
@@ -156,7 +158,9 @@ class Rehearsal:
         ignore_index: int | None = None,
         fake: bool = True,
         optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
+        recompute: Recompute = "none",
     ) -> None:
+        self.recompute: Recompute = recompute
         self.classes, self.ignore_index, self.device, self.precision = classes, ignore_index, device, precision
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # A user's network may hold constants that were made before; these stay real tensors.
@@ -227,11 +231,13 @@ class Rehearsal:
             masks: (N, H, W).
         """
         self.model.train()
-        with self.tracker.during("activations"):
-            with self._autocast():
-                outputs = self.model(images)
-            loss = supervised_loss(outputs, masks, self.ignore_index)
-        loss.backward()
+        activations = partial(self.tracker.during, "activations")
+        with recomputing(self.model.network, self.recompute, activations):
+            with activations():
+                with self._autocast():
+                    outputs = self.model(images)
+                loss = supervised_loss(outputs, masks, self.ignore_index)
+            loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
 
@@ -297,6 +303,7 @@ def tensor_memory(
     ignore_index: int | None = None,
     fake: bool = True,
     optimizer: Callable[[nn.Module], torch.optim.Optimizer] = adamw,
+    recompute: Recompute = "none",
 ) -> TensorMemory | None:
     """Predict or measure the peak memory of a training step and of a forward pass.
 
@@ -311,6 +318,7 @@ def tensor_memory(
         ignore_index: Value of mask pixels that do not count in the loss; None if there are none.
         fake: Predict with fake tensors, without allocating anything, instead of measuring with real ones.
         optimizer: Function that builds the optimizer of a network.
+        recompute: Maps that the backward pass computes again; see `unetzoo.nn.recompute.segments`.
 
     Returns:
         Bytes by purpose. With ``fake``, None if the network does not run on fake tensors, as a user's model that reads
@@ -326,6 +334,7 @@ def tensor_memory(
             ignore_index=ignore_index,
             fake=fake,
             optimizer=optimizer,
+            recompute=recompute,
         )
         infer = work.inference_peak(infer_shape)
         return TensorMemory(train=work.training_peak(train_shape), infer=infer)

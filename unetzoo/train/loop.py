@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader
 from unetzoo._util.helpers import cores
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
+from unetzoo.machine.device import autotuned, check_compiler
+from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize, ValidSizes
 from unetzoo.train.averaging import WeightAverage
 from unetzoo.train.checkpoint import random_state, set_random_state
@@ -52,6 +54,24 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         momentum = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
         return torch.optim.SGD(groups, recipe.lr, weight_decay=recipe.weight_decay, **momentum)
     return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def with_size(network: nn.Module, classes: int, recipe: Recipe) -> nn.Module:
+    """Return a network in its `SameSize`, compiled if the recipe asks for it.
+
+    Args:
+        network: The network.
+        classes: Number of classes.
+        recipe: The recipe.
+
+    Raises:
+        UnetzooError: If it is to be compiled and there is no compiler.
+    """
+    model = SameSize(network, classes)
+    if not recipe.compile:
+        return model
+    check_compiler(next(network.parameters()).device.type)
+    return torch.compile(model)  # pyright: ignore[reportReturnType]
 
 
 def training_crops(
@@ -131,7 +151,8 @@ class Training:
         self.info, self.recipe, self.hooks, self.both_empty = info, recipe, hooks, both_empty
         self.memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
-        self.model, self.optimizer = fabric.setup(SameSize(network, info.classes), make_optimizer(recipe, network))
+        model = with_size(network, info.classes, recipe)
+        self.model, self.optimizer = fabric.setup(model, make_optimizer(recipe, network))
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.done, self.best, self.finished = History(), {}, False
         self._resume()
@@ -150,14 +171,18 @@ class Training:
     def run(self) -> History:
         """Train to the end and give the network its best weights."""
         self.model.train()
+        with recomputing(self.network, self.recipe.recompute):
+            self._train()
+        self.network.load_state_dict(self.best)
+        return self.done
+
+    def _train(self) -> None:
         while not self.finished:
             loss = self._step()
             if self.finished or self.done.step % self.recipe.validate_every == 0:
                 self._validate()
             self._report(loss)
             self._save()
-        self.network.load_state_dict(self.best)
-        return self.done
 
     def _step(self) -> float:
         """Train for one step and return its loss.
@@ -168,7 +193,7 @@ class Training:
         done, recipe, hooks = self.done, self.recipe, self.hooks
         with hooks.turn("load"):
             images, masks, *weights = next(self.batches)
-        with hooks.turn("train"):
+        with hooks.turn("train"), autotuned(self.fabric.device.type, recipe.deterministic):
             done.step += 1
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate() * group.get("lr_scale", 1.0)
@@ -327,6 +352,7 @@ def _batches(
         sampler=share,
         generator=torch.Generator(),  # else the loader draws from the default one, as the network does
         num_workers=max(0, workers),
+        pin_memory=fabric.device.type == "cuda",  # from which Fabric copies while the GPU computes
     )
     return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # type: ignore[arg-type]
 

@@ -154,6 +154,19 @@ class Recipe(Strict):
         "auto", description="auto: bfloat16 if the hardware supports it"
     )
     channels_last: bool = Field(True, description="use the memory format channels_last, where channels vary fastest")
+    compute: Literal["auto", "fixed"] = Field(
+        "fixed",
+        description="auto: time a few steps and depart from precision = 'auto' and channels_last = True where that is "
+        "at least a tenth faster; the choice is the same for all seeds of a model",
+    )
+    compile: bool = Field(
+        False, description="compile the model with torch.compile; on a CPU that takes a minute or more and seldom pays"
+    )
+    recompute: Literal["none", "skips", "decoder", "all"] = Field(
+        "none",
+        description="maps that the backward pass computes again instead of keeping them in memory: of the encoder's "
+        "levels above the bottleneck, of the decoder, or all; networks outside the grid have only none and all",
+    )
     deterministic: bool = Field(False, description="use deterministic algorithms; the record names operations without")
     threads: int = Field(0, ge=0, description="CPU threads of a trial; 0: the machine's cores divided by --jobs")
     workers: int | Literal["auto"] = Field(
@@ -192,6 +205,12 @@ class Recipe(Strict):
             object.__setattr__(self, "steps", DEFAULT_STEPS)
         if self.workers != "auto" and self.workers < 0:
             raise ValueError(f"workers = {self.workers} must be 'auto' or a number from 0 up")
+        return self
+
+    @model_validator(mode="after")
+    def _compiled(self) -> Recipe:
+        if self.compile and self.recompute != "none":
+            raise ValueError(f"compile = True and recompute = {self.recompute!r} exclude each other; give one of them")
         return self
 
     def of_the_encoder(self) -> str:
@@ -244,6 +263,7 @@ def _without_effect(name: str, options: Mapping[str, Any]) -> str:
         "momentum": ("optimizer", "sgd"),
         "nesterov": ("optimizer", "sgd"),
         "dice_classes": ("loss", "cross_entropy_dice"),
+        "compute": ("deterministic", False),
         **dict.fromkeys(OF_CONVERGENCE, ("until", "converged")),
     }
     if name in needed:

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
-
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 MADE_BY = "_unetzoo_made_by"  # attribute of a tensor while a pass is watched: the module that returned it

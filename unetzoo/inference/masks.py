@@ -13,8 +13,8 @@ import torch
 from PIL import Image, ImageColor
 
 from unetzoo.data.base import DatasetInfo
-from unetzoo.inference.predict import most_probable
 from unetzoo.inference.prepare import Scaled
+from unetzoo.inference.strip import most_probable
 
 FORMATS = {"png": "PNG", "tif": "TIFF"}
 OVERLAY = 2000  # upper limit in px of an overlay's longer side

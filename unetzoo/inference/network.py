@@ -155,8 +155,8 @@ def _choose(
     if precision == "float32" or not any(p.is_floating_point() for p in network.parameters()):
         return exact
     trial = _Trial(network, device, wanted, channels_last)
-    if not trial.measure_float32(probes):
-        return exact  # the first tile raises the error again
+    if (wanted == "float32" and not trial.copyable) or not trial.measure_float32(probes):
+        return exact  # where no probe can be computed, the first tile raises the error again
     best, failed = exact, ""
     for attempt in trial.attempts():
         try:
@@ -169,7 +169,9 @@ def _choose(
         best = choice if best is exact or choice.largest < best.largest else best
     if wanted == "float32":
         return exact
-    why = f"{wanted} fails ({failed})" if best is exact else f"{wanted} changes probabilities by up to {best.largest:.2g}"
+    why = (
+        f"{wanted} fails ({failed})" if best is exact else f"{wanted} changes probabilities by up to {best.largest:.2g}"
+    )
     if precision == "auto":
         return _Choice(Computed("float32", refused=why))
     if best is exact:
@@ -202,7 +204,7 @@ class _Trial:
                 self.probe = probe()
                 with watched(self.network) if self.copyable else nullcontext([]) as pairs:
                     self.exact = probabilities(values(self.probe))
-            except Exception:  # too small for the network, for instance
+            except Exception:  # noqa: S112  # too small for the network, for instance
                 continue
             self.pairs = [(names[pair.first], names[pair.then]) for pair in pairs]
             return True

@@ -58,8 +58,13 @@ def watched(network: nn.Module) -> Iterator[list[Follows]]:
 
     def after(module: nn.Module, given: Any, found: Any) -> None:
         calls[module] += 1
-        if isinstance(found, Tensor):
-            setattr(found, MADE_BY, module)
+        if not isinstance(found, Tensor):
+            return
+        maker = getattr(found, MADE_BY, None)
+        if maker is not None and len(given) == 1 and found is given[0] and not readers.count[maker]:
+            met.remove(Follows(maker, module))  # it passed its input on, as dropout may do in eval mode
+            return
+        setattr(found, MADE_BY, module)
 
     with ExitStack() as hooks, readers:
         for module in [m for m in network.modules() if _without_norm(m) or not list(m.children())]:

@@ -78,7 +78,8 @@ class _Choice:
         return self.computed.largest or 0.0
 
 
-_CHOSEN: WeakKeyDictionary[nn.Module, tuple[Any, _Choice]] = WeakKeyDictionary()
+_CHOSEN: WeakKeyDictionary[nn.Module, tuple[Any, _Choice]] = WeakKeyDictionary()  # and the state it was chosen for
+_LAST: WeakKeyDictionary[nn.Module, Computed] = WeakKeyDictionary()
 
 
 def computed(model: nn.Module) -> Computed | None:
@@ -87,8 +88,7 @@ def computed(model: nn.Module) -> Computed | None:
     Args:
         model: The network that was given to `unetzoo.predict`.
     """
-    found = _CHOSEN.get(_inner(model))
-    return found[1].computed if found else None
+    return _LAST.get(_inner(model))
 
 
 def resolved(precision: str, device: torch.device | str) -> str:
@@ -129,13 +129,16 @@ def torch_values(
         UnetzooError: If the device or the network cannot compute in that precision.
     """
     network, wanted = _inner(model), resolved(precision, device)
-    state = (precision, wanted, channels_last, _state(network))
-    known = _CHOSEN.get(network)
-    if known is None or known[0] != state:
-        _CHOSEN.pop(network, None)  # before another copy is made
-        known = state, _choose(network, device, precision, wanted, channels_last, probes)
-        _CHOSEN[network] = known
-    choice = known[1]
+    choice = _Choice(Computed("float32"))
+    if precision != "float32" and any(p.is_floating_point() for p in network.parameters()):
+        state = (precision, wanted, channels_last, _state(network))
+        known = _CHOSEN.get(network)
+        if known is None or known[0] != state:
+            _CHOSEN.pop(network, None)  # before another copy is made
+            known = state, _choose(network, device, precision, wanted, channels_last, probes)
+            _CHOSEN[network] = known
+        choice = known[1]
+    _LAST[network] = choice.computed
     return _values(choice.copy or network, device, choice.computed, channels_last)
 
 
@@ -152,8 +155,6 @@ def _choose(
         UnetzooError: If a precision that the user asked for fails.
     """
     exact = _Choice(Computed("float32"))
-    if precision == "float32" or not any(p.is_floating_point() for p in network.parameters()):
-        return exact
     trial = _Trial(network, device, wanted, channels_last)
     if (wanted == "float32" and not trial.copyable) or not trial.measure_float32(probes):
         return exact  # where no probe can be computed, the first tile raises the error again

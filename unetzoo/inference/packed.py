@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unetzoo.inference.fold import CONVOLUTIONS, Follows, replace
+from unetzoo.nn.upsample import TransposedUp
 
 
 class _Packed(nn.Module):
@@ -35,7 +36,7 @@ class _Packed(nn.Module):
         self.weight = reorder(conv.weight.detach(), *padding, *place, None)
         self.bias = None if conv.bias is None else conv.bias.detach()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *_: object) -> Tensor:
         """Map (N, C, H, W) to (N, C', H', W')."""
         return self.compute(x, self.weight, self.bias, *self.options)
 
@@ -62,7 +63,8 @@ def pack_convolutions(network: nn.Module, pairs: Iterable[Follows]) -> None:
 def _packable(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
     """Return True for torch's own convolutions with a padding of zeros, except dilated grouped ones.
 
-    Those are wrong or crash in bfloat16; see `unetzoo.nn.dilated`.
+    Those are wrong or crash in bfloat16; see `unetzoo.nn.dilated`. A `TransposedUp` of 2x2 has nothing to crop.
     """
-    own = type(conv) in CONVOLUTIONS and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
+    own = type(conv) in CONVOLUTIONS or (type(conv) is TransposedUp and conv.kernel_size == (2, 2))
+    own = own and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
     return own and (conv.groups == 1 or max(conv.dilation) == 1)

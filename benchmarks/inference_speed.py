@@ -45,8 +45,10 @@ def make_model(width: int) -> nn.Module:
     model = unetzoo.create_model("unet", in_channels=3, num_classes=CLASSES, width=width).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2.0)
     return model
 
 

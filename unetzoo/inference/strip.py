@@ -86,7 +86,8 @@ class Rows:
         """
         self._check(values.shape[0])
         values, top = self._enlarged(values, top)
-        values = most_probable(values) if self.output == "classes" else values
+        if self.output == "classes":
+            values = most_probable(values).to(torch.uint8 if values.shape[0] <= 256 else torch.int32)
         rows: Any = values if isinstance(self.out, Tensor) else values.numpy()
         self.later(self.out.__setitem__, (..., slice(top, top + values.shape[-2]), slice(None)), rows)
 

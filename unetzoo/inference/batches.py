@@ -49,7 +49,11 @@ class Batches:
         self.warm = False  # the first batch of each size also pays for its set-up
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Return the outputs of a batch."""
+        """Return the outputs of a batch.
+
+        Raises:
+            OutOfMemoryError: If memory does not suffice for a single image.
+        """
         if self.settled or len(pixels) < self.size:
             return self.values(pixels)
         begun = self.clock()

@@ -33,7 +33,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Computed:
-    """How `predict` computes a model, and how far its probabilities are from those of float32.
+    """The way `predict` computes a model, and the distance of its probabilities from those of float32.
 
     Attributes:
         precision: "float32", "bfloat16" or "float16".

@@ -23,14 +23,13 @@ from unetzoo.inference.read_as import ReadAs, Spelling
 from unetzoo.inference.scale import interval
 from unetzoo.inference.source import Region, Source, checked_shape
 from unetzoo.inference.strip import Output, Rows, Strip
-from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
-from unetzoo.inference.tta import Turn, Window, versions
-from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.inference.tiles import Tile
+from unetzoo.inference.tiling import Tiling, window_of
+from unetzoo.inference.tta import Turn, versions
 
 Progressed: TypeAlias = Callable[[int, int], None]  # called with the tiles done and their total
 
 AHEAD = 2  # tiles that are read before they are computed
-PROBE = 128  # side in px of the window that a precision is measured with
 
 
 def predict(
@@ -123,7 +122,7 @@ def predict(
     ready = _prepared(model, image, channels, ReadAs(range, downscale, as_trained))
     factor, full = (ready.factor, ready.sides) if isinstance(ready, Prepared) else (1, tuple(ready.shape[-2:]))
     source = Source(ready.blocks if isinstance(ready, Prepared) else ready, device, normalize, channels)
-    tiling = _Tiling(model, source.sides, tile, overlap)
+    tiling = Tiling(model, source.sides, tile, overlap)
     rows, columns, transforms = tiling.rows, tiling.columns, versions(tta, tiling.sizes)
     total = len(rows) * len(columns) * len(transforms)
 
@@ -131,7 +130,7 @@ def predict(
         for row in rows:
             for transform in transforms:
                 for column in columns:
-                    region, turn = transform(_window(row, column))
+                    region, turn = transform(window_of(row, column))
                     yield _Part(column, region, source.read(region), turn)
 
     with (
@@ -165,10 +164,6 @@ class _Part(NamedTuple):
 
 def _job(part: _Part, source: Source) -> Job:
     return Job(part.column, *part.turn(source.pixels(part.region, part.pixels)))
-
-
-def _window(row: Tile, column: Tile) -> Window:
-    return Window(row.start, column.start, row.size, column.size, row.context, column.context)
 
 
 def _check_call(model: Any, output: Any, out: Any, channels_last: Any, normalize: Any, progress: Any) -> None:
@@ -235,52 +230,6 @@ def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[],
     else:
         with tqdm(desc="predict", total=total, unit="tile", disable=not progress, leave=False) as bar:  # on stderr
             yield bar.update
-
-
-class _Tiling:
-    """The tiles of an image.
-
-    Args:
-        model: The network.
-        sides: Height and width of the image.
-        tile: As for `predict`.
-        overlap: As for `predict`.
-
-    Attributes:
-        sizes: Sizes of a network of valid convolutions; None for one that keeps the size.
-        rows: Tiles along the rows.
-        columns: Tiles along the columns.
-
-    Raises:
-        UnetzooError: If the tile is too small for the network.
-    """
-
-    def __init__(
-        self, model: nn.Module, sides: tuple[int, int], tile: int | tuple[int, int] | None, overlap: int | None
-    ) -> None:
-        self.network = model.network if isinstance(model, SameSize) else model
-        sizes = getattr(self.network, "sizes", None)
-        self.sizes = sizes if isinstance(sizes, ValidSizes) else None
-        self.sides = sides
-        self.tile = sides if tile is None else (tile, tile) if isinstance(tile, int) else tile
-        self.rows, self.columns = self._tiles(self.tile, overlap)
-
-    def probes(self) -> list[Window]:
-        """Return windows to measure a precision with: a small one in the middle of the image, and the first tile."""
-        small = (min(self.tile[0], PROBE), min(self.tile[1], PROBE))
-        rows, columns = self._tiles(small, 0)
-        middle = _window(rows[len(rows) // 2], columns[len(columns) // 2])
-        return [middle, _window(self.rows[0], self.columns[0])]
-
-    def _tiles(self, tile: tuple[int, int], overlap: int | None) -> tuple[list[Tile], list[Tile]]:
-        """Return the tiles along the rows and along the columns."""
-        sides = zip(self.sides, tile, strict=True)
-        if self.sizes is None:
-            both = [padded_tiles(n, t, t // 4 if overlap is None else overlap) for n, t in sides]
-        else:
-            discard = border_effect(self.network, self.sizes)
-            both = [valid_tiles(self.sizes, n, t, overlap or 0, discard) for n, t in sides]
-        return both[0], both[1]
 
 
 def _prepared(model: nn.Module, image: Any, channels: int | None, options: ReadAs) -> Any:

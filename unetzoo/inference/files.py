@@ -160,21 +160,21 @@ def predict_files(
     result.unknown = "" if session.expected.known else unknown_facts(session.expected, Spelling(python=False))
     result.far_words = far_words(session.expected)
     watcher.start(len(items))
-    previous: Callable[[], None] = lambda: None  # noqa: E731  # waits for the files of the image before
+    teller = _Teller(watcher, result)
     try:
         with ThreadPoolExecutor(1, "write") as writer, ahead(session.opened(items, paths, table), 1) as ready:
             try:
                 for opened in ready:
+                    written: Future[None] | None = None
                     try:
-                        found = session.predict(opened, watcher)
+                        found = session.predict(opened, teller.tiles)
                         written = writer.submit(session.save, opened, found, table) if found else None
                         outcome = partial(session.count, opened, found, written, result)
                     except Exception as error:  # also a full disk or a lack of memory
                         outcome = partial(_reraise, error)
-                    before, previous = previous, partial(_tell, opened.item, outcome, watcher, result)
-                    before()
+                    teller.follow(opened.item, outcome, written)
             finally:
-                previous()
+                teller.tell()
     finally:
         if result.predicted:
             result.computed = computed(session.network)
@@ -187,16 +187,42 @@ def _reraise(error: Exception) -> str:
     raise error
 
 
-def _tell(item: Item, outcome: Callable[[], str], watcher: Watcher, result: Result) -> None:
-    """Wait for an image's outcome, and pass on the line about it or its failure."""
-    try:
-        what = outcome()
-    except Exception as error:  # also a full disk or a lack of memory
-        refused = isinstance(error, UnetzooError)
-        what = str(error) if refused else f"{item}: {one_line(error)}"
-        result.failed[item] = what
-        result.refused += [item] if refused else []
-    watcher.end(item, what)
+class _Teller:
+    """Passes on the outcome of each image in order, when its files are written, in the thread that computes.
+
+    Args:
+        watcher: Callbacks of the user.
+        result: Takes the failures.
+    """
+
+    def __init__(self, watcher: Watcher, result: Result) -> None:
+        self.watcher, self.result = watcher, result
+        self.waiting: tuple[Item, Callable[[], str], Future[None] | None] | None = None
+
+    def follow(self, item: Item, outcome: Callable[[], str], written: Future[None] | None) -> None:
+        """Tell the outcome of the image before, and keep that of ``item`` until its files are written."""
+        self.tell()
+        self.waiting = item, outcome, written
+
+    def tiles(self, done: int, total: int) -> None:
+        """Pass on the progress of the image that is computed, after the outcome of the one before if that is there."""
+        if self.waiting and (self.waiting[2] is None or self.waiting[2].done()):
+            self.tell()
+        self.watcher.tiles(done, total)
+
+    def tell(self) -> None:
+        """Wait for the image before, and pass on the line about it or its failure."""
+        if self.waiting is None:
+            return
+        (item, outcome, _), self.waiting = self.waiting, None
+        try:
+            what = outcome()
+        except Exception as error:
+            refused = isinstance(error, UnetzooError)
+            what = str(error) if refused else f"{item}: {one_line(error)}"
+            self.result.failed[item] = what
+            self.result.refused += [item] if refused else []
+        self.watcher.end(item, what)
 
 
 @dataclass
@@ -281,7 +307,7 @@ class _Session:
             )
         return prepare(open_image(item), Model(self.config.in_channels, self.expected), self.read_as, str(item))
 
-    def predict(self, opened: _Opened, watcher: Watcher) -> _Found | None:
+    def predict(self, opened: _Opened, progress: Callable[[int, int], None]) -> _Found | None:
         """Predict an image; None if its files exist already."""
         if opened.image is None:
             return None
@@ -290,7 +316,7 @@ class _Session:
         begun = time.monotonic()
         with ExitStack() as stack:  # the mask is renamed last, so that if it exists, all files do
             paths = [stack.enter_context(atomic_path(path)) for path in opened.paths]
-            predicted = self._predict(opened.image, paths[1] if self.options.probabilities else None, watcher)
+            predicted = self._predict(opened.image, paths[1] if self.options.probabilities else None, progress)
             opened.seconds += time.monotonic() - begun
             return _Found(predicted, paths, stack.pop_all())
 
@@ -322,7 +348,7 @@ class _Session:
         shares = (f"{name} {share:.1%}" for name, share in zip(self.encoding.names, pixels / pixels.sum(), strict=True))
         return f"{opened.item}: {', '.join(list(shares)[:6])}"
 
-    def _predict(self, image: Prepared, probabilities: Path | None, watcher: Watcher) -> Predicted:
+    def _predict(self, image: Prepared, probabilities: Path | None, progress: Callable[[int, int], None]) -> Predicted:
         o = self.options
         out = Predicted(self.config.num_classes, image.sides, probabilities)
         predict(
@@ -334,7 +360,7 @@ class _Session:
             batch=o.batch,
             precision=o.precision,  # type: ignore[arg-type]  # checked
             out=out,
-            progress=watcher.tiles,
+            progress=progress,
         )
         return out
 

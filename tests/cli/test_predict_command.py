@@ -80,11 +80,11 @@ def test_the_command_writes_what_predict_gives(run: Callable[..., Run]) -> None:
     image = noise(90, 75)
     Image.fromarray(image).save("a.png")
     options = ["--tile", 40, "--overlap", 12, "--tta", 8, "--batch", 3, "--probabilities", "--overlay"]
-    done = run("m.safetensors", "a.png", "--out", "p", *options)
+    done = run("m.safetensors", "a.png", "--out", "p", "--precision", "float32", *options)
     assert done.code == 0, done.err
     assert done.out == "p: 1 predicted\n"
     assert "a.png: class0 " in done.err
-    expected = unetzoo.predict(model, image, tile=40, overlap=12, tta=8)
+    expected = unetzoo.predict(model, image, tile=40, overlap=12, tta=8, precision="float32")
     stored = tifffile.memmap("p/a.probabilities.tif", mode="r")
     np.testing.assert_allclose(stored, expected, atol=1e-5)
     mask = np.array(Image.open("p/a.png"))
@@ -270,6 +270,9 @@ WRONG = {
     "m.safetensors a.png --range 5": "--range 5: must be two numbers, LOW,HIGH",
     "m.safetensors a.png --range 0,1 --as-trained": "range and as_trained exclude each other",
     "m.safetensors a.png --precision half": "precision = 'half' is not a choice",
+    "m.safetensors a.png --precision float16 --device cpu": "precision = 'float16' needs a device 'cuda'",
+    "m.safetensors a.png --batch 0": "batch = 0 must be a whole number of tiles, at least 1, or 'auto'",
+    "m.safetensors a.png --batch few": "batch = 'few' must be a whole number",
     "m.safetensors a.png --device gpu": "device = 'gpu' is not available on this machine",
     "m.safetensors a.png --format jpg": "format = 'jpg' is not a choice",
     "m.safetensors a.png --out a.png": "a.png: cannot be used",
@@ -293,6 +296,27 @@ def test_wrong_input_is_one_line_and_exit_code_2(run: Callable[..., Run], line: 
     assert len(done.err.splitlines()) == 1
     assert WRONG[line] in done.err
     assert not list(Path().glob("predictions/*.png"))
+
+
+# --- how it is computed -----------------------------------------------------------------------------------------
+
+
+def test_the_precision_and_its_difference_are_told(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetzoo.machine.device.cpu_has_bfloat16", lambda: True)
+    model = tiny(Path("m.safetensors"))
+    image = noise(50, 40)
+    Image.fromarray(image).save("a.png")
+    done = run("m.safetensors", "a.png")
+    assert "computed in bfloat16, 6 batch norms folded, probabilities within 0.0" in done.err
+    written = json.loads(Path("predictions/predictions.json").read_text())
+    assert written["options"]["precision"] == "bfloat16"
+    difference = np.abs(unetzoo.predict(model, image) - unetzoo.predict(model, image, precision="float32"))
+    assert written["computed"]["largest"] == pytest.approx(difference.max(), abs=1e-7)
+    assert "computed" not in run("m.safetensors", "a.png").err  # nothing was predicted
+    assert json.loads(Path("predictions/predictions.json").read_text()) == written
+    done = run("m.safetensors", "a.png", "--precision", "float32")
+    assert done.code == 2
+    assert "holds predictions of other options (precision = bfloat16)" in done.err
 
 
 # --- what is there already --------------------------------------------------------------------------------------

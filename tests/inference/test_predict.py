@@ -20,6 +20,12 @@ from unetzoo.nn.sizes import SameSize, ValidSizes
 CLOSE = {"rtol": 0, "atol": 2e-5}
 
 
+@pytest.fixture(autouse=True)
+def without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute in float32 by default, as on a CPU without bfloat16; tests/inference/test_network.py has the rest."""
+    monkeypatch.setattr("unetzoo.machine.device.cpu_has_bfloat16", lambda: False)
+
+
 def small(**options: object) -> nn.Module:
     torch.manual_seed(0)
     defaults = {"in_channels": 1, "num_classes": 3, "width": 3, "depth": 3, "padding": "valid"}
@@ -334,7 +340,7 @@ def test_channels_last() -> None:
 
 def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, image = Recording(PADDED), noise(32, 32)
-    exact = unetzoo.predict(seen, image)
+    exact = unetzoo.predict(seen, image, precision="float32")
     assert seen.formats == {torch.float32}
     rounded = unetzoo.predict(seen, image, precision="bfloat16")
     assert seen.formats == {torch.float32, torch.bfloat16}
@@ -344,7 +350,7 @@ def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("unetzoo.machine.device.cpu_has_bfloat16", lambda fast=fast: fast)
         assert np.array_equal(unetzoo.predict(seen, image, precision="auto"), expected)
     with torch.autocast("cpu", torch.bfloat16):  # the surrounding context changes nothing
-        assert np.array_equal(unetzoo.predict(seen, image), exact)
+        assert np.array_equal(unetzoo.predict(seen, image, precision="float32"), exact)
 
 
 def test_training_goes_on_after_a_prediction_within_its_autocast() -> None:

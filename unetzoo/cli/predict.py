@@ -34,10 +34,16 @@ def predict_command(
             metavar="1|7|8", help="Test-time augmentation: 1 none, 7 rotations, 8 right angles and mirror images."
         ),
     ] = 1,
-    batch: Annotated[int, typer.Option(min=1, help="Tiles computed at once.")] = 1,
+    batch: Annotated[
+        str, typer.Option(metavar="auto|N", help="Tiles computed at once; auto: as many as are fastest, 1 on a CPU.")
+    ] = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="float32|bfloat16|auto", help="auto: bfloat16 if supported.")
-    ] = "float32",
+        str,
+        typer.Option(
+            metavar="auto|float32|bfloat16|float16",
+            help="auto: the fastest that the hardware has and whose probabilities are close to those of float32.",
+        ),
+    ] = "auto",
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="auto: a GPU if there is one.")] = "auto",
     kind: Annotated[str, typer.Option("--format", metavar="png|tif", help="Format of the masks.")] = "png",
     probabilities: Annotated[
@@ -71,6 +77,7 @@ def predict_command(
     predictions.csv holds the share of each class in each image.
     Images are read as the training images were: values, channels, downscale.
     An image that is stored otherwise is converted if that is exact, else refused with the option that reads it.
+    The last lines tell the precision used and how far probabilities are from float32's.
     Finished images are not predicted again, so the same command continues after Ctrl-C.
     Images with the same name in two folders need separate --out folders.
 
@@ -93,7 +100,7 @@ def predict_command(
         tile=tile,
         overlap=overlap,
         tta=tta,
-        batch=batch,
+        batch=int(batch) if batch.isdecimal() else batch,  # type: ignore[arg-type]  # checked there
         precision=precision,
         device=device,
         format=kind,

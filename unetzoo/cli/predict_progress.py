@@ -54,10 +54,11 @@ class LiveWatcher(Watcher):
 
 
 def print_result(result: Result, folder: Path, out: Console, err: Console) -> None:
-    """Print the number of masks to ``out``, and to ``err`` what was converted, failed or left out."""
+    """Print the number of masks to ``out``, and to ``err`` the precision and what was converted, failed or left out."""
     kept = f", {result.kept} already done" if result.kept else ""
     out.print(f"{folder}: {result.predicted} predicted{kept}", soft_wrap=True, highlight=False, markup=False)
-    lines = [f"note: {line}" for line in result.unread]
+    lines = [f"computed in {result.computed}"] if result.computed else []
+    lines += [f"note: {line}" for line in result.unread]
     if result.unknown:
         lines.append(f"note: {result.unknown}")
     if count := len(result.reduced):

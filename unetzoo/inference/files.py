@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from unetzoo._util.atomic import atomic_path
 from unetzoo._util.paths import check_utf8
@@ -17,11 +19,13 @@ from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.inference.images import Item, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
+from unetzoo.inference.network import Computed, computed, resolved
+from unetzoo.inference.overlap import ahead
 from unetzoo.inference.predict import check_options, far_words, predict, unknown_facts
 from unetzoo.inference.prepare import GREY, Model, Prepared, prepare
 from unetzoo.inference.read_as import ReadAs, Spelling
 from unetzoo.inference.table import Table
-from unetzoo.machine.device import resolve_device, resolve_precision
+from unetzoo.machine.device import resolve_device
 from unetzoo.train.weights import load_model, read_header, weights_file
 
 
@@ -33,8 +37,8 @@ class Options:
         tile: Side of a tile in px.
         overlap: Pixels that neighbouring tiles share; default: a quarter of the tile, or 0 for valid convolutions.
         tta: Orientations to average over: 1, 7 or 8.
-        batch: Tiles computed at once.
-        precision: "float32", "bfloat16" or "auto".
+        batch: Upper limit on the tiles computed at once, or "auto" for the fastest number.
+        precision: "auto" for the fastest that the hardware has, "float32", "bfloat16" or "float16".
         device: "auto", "cpu", "cuda" or "mps".
         format: Format of the masks, "png" or "tif".
         probabilities: Also write the probabilities as a TIFF.
@@ -51,8 +55,8 @@ class Options:
     tile: int = 512
     overlap: int | None = None
     tta: Any = 1
-    batch: int = 1
-    precision: str = "float32"
+    batch: int | Literal["auto"] = "auto"
+    precision: str = "auto"
     device: str = "auto"
     format: str = "png"
     probabilities: bool = False
@@ -102,6 +106,7 @@ class Result:
         far_words: A description of these.
         unknown: Facts about the training images that the weights do not tell; '' if they tell all.
         unread: Lines about files and folders that were not read.
+        computed: How the network was computed; None if no image was predicted.
     """
 
     predicted: int = 0
@@ -114,6 +119,7 @@ class Result:
     far_words: str = ""
     unknown: str = ""
     unread: list[str] = field(default_factory=list)
+    computed: Computed | None = None
 
     @property
     def all_refused(self) -> bool:
@@ -130,7 +136,7 @@ def predict_files(
     ``predictions.json`` names the model, the options and the classes; ``predictions.csv`` holds the share of each
     class in each image. Images in that table whose files exist are skipped. Other files, and predictions of another
     model or with other options, are not overwritten unless ``options.overwrite`` is set. An image that fails does not
-    stop the others.
+    stop the others. While an image is computed, the next one is opened and the files of the one before are written.
 
     Args:
         model: Folder of a trial, or a ``.safetensors`` file.
@@ -154,19 +160,94 @@ def predict_files(
     result.unknown = "" if session.expected.known else unknown_facts(session.expected, Spelling(python=False))
     result.far_words = far_words(session.expected)
     watcher.start(len(items))
+    teller = _Teller(watcher, result)
     try:
-        for item in items:
+        with ThreadPoolExecutor(1, "write") as writer, ahead(session.opened(items, paths, table), 1) as ready:
             try:
-                what = session.run(item, paths[item], table, watcher, result)
-            except Exception as error:  # also a full disk or a lack of memory
-                refused = isinstance(error, UnetzooError)
-                what = str(error) if refused else f"{item}: {one_line(error)}"
-                result.failed[item] = what
-                result.refused += [item] if refused else []
-            watcher.end(item, what)
+                for opened in ready:
+                    written: Future[None] | None = None
+                    try:
+                        found = session.predict(opened, teller.tiles)
+                        written = writer.submit(session.save, opened, found, table) if found else None
+                        outcome = partial(session.count, opened, found, written, result)
+                    except Exception as error:  # also a full disk or a lack of memory
+                        outcome = partial(_reraise, error)
+                    teller.follow(opened.item, outcome, written)
+            finally:
+                teller.tell()
     finally:
+        if result.predicted:
+            result.computed = computed(session.network)
+            table.description["computed"] = asdict(result.computed) if result.computed else None
         table.write()
     return result
+
+
+def _reraise(error: Exception) -> str:
+    raise error
+
+
+class _Teller:
+    """Passes on the outcome of each image in order, when its files are written, in the thread that computes.
+
+    Args:
+        watcher: Callbacks of the user.
+        result: Takes the failures.
+    """
+
+    def __init__(self, watcher: Watcher, result: Result) -> None:
+        self.watcher, self.result = watcher, result
+        self.waiting: tuple[Item, Callable[[], str], Future[None] | None] | None = None
+
+    def follow(self, item: Item, outcome: Callable[[], str], written: Future[None] | None) -> None:
+        """Tell the outcome of the image before, and keep that of ``item`` until its files are written."""
+        self.tell()
+        self.waiting = item, outcome, written
+
+    def tiles(self, done: int, total: int) -> None:
+        """Pass on the progress of the image that is computed, after the outcome of the one before if that is there."""
+        if self.waiting and (self.waiting[2] is None or self.waiting[2].done()):
+            self.tell()
+        self.watcher.tiles(done, total)
+
+    def tell(self) -> None:
+        """Wait for the image before, and pass on the line about it or its failure."""
+        if self.waiting is None:
+            return
+        (item, outcome, _), self.waiting = self.waiting, None
+        try:
+            what = outcome()
+        except Exception as error:
+            refused = isinstance(error, UnetzooError)
+            what = str(error) if refused else f"{item}: {one_line(error)}"
+            self.result.failed[item] = what
+            self.result.refused += [item] if refused else []
+        self.watcher.end(item, what)
+
+
+@dataclass
+class _Opened:
+    """An image to predict.
+
+    Attributes:
+        item: The image.
+        paths: Files to write, the mask first.
+        image: The image, None if its files exist already, or the reason why it cannot be read.
+        seconds: Time spent on it so far.
+    """
+
+    item: Item
+    paths: Sequence[Path]
+    image: Prepared | Exception | None
+    seconds: float
+
+
+class _Found(NamedTuple):
+    """A prediction, and its files that are being written: the mask, and others by their order in the options."""
+
+    predicted: Predicted
+    paths: Sequence[Path]
+    stack: ExitStack
 
 
 class _Session:
@@ -189,7 +270,7 @@ class _Session:
                 "tile": options.tile,
                 "overlap": options.overlap,
                 "tta": options.tta,
-                "precision": resolve_precision(options.precision, device),
+                "precision": resolved(options.precision, device),
                 "range": list(options.range) if options.range else None,
                 "downscale": options.downscale or self.expected.downscale or 1,
                 "as_trained": options.as_trained,
@@ -200,8 +281,18 @@ class _Session:
             ],
         }
 
-    def run(self, item: Item, paths: Sequence[Path], table: Table, watcher: Watcher, result: Result) -> str:
-        """Predict one image and return a line about it, which is empty if its files existed already.
+    def opened(self, items: Iterable[Item], paths: dict[Item, list[Path]], table: Table) -> Iterator[_Opened]:
+        """Open images one after the other."""
+        for item in items:
+            begun = time.monotonic()
+            try:
+                image: Prepared | Exception | None = self._open(item, paths[item], table)
+            except Exception as error:
+                image = error
+            yield _Opened(item, paths[item], image, time.monotonic() - begun)
+
+    def _open(self, item: Item, paths: Sequence[Path], table: Table) -> Prepared | None:
+        """Open an image, unless its files exist already.
 
         Raises:
             UnetzooError: If the image cannot be read, or one of its files exists and is not a prediction of it.
@@ -209,33 +300,55 @@ class _Session:
         check_utf8(item.path)
         ours, there = table.has(paths[0].name, item), [path for path in paths if path.exists()]
         if ours and len(there) == len(paths) and not self.options.overwrite:
-            result.kept += 1
-            return ""
+            return None
         if there and not ours and not self.options.overwrite:
             raise UnetzooError(
                 f"{item}: {there[0]} exists and is not a prediction of this image; --overwrite replaces it"
             )
-        begun = time.monotonic()
-        image = prepare(open_image(item), Model(self.config.in_channels, self.expected), self.read_as, str(item))
-        with ExitStack() as stack:  # the mask is renamed last, so that if it exists, all files do
-            mask, *others = [stack.enter_context(atomic_path(path)) for path in paths]
-            found = self._predict(image, others[0] if self.options.probabilities else None, watcher)
-            save_image(self.encoding.image(found.classes), mask, self.options.format)
-            if self.options.overlay:
-                save_image(overlay(image.image, found.classes, self.encoding.outlines), others[-1], "png")
-            table.add(paths[0].name, item, image.sides, time.monotonic() - begun, found.pixels.tolist())
-        result.predicted += 1
-        for note in image.notes:
-            (result.reduced if note == GREY else result.converted.setdefault(note, [])).append(item)
-        if image.far is not None:
-            result.far.append(item)
-        shares = (
-            f"{name} {share:.1%}"
-            for name, share in zip(self.encoding.names, found.pixels / found.pixels.sum(), strict=True)
-        )
-        return f"{item}: {', '.join(list(shares)[:6])}"
+        return prepare(open_image(item), Model(self.config.in_channels, self.expected), self.read_as, str(item))
 
-    def _predict(self, image: Prepared, probabilities: Path | None, watcher: Watcher) -> Predicted:
+    def predict(self, opened: _Opened, progress: Callable[[int, int], None]) -> _Found | None:
+        """Predict an image; None if its files exist already."""
+        if opened.image is None:
+            return None
+        if isinstance(opened.image, Exception):
+            raise opened.image
+        begun = time.monotonic()
+        with ExitStack() as stack:  # the mask is renamed last, so that if it exists, all files do
+            paths = [stack.enter_context(atomic_path(path)) for path in opened.paths]
+            predicted = self._predict(opened.image, paths[1] if self.options.probabilities else None, progress)
+            opened.seconds += time.monotonic() - begun
+            return _Found(predicted, paths, stack.pop_all())
+
+    def save(self, opened: _Opened, found: _Found, table: Table) -> None:
+        """Write the files of a prediction."""
+        begun = time.monotonic()
+        assert isinstance(opened.image, Prepared)
+        with found.stack:
+            classes = found.predicted.classes
+            save_image(self.encoding.image(classes), found.paths[0], self.options.format)
+            if self.options.overlay:
+                save_image(overlay(opened.image.image, classes, self.encoding.outlines), found.paths[-1], "png")
+            seconds = opened.seconds + time.monotonic() - begun
+            table.add(opened.paths[0].name, opened.item, opened.image.sides, seconds, found.predicted.pixels.tolist())
+
+    def count(self, opened: _Opened, found: _Found | None, written: Future[None] | None, result: Result) -> str:
+        """Wait for the files of an image, and return a line about it, which is empty if they existed already."""
+        if found is None or written is None:
+            result.kept += 1
+            return ""
+        written.result()
+        assert isinstance(opened.image, Prepared)
+        result.predicted += 1
+        for note in opened.image.notes:
+            (result.reduced if note == GREY else result.converted.setdefault(note, [])).append(opened.item)
+        if opened.image.far is not None:
+            result.far.append(opened.item)
+        pixels = found.predicted.pixels
+        shares = (f"{name} {share:.1%}" for name, share in zip(self.encoding.names, pixels / pixels.sum(), strict=True))
+        return f"{opened.item}: {', '.join(list(shares)[:6])}"
+
+    def _predict(self, image: Prepared, probabilities: Path | None, progress: Callable[[int, int], None]) -> Predicted:
         o = self.options
         out = Predicted(self.config.num_classes, image.sides, probabilities)
         predict(
@@ -247,7 +360,7 @@ class _Session:
             batch=o.batch,
             precision=o.precision,  # type: ignore[arg-type]  # checked
             out=out,
-            progress=watcher.tiles,
+            progress=progress,
         )
         return out
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -15,19 +15,21 @@ from tqdm.auto import tqdm
 
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, check_argument, nearest, shown
+from unetzoo.inference.batches import Batches, Job, answers
+from unetzoo.inference.network import Precision, probabilities, torch_values
+from unetzoo.inference.overlap import ahead, behind
 from unetzoo.inference.prepare import Layers, Model, Prepared, far_limit, prepare, strips
 from unetzoo.inference.read_as import ReadAs, Spelling
 from unetzoo.inference.scale import interval
-from unetzoo.inference.source import Source, checked_shape
-from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
-from unetzoo.inference.tta import Restore, Window, versions
-from unetzoo.machine.device import resolve_precision
-from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.inference.source import Region, Source, checked_shape
+from unetzoo.inference.strip import Output, Rows, Strip
+from unetzoo.inference.tiles import Tile
+from unetzoo.inference.tiling import Tiling, window_of
+from unetzoo.inference.tta import Turn, versions
 
-Output: TypeAlias = Literal["probabilities", "logits", "classes"]
-Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
-Values: TypeAlias = Callable[[Tensor], Tensor]  # the network: (N, C, H, W) to (N, K, H', W')
 Progressed: TypeAlias = Callable[[int, int], None]  # called with the tiles done and their total
+
+AHEAD = 2  # tiles that are read before they are computed
 
 
 def predict(
@@ -40,8 +42,8 @@ def predict(
     tile: int | tuple[int, int] | None = 512,
     overlap: int | None = None,
     tta: Literal[1, 7, 8] = 1,
-    batch: int = 1,
-    precision: Precision = "float32",
+    batch: int | Literal["auto"] = "auto",
+    precision: Precision = "auto",
     channels_last: bool = True,
     output: Output = "probabilities",
     out: Any = None,
@@ -63,8 +65,12 @@ def predict(
       tiling gives the same values as the whole image.
     - Networks that keep the size do not see what lies beyond a tile, so tiles are blended with Gaussian weights.
 
-    If both ``image`` and ``out`` are a ``numpy.memmap``, memory holds no more than K x tile rows x W numbers, apart
-    from what the network needs for a batch of tiles.
+    If both ``image`` and ``out`` are a ``numpy.memmap``, memory holds no more than 2 x K x tile rows x W numbers, apart
+    from what the network needs for a batch of tiles. Unless ``precision`` is "float32", it also holds a copy of the
+    weights (half as large in bfloat16) as long as the model lives or until its weights change. The model itself is not
+    changed.
+
+    Two tiles are read ahead of the computation in a thread, and finished rows are written in another one.
 
     Args:
         model: The network, (N, C, H, W) to logits (N, K, H', W').
@@ -81,9 +87,14 @@ def predict(
         tta: Versions of the image to average over: 1; 8 for the right-angle rotations and their mirror images, which
             are exact; 7 for rotations by k * 360/7 degrees with bilinear sampling. (The paper averages "7 rotated
             versions", section 4, and does not state their angles.)
-        batch: Upper limit on the tiles of a row, or versions of a tile, that are computed at once.
-        precision: "float32"; "bfloat16" for autocast, which changes probabilities in their third digit; "auto" for
-            bfloat16 if the hardware computes with it.
+        batch: Upper limit on the tiles of a row, or versions of a tile, that are computed at once. "auto" is 1 on a
+            CPU; elsewhere the first tiles are timed, and the fastest number is kept, which may change the last digits.
+        precision: "auto" for the fastest that the hardware computes with natively: bfloat16, float16 (on a GPU) or
+            float32. A copy of the network is then computed, whose batch norms are folded into the convolutions. On up
+            to 128 x 128 px in the middle of the first image it is compared with float32. If a probability differs by
+            more than 0.1, autocast is tried, and then float32. `unetzoo.inference.network.computed` returns the
+            choice and the difference. "float32" computes the network as it is. "bfloat16" and "float16" never fall
+            back to float32; they warn instead.
         channels_last: Memory layout of the network's input; True is faster for convolutions.
         output: "probabilities", "logits" or "classes"; see Returns.
         out: Array of the output's shape to write to; default: a new one.
@@ -105,46 +116,54 @@ def predict(
     """
     _check_call(model, output, out, channels_last, normalize, progress)
     check_options(tile, overlap, tta, batch, precision)
-    network = model.network if isinstance(model, SameSize) else model
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     normalize = normalize or getattr(model, "unetzoo_normalization", None)
     channels = getattr(getattr(model, "unetzoo_config", None), "in_channels", None)
     ready = _prepared(model, image, channels, ReadAs(range, downscale, as_trained))
     factor, full = (ready.factor, ready.sides) if isinstance(ready, Prepared) else (1, tuple(ready.shape[-2:]))
     source = Source(ready.blocks if isinstance(ready, Prepared) else ready, device, normalize, channels)
-    sizes = getattr(network, "sizes", None)
-    sizes = sizes if isinstance(sizes, ValidSizes) else None
-    rows, columns = _tiles(network, sizes, source.sides, tile, overlap)
-    transforms = versions(tta, sizes)
-    logits = _network(network, device, resolve_precision(precision, device.type), channels_last)
-    values = logits if output == "logits" else lambda x: _probabilities(logits(x))
+    tiling = Tiling(model, source.sides, tile, overlap)
+    rows, columns, transforms = tiling.rows, tiling.columns, versions(tta, tiling.sizes)
+    total = len(rows) * len(columns) * len(transforms)
 
-    def jobs(row: Tile) -> Iterator[_Job]:
-        for transform in transforms:
-            for column in columns:
-                window = Window(row.start, column.start, row.size, column.size, row.context, column.context)
-                yield _Job(column, *transform(source, window))
+    def parts() -> Iterator[_Part]:
+        for row in rows:
+            for transform in transforms:
+                for column in columns:
+                    region, turn = transform(window_of(row, column))
+                    yield _Part(column, region, source.read(region), turn)
 
-    with _evaluating(model), _reporting(progress, len(rows) * len(columns) * len(transforms)) as advance:
-        strip = torch.empty(0)  # (K, rows of a tile, W): weighted sums of the tiles' outputs, from row ``written`` on
-        written = 0
+    with (
+        _evaluating(model),
+        _reporting(progress, total) as advance,
+        ahead(parts(), AHEAD if total > 1 else 0) as read,
+        behind(threaded=len(rows) > 1) as later,
+    ):
+        probes = [lambda w=window: source.window(versions(1, None)[0](w)[0]) for window in tiling.probes()]
+        logits = torch_values(model, device, precision, channels_last, probes)
+        compute = Batches(logits if output == "logits" else lambda x: probabilities(logits(x)), batch, device)
+        strip, written = Strip(source.sides[1], len(transforms)), Rows(out, output, source.sides, full, factor, later)
         for i, row in enumerate(rows):
-            for column, given in _answers(values, jobs(row), batch):
-                if not strip.numel():
-                    strip = torch.zeros(given.shape[0], row.size, source.sides[1])
-                inside = given.cpu()[:, _cut(row), _cut(column)] / len(transforms)
-                weighted = inside * row.weights[:, None] * column.weights
-                strip[:, row.first - written : row.stop - written, column.first : column.stop] += weighted
+            jobs = (_job(part, source) for part in islice(read, len(columns) * len(transforms)))
+            for column, given in answers(compute, jobs):
+                strip.add(row, column, given)
                 advance()
             # Rows above the next row of tiles are done; the strip moves down to where that begins.
-            done = rows[i + 1].first if i + 1 < len(rows) else source.sides[0]
-            rows_done, top = _enlarged(strip[:, : done - written], written, factor, source.sides, full)
-            out = _write(out, rows_done, top, full, output)
-            kept = strip[:, done - written :].clone()
-            strip[:, : kept.shape[1]] = kept
-            strip[:, kept.shape[1] :] = 0
-            written = done
-    return out
+            written.write(*strip.move(rows[i + 1].first if i + 1 < len(rows) else source.sides[0]))
+    return written.out
+
+
+class _Part(NamedTuple):
+    """One version of one tile: its place in the row, the region of the image and its pixels, and the transform."""
+
+    column: Tile
+    region: Region
+    pixels: Any
+    turn: Turn
+
+
+def _job(part: _Part, source: Source) -> Job:
+    return Job(part.column, *part.turn(source.pixels(part.region, part.pixels)))
 
 
 def _check_call(model: Any, output: Any, out: Any, channels_last: Any, normalize: Any, progress: Any) -> None:
@@ -189,8 +208,8 @@ def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any)
         raise UnetzooError(f"tile = {shown(tile)} must be one or two whole numbers of pixels, at least 1, or None")
     if overlap is not None and not (_whole(overlap, 0) and all(overlap < t for t in wanted)):
         raise UnetzooError(f"overlap = {shown(overlap)} must be whole pixels from 0 to less than the tile")
-    if not _whole(batch, 1):
-        raise UnetzooError(f"batch = {shown(batch)} must be a whole number of tiles, at least 1")
+    if batch != "auto" and not _whole(batch, 1):
+        raise UnetzooError(f"batch = {shown(batch)} must be a whole number of tiles, at least 1, or 'auto'")
     check_argument("predict", "precision", precision, str, f"one of {', '.join(get_args(Precision))}")
     if precision not in get_args(Precision):
         raise UnetzooError(f"precision = {precision!r} is not a choice; {nearest(precision, get_args(Precision))}")
@@ -202,40 +221,6 @@ def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
 
 
-class _Job(NamedTuple):
-    """One version of one tile: its place in the row, the network's input (1, C, h, w), and the inverse transform."""
-
-    column: Tile
-    pixels: Tensor
-    restore: Restore
-
-
-def _answers(values: Values, jobs: Iterable[_Job], batch: int) -> Iterator[tuple[Tile, Tensor]]:
-    """Yield each job's column and output (K, h, w) in order; consecutive jobs of equal shape are computed together."""
-    for _, alike in groupby(jobs, key=lambda job: job.pixels.shape):
-        while together := list(islice(alike, batch)):
-            answers = values(torch.cat([job.pixels for job in together]))
-            for job, answer in zip(together, answers.split(1), strict=True):
-                yield job.column, job.restore(answer)
-
-
-def _network(network: nn.Module, device: torch.device, precision: str, channels_last: bool) -> Values:
-    """Wrap ``network`` with a precision and memory format: (N, C, H, W) to logits (N, K, H', W') float32."""
-
-    def logits(x: Tensor) -> Tensor:
-        # A copy: .contiguous() leaves the strides of a single channel unchanged, and the strides decide the format.
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        x = torch.empty_like(x, memory_format=memory_format).copy_(x)
-        # Without the cache, so that a surrounding training does not find weights that were cast here.
-        with torch.autocast(device.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
-            found = network(x)
-        if not isinstance(found, Tensor) or found.ndim != 4 or len(found) != len(x):
-            raise UnetzooError(f"{type(network).__name__} must return logits (N, K, H, W) of images (N, C, H, W)")
-        return found.float()
-
-    return logits
-
-
 @contextmanager
 def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[], object]]:
     """Yield a function to call after each tile."""
@@ -245,73 +230,6 @@ def _reporting(progress: bool | Progressed, total: int) -> Iterator[Callable[[],
     else:
         with tqdm(desc="predict", total=total, unit="tile", disable=not progress, leave=False) as bar:  # on stderr
             yield bar.update
-
-
-def _tiles(
-    network: nn.Module,
-    sizes: ValidSizes | None,
-    sides: tuple[int, int],
-    tile: int | tuple[int, int] | None,
-    overlap: int | None,
-) -> tuple[list[Tile], list[Tile]]:
-    """Return the tiles along the rows and along the columns."""
-    wanted = sides if tile is None else (tile, tile) if isinstance(tile, int) else tile
-    if sizes is None:
-        both = [padded_tiles(n, t, t // 4 if overlap is None else overlap) for n, t in zip(sides, wanted, strict=True)]
-    else:
-        discard = border_effect(network, sizes)
-        both = [valid_tiles(sizes, n, t, overlap or 0, discard) for n, t in zip(sides, wanted, strict=True)]
-    return both[0], both[1]
-
-
-def _cut(tile: Tile) -> slice:
-    return slice(tile.first - tile.start, tile.stop - tile.start)
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
-
-
-def most_probable(probabilities: Tensor) -> Tensor:
-    """Return the class indices (H, W) of probabilities (K, H, W); if K = 1, p > 0.5 as bool."""
-    return probabilities.argmax(dim=0) if len(probabilities) > 1 else probabilities[0] > 0.5
-
-
-def _write(out: Any, values: Tensor, top: int, sides: tuple[int, int], output: Output) -> Any:
-    """Write finished rows (K, h, W) to ``out``, which is created or checked when its first rows come.
-
-    Raises:
-        UnetzooError: If ``out`` has another shape.
-    """
-    classes = values.shape[0]
-    shape = sides if output == "classes" else (classes, *sides)
-    if out is None:
-        dtype = np.float32 if output != "classes" else np.uint8 if classes <= 256 else np.int32
-        out = np.empty(shape, dtype)
-    elif tuple(out.shape) != shape:
-        raise UnetzooError(f"out has shape {tuple(out.shape)}, but {output} of this image have {shape}")
-    if output == "classes":
-        values = most_probable(values)
-    bottom = top + values.shape[-2]
-    rows: Any = values if isinstance(out, Tensor) else values.numpy()
-    out[..., top:bottom, :] = rows
-    return out
-
-
-def _enlarged(
-    values: Tensor, top: int, factor: int, sides: tuple[int, int], full: tuple[int, ...]
-) -> tuple[Tensor, int]:
-    """Return finished rows (K, h, W) in the image's own size, and the first of them.
-
-    Each pixel becomes a block; pixels beyond the last complete block take its values.
-    """
-    if factor == 1:
-        return values, top
-    bottom = top + values.shape[-2]
-    last = full[0] if bottom == sides[0] else bottom * factor
-    rows = torch.arange(top * factor, last).div(factor, rounding_mode="floor").clamp(max=sides[0] - 1) - top
-    columns = torch.arange(full[1]).div(factor, rounding_mode="floor").clamp(max=sides[1] - 1)
-    return values.index_select(-2, rows).index_select(-1, columns), top * factor
 
 
 def _prepared(model: nn.Module, image: Any, channels: int | None, options: ReadAs) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,8 +31,29 @@ def checked_shape(image: Any) -> tuple[int, ...]:
     return shape
 
 
+class Region(NamedTuple):
+    """A part of an image; any of it may lie outside."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def sides(self, image: tuple[int, int]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Return (start, stop, size of the image) of the rows and of the columns."""
+        return (self.top, self.top + self.height, image[0]), (self.left, self.left + self.width, image[1])
+
+
+def _bounds(start: int, stop: int, size: int) -> slice:
+    """Return the pixels of a side that ``start`` to ``stop`` need, mirrored at its ends."""
+    if start >= 0 and stop <= size:
+        return slice(start, stop)
+    places = mirrored(start, stop, size)
+    return slice(int(places.min()), int(places.max()) + 1)
+
+
 class Source:
-    """An image from which `window` reads parts.
+    """An image of which parts are read.
 
     Args:
         image: Image (H, W) or (C, H, W), or anything that is sliced like one.
@@ -59,19 +80,27 @@ class Source:
         self.image, self.device, self.normalize = image, device, normalize
         self.sides: tuple[int, int] = (image.shape[-2], image.shape[-1])
 
-    def window(self, top: int, left: int, height: int, width: int) -> Tensor:
-        """Read a window as float32 (1, C, height, width), normalised; any part of it may lie outside the image."""
-        rows, columns = mirrored(top, top + height, self.sides[0]), mirrored(left, left + width, self.sides[1])
-        first_row, first_column = int(rows.min()), int(columns.min())
-        part = self.image[..., first_row : int(rows.max()) + 1, first_column : int(columns.max()) + 1]
-        if not isinstance(part, Tensor):
-            part = torch.from_numpy(np.array(part, dtype=np.float32))
-        part = part.to(self.device, torch.float32)
-        rows, columns = (rows - first_row).to(self.device), (columns - first_column).to(self.device)
-        pixels = part.index_select(-2, rows).index_select(-1, columns).reshape(self.channels, height, width)
+    def window(self, region: Region) -> Tensor:
+        """Read a region as float32 (1, C, height, width), normalised."""
+        return self.pixels(region, self.read(region))
+
+    def read(self, region: Region) -> Any:
+        """Read the pixels that a region needs; with NumPy alone, so that a thread which reads starts no others."""
+        rows, columns = (_bounds(*side) for side in region.sides(self.sides))
+        part = self.image[..., rows, columns]
+        return part if isinstance(part, Tensor) else np.array(part, dtype=np.float32)
+
+    def pixels(self, region: Region, part: Any) -> Tensor:
+        """Return what `read` found as float32 (1, C, height, width), mirrored at the image's borders and normalised."""
+        part = part if isinstance(part, Tensor) else torch.from_numpy(part)
+        part = part.to(self.device, torch.float32).reshape(self.channels, *part.shape[-2:])
+        for dim, (start, stop, size) in zip((-2, -1), region.sides(self.sides), strict=True):
+            if start < 0 or stop > size:
+                places = mirrored(start, stop, size)
+                part = part.index_select(dim, (places - places.min()).to(self.device))
         if self.scale != 1:
-            pixels = pixels / self.scale
-        return (self._normalized(pixels) if self.normalize else pixels)[None]
+            part = part / self.scale
+        return (self._normalized(part) if self.normalize else part)[None]
 
     def _normalized(self, pixels: Tensor) -> Tensor:
         assert self.normalize is not None

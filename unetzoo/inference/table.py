@@ -26,6 +26,9 @@ class Table:
         classes: Names of the classes.
         anew: Forget predictions made with another description, instead of raising.
 
+    Attributes:
+        description: The content of ``predictions.json``, to which facts may be added; `write` stores them.
+
     Raises:
         UnetzooError: If the folder cannot be used, or holds predictions with another description and ``anew`` is not
             set.
@@ -43,21 +46,24 @@ class Table:
                     raise UnetzooError(
                         f"{folder}: holds predictions of {other}; choose another --out, or replace them by --overwrite"
                     )
-                self.rows = {} if other else self._read()
+                if not other:
+                    self.rows = self._read()
+                    description = {**json.loads((folder / RUN).read_text()), **description}
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / RUN, json.dumps(description, indent=1) + "\n")
+            self.description = description
             self.write()
         except OSError as error:
             raise UnetzooError(f"{folder}: cannot be used: {error.strerror}") from None
 
     def write(self) -> None:
-        """Write the whole table with one row per mask; `add` alone leaves outdated rows of masks predicted again.
+        """Write both files, with one row per mask; `add` alone leaves outdated rows of masks predicted again.
 
         Raises:
-            UnetzooError: If the file cannot be written.
+            UnetzooError: If a file cannot be written.
         """
         rows = ([row[column] for column in self.columns] for row in self.rows.values())
         try:
+            write_atomic(self.path.with_name(RUN), json.dumps(self.description, indent=1) + "\n")
             write_atomic(self.path, _csv([self.columns, *rows]))
         except OSError as error:
             raise UnetzooError(f"{self.path}: cannot be written: {error.strerror}") from None

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unetzoo.errors import UnetzooError
-from unetzoo.inference.source import Source
+from unetzoo.inference.source import Region
 from unetzoo.nn.sizes import ValidSizes
 
 
@@ -30,7 +30,8 @@ class Window:
 
 
 Restore: TypeAlias = Callable[[Tensor], Tensor]  # the network's output (1, K, H', W') to (K, height, width)
-Version: TypeAlias = Callable[[Source, Window], tuple[Tensor, Restore]]  # the network's input (1, C, H, W), and back
+Turn: TypeAlias = Callable[[Tensor], tuple[Tensor, Restore]]  # pixels to the network's input (1, C, H, W), and back
+Version: TypeAlias = Callable[[Window], tuple[Region, Turn]]  # the pixels that a window needs
 
 
 def versions(count: int, sizes: ValidSizes | None) -> list[Version]:
@@ -58,10 +59,12 @@ def versions(count: int, sizes: ValidSizes | None) -> list[Version]:
     return [partial(_right_angle, quarters, flip) for flip in (False, True) for quarters in range(4)][:count]
 
 
-def _right_angle(quarters: int, flip: bool, source: Source, window: Window) -> tuple[Tensor, Restore]:
+def _right_angle(quarters: int, flip: bool, window: Window) -> tuple[Region, Turn]:
     rows, columns = window.context_rows, window.context_columns
-    top, left = window.top - rows, window.left - columns
-    x = source.window(top, left, window.height + 2 * rows, window.width + 2 * columns)
+    region = Region(window.top - rows, window.left - columns, window.height + 2 * rows, window.width + 2 * columns)
+
+    def turn(pixels: Tensor) -> tuple[Tensor, Restore]:
+        return torch.rot90(pixels.flip(-1) if flip else pixels, quarters, dims=(-2, -1)), restore
 
     def restore(answer: Tensor) -> Tensor:
         y = torch.rot90(answer, -quarters, dims=(-2, -1))
@@ -71,20 +74,20 @@ def _right_angle(quarters: int, flip: bool, source: Source, window: Window) -> t
             raise UnetzooError(f"the network gave {got} px for this window, but must give {wanted}")
         return y
 
-    return torch.rot90(x.flip(-1) if flip else x, quarters, dims=(-2, -1)), restore
+    return region, turn
 
 
-def _rotated(angle: float, sizes: ValidSizes | None, source: Source, window: Window) -> tuple[Tensor, Restore]:
+def _rotated(angle: float, sizes: ValidSizes | None, window: Window) -> tuple[Region, Turn]:
     """Sample the image on a grid rotated about pixel (0, 0), and the output back; both bilinear, in float64.
 
     The whole image has one grid, and its windows start at multiples of the network's stride, so that tiles of valid
     networks agree here too.
     """
     cosine, sine = math.cos(angle), math.sin(angle)
-    turn = torch.tensor([[cosine, -sine], [sine, cosine]], dtype=torch.float64)
-    wanted = _grid(window.top, window.left, window.height, window.width) @ turn.T  # of the output, on the rotated grid
+    matrix = torch.tensor([[cosine, -sine], [sine, cosine]], dtype=torch.float64)
     step = 2 ** (sizes.depth - 1) if sizes else 1
-    top, left = (int(v) // step * step for v in wanted.flatten(0, 1).amin(0).floor().tolist())
+    corners = _corners(window.top, window.left, window.height, window.width) @ matrix.T  # on the rotated grid
+    top, left = (int(v) // step * step for v in corners.amin(0).floor().tolist())
     # Sides that hold the rotated window wherever it lies: it begins less than ``step`` px from (top, left).
     across, along = window.height - 1, window.width - 1
     height = math.ceil(abs(cosine) * across + abs(sine) * along) + step + 2
@@ -94,11 +97,25 @@ def _rotated(angle: float, sizes: ValidSizes | None, source: Source, window: Win
         read = sizes.input(height), sizes.input(width)
         height, width = (sizes.output(n) or 0 for n in read)
         context = (read[0] - height) // 2, (read[1] - width) // 2
-    grid = _grid(top - context[0], left - context[1], height + 2 * context[0], width + 2 * context[1]) @ turn
-    first_row, first_column = (int(v) for v in grid.flatten(0, 1).amin(0).floor().tolist())
-    last_row, last_column = (int(v) + 1 for v in grid.flatten(0, 1).amax(0).ceil().tolist())
-    pixels = source.window(first_row, first_column, last_row - first_row + 1, last_column - first_column + 1)
-    return _sample(pixels, grid, first_row, first_column), lambda answer: _sample(answer, wanted, top, left)[0]
+    place = top - context[0], left - context[1], height + 2 * context[0], width + 2 * context[1]
+    corners = _corners(*place) @ matrix
+    first_row, first_column = (int(v) for v in corners.amin(0).floor().tolist())
+    last_row, last_column = (int(v) + 1 for v in corners.amax(0).ceil().tolist())
+
+    def turn(pixels: Tensor) -> tuple[Tensor, Restore]:
+        wanted = _grid(window.top, window.left, window.height, window.width) @ matrix.T
+        return (
+            _sample(pixels, _grid(*place) @ matrix, first_row, first_column),
+            lambda answer: _sample(answer, wanted, top, left)[0],
+        )
+
+    return Region(first_row, first_column, last_row - first_row + 1, last_column - first_column + 1), turn
+
+
+def _corners(top: int, left: int, height: int, width: int) -> Tensor:
+    """Return the coordinates (4, 2) of the outermost pixels."""
+    bottom, right = top + height - 1, left + width - 1
+    return torch.tensor([[top, left], [top, right], [bottom, left], [bottom, right]], dtype=torch.float64)
 
 
 def _grid(top: int, left: int, height: int, width: int) -> Tensor:

@@ -11,6 +11,7 @@ from unetzoo._util.text import shortened
 from unetzoo.cli.bench import bench_command, plan_command, report_command
 from unetzoo.cli.console import err
 from unetzoo.cli.data import data_app
+from unetzoo.cli.export import export_command
 from unetzoo.cli.models import list_command, profile_command, show_command
 from unetzoo.cli.predict import predict_command
 from unetzoo.errors import UnetzooError
@@ -32,6 +33,7 @@ app.command("plan")(plan_command)
 app.command("profile")(profile_command)
 app.command("report")(report_command)
 app.command("predict")(predict_command)
+app.command("export")(export_command)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from unetzoo.errors import UnetzooError
 
 
 def predict_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trial, or a .safetensors file.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trial or of an exported model, or a .safetensors file.")],
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Files, folders or patterns ('scans/*.tif').")
     ],
@@ -38,6 +38,10 @@ def predict_command(
     precision: Annotated[
         str, typer.Option(metavar="float32|bfloat16|auto", help="auto: bfloat16 if supported.")
     ] = "float32",
+    backend: Annotated[
+        str | None,
+        typer.Option(metavar="torch|openvino|onnxruntime", help="Runtime, on the CPU; default: torch, or the export's."),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="auto: a GPU if there is one.")] = "auto",
     kind: Annotated[str, typer.Option("--format", metavar="png|tif", help="Format of the masks.")] = "png",
     probabilities: Annotated[
@@ -80,6 +84,7 @@ def predict_command(
       [bold]unetzoo predict runs/quick/trials/unet-s0-1bee0e41c988 scans/ --out masks[/]
       [bold]unetzoo predict model.safetensors 'scans/*.tif' --tta 8 --overlay --format tif[/]
       [bold]unetzoo predict model.safetensors scans/ --range 0,4095[/]
+      [bold]unetzoo predict exported/ scans/ --backend openvino[/]
     \f
     Raises:
         UnetzooError: If the model, the images or an option are not valid.
@@ -95,6 +100,7 @@ def predict_command(
         tta=tta,
         batch=batch,
         precision=precision,
+        backend=backend,
         device=device,
         format=kind,
         probabilities=probabilities,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from unetzoo.errors import UnetzooError, one_line
+from unetzoo.export.runtimes import quiet
 from unetzoo.export.sides import Sides
 
 EXAMPLES = 3  # image sizes on which an export is verified
@@ -129,11 +128,3 @@ def example(sides: Sides, channels: int, number: int) -> Tensor:
     elif not sides.padded:
         h, w = sides.next(h), sides.next(w)
     return torch.rand(n, channels, h, w, generator=torch.Generator().manual_seed(number))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hide torch's warnings about its own interfaces."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

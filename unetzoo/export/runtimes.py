@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
 
 from unetzoo._util.versions import installed_version
 from unetzoo.errors import UnetzooError, nearest, one_line
-from unetzoo.export.graph import quiet
 from unetzoo.machine.device import resolve_precision
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram  # which takes a second to import
 
 Target: TypeAlias = Literal["onnx", "openvino", "pt2"]
 Backend: TypeAlias = Literal["torch", "openvino", "onnxruntime"]
@@ -64,8 +65,8 @@ def check_choice(option: str, value: object, known: tuple[str, ...]) -> str:
     return value
 
 
-def need(what: str, *packages: str) -> ModuleType:
-    """Import packages and return the first.
+def need(what: str, *packages: str) -> Any:
+    """Import packages and return the last.
 
     Args:
         what: What needs them; the message begins with it.
@@ -74,16 +75,16 @@ def need(what: str, *packages: str) -> ModuleType:
     Raises:
         UnetzooError: If one is not installed, or cannot be imported.
     """
-    found = []
+    found = None
     for package in packages:
         try:
             with quiet():
-                found.append(import_module(package))
+                found = import_module(package)
         except ImportError as error:
             missing = isinstance(error, ModuleNotFoundError) and error.name == package
             why = "is not installed" if missing else f"cannot be imported ({one_line(error)})"
             raise UnetzooError(f"{what} needs the package {package}, which {why}: pip install 'unetzoo[export]'") from None
-    return found[0]
+    return found
 
 
 def write(program: ExportedProgram, to: str, folder: Path) -> list[str]:
@@ -130,7 +131,7 @@ def _write_onnx(program: ExportedProgram, file: Path) -> None:
 
 def _write_openvino(program: ExportedProgram, file: Path) -> None:
     """Convert through ONNX, which keeps free sizes and names."""
-    openvino: Any = need("an export to OpenVINO", "openvino")
+    openvino = need("an export to OpenVINO", "openvino")
     middle = file.with_name("middle.onnx")
     try:
         _write_onnx(program, middle)
@@ -179,7 +180,7 @@ def _open_torch(file: Path, precision: str) -> Run:
 
 
 def _open_onnxruntime(file: Path, precision: str) -> Run:
-    onnxruntime: Any = need("backend = 'onnxruntime'", "onnxruntime")
+    onnxruntime = need("backend = 'onnxruntime'", "onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors; warnings are about initialisers that it drops
@@ -192,7 +193,7 @@ def _open_onnxruntime(file: Path, precision: str) -> Run:
 
 
 def _open_openvino(file: Path, precision: str) -> Run:
-    openvino: Any = need("backend = 'openvino'", "openvino")
+    openvino = need("backend = 'openvino'", "openvino")
     core = openvino.Core()
     hint = "bf16" if precision == "bfloat16" else "f32"  # OpenVINO would choose bfloat16 where the CPU has it
     model = core.read_model(file)
@@ -224,3 +225,11 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide torch's warnings about its own interfaces."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from unetzoo.errors import Strict, UnetzooError
-from unetzoo.export.graph import EXAMPLES, example
 from unetzoo.export.module import Exported
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -55,6 +54,8 @@ def compare(model: nn.Module, exported: Exported, channels: int, backend: str | 
     Raises:
         UnetzooError: If the runtime fails.
     """
+    from unetzoo.export.graph import EXAMPLES, example
+
     exported.use(backend, "float32")
     found = []
     for number in range(EXAMPLES):

@@ -15,14 +15,15 @@ from tqdm.auto import tqdm
 
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, check_argument, nearest, shown
+from unetzoo.export.backend import on_backend
 from unetzoo.inference.prepare import Layers, Model, Prepared, far_limit, prepare, strips
 from unetzoo.inference.read_as import ReadAs, Spelling
 from unetzoo.inference.scale import interval
 from unetzoo.inference.source import Source, checked_shape
-from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
+from unetzoo.inference.tiles import Tile, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Restore, Window, versions
 from unetzoo.machine.device import resolve_precision
-from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.nn.sizes import SameSize, ValidSizes, border_effect
 
 Output: TypeAlias = Literal["probabilities", "logits", "classes"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "auto"]
@@ -42,6 +43,7 @@ def predict(
     tta: Literal[1, 7, 8] = 1,
     batch: int = 1,
     precision: Precision = "float32",
+    backend: str | None = None,
     channels_last: bool = True,
     output: Output = "probabilities",
     out: Any = None,
@@ -84,6 +86,9 @@ def predict(
         batch: Upper limit on the tiles of a row, or versions of a tile, that are computed at once.
         precision: "float32"; "bfloat16" for autocast, which changes probabilities in their third digit; "auto" for
             bfloat16 if the hardware computes with it.
+        backend: "torch", "openvino" or "onnxruntime", on the CPU; default: torch, or the usual runtime of an exported
+            model. A network is converted by the first call and the conversion kept while its weights stay. Other
+            runtimes compute in float32; only OpenVINO uses bfloat16, if ``precision`` permits.
         channels_last: Memory layout of the network's input; True is faster for convolutions.
         output: "probabilities", "logits" or "classes"; see Returns.
         out: Array of the output's shape to write to; default: a new one.
@@ -105,6 +110,7 @@ def predict(
     """
     _check_call(model, output, out, channels_last, normalize, progress)
     check_options(tile, overlap, tta, batch, precision)
+    model = on_backend(model, backend, precision)
     network = model.network if isinstance(model, SameSize) else model
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     normalize = normalize or getattr(model, "unetzoo_normalization", None)

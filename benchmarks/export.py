@@ -34,8 +34,8 @@ from unetzoo.models.registry import entries, model_info
 ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("onnxruntime", "openvino")
 VERSIONS = ("torch", *BACKENDS)
-CHUNK = 4  # entries per process
-LIMIT = 600  # seconds per entry
+CHUNK = 12  # entries per process
+LIMIT = 1800  # seconds per entry
 WIDTH = 8
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def export_command(
     model: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="Folder of a trial, a .safetensors file, or a registered model.")
+        str,
+        typer.Argument(metavar="RUN_OR_MODEL", help="Folder of a trial, a .safetensors file, or a registered model."),
     ],
     to: Annotated[str, typer.Option(metavar="onnx|openvino|pt2", help="Format; pt2 is that of torch.export.")] = "onnx",
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files.")] = Path("exported"),
@@ -95,7 +96,9 @@ def print_exported(path: Path) -> None:
     lines += [f"{each.name}: {each.dtype}, {' x '.join(map(str, each.shape))}" for each in (found.input, found.output)]
     lines += _sizes(found)
     low, high = found.range or (0, 1)
-    known = f"stored values {low:g} to {high:g} become 0 to 1" if found.range else "the type's full range becomes 0 to 1"
+    known = (
+        f"stored values {low:g} to {high:g} become 0 to 1" if found.range else "the type's full range becomes 0 to 1"
+    )
     lines.append(f"values: {known}")
     if found.normalization is not None:
         lines.append("normalization: " + ", ".join(f"{key} {list(v)}" for key, v in found.normalization.items()))

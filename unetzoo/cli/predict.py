@@ -14,7 +14,9 @@ from unetzoo.errors import UnetzooError
 
 
 def predict_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trial or of an exported model, or a .safetensors file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Folder of a trial or of an exported model, or a .safetensors file.")
+    ],
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Files, folders or patterns ('scans/*.tif').")
     ],
@@ -40,7 +42,9 @@ def predict_command(
     ] = "float32",
     backend: Annotated[
         str | None,
-        typer.Option(metavar="torch|openvino|onnxruntime", help="Runtime, on the CPU; default: torch, or the export's."),
+        typer.Option(
+            metavar="torch|openvino|onnxruntime", help="Runtime, on the CPU; default: torch, or the export's."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="auto: a GPU if there is one.")] = "auto",
     kind: Annotated[str, typer.Option("--format", metavar="png|tif", help="Format of the masks.")] = "png",

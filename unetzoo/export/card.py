@@ -32,7 +32,9 @@ def _input(found: SideCar) -> str:
     lines = [f"- `{INPUT}`: float32, {shape}.", f"- Height and width: {found.sides.words}."]
     if found.range is not None:
         low, high = found.range
-        lines.append(f"- Stored pixel values from {low:g} to {high:g} become 0 to 1: `(pixels - {low:g}) / {high - low:g}`.")
+        lines.append(
+            f"- Stored pixel values from {low:g} to {high:g} become 0 to 1: `(pixels - {low:g}) / {high - low:g}`."
+        )
     else:
         lines.append("- Pixels are numbers from 0 to 1: 8-bit values are divided by 255, 16-bit values by 65535.")
     downscale = (found.header.get("expected") or {}).get("downscale") or 1
@@ -47,12 +49,18 @@ def _input(found: SideCar) -> str:
 def _output(found: SideCar) -> str:
     channels = found.output.shape[1]
     shape = " x ".join(map(str, found.output.shape))
-    how = "the sigmoid gives the probability of the foreground" if channels == 1 else "the softmax over the classes gives probabilities"
+    how = (
+        "the sigmoid gives the probability of the foreground"
+        if channels == 1
+        else "the softmax over the classes gives probabilities"
+    )
     lines = [f"- `{OUTPUT}`: float32 logits, {shape}; {how}."]
     if found.valid is not None:
         lines.append("- The output is smaller than the input, whose border is context; mirror the image there.")
     for index, each in enumerate(found.classes):
-        stored = [f"{each.value} in masks"] * (each.value is not None) + [f"colour {each.colour}"] * (each.colour is not None)
+        stored = [f"{each.value} in masks"] * (each.value is not None) + [f"colour {each.colour}"] * (
+            each.colour is not None
+        )
         lines.append(f"- Class {index}: {each.name}{f' ({chr(44).join(stored)})' if stored else ''}")
     return "\n".join(lines)
 
@@ -71,11 +79,15 @@ def _checked(found: SideCar) -> str:
 
 def _made(found: SideCar) -> str:
     model = found.header["model"]
-    lines = [f"- Model `{model['name']}`, {model['in_channels']} input channels, {model['num_classes']} output channels."]
+    lines = [
+        f"- Model `{model['name']}`, {model['in_channels']} input channels, {model['num_classes']} output channels."
+    ]
     lines += [f"- Paper: {paper}." for paper in found.papers]
     if found.weights is not None:
         trial = found.header.get("trial")
-        lines.append(f"- Weights: {found.weights['file']}{f' of trial {trial}' if trial else ''}, SHA-256 {found.weights['sha256']}.")
+        lines.append(
+            f"- Weights: {found.weights['file']}{f' of trial {trial}' if trial else ''}, SHA-256 {found.weights['sha256']}."
+        )
     lines.append("- Versions: " + ", ".join(f"{name} {version}" for name, version in found.versions.items()) + ".")
     lines.append(f"- Everything else, the options and checksums among it: `{FILE_NAME}`.")
     return "\n".join(lines)

@@ -13,7 +13,12 @@ from unetzoo.errors import UnetzooError, one_line
 from unetzoo.export.runtimes import quiet
 from unetzoo.export.sides import Sides
 
+SIZES = (
+    (2, 96, 128), (1, 97, 67), (2, 61, 131),
+    (1, 64, 40), (1, 65, 66), (1, 33, 102), (1, 160, 94), (1, 225, 71), (1, 51, 256),
+)  # fmt: skip
 EXAMPLES = 3  # image sizes on which an export is verified
+MORE = len(SIZES) - EXAMPLES  # further ones, if guards of the graph fail
 STRIDES = (16, 32, 64)  # tried in turn for a network that does not say which sides suit it
 
 
@@ -52,7 +57,7 @@ def trace(model: nn.Module, channels: int, fixed: tuple[int, int]) -> Graph:
             with quiet(), torch.no_grad():
                 program = torch.export.export(model, (images,), dynamic_shapes=(_dims(sides, batched),), strict=False)
                 if not sides.fixed:
-                    sides = _guarded(program, sides, channels)
+                    sides = _looked_at(program, sides, model, channels)
         except UnetzooError:
             raise
         except Exception as error:  # torch.export raises many exception types
@@ -92,17 +97,42 @@ def _dims(sides: Sides, batched: bool) -> dict[int, Any]:
     return dims
 
 
-def _guarded(program: ExportedProgram, sides: Sides, channels: int) -> Sides:
-    """Return the sides with the least one that the graph allows, after a look whether it runs on those for verifying.
+def _looked_at(program: ExportedProgram, sides: Sides, model: nn.Module, channels: int) -> Sides:
+    """Return the sides with the least one that the graph allows, after a comparison with the network.
 
-    torch.export keeps equations of sizes that the network's code has met as guards of its own module alone.
+    The graph is that of the branches that the network's code took on the example. torch.export keeps the conditions of
+    these branches as guards of its own module alone; many of them are about sides of 1 and do not matter. So where a
+    guard fails, the graph without guards is compared on more images.
+
+    Raises:
+        ValueError: If the outputs differ, so that the graph holds for some sides only.
     """
     if sides.multiple == 1:
         sides = sides.model_copy(update={"least": max(sides.least, *_least(program))})
-    module = program.module()
-    for number in range(EXAMPLES):
-        module(sides.pad(example(sides, channels, number)))
+    guarded, free = program.module(), None
+    for number in range(EXAMPLES + MORE):
+        if number >= EXAMPLES and free is None:
+            break
+        images = sides.pad(example(sides, channels, number))
+        try:
+            found = guarded(images)
+        except AssertionError:
+            free = free or unguarded(program)
+            found = free(images)
+        wanted = model(images)
+        if found.shape != wanted.shape or not torch.allclose(
+            found, wanted, rtol=0, atol=1e-4 * float(wanted.abs().max())
+        ):
+            raise ValueError(f"the graph does not hold for {images.shape[-2]}x{images.shape[-1]} px")
     return sides
+
+
+def unguarded(program: ExportedProgram) -> nn.Module:
+    """Return the module of a graph, without a check of the guards if this torch can leave it out."""
+    try:
+        return program.module(check_guards=False)
+    except TypeError:  # torch before 2.9
+        return program.module()
 
 
 def _least(program: ExportedProgram) -> Sequence[int]:
@@ -121,7 +151,7 @@ def example(sides: Sides, channels: int, number: int) -> Tensor:
 
     The first is of typical sides, the others are odd where the network takes odd ones.
     """
-    wanted = ((2, 96, 128), (1, 97, 67), (2, 61, 131))[number]
+    wanted = SIZES[number]
     n, h, w = wanted
     if sides.fixed is not None:
         h, w = sides.fixed

@@ -83,6 +83,8 @@ class Exported(nn.Module):
         try:
             parts = [run(part) for part in (padded.split(1) if not self.batched else [padded])]
         except Exception as error:  # the runtimes raise many exception types
-            raise UnetzooError(f"{self.file}: {self.backend} fails on {tuple(padded.shape)} ({one_line(error)})") from error
+            raise UnetzooError(
+                f"{self.file}: {self.backend} fails on {tuple(padded.shape)} ({one_line(error)})"
+            ) from error
         logits = parts[0] if len(parts) == 1 else torch.cat(parts)
         return (logits[..., :h, :w] if self.sides.padded else logits).to(x.device)

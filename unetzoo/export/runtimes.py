@@ -83,7 +83,9 @@ def need(what: str, *packages: str) -> Any:
         except ImportError as error:
             missing = isinstance(error, ModuleNotFoundError) and error.name == package
             why = "is not installed" if missing else f"cannot be imported ({one_line(error)})"
-            raise UnetzooError(f"{what} needs the package {package}, which {why}: pip install 'unetzoo[export]'") from None
+            raise UnetzooError(
+                f"{what} needs the package {package}, which {why}: pip install 'unetzoo[export]'"
+            ) from None
     return found
 
 
@@ -112,8 +114,15 @@ def write(program: ExportedProgram, to: str, folder: Path) -> list[str]:
     except UnetzooError:
         raise
     except Exception as error:  # the converters raise many exception types
-        raise UnetzooError(f"conversion to {FORMATS[to].words} failed ({one_line(error)})") from error
+        raise UnetzooError(f"conversion to {FORMATS[to].words} failed ({one_line(_first(error))})") from error
     return sorted(path.name for path in folder.iterdir() if path.stem == file.stem or path.name.startswith(file.name))
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the error that the others wrap; torch's converter wraps it in advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _write_onnx(program: ExportedProgram, file: Path) -> None:
@@ -169,8 +178,10 @@ def open_run(file: Path, backend: str, precision: str = "float32") -> Run:
 
 
 def _open_torch(file: Path, precision: str) -> Run:
+    from unetzoo.export.graph import unguarded
+
     with quiet():
-        module = torch.export.load(file).module()
+        module = unguarded(torch.export.load(file))
 
     def run(x: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -54,9 +53,10 @@ def export_model(
             exported logits differ from torch's, or the folder is in use.
     """
     check_argument("export_model", "model", model, (nn.Module, Path, str), "a network, or the folder of a trial")
+    folder = user_path(path, "export_model: path")
+    check_argument("export_model", "overwrite", overwrite, bool, "True or False")
     check_choice("to", to, TARGETS)
     need(f"an export to {FORMATS[to].words}", *NEEDED[to])
-    folder = user_path(path, "export_model: path")
     _check_folder(folder, overwrite)
     if isinstance(model, nn.Module):
         header, weights = _header(model), None
@@ -89,9 +89,7 @@ def _export(
     graph = trace(network, channels, FIXED)
     names = write(graph.program, to, folder)
     sizes, border = valid_of(network)
-    exported = Exported(
-        folder / FORMATS[to].file, to, graph.sides, batched=graph.batched, sizes=sizes, border=border
-    )
+    exported = Exported(folder / FORMATS[to].file, to, graph.sides, batched=graph.batched, sizes=sizes, border=border)
     verification = compare(network, exported, channels)
     refuse(verification)
     sides = graph.sides.fixed or ("height", "width")
@@ -134,7 +132,9 @@ def _header(model: nn.Module) -> dict[str, Any]:
     """
     config = getattr(model, "unetzoo_config", None)
     if not isinstance(config, ModelConfig):
-        raise UnetzooError(f"{type(model).__name__} was not made by create_model, so its side-car could not tell what it is")
+        raise UnetzooError(
+            f"{type(model).__name__} was not made by create_model, so its side-car could not tell what it is"
+        )
     header: dict[str, Any] = {"model": config}
     normalization = getattr(model, "unetzoo_normalization", None)
     if isinstance(normalization, Normalization):
@@ -153,8 +153,7 @@ def _classes(data: Any, count: int) -> tuple[Class, ...]:
         return ()
     values, palette = (data.get(key) or [None] * len(names) for key in ("values", "palette"))
     return tuple(
-        Class(name=name, value=value, colour=colour)
-        for name, value, colour in zip(names, values, palette, strict=True)
+        Class(name=name, value=value, colour=colour) for name, value, colour in zip(names, values, palette, strict=True)
     )
 
 
@@ -166,7 +165,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UnetzooError(f"{folder}: is a file; choose another folder")
-    held = sorted(os.listdir(folder)) if folder.exists() else []
+    held = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if held and FILE_NAME not in held:
         raise UnetzooError(f"{folder}: holds {held[0]}, which is not of an exported model; choose another folder")
     if held and not overwrite:

@@ -70,7 +70,9 @@ def compare(model: nn.Module, exported: Exported, channels: int, backend: str | 
         absolute = float((given - wanted).abs().max())
         largest = float(wanted.abs().max())
         found.append(
-            Difference(shape=tuple(images.shape), absolute=absolute, relative=absolute / largest if largest else absolute)
+            Difference(
+                shape=tuple(images.shape), absolute=absolute, relative=absolute / largest if largest else absolute
+            )
         )
     return Verification(backend=exported.backend, differences=tuple(found))
 

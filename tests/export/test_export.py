@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -221,14 +220,12 @@ def test_sizes_that_do_not_fit_are_refused(exported: Path) -> None:
 
 
 @pytest.fixture
-def conversions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def conversions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the backend of each conversion."""
     done: list[str] = []
+    convert = backends.converted
     monkeypatch.setattr(backends, "converted", lambda model, name: done.append(name) or convert(model, name))
-    convert = backend_convert
-    yield done
-
-
-backend_convert = backends.converted
+    return done
 
 
 def test_a_backend_converts_once_until_the_weights_change(conversions: list[str], image: np.ndarray) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -65,14 +67,13 @@ def converted(model: nn.Module, backend: str) -> Exported:
     need(f"backend = {backend!r}", backend, "onnx", "onnxscript")
     network = plain(model)
     to, channels = TARGET_OF[backend], channels_of(network)
-    folder = tempfile.TemporaryDirectory(prefix="unetzoo-")
     graph = trace(network, channels, FIXED)
-    write(graph.program, to, Path(folder.name))
     valid, border = valid_of(network)
-    found = Exported(
-        Path(folder.name) / FORMATS[to].file, to, graph.sides, batched=graph.batched, sizes=valid, border=border
-    )
-    object.__setattr__(found, "folder", folder)  # it is removed with the module
+    folder = Path(tempfile.mkdtemp(prefix="unetzoo-"))
+    file = folder / FORMATS[to].file
+    found = Exported(file, to, graph.sides, batched=graph.batched, sizes=valid, border=border)
+    weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    write(graph.program, to, folder)
     for name in ATTRIBUTES:
         if (value := getattr(model, name, getattr(network, name, None))) is not None:
             object.__setattr__(found, name, value)

@@ -58,18 +58,18 @@ def _output(found: SideCar) -> str:
     if found.valid is not None:
         lines.append("- The output is smaller than the input, whose border is context; mirror the image there.")
     for index, each in enumerate(found.classes):
-        stored = [f"{each.value} in masks"] * (each.value is not None) + [f"colour {each.colour}"] * (
-            each.colour is not None
-        )
-        lines.append(f"- Class {index}: {each.name}{f' ({chr(44).join(stored)})' if stored else ''}")
+        stored = [f"{each.value} in masks"] if each.value is not None else []
+        stored += [f"colour {each.colour}"] if each.colour is not None else []
+        lines.append(f"- Class {index}: {each.name}" + (f" ({', '.join(stored)})" if stored else ""))
     return "\n".join(lines)
 
 
 def _run(found: SideCar) -> str:
+    tiles = f"{found.tile} px with {found.overlap} px shared"
     return (
         f"```python\nlogits = {CALLS[found.to]}\n```\n\n"
-        "or, with unetzoo, images of any size, tile by tile "
-        f"({found.tile} px with {found.overlap} px shared):\n\n```sh\nunetzoo predict THIS_FOLDER images/ --out masks\n```"
+        f"or, with unetzoo, images of any size, tile by tile ({tiles}):\n\n"
+        "```sh\nunetzoo predict THIS_FOLDER images/ --out masks\n```"
     )
 
 
@@ -79,15 +79,12 @@ def _checked(found: SideCar) -> str:
 
 def _made(found: SideCar) -> str:
     model = found.header["model"]
-    lines = [
-        f"- Model `{model['name']}`, {model['in_channels']} input channels, {model['num_classes']} output channels."
-    ]
+    channels = f"{model['in_channels']} input and {model['num_classes']} output channels"
+    lines = [f"- Model `{model['name']}`, {channels}."]
     lines += [f"- Paper: {paper}." for paper in found.papers]
     if found.weights is not None:
-        trial = found.header.get("trial")
-        lines.append(
-            f"- Weights: {found.weights['file']}{f' of trial {trial}' if trial else ''}, SHA-256 {found.weights['sha256']}."
-        )
+        trial = f" of trial {found.header['trial']}" if found.header.get("trial") else ""
+        lines.append(f"- Weights: {found.weights['file']}{trial}, SHA-256 {found.weights['sha256']}.")
     lines.append("- Versions: " + ", ".join(f"{name} {version}" for name, version in found.versions.items()) + ".")
     lines.append(f"- Everything else, the options and checksums among it: `{FILE_NAME}`.")
     return "\n".join(lines)

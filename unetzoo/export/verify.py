@@ -64,7 +64,7 @@ def compare(model: nn.Module, exported: Exported, channels: int, backend: str | 
             wanted, given = model(images), exported(images)
         if given.shape != wanted.shape:
             raise UnetzooError(
-                f"{exported.backend} returns {tuple(given.shape)} for images {tuple(images.shape)}, where torch returns "
+                f"{exported.backend} returns {tuple(given.shape)} for images {tuple(images.shape)}, but torch "
                 f"{tuple(wanted.shape)}"
             )
         absolute = float((given - wanted).abs().max())

@@ -57,8 +57,9 @@ def export_table(checks: Mapping[tuple[str, str], ExportCheck], names: Iterable[
     good = [row for row in rows if all(cell["equal"] for cell in row["cells"])]
     unequal = f"; {len(rows) - len(good)} do not, for the reason in their row" if len(good) < len(rows) else ""
     versions = sorted({f"{k} {v}" for (name, _), check in checks.items() for k, v in check.versions.items() if v})
+    counted = f"{len(good)} of {len(rows)} networks"
     return {
-        "sentence": f"{len(good)} of {len(rows)} networks, exported to ONNX, give torch's logits in both runtimes{unequal}.",
+        "sentence": f"{counted}, exported to ONNX, give torch's logits in both runtimes{unequal}.",
         "runtimes": list(RUNTIMES.values()),
         "versions": ", ".join(versions),
         "tolerance": f"{TOLERANCE:g}",

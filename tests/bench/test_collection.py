@@ -322,7 +322,6 @@ def test_a_failure_is_named_with_its_data_set_and_the_exit_code_is_1(tmp_path: P
     assert done.returncode == 1, done.stderr
     assert "2 of 2 trials failed" in done.stderr
     assert "driving: own_none seed 0: crashed" in done.stderr
-    assert "driving: own_none seed 0: started" in done.stdout
     assert "No trial finished with a test score" in (tmp_path / "out" / "summary.md").read_text()
     wrong = command("bench", path, "--data", "lanes")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)

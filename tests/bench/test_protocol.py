@@ -134,12 +134,12 @@ def test_the_phases_are_the_whole_of_the_wall_time(everything: tuple[pd.DataFram
             continue
         cost = record.cost
         assert cost is not None
-        assert {"import", "data", "build", "measure", "train", "validate", "test", "save"} <= set(cost.phases)
+        assert {"import", "data", "build", "train", "validate", "test", "save"} <= set(cost.phases)
         assert sum(cost.phases.values()) == pytest.approx(cost.wall_seconds, abs=0.01)
         assert all(seconds >= 0 for seconds in cost.phases.values())
 
 
-def test_timings_in_both_precisions_and_three_kinds_of_memory(
+def test_timings_in_both_precisions_and_two_kinds_of_memory(
     everything: tuple[pd.DataFrame, dict[str, Record]],
 ) -> None:
     record = everything[1]["unet 0"]
@@ -153,9 +153,6 @@ def test_timings_in_both_precisions_and_three_kinds_of_memory(
         assert all(rate > 1e8 for rate in timing.calibration)
         assert 0 < (timing.utilisation or 0) < 1
     assert cost.tensors is not None
-    assert cost.predicted is not None
-    assert cost.predicted.train.total == pytest.approx(cost.tensors.train.total, rel=0.1)
-    assert cost.predicted.infer.total == pytest.approx(cost.tensors.infer.total, rel=0.1)
     assert cost.tensors.train.parameters == 4 * cost.params
     assert (cost.peak_train_bytes or 0) > 0
 

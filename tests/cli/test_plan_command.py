@@ -23,8 +23,8 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     done = run(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in (
-        "2 models, 6 trials of 100 steps",
-        "training: a step on 8x1x96x96",
+        "2 models, 6 trials of 150 steps",
+        "training: a step on 4x1x96x96",
         "4.00 GiB (as given)",
         "odd[red]: Conv2d must return logits",
     ):

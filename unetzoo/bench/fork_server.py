@@ -15,7 +15,7 @@ from typing import Any
 
 from unetzoo.machine.processes import kill_descendants
 
-PRELOADED = ["unetzoo.bench.run_trial", "unetzoo.bench.adopt"]
+PRELOADED = ["unetzoo.bench.run_trial", "unetzoo.bench.tasks", "unetzoo.bench.adopt"]
 STARTING = threading.Lock()  # held while a process is being started, when nobody knows its id yet
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
@@ -33,6 +33,9 @@ from unetzoo.errors import UnetzooError, one_line
 from unetzoo.machine.processes import Process, adopt_orphans, descendants, kill_all, kill_descendants, look
 from unetzoo.records.record import Record, Status
 
+if TYPE_CHECKING:
+    from unetzoo.data.base import DatasetInfo
+
 IMPORTED = 78  # exit code of a trial's process if the user's script calls `run` while being imported
 SERVER_GONE = 255  # exit code that multiprocessing makes up for the trials of a fork server that died
 START_MINUTES = 5.0  # a trial's first message may have to wait for the fork server's imports
@@ -41,7 +44,7 @@ GAP_SECONDS = 2.0  # the harness looks every half second; after a longer gap it 
 
 @dataclass
 class Job:
-    """A trial to run, updated by each of its messages until it has ended.
+    """A trial to run, or what is measured for it beforehand; updated by each of its messages until it has ended.
 
     Attributes:
         suite: The suite of the trial.
@@ -49,6 +52,8 @@ class Job:
         blank: Its record, as far as it is known before the trial runs.
         folders: Folders of the output.
         data: Label of its data set in a collection; None for a single suite.
+        info: Description of the data set, which only a trial opens.
+        task: What its process does: the trial, the measurement of its model's costs, or a rehearsal of training steps.
         status: How the trial ended; None while it runs, and if it was stopped.
         reason: Why it failed, in one line.
         stopped: True if it ended because the user asked it to, whether or not it could save a checkpoint.
@@ -62,6 +67,8 @@ class Job:
     blank: Record
     folders: OutputFolders
     data: str | None = None
+    info: DatasetInfo | None = None
+    task: Literal["trial", "costs", "rehearsal"] = "trial"
     status: Status | None = None
     reason: str | None = None
     stopped: bool = False
@@ -260,7 +267,8 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         ours, theirs = context.Pipe()
         began = time.monotonic()
         process = context.Process(
-            target=_trial_process, args=(job.suite, job.trial, job.blank, job.folders, theirs, began)
+            target=_trial_process,
+            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task),
         )
         server = fork_server.server_id()
         try:
@@ -298,9 +306,16 @@ def _how_it_died(trial: _Running) -> tuple[Status, str]:
 
 
 def _trial_process(
-    suite: Suite, trial: Trial, blank: Record, folders: OutputFolders, connection: Connection, began: float
+    suite: Suite,
+    trial: Trial,
+    blank: Record,
+    folders: OutputFolders,
+    connection: Connection,
+    began: float,
+    info: DatasetInfo,
+    task: str,
 ) -> None:
-    """Run the trial in its fresh process, write its record if it succeeds, and report how it ended."""
+    """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
         os.setsid()  # leaves Ctrl-C to the harness, and makes a group that can be killed as one
     else:
@@ -315,13 +330,18 @@ def _trial_process(
     try:
         redirect_output(folders.log(trial))
         from unetzoo.bench.run_trial import run_trial
+        from unetzoo.bench.tasks import measure_costs, rehearse
 
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
-        record = run_trial(suite, trial, blank, folders, channel, began)
-        _keep(record, trial, folders)
-        if record.result:
-            end |= {"dice": record.result.dice, "seconds": time.monotonic() - began}
+        if task == "trial":
+            record = run_trial(suite, trial, blank, folders, channel, began)
+            _keep(record, trial, folders)
+            if record.result:
+                end["dice"] = record.result.dice
+        else:
+            end |= (measure_costs if task == "costs" else rehearse)(suite, trial, info, folders, channel)
+        end["seconds"] = time.monotonic() - began
     except BaseException as error:
         if _interrupted(error):
             end = {"phase": "end", "stopped": True}

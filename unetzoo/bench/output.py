@@ -35,6 +35,10 @@ class OutputFolders:
         """Return the path of a trial's record."""
         return self.records / f"{trial.stem}.json"
 
+    def costs(self, trial: Trial) -> Path:
+        """Return the path of the costs of a trial's model."""
+        return self.out / "costs" / f"{trial.costs_id}.json"
+
     def folder(self, trial: Trial) -> Path:
         """Return the folder of a trial's log, checkpoints and weights."""
         return self.out / "trials" / trial.stem

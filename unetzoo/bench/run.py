@@ -9,20 +9,22 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.paths import user_path
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.progress import listening
+from unetzoo.bench import fork_server
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
 from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
 from unetzoo.bench.lock import only_one
 from unetzoo.bench.logs import tail
 from unetzoo.bench.output import OutputFolders
+from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.bench.trials import Trial
@@ -66,7 +68,7 @@ def run(
     suite: Suite | Collection | Path | str,
     out: Path | str,
     *,
-    jobs: int = 1,
+    jobs: int | Literal["auto"] = "auto",
     retry_failed: bool = False,
     wait: bool = False,
     watcher: Watcher | None = None,
@@ -84,7 +86,8 @@ def run(
     Args:
         suite: A suite, a collection, or the path of a TOML file with one.
         out: Folder of the output, which is created if it is missing.
-        jobs: Trials that run side by side and share the cores.
+        jobs: Trials that run side by side and share the cores; "auto" chooses by a short measurement, if the suite is
+            long enough to be worth one.
         retry_failed: Run failed trials again, and those whose trained weights could not be saved or are damaged.
         wait: Wait if another run uses ``out``, instead of raising.
         watcher: Callbacks that follow the run; default: none.
@@ -101,9 +104,11 @@ def run(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(IMPORTED)  # a trial's process imports the script with this call; `run_jobs` reports it
-    check_argument("run", "jobs", jobs, int, "a whole number, 1 or more")
-    if jobs < 1:
-        raise UnetzooError(f"jobs = {jobs} must be 1 or more")
+    if jobs != "auto":
+        check_argument("run", "jobs", jobs, int, "a whole number, 1 or more, or 'auto'")
+        if jobs < 1:
+            raise UnetzooError(f"jobs = {jobs} must be 1 or more, or 'auto'")
+    side_by_side = None if jobs == "auto" else jobs
     for option, value in (("retry_failed", retry_failed), ("wait", wait)):
         check_argument("run", option, value, bool, "True or False")
     check_argument("run", "watcher", watcher, (Watcher, type(None)), "a unetzoo.bench.watcher.Watcher or None")
@@ -112,8 +117,10 @@ def run(
     suite = suite if isinstance(suite, Suite | Collection) else read_suite(user_path(suite, "run: suite"))
     watcher, out = watcher or Watcher(), user_path(out, "run: out")
     _check_kind(out, suite)
+    if not any(out.glob("**/records/*.json")):  # something will run: the server imports while the data are checked
+        fork_server.start_method()
     suites = [*suite.chosen.items()] if isinstance(suite, Collection) else [(None, suite)]
-    members = [_prepare(member, label, out, jobs, watcher) for label, member in suites]
+    members = [_prepare(member, label, out, watcher) for label, member in suites]
     for member in members:
         _check_writable(member.folders.records)
         _check_writable(member.folders.out / "trials")
@@ -123,7 +130,7 @@ def run(
         stop_request = held.enter_context(_interruptible(watcher))
         if isinstance(suite, Collection):
             _write_manifest(suite, members, out, watcher)
-        _run(members, jobs, retry_failed, watcher, stop_request)
+        _run(members, side_by_side, retry_failed, watcher, stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
     from unetzoo.records.frame import read_records
@@ -149,7 +156,7 @@ def _check_kind(out: Path, suite: Suite | Collection) -> None:
         raise UnetzooError(f"{out}: is the folder of a collection ({MANIFEST}); choose another one for this suite")
 
 
-def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watcher) -> _Member:
+def _prepare(suite: Suite, data: str | None, out: Path, watcher: Watcher) -> _Member:
     """Open and check all that a suite needs.
 
     Raises:
@@ -166,7 +173,7 @@ def _prepare(suite: Suite, data: str | None, out: Path, jobs: int, watcher: Watc
         dataset.check_values()
     except UnetzooError as error:
         raise error if data is None else UnetzooError(f"{data}: {error}") from None
-    return _Member(suite, data, dataset, trials, OutputFolders(out if data is None else out / data, jobs))
+    return _Member(suite, data, dataset, trials, OutputFolders(out if data is None else out / data))
 
 
 def _write_manifest(collection: Collection, members: list[_Member], out: Path, watcher: Watcher) -> None:
@@ -201,25 +208,90 @@ def _write_manifest(collection: Collection, members: list[_Member], out: Path, w
 
 
 def _run(
-    members: list[_Member], side_by_side: int, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
+    members: list[_Member], jobs: int | None, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
 ) -> None:
     todo = [job for member in members for job in _jobs(member, retry_failed, watcher)]
     # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
     todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
     watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
-    for job in run_jobs(todo, side_by_side, watcher.change, stop_request, watcher.note):
-        path = job.folders.record(job.trial)
-        before = None if job.status == "ok" else _known(path, watcher)
-        if before is not None and before.status == "ok":  # it died after its record was written
-            job.status, job.reason, job.stopped = "ok", None, False
-        if job.status not in ("ok", None):
-            log_tail = tail(job.folders.log(job.trial))
-            failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
-            try:
-                write_atomic(path, job.blank.model_copy(update=failure).to_json())
-            except OSError as error:
-                raise UnetzooError(f"{path}: cannot be written: {error.strerror}") from None
+    todo, measured = _measure_costs(todo, watcher, stop_request)
+    if jobs is None:
+        jobs = _choose_jobs(todo, measured, watcher, stop_request)
+    for job in todo:
+        job.folders = replace(job.folders, jobs=jobs)
+    for job in run_jobs(todo, jobs, watcher.change, stop_request, watcher.note):
+        _keep_failure(job, watcher)
         watcher.end(job)
+
+
+def _keep_failure(job: Job, watcher: Watcher) -> None:
+    """Write the record of a trial that failed; one that succeeded has written it itself.
+
+    Raises:
+        UnetzooError: If the record cannot be written.
+    """
+    path = job.folders.record(job.trial)
+    before = None if job.status == "ok" else _known(path, watcher)
+    if before is not None and before.status == "ok":  # it died after its record was written
+        job.status, job.reason, job.stopped = "ok", None, False
+    if job.status not in ("ok", None):
+        log_tail = tail(job.folders.log(job.trial))
+        failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
+        try:
+            write_atomic(path, job.blank.model_copy(update=failure).to_json())
+        except OSError as error:
+            raise UnetzooError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _measure_costs(
+    todo: list[Job], watcher: Watcher, stop_request: StopRequest
+) -> tuple[list[Job], dict[str, Measured]]:
+    """Measure the costs of every model once, while no trial runs.
+
+    Returns:
+        The jobs that are still to run, without those whose model failed, and costs_id -> what was measured.
+    """
+    first: dict[tuple[Path, str], Job] = {}
+    for job in (job for job in todo if not job.trial.model.baseline):
+        first.setdefault((job.folders.out, job.trial.costs_id), replace(job, task="costs"))
+    measured, failed = dict[str, Measured](), set[tuple[Path, str]]()
+    for job in run_jobs(list(first.values()), 1, watcher.change, stop_request, watcher.note):
+        if job.status == "ok":
+            facts = {name: job.last[name] for name in ("step_seconds", "peak", "device")}
+            measured[job.trial.costs_id] = Measured(**facts)
+            watcher.measured(job)
+        else:
+            _keep_failure(job, watcher)
+            failed.add((job.folders.out, job.trial.id))
+            watcher.end(job)
+    return [job for job in todo if (job.folders.out, job.trial.id) not in failed], measured
+
+
+def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watcher, stop_request: StopRequest) -> int:
+    """Choose how many trials run side by side, by a rehearsal with the model whose steps take the median time."""
+    from unetzoo.machine.memory import memory_limit  # imports torch, so only if something runs
+
+    known = [job for job in todo if job.trial.costs_id in measured]
+    found = [measured[job.trial.costs_id] for job in known]
+    memory = memory_limit("cpu")
+    most = most_jobs([job.trial for job in known], found, memory[0] if memory else None)
+    if most == 1:
+        return 1
+    order = sorted(range(len(known)), key=lambda i: found[i].step_seconds)
+    median = known[order[len(order) // 2]]
+
+    def steps_per_second(jobs: int) -> float | None:
+        folders = replace(median.folders, jobs=jobs)
+        rehearsals = [replace(median, task="rehearsal", folders=folders) for _ in range(jobs)]
+        ended = list(run_jobs(rehearsals, jobs, lambda job: None, stop_request, watcher.note))
+        if any(job.status != "ok" for job in ended) or len(ended) < jobs:
+            return None
+        return sum(job.last["steps_per_second"] for job in ended)
+
+    jobs, why = choose_jobs(most, median.trial.train.threads > 0, steps_per_second)
+    if why:
+        watcher.decided(why)
+    return jobs
 
 
 def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
@@ -244,7 +316,8 @@ def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
     flag, leaking = duplicates_flag(similar), leaking_share(member.dataset, similar)
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (_blank(suite, trial, described, [flag] if flag else []) for trial in todo)
-    return [Job(suite, trial, blank, folders, member.data) for trial, blank in zip(todo, blanks, strict=True)]
+    info = member.dataset.info
+    return [Job(suite, trial, blank, folders, member.data, info) for trial, blank in zip(todo, blanks, strict=True)]
 
 
 def _failed(record: Record, trial: Trial, folders: OutputFolders, watcher: Watcher) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,11 @@ from unetzoo._util.text import REASON, shortened, visible
 from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.channel import Channel
-from unetzoo.bench.cost import measure_cost
-from unetzoo.bench.limits import cache_bytes, limit_memory
+from unetzoo.bench.limits import cache_bytes
+from unetzoo.bench.model_costs import costs_of
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.read_order import ReadInOrder
+from unetzoo.bench.setting import enter
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
@@ -33,22 +32,17 @@ from unetzoo.data.expected import Expected
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.errors import UnetzooError, one_line
 from unetzoo.machine.determinism import Determinism
-from unetzoo.machine.device import FABRIC_PRECISION, check_devices, resolve_device, resolve_precision
-from unetzoo.machine.environment import environment
 from unetzoo.machine.lock import MachineLock, no_beat
 from unetzoo.machine.phases import Phases
-from unetzoo.measure.counts import count_training_flops
 from unetzoo.metrics.overlap import confusion
 from unetzoo.metrics.score import Scores
-from unetzoo.models.factory import ModelConfig
-from unetzoo.models.registry import model_info
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
 from unetzoo.train.history import History
 from unetzoo.train.hooks import TrainingHooks
-from unetzoo.train.loop import make_optimizer, train, training_crops
+from unetzoo.train.loop import train, training_crops
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import file_checksum, save_model
 
@@ -86,7 +80,7 @@ class Outcome:
 def run_trial(
     suite: Suite, trial: Trial, blank: Record, folders: OutputFolders, channel: Channel, began: float
 ) -> Record:
-    """Measure, train, choose the weights on validation, and score the test split once.
+    """Train, choose the weights on validation, and score the test split once.
 
     Args:
         suite: The suite of the trial.
@@ -106,41 +100,18 @@ def run_trial(
     phases = Phases("import", since=began)
     phases("data")
     recipe = trial.train
-    device = resolve_device(recipe.device)
-    check_devices(recipe.devices, device)
-    precision = resolve_precision(recipe.precision, device)
-    if recipe.deterministic:
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # before cuBLAS is first used
-    memory_limit = limit_memory(suite.limits, device, folders.jobs, recipe.devices)
-    torch.set_num_threads(recipe.threads or folders.threads)
-    conditions = {**environment(device, precision), "jobs": folders.jobs, "memory_limit": memory_limit}
-    conditions |= _describe_encoder(trial.model.config) if not trial.model.baseline else {}
+    setting = enter(suite, trial, jobs=folders.jobs, threads=recipe.threads or folders.threads)
+    conditions, device = setting.conditions, setting.device
     channel.send({"phase": "data", "environment": conditions})
     dataset = suite.data.open()
     if dataset.digest() != trial.data.digest:
         raise UnetzooError(f"data set {trial.data.name!r} has changed since the suite was started")
-    if not trial.model.baseline and model_info(trial.model.name).fingerprint() != trial.model.source:
-        raise UnetzooError(f"the source of model {trial.model.name!r} has changed since the suite was started")
-    if trial.model.weights and trial.model.weights != conditions["pretrained_weights"]:
-        raise UnetzooError(f"the pretrained weights of {trial.model.name!r} have changed since the suite was started")
     if trial.model.baseline:
         return _run_baseline(trial, blank, dataset, conditions, folders, channel)
 
-    fabric = Fabric(
-        accelerator=device,
-        devices=recipe.devices,
-        strategy="ddp_spawn" if recipe.devices > 1 else "auto",
-        precision=FABRIC_PRECISION[precision],  # type: ignore[arg-type]
-    )
-    conditions |= _describe_batch_norm(recipe.devices, device)
-    phases("measure")
-    channel.send({"phase": "measure"})
-    hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check, say=channel.note))
-    shape = (recipe.batch_size, dataset.info.channels, recipe.crop, recipe.crop)
-    step_flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
+    costs = costs_of(trial, dataset.info, setting, folders, channel, phases)
     if recipe.flops is not None:
-        recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, step_flops)})
-    cost = measure_cost(fabric, trial, recipe.steps, dataset.info, device, precision, hooks)
+        recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, costs.step_flops)})
 
     phases("import")  # time in which the processes of DistributedDataParallel start, if there are any
     arguments = {
@@ -151,6 +122,8 @@ def run_trial(
         "folders": folders,
         "channel": channel,
     }
+    fabric = setting.fabric(recipe.devices)
+    conditions |= _describe_batch_norm(recipe.devices, device)
     run = fabric.launch(partial(_train_and_test, **arguments, phases=phases))
     if recipe.deterministic:
         conditions["not_deterministic"] = run.not_deterministic
@@ -158,13 +131,14 @@ def run_trial(
     training = max(run.done.seconds, 1e-9)
     shorter = recipe.tune is not None and recipe.tune.steps is not None  # if so, the chosen rate was trained once more
     beside = [t for t in run.tries if shorter or not t.chosen]
-    cost = cost.model_copy(
+    cost = costs.cost.model_copy(
         update={
+            "predicted_train_seconds": costs.predicted_train_seconds(conditions),
             "train_seconds": round(run.done.seconds, 3),
             "images_per_second": round(run.done.images / training, 3),
             "wall_seconds": round(sum(seconds.values()), 3),
             "phases": {name: round(value, 3) for name, value in seconds.items()},
-            "train_flops": run.done.step * step_flops,
+            "train_flops": run.done.step * costs.step_flops,
             "data_share": _share(seconds.get("load", 0.0), seconds.get("train", 0.0)),
             "tuning_seconds": round(sum(t.seconds for t in beside), 3) if run.tries else None,
         }
@@ -184,18 +158,6 @@ def run_trial(
             "environment": conditions,
         }
     )
-
-
-def _describe_encoder(config: ModelConfig) -> dict[str, Any]:
-    """Return the version of the encoder's package, and the weights and normalisation that the model starts from."""
-    if config.encoder is None:
-        return {}
-    conditions: dict[str, Any] = {"timm": version("timm")}
-    if config.pretrained is None or (normalization := config.normalization()) is None:
-        return conditions
-    from unetzoo.encoders.files import digest
-
-    return {**conditions, "pretrained_weights": digest(*config.pretrained), "normalization": asdict(normalization)}
 
 
 def _describe_batch_norm(processes: int, device: str) -> dict[str, str]:

@@ -120,6 +120,13 @@ class Trial(Strict):
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
+    def costs_id(self) -> str:
+        """Hash of all of a trial that its model's costs depend on; equal for all seeds."""
+        identity = self.model.model_dump(mode="json", exclude={"label", "matched", "baseline"})
+        identity |= {"train": self.train.model_dump(mode="json"), "measure": self.measure.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
     def stem(self) -> str:
         """File name without suffix: label and seed for the reader, and the id to make it unique."""
         plain = (c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.model.label)

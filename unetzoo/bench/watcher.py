@@ -34,8 +34,14 @@ class Watcher:
     def start(self, todo: list[Trial], reused: int) -> None:
         """Called before the first trial, with the trials to run and the number of those already done."""
 
+    def decided(self, line: str) -> None:
+        """Called with a line on what was measured or decided before the first trial."""
+
     def change(self, job: Job) -> None:
-        """Called when a trial has started or sent a message."""
+        """Called when a trial, or the measurement of a model's costs, has started or sent a message."""
+
+    def measured(self, job: Job) -> None:
+        """Called when the costs of a model are measured."""
 
     def end(self, job: Job) -> None:
         """Called when a trial has ended and its record is written."""

@@ -90,7 +90,13 @@ def bench_command(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for records and report; default: runs/<suite>."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials that run side by side and share the cores.")] = 1,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Trials that run side by side and share the cores; auto chooses by a short measurement.",
+        ),
+    ] = "auto",
     imports: Imports = None,
     accept_reading: AcceptReading = False,
     on_leak: OnLeak = None,
@@ -121,6 +127,8 @@ def bench_command(
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
+    if not (jobs == "auto" or (jobs.isdecimal() and int(jobs) > 0)):
+        raise UnetzooError(f"--jobs {jobs}: must be a whole number, 1 or more, or 'auto'")
     from unetzoo.bench.run import run
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
@@ -130,7 +138,8 @@ def bench_command(
     folder = folder or Path("runs") / suite.name
     try:
         with LiveWatcher(out) as watcher:
-            trials = run(suite, folder, jobs=jobs, retry_failed=retry == "failed", wait=wait, watcher=watcher)
+            side_by_side = "auto" if jobs == "auto" else int(jobs)
+            trials = run(suite, folder, jobs=side_by_side, retry_failed=retry == "failed", wait=wait, watcher=watcher)
     except KeyboardInterrupt:
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")

@@ -83,11 +83,14 @@ class LiveWatcher(Watcher):
         if todo:
             self.suite = self.bars.add_task("suite", total=len(todo), note="")
 
+    def decided(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False)
+
     def change(self, job: Job) -> None:
-        name = _name(job)
+        name = _title(job)
         if name not in self.tasks:
             self.tasks[name] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
-            if not self.live:
+            if not self.live and job.task == "trial":
                 self.console.print(f"{name}: started", highlight=False, markup=False)
         elif not self.live and job.last.get("validations", 0) > self.reported_validations.get(name, 0):
             self.reported_validations[name] = job.last["validations"]
@@ -100,13 +103,17 @@ class LiveWatcher(Watcher):
             note=escape(_note(job.last)),
         )
 
+    def measured(self, job: Job) -> None:
+        self.bars.remove_task(self.tasks.pop(_title(job)))
+        self.console.print(f"{_title(job)} measured{_ending(job.last)}", highlight=False, markup=False)
+
     def end(self, job: Job) -> None:
         if job.stopped:
             self.console.print(f"{_name(job)}: stopped; the same command continues it", highlight=False, markup=False)
             return
         self.done += 1
         left = (time.monotonic() - self.begun) / self.done * (self.total - self.done)
-        if (task := self.tasks.pop(_name(job), None)) is not None:
+        if (task := self.tasks.pop(_title(job), None)) is not None:
             self.bars.remove_task(task)
         colour = "green" if job.status == "ok" else "red"
         what = f"{job.status}: {job.reason}" if job.reason else str(job.status)
@@ -116,8 +123,16 @@ class LiveWatcher(Watcher):
 
 
 def _name(job: Job) -> str:
-    where = "" if job.data is None else f"{job.data}: "
-    return f"{where}{job.trial.model.label} seed {job.trial.seed}"
+    return f"{_label(job)} seed {job.trial.seed}"
+
+
+def _title(job: Job) -> str:
+    """Return what the job's bar is called: the trial, or the costs of its model."""
+    return f"{_label(job)}: costs" if job.task == "costs" else _name(job)
+
+
+def _label(job: Job) -> str:
+    return job.trial.model.label if job.data is None else f"{job.data}: {job.trial.model.label}"
 
 
 def _note(message: dict[str, Any]) -> str:

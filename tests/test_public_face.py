@@ -85,14 +85,26 @@ FACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         }
         | {"norm": "batch", "deep_supervision": False},
     ),
+    "export_model": (  # ``to`` is wrong too, so that nothing is computed
+        unetzoo.export_model,
+        {"model": None, "path": "e", "overwrite": False, "to": "none"},
+    ),
     "list_datasets": (unetzoo.list_datasets, {}),
     "list_models": (unetzoo.list_models, {"pattern": "unet"}),
+    "load_exported": (unetzoo.load_exported, {"path": "none", "backend": None}),
     "load_model": (unetzoo.load_model, {"path": "none.safetensors"}),
     "model_info": (unetzoo.model_info, {"name": "unet"}),
     "predict": (
         unetzoo.predict,
         {"model": None, "image": IMAGE, "tile": 16, "overlap": None, "tta": 1, "batch": 1, "precision": "float32"}
-        | {"channels_last": True, "output": "probabilities", "out": None, "normalize": None, "progress": False},
+        | {
+            "backend": None,
+            "channels_last": True,
+            "output": "probabilities",
+            "out": None,
+            "normalize": None,
+            "progress": False,
+        },
     ),
     "read_records": (unetzoo.read_records, {"folder": "none"}),
     "register_dataset": (decorated, {"name": "new"}),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from unetzoo.bench.suite import Suite
     from unetzoo.data.registry import create_dataset, list_datasets, register_dataset
     from unetzoo.errors import UnetzooError
+    from unetzoo.export.load import load_exported
+    from unetzoo.export.save import export_model
     from unetzoo.grid.spec import UNetSpec
     from unetzoo.inference.predict import predict
     from unetzoo.models.factory import create_model
@@ -45,6 +47,8 @@ _HOME = {
     "predict": "unetzoo.inference.predict",
     "load_model": "unetzoo.train.weights",
     "save_model": "unetzoo.train.weights",
+    "export_model": "unetzoo.export.save",
+    "load_exported": "unetzoo.export.load",
     "UNetSpec": "unetzoo.grid.spec",
     "Paper": "unetzoo.models.papers",
     "UnetzooError": "unetzoo.errors",
@@ -57,8 +61,10 @@ __all__ = [
     "UnetzooError",
     "create_dataset",
     "create_model",
+    "export_model",
     "list_datasets",
     "list_models",
+    "load_exported",
     "load_model",
     "model_info",
     "predict",

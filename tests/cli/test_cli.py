@@ -49,7 +49,7 @@ def test_list_filters() -> None:
 
 
 def test_list_and_help_do_not_import_torch() -> None:
-    for arguments in (["list"], ["--help"], ["bench", "--help"]):
+    for arguments in (["list"], ["--help"], ["bench", "--help"], ["export", "--help"]):
         code = f"import sys; sys.argv = ['unetzoo', *{arguments}]\nfrom unetzoo.cli.main import main\n"
         code += "try: main()\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

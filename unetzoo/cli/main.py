@@ -33,6 +33,7 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
     ),
     "report": ("bench", "report_command", "Write the report again from the records of a folder."),
     "predict": ("predict", "predict_command", "Segment images of any size with a trained model."),
+    "export": ("export", "export_command", "Export a model for other runtimes: ONNX, OpenVINO or torch.export."),
     "compare": (
         "compare",
         "compare_command",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from unetzoo._util.plugins import import_plugins
 from unetzoo.cli.console import err, out
+from unetzoo.cli.export import print_exported
 from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
 from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.grid.spec import BLOCKS
@@ -170,7 +172,7 @@ def print_weights_source(config: ModelConfig) -> None:
 
 
 def show_command(
-    name: Annotated[str, typer.Argument(help="A registered model.")],
+    name: Annotated[str, typer.Argument(help="A registered model, or the folder of an exported one.")],
     size: Annotated[
         int | None,
         typer.Option(min=1, help="Side of the input image in px; default: 256, more for valid convolutions."),
@@ -187,10 +189,14 @@ def show_command(
     Examples:
       [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
       [bold]unetzoo show unet --set up=bilinear[/]
+      [bold]unetzoo show exported/[/]
     \f
     Raises:
         UnetzooError: If the name or an option is not valid, or the network does not run on the image.
     """
+    if (Path(name) / "export.json").exists():
+        print_exported(Path(name))
+        return
     import_plugins(imports or [])
     entry = model_info(name)
     config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=parse_options(options or []))

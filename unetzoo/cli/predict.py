@@ -14,7 +14,9 @@ from unetzoo.errors import UnetzooError
 
 
 def predict_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trial, or a .safetensors file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Folder of a trial or of an exported model, or a .safetensors file.")
+    ],
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Files, folders or patterns ('scans/*.tif').")
     ],
@@ -44,6 +46,12 @@ def predict_command(
             help="auto: the fastest that the hardware has and whose probabilities are close to those of float32.",
         ),
     ] = "auto",
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="torch|openvino|onnxruntime", help="Runtime, on the CPU; default: torch, or the export's."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="auto: a GPU if there is one.")] = "auto",
     kind: Annotated[str, typer.Option("--format", metavar="png|tif", help="Format of the masks.")] = "png",
     probabilities: Annotated[
@@ -87,6 +95,7 @@ def predict_command(
       [bold]unetzoo predict runs/quick/trials/unet-s0-1bee0e41c988 scans/ --out masks[/]
       [bold]unetzoo predict model.safetensors 'scans/*.tif' --tta 8 --overlay --format tif[/]
       [bold]unetzoo predict model.safetensors scans/ --range 0,4095[/]
+      [bold]unetzoo predict exported/ scans/ --backend openvino[/]
     \f
     Raises:
         UnetzooError: If the model, the images or an option are not valid.
@@ -102,6 +111,7 @@ def predict_command(
         tta=tta,
         batch=int(batch) if batch.isdecimal() else batch,  # type: ignore[arg-type]  # checked there
         precision=precision,
+        backend=backend,
         device=device,
         format=kind,
         probabilities=probabilities,

@@ -65,3 +65,31 @@ class EntryMeasurements(Strict):
     ratio: Ratio | None = None
     environment: dict[str, Any] = {}
     failed: str | None = None
+
+
+class ExportCheck(Strict):
+    """Export of a registered model to one runtime, and its largest difference from torch in float32.
+
+    Attributes:
+        name: Name of the model.
+        key: Identifies the model, its options and the versions; checks with another key are not comparable.
+        backend: The runtime.
+        sides: Image sizes that the exported graph takes, in words.
+        free: True if height and width are free, and the number of images.
+        shapes: Images that were compared, (N, C, H, W).
+        absolute: Largest difference of the logits.
+        relative: The same, relative to the largest logit.
+        failed: Why there is no export, or no comparison.
+        versions: Versions of torch and of the runtime.
+    """
+
+    name: str
+    key: str
+    backend: str
+    sides: str = ""
+    free: bool = False
+    shapes: list[tuple[int, int, int, int]] = []
+    absolute: float | None = None
+    relative: float | None = None
+    failed: str | None = None
+    versions: dict[str, str | None] = {}

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.gallery.drawing import draw_topology
+from unetzoo.gallery.exports import export_table, read_checks
 from unetzoo.gallery.measured import EntryMeasurements, Ratio
 from unetzoo.models.entry import FAMILIES, PROOFS, Entry
 from unetzoo.models.papers import Paper
@@ -64,7 +65,7 @@ def write_zoo(
         The path of the page.
 
     Raises:
-        UnetzooError: If the folder cannot be written.
+        UnetzooError: If the folder cannot be written, or a line of its checks of exports is broken.
     """
     drawings = {name: draw_topology(found.topology) for name, found in measurements.items() if found.topology}
     rows = [
@@ -92,6 +93,7 @@ def write_zoo(
         "parity": parity,
         "absent": _many(len(entries) - len(rows), "registered network") if len(entries) > len(rows) else None,
         "mib": MIB,
+        "exports": export_table(read_checks(folder), [row["name"] for family in families for row in family["rows"]]),
     }
     try:
         kept = {folder / "drawings" / _file(name): drawings[name] for name in drawings if name in entries}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,11 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from torch import nn
+
 from unetzoo._util.atomic import atomic_path
 from unetzoo._util.paths import check_utf8
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, nearest, one_line
+from unetzoo.export.backend import on_backend
+from unetzoo.export.load import exported_folder, opened
+from unetzoo.export.module import Exported
+from unetzoo.export.runtimes import BACKENDS, check_choice
+from unetzoo.export.sidecar import FILE_NAME, read_sidecar, sha256
 from unetzoo.inference.images import Item, find_images, open_image
 from unetzoo.inference.masks import FORMATS, Encoding, Predicted, overlay, save_image
 from unetzoo.inference.network import Computed, computed, resolved
@@ -39,6 +45,7 @@ class Options:
         tta: Orientations to average over: 1, 7 or 8.
         batch: Upper limit on the tiles computed at once, or "auto" for the fastest number.
         precision: "auto" for the fastest that the hardware has, "float32", "bfloat16" or "float16".
+        backend: "torch", "openvino" or "onnxruntime"; default: torch, or the usual runtime of an exported model.
         device: "auto", "cpu", "cuda" or "mps".
         format: Format of the masks, "png" or "tif".
         probabilities: Also write the probabilities as a TIFF.
@@ -57,6 +64,7 @@ class Options:
     tta: Any = 1
     batch: int | Literal["auto"] = "auto"
     precision: str = "auto"
+    backend: str | None = None
     device: str = "auto"
     format: str = "png"
     probabilities: bool = False
@@ -69,6 +77,8 @@ class Options:
     def __post_init__(self) -> None:
         ReadAs(self.range, self.downscale, self.as_trained)
         check_options(self.tile, self.overlap, self.tta, self.batch, self.precision)
+        if self.backend is not None:
+            check_choice("backend", self.backend, BACKENDS)
         if self.format not in FORMATS:
             raise UnetzooError(f"format = {self.format!r} is not a choice; {nearest(self.format, FORMATS)}")
 
@@ -177,7 +187,7 @@ def predict_files(
                 teller.tell()
     finally:
         if result.predicted:
-            result.computed = computed(session.network)
+            result.computed = session.computed()
             table.description["computed"] = asdict(result.computed) if result.computed else None
         table.write()
     return result
@@ -254,23 +264,21 @@ class _Session:
     """A model that is ready to predict, and the encoding of its classes in masks."""
 
     def __init__(self, path: Path | str, options: Options) -> None:
-        device = resolve_device(options.device)
-        header = read_header(path)
+        device, self.network, self.runtime, header, digest = _loaded(path, options)
         self.options, self.config = options, header["model"]
-        self.network = load_model(path).to(device)
         self.info = _info(header.get("data"), self.config.num_classes, path)
         self.expected: Expected = self.network.unetzoo_expected  # type: ignore[assignment]  # set by `load_model`
         self.read_as = ReadAs(options.range, options.downscale, options.as_trained)
         self.encoding = Encoding.of(self.info, max(2, self.config.num_classes))
         e = self.encoding
-        digest = hashlib.sha256(weights_file(Path(path)).read_bytes()).hexdigest()[:16]
         self.description = {
-            "model": {"name": self.config.name, "trial": header.get("trial"), "digest": digest},
+            "model": {"name": self.config.name, "trial": header.get("trial"), "digest": digest[:16]},
             "options": {
                 "tile": options.tile,
                 "overlap": options.overlap,
                 "tta": options.tta,
-                "precision": resolved(options.precision, device),
+                "precision": self.runtime_precision() or resolved(options.precision, device),
+                **({"backend": options.backend} if options.backend else {}),
                 "range": list(options.range) if options.range else None,
                 "downscale": options.downscale or self.expected.downscale or 1,
                 "as_trained": options.as_trained,
@@ -280,6 +288,18 @@ class _Session:
                 for k, (name, value) in enumerate(zip(e.names, e.values, strict=True))
             ],
         }
+
+    def runtime_precision(self) -> str | None:
+        """Return the precision of another runtime than torch's own; None if torch computes the network."""
+        if self.runtime is None:
+            return None
+        return "float32" if self.options.precision == "auto" else self.options.precision
+
+    def computed(self) -> Computed | None:
+        """Return how the network was computed; None if it was not."""
+        if (precision := self.runtime_precision()) is not None:
+            return Computed(precision, f"by {self.runtime}")
+        return computed(self.network)
 
     def opened(self, items: Iterable[Item], paths: dict[Item, list[Path]], table: Table) -> Iterator[_Opened]:
         """Open images one after the other."""
@@ -359,10 +379,33 @@ class _Session:
             tta=o.tta,
             batch=o.batch,
             precision=o.precision,  # type: ignore[arg-type]  # checked
+            backend=o.backend,
             out=out,
             progress=progress,
         )
         return out
+
+
+def _loaded(path: Path | str, options: Options) -> tuple[str, nn.Module, str | None, dict[str, Any], str]:
+    """Return the device, the network on it, its runtime if it is not torch, the header of its weights, and a digest.
+
+    Raises:
+        UnetzooError: If the model cannot be loaded, or its backend does not compute on the device.
+    """
+    folder = exported_folder(path)
+    on_cpu = folder is not None or options.backend not in (None, "torch")
+    if on_cpu and options.device not in ("auto", "cpu"):
+        what = f"backend = {options.backend!r}" if options.backend else "an exported model"
+        raise UnetzooError(f"device = {options.device!r}: {what} computes on the CPU; give cpu or auto")
+    device = "cpu" if on_cpu else resolve_device(options.device)
+    if folder is not None:
+        found = read_sidecar(folder)
+        network = opened(folder, found)
+        header, digest = {**found.header, "model": network.unetzoo_config}, sha256(folder / FILE_NAME)
+    else:
+        header, network, digest = read_header(path), load_model(path).to(device), sha256(weights_file(Path(path)))
+    ready = on_backend(network, options.backend, options.precision)  # now, for one error before the first image
+    return device, network, ready.backend if isinstance(ready, Exported) else None, header, digest
 
 
 def _info(saved: Any, classes: int, path: Path | str) -> DatasetInfo | None:

@@ -37,7 +37,7 @@ class Computed:
 
     Attributes:
         precision: "float32", "bfloat16" or "float16".
-        method: "as it is", "copy" (all of it in that precision) or "autocast".
+        method: "as it is", "copy" (all of it in that precision), "autocast", or "by" another runtime.
         folded: Batch norms that were folded into convolutions.
         largest: Largest difference of a probability from float32's where it was measured; None if it was not.
         mean: Mean difference there.
@@ -54,7 +54,8 @@ class Computed:
     refused: str = ""
 
     def __str__(self) -> str:
-        parts = [self.precision + " by autocast" * (self.method == "autocast")]
+        by = "by autocast" if self.method == "autocast" else self.method if self.method.startswith("by ") else ""
+        parts = [f"{self.precision} {by}".rstrip()]
         if self.folded:
             parts.append(f"{self.folded} batch norm{'s' * (self.folded > 1)} folded")
         if self.largest is not None and self.precision != "float32" and self.sides:

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from unetzoo.data.expected import Expected
 from unetzoo.errors import UnetzooError, check_argument, nearest, shown
+from unetzoo.export.backend import on_backend
 from unetzoo.inference.batches import Batches, Job, answers
 from unetzoo.inference.network import Precision, probabilities, torch_values
 from unetzoo.inference.overlap import ahead, behind
@@ -44,6 +45,7 @@ def predict(
     tta: Literal[1, 7, 8] = 1,
     batch: int | Literal["auto"] = "auto",
     precision: Precision = "auto",
+    backend: str | None = None,
     channels_last: bool = True,
     output: Output = "probabilities",
     out: Any = None,
@@ -95,6 +97,9 @@ def predict(
             more than 0.1, autocast is tried, and then float32. `unetzoo.inference.network.computed` returns the
             choice and the difference. "float32" computes the network as it is. "bfloat16" and "float16" never fall
             back to float32; they warn instead.
+        backend: "torch", "openvino" or "onnxruntime", on the CPU; default: torch, or the usual runtime of an exported
+            model. A network is converted by the first call and the conversion kept while its weights stay. Other
+            runtimes compute in float32, also with "auto"; only OpenVINO takes "bfloat16".
         channels_last: Memory layout of the network's input; True is faster for convolutions.
         output: "probabilities", "logits" or "classes"; see Returns.
         out: Array of the output's shape to write to; default: a new one.
@@ -116,6 +121,7 @@ def predict(
     """
     _check_call(model, output, out, channels_last, normalize, progress)
     check_options(tile, overlap, tta, batch, precision)
+    model = on_backend(model, backend, precision)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     normalize = normalize or getattr(model, "unetzoo_normalization", None)
     channels = getattr(getattr(model, "unetzoo_config", None), "in_channels", None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unetzoo.errors import UnetzooError
 from unetzoo.nn.sizes import ValidSizes
@@ -110,28 +110,6 @@ def valid_tiles(sizes: ValidSizes, side: int, tile: int, overlap: int, discard: 
         placed.append((start, weights))
         reached = start + size - discard
     return _normalised(placed, side, size, (source - size) // 2)
-
-
-def border_effect(network: nn.Module, sizes: ValidSizes) -> int:
-    """Return the width of the border of a valid network's output that depends on where its input was cut.
-
-    It is 0 with 2x2 transposed convolutions or nearest neighbours. Bilinear interpolation repeats its border pixel, and
-    a padded 3x3 convolution (pixel shuffle) sees zeros: the affected border grows from c to at most 2c + 2 pixels per
-    level, 2**depth - 2 in all, here rounded up to a multiple of 2**(depth - 1).
-
-    Args:
-        network: The network.
-        sizes: Sizes of its inputs and outputs.
-
-    Returns:
-        Width in px.
-    """
-    for module in network.modules():
-        padding = module.padding if isinstance(module, nn.Conv2d) else 0
-        padded = any(padding) if isinstance(padding, tuple) else bool(padding)
-        if padded or getattr(module, "mode", None) == "bilinear":
-            return 2**sizes.depth
-    return 0
 
 
 def _normalised(placed: list[tuple[int, np.ndarray]], side: int, size: int, context: int) -> list[Tile]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from unetzoo.inference.tiles import Tile, border_effect, padded_tiles, valid_tiles
+from unetzoo.inference.tiles import Tile, padded_tiles, valid_tiles
 from unetzoo.inference.tta import Window
-from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.nn.sizes import SameSize, ValidSizes, border_effect
 
 PROBE = 128  # side in px of the window that a precision is measured with
 

@@ -213,6 +213,11 @@ def own_initial_weights(module: nn.Module) -> None:
         init()
 
 
+def exporting() -> bool:
+    """Return True while torch.export traces: code must then not depend on sizes, or the graph holds for some alone."""
+    return getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)()  # torch 2.6 has the second alone
+
+
 def spatial(x: Tensor) -> tuple[int, int]:
     """Return (H, W) of a map (N, C, H, W)."""
     return x.shape[-2], x.shape[-1]

@@ -69,6 +69,31 @@ class ValidSizes:
         return size
 
 
+def border_effect(network: nn.Module, sizes: ValidSizes) -> int:
+    """Return the width of the border of a valid network's output that depends on where its input was cut.
+
+    It is 0 with 2x2 transposed convolutions or nearest neighbours. Bilinear interpolation repeats its border pixel, and
+    a padded 3x3 convolution (pixel shuffle) sees zeros: the affected border grows from c to at most 2c + 2 pixels per
+    level, 2**depth - 2 in all, here rounded up to a multiple of 2**(depth - 1).
+
+    Args:
+        network: The network.
+        sizes: Sizes of its inputs and outputs.
+
+    Returns:
+        Width in px.
+    """
+    known = getattr(network, "border", None)  # of an exported network, which has no modules
+    if isinstance(known, int):
+        return known
+    for module in network.modules():
+        padding = module.padding if isinstance(module, nn.Conv2d) else 0
+        padded = any(padding) if isinstance(padding, tuple) else bool(padding)
+        if padded or getattr(module, "mode", None) == "bilinear":
+            return 2**sizes.depth
+    return 0
+
+
 def mirror_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
     """Pad (..., H, W) by mirroring at the borders, without repeating the border pixels.
 

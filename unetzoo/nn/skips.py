@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import MakeModule, spatial
+from unetzoo.nn.blocks import MakeModule, exporting, spatial
 
 
 class ConcatSkip(nn.Module):
@@ -119,7 +119,7 @@ def pad_to_skip(skip: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         Both maps, with height H and width W.
     """
     (h, w), (uh, uw) = spatial(skip), spatial(up)
-    if (h, w) == (uh, uw):
+    if (h, w) == (uh, uw) and not exporting():
         return skip, up
     top, left = (h - uh) // 2, (w - uw) // 2
     return skip, F.pad(up, (left, w - uw - left, top, h - uh - top))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import exporting, spatial
 from unetzoo.nn.sizes import ValidSizes, mirror_pad
 
 
@@ -67,7 +67,7 @@ class UNet(nn.Module):
         return self._logits(x, [self.head, *getattr(self, "aux_heads", ())])
 
     def _logits(self, x: Tensor, heads: Sequence[nn.Module]) -> list[Tensor]:
-        if self.sizes is not None:
+        if self.sizes is not None and not exporting():
             self.sizes.check(*spatial(x))
         h, w = spatial(x)
         multiple = getattr(self.encoder, "multiple", 1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import exporting, spatial
 from unetzoo.nn.norms import InstanceNorm
 from unetzoo.standalone.common import AnySize, fraction, whole
 
@@ -58,7 +58,10 @@ class UpMerge(nn.Module):
         """Map ``below`` (N, c_below, h, w) and skips (N, C_i, H, W) to (N, c_out, H, W), where H is 2h or 2h + 1."""
         x, (h, w) = self.up(below), spatial(skips[0])
         missing = (0, w - x.shape[-1], 0, h - x.shape[-2])
-        if any(missing):
+        if exporting():  # the same by indices
+            rows, columns = (torch.arange(n).clamp(max=m - 1) for n, m in zip((h, w), spatial(x), strict=True))
+            x = x.index_select(-2, rows).index_select(-1, columns)
+        elif any(missing):
             x = F.pad(x, missing, mode="replicate")
         return self.layers(torch.cat((*skips, x), dim=1))
 

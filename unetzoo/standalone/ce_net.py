@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import exporting, spatial
 from unetzoo.standalone.common import AnySize, resize, whole
 from unetzoo.standalone.resnet import LinkUp, ResNetEncoder
 
@@ -57,9 +57,16 @@ class PyramidPool(nn.Module):
         self.out_channels = channels + len(POOLS)
 
     def forward(self, x: Tensor) -> Tensor:
-        h, w = spatial(x)
-        pooled = [self.project(F.max_pool2d(x, (min(size, h), min(size, w)))) for size in POOLS]
+        pooled = [self.project(self.pool(x, size)) for size in POOLS]
         return torch.cat([*(resize(p, x) for p in pooled), x], dim=1)
+
+    @staticmethod
+    def pool(x: Tensor, size: int) -> Tensor:
+        h, w = spatial(x)
+        if exporting():  # the same for maps of any size
+            missing = (torch.sym_max(size - side, 0) for side in (w, h))
+            return F.max_pool2d(F.pad(x, [n for m in missing for n in (0, m)], value=-torch.inf), size)
+        return F.max_pool2d(x, (min(size, h), min(size, w)))
 
 
 class CENet(AnySize):

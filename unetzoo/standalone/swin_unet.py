@@ -14,12 +14,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.errors import UnetzooError
+from unetzoo.nn.blocks import exporting
 from unetzoo.nn.dropout import DropPath
 from unetzoo.nn.tokens import MLP, Expand, attend, fitting_heads, offset_index
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole, wholes
 
 PATCH = 4  # pixels to a side of a token
 APART = -100.0  # bias between tokens that may not see each other, as in the authors' code
+
+
+def rolled(x: Tensor, sides: Sequence[int], shift: Sequence[int]) -> Tensor:
+    """Move the tokens of (N, H, W, C) around the borders, as ``x.roll(shift, (1, 2))`` does.
+
+    Args:
+        x: The map.
+        sides: Its sides (H, W).
+        shift: Tokens by which it moves along each axis, in absolute terms at most a side.
+    """
+    if not exporting():
+        return x.roll((shift[0], shift[1]), (1, 2))
+    for axis, (side, by) in enumerate(zip(sides, shift, strict=True), start=1):  # torch.roll takes no symbolic shift
+        x = x.index_select(axis, (torch.arange(side, device=x.device) + (side - by)) % side)
+    return x
 
 
 class WindowAttention(nn.Module):
@@ -51,16 +67,17 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[1:3]
         full = [-(-side // self.window) * self.window for side in (h, w)]
-        shift = [self.shift if side > self.window else 0 for side in full]  # a single window has no neighbours
-        x = F.pad(x, (0, 0, 0, full[1] - w, 0, full[0] - h)).roll((-shift[0], -shift[1]), (1, 2))
+        # A single window has no neighbours.
+        shift = [torch.sym_min(self.shift, side - self.window) for side in full]
+        x = rolled(F.pad(x, (0, 0, 0, full[1] - w, 0, full[0] - h)), full, [-by for by in shift])
         query, key, value = self.project(self.windows(x)).chunk(3, dim=-1)
         bias = self.table[self.index].movedim(-1, 0)
-        if full != [h, w] or any(shift):
+        if exporting() or full != [h, w] or any(shift):
             bias = bias + self.apart(full, [h, w], shift)
         x = self.out(attend(query, key, value, self.heads, bias=bias))
         x = x.unflatten(1, (full[0] // self.window, -1)).unflatten(3, (self.window, self.window))
         x = x.transpose(2, 3).flatten(1, 2).flatten(2, 3)
-        return self.dropout(x.roll(shift, (1, 2))[:, :h, :w])
+        return self.dropout(rolled(x, full, shift)[:, :h, :w])
 
     def windows(self, x: Tensor) -> Tensor:
         """Cut (N, H, W, C) into windows: (N, windows, tokens, C)."""

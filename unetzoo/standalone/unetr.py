@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import exporting, spatial
 from unetzoo.nn.norms import InstanceNorm
 from unetzoo.nn.tokens import attend, fitting_heads
 from unetzoo.standalone.common import AnySize, whole, wholes
@@ -67,7 +67,7 @@ class Positions(nn.Module):
 
     def forward(self, h: int, w: int) -> Tensor:
         """Return the positions (1, h * w, C) of a grid of h rows and w columns, row by row."""
-        if (h, w) == self.grid:
+        if not exporting() and (h, w) == self.grid:
             return self.table
         table = self.table.transpose(1, 2).unflatten(2, self.grid)
         return F.interpolate(table, size=(h, w), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import exporting, spatial
 from unetzoo.nn.tokens import fitting_heads, offset_index
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole, wholes
 
@@ -112,7 +112,7 @@ class Attention(nn.Module):
 
     def _reduced(self, x: Tensor) -> Tensor:
         size = (self.side, self.side)
-        if spatial(x) == size:
+        if not exporting() and spatial(x) == size:
             return x
         return interpolate(x, size) if self.reduce == "interpolate" else F.adaptive_max_pool2d(x, size)
 

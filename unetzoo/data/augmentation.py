@@ -61,7 +61,7 @@ class Augmentation:
         return _change(self.pixels, image, maps)
 
 
-def _change(transform: v2.Transform, image: Tensor, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _change(transform: Any, image: Tensor, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if isinstance(transform, PixelTransform):
         return (transform.change(image), *maps)
     if isinstance(transform, v2.Compose | v2.RandomApply):

@@ -137,11 +137,12 @@ def unguarded(program: ExportedProgram) -> nn.Module:
 
 def _least(program: ExportedProgram) -> Sequence[int]:
     """Return the smallest height and width that the graph's guards allow."""
-    (name,) = program.graph_signature.user_inputs[:1]
+    name = next(iter(program.graph_signature.user_inputs))
     value = next(node.meta["val"] for node in program.graph.nodes if node.name == name)
     found = []
     for side in value.shape[-2:]:
-        known = program.range_constraints.get(getattr(getattr(side, "node", None), "expr", None))
+        symbol: Any = getattr(getattr(side, "node", None), "expr", None)
+        known = program.range_constraints.get(symbol)
         found.append(int(known.lower) if known is not None else 1)
     return found
 

@@ -41,7 +41,7 @@ class Exported(nn.Module):
         border: int = 0,
     ) -> None:
         super().__init__()
-        self.file, self.to, self.sides, self.batched = file, to, sides, batched
+        self.file, self.target, self.sides, self.batched = file, to, sides, batched
         self.sizes, self.border = sizes, border
         self.backend, self.precision = FORMATS[to].backends[0], "float32"
         self._runs: dict[tuple[str, str], Run] = {}
@@ -57,10 +57,10 @@ class Exported(nn.Module):
             UnetzooError: If the runtime is not installed, does not read such files, or has no such precision.
         """
         backend = backend or self.backend
-        known = FORMATS[self.to].backends
+        known = FORMATS[self.target].backends
         if backend not in known:
             raise UnetzooError(
-                f"backend = {backend!r} does not read {FORMATS[self.to].words} files; this one runs with "
+                f"backend = {backend!r} does not read {FORMATS[self.target].words} files; this one runs with "
                 f"{' or '.join(known)}"
             )
         if (backend, precision) not in self._runs:

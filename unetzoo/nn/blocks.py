@@ -221,3 +221,13 @@ def exporting() -> bool:
 def spatial(x: Tensor) -> tuple[int, int]:
     """Return (H, W) of a map (N, C, H, W)."""
     return x.shape[-2], x.shape[-1]
+
+
+def larger(a: int, b: int) -> int:
+    """Return the larger of two sides; in an exported graph they may be free."""
+    return torch.sym_max(a, b)  # type: ignore[return-value]  # an int, or a symbol that takes its place
+
+
+def smaller(a: int, b: int) -> int:
+    """Return the smaller of two sides; in an exported graph they may be free."""
+    return torch.sym_min(a, b)  # type: ignore[return-value]

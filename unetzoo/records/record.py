@@ -289,7 +289,7 @@ class Record(Strict):
         raw = text.encode(errors="surrogatepass") if isinstance(text, str) else text
         if fields is not None and not _plain(raw):
             text = json.dumps(visible_values(fields))
-        elif stated is not None:
+        elif stated is not None and isinstance(fields, dict):
             text = _without_checksum(raw, fields)
         try:
             record = super().from_json(text, where)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import exporting, spatial
+from unetzoo.nn.blocks import exporting, larger, spatial
 from unetzoo.standalone.common import AnySize, resize, whole
 from unetzoo.standalone.resnet import LinkUp, ResNetEncoder
 
@@ -64,8 +64,8 @@ class PyramidPool(nn.Module):
     def pool(x: Tensor, size: int) -> Tensor:
         h, w = spatial(x)
         if exporting():  # the same for maps of any size
-            missing = (torch.sym_max(size - side, 0) for side in (w, h))
-            return F.max_pool2d(F.pad(x, [n for m in missing for n in (0, m)], value=-torch.inf), size)
+            right, bottom = (larger(size - side, 0) for side in (w, h))
+            return F.max_pool2d(F.pad(x, [0, right, 0, bottom], value=-torch.inf), size)
         return F.max_pool2d(x, (min(size, h), min(size, w)))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.errors import UnetzooError
-from unetzoo.nn.blocks import exporting
+from unetzoo.nn.blocks import exporting, smaller
 from unetzoo.nn.dropout import DropPath
 from unetzoo.nn.tokens import MLP, Expand, attend, fitting_heads, offset_index
 from unetzoo.standalone.common import AnySize, fraction, one_of, whole, wholes
@@ -68,7 +68,7 @@ class WindowAttention(nn.Module):
         h, w = x.shape[1:3]
         full = [-(-side // self.window) * self.window for side in (h, w)]
         # A single window has no neighbours.
-        shift = [torch.sym_min(self.shift, side - self.window) for side in full]
+        shift = [smaller(self.shift, side - self.window) for side in full]
         x = rolled(F.pad(x, (0, 0, 0, full[1] - w, 0, full[0] - h)), full, [-by for by in shift])
         query, key, value = self.project(self.windows(x)).chunk(3, dim=-1)
         bias = self.table[self.index].movedim(-1, 0)

@@ -62,14 +62,15 @@ def observe_all(pairs: Sequence[Pair], family: Family) -> list[Finding]:
 def _alike(pairs: Sequence[Pair]) -> Iterator[tuple[list[int], Mask, Mask]]:
     """Yield the indices of pairs that agree in the seeds and images to compare, with the masks of these."""
     finite = {id(x): np.isfinite(x) for pair in pairs for x in (pair.ours, pair.theirs)}
-    by_seed, by_image = ({key: x.any(axis) for key, x in finite.items()} for axis in (1, 0))
+    by_seed: dict[int, Mask] = {key: np.any(x, axis=1) for key, x in finite.items()}
+    by_image: dict[int, Mask] = {key: np.any(x, axis=0) for key, x in finite.items()}
     found: dict[tuple[bytes, bytes, int], tuple[list[int], Mask, Mask]] = {}
     for k, pair in enumerate(pairs):
         a, b = id(pair.ours), id(pair.theirs)
         seeds = by_seed[a] & by_seed[b]
         images = by_image[a] | by_image[b]
         if not seeds.all():
-            images = finite[a][seeds].any(0) | finite[b][seeds].any(0)
+            images = np.any(finite[a][seeds], axis=0) | np.any(finite[b][seeds], axis=0)
         found.setdefault((seeds.tobytes(), images.tobytes(), id(pair.groups)), ([], seeds, images))[0].append(k)
     yield from found.values()
 
@@ -82,7 +83,7 @@ def _observed(pairs: Sequence[Pair], seeds: Mask, images: Mask, family: Family) 
     scores = np.stack([x[seeds][:, images] for x in arrays.values()])
     groups = pairs[0].groups
     codes = None if groups is None else np.unique(groups[images], return_inverse=True)[1]
-    scored = np.isfinite(scores).any(1)
+    scored: Mask = np.any(np.isfinite(scores), axis=1)
     sizes = scored.sum(1).tolist()
     grouped = None if codes is None else [len(np.unique(codes[each])) for each in scored]
     bare: list[dict[str, Any]] = [

@@ -26,7 +26,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,8 @@ class Evidence:
 
     def at(self, index: Any) -> Evidence:
         """Return the evidence of one of several comparisons, or of some of them."""
-        arrays = (self.difference, self.over_seeds, self.over_images, self.over_cells)
-        return Evidence(*(x[index] for x in arrays), self.seeds, self.groups, self.freedom)
+        arrays = ("difference", "over_seeds", "over_images", "over_cells")
+        return replace(self, **{name: getattr(self, name)[index] for name in arrays})
 
     @property
     def parts(self) -> list[tuple[Array, Array | float]]:
@@ -149,7 +149,9 @@ def two_way(e: Evidence) -> tuple[Array, Array]:
     return combined(e.over_seeds, e.over_images, e.over_cells, e.seeds - 1, e.freedom)
 
 
-def combined(s: Array, i: Array, c: Array, of_seeds: float, of_images: float) -> tuple[Array, Array]:
+def combined(
+    s: Array, i: Array, c: Array, of_seeds: float | npt.NDArray[Any], of_images: float | npt.NDArray[Any]
+) -> tuple[Array, Array]:
     """Return ``V = max(S, I, S + I - C)`` and its degrees of freedom ``V (S + I) / (S^2 / f_S + I^2 / f_I)``.
 
     Satterthwaite's would have ``V^2 + ...`` with C in the denominator, which is too cautious beside the paired t over
@@ -254,6 +256,5 @@ def superiority(scores: Array) -> Array:
 def gathered(evidence: Sequence[Evidence]) -> Evidence:
     """Return the evidence of several comparisons, with the same seeds, groups and degrees of freedom, as one."""
     arrays = ("difference", "over_seeds", "over_images", "over_cells")
-    first = evidence[0]
-    joined = (np.concatenate([np.atleast_1d(getattr(e, name)) for e in evidence]) for name in arrays)
-    return Evidence(*joined, first.seeds, first.groups, first.freedom)
+    joined = {name: np.concatenate([np.atleast_1d(getattr(e, name)) for e in evidence]) for name in arrays}
+    return replace(evidence[0], **joined)

@@ -16,7 +16,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,8 @@ class Design:
 
     def at(self, index: npt.NDArray[np.intp]) -> Design:
         """Return the designs of some of the comparisons."""
-        arrays = (self.difference, self.image, self.seed, self.cell)
-        return Design(*(x[index] for x in arrays), self.freedom, self.alpha, self.margin)
+        arrays = ("difference", "image", "seed", "cell")
+        return replace(self, **{name: getattr(self, name)[index] for name in arrays})
 
     def power(self, seeds: Count, groups: Count) -> Array:
         """Return the chances of a verdict other than undecided with this many seeds and groups."""

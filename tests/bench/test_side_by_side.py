@@ -160,3 +160,15 @@ def test_nothing_is_rehearsed_if_nothing_was_measured() -> None:
 def test_jobs_must_be_a_number_or_auto(tmp_path: Path) -> None:
     with pytest.raises(UnetzooError, match="jobs = 0 must be 1 or more, or 'auto'"):
         unetzoo.run(suite(), tmp_path, jobs=0)
+
+
+def test_precision_and_layout_are_chosen_once_for_all_seeds(tmp_path: Path) -> None:
+    unetzoo.run(suite(train={"compute": "auto"}), tmp_path)
+    first, second = (record.environment for record in _by_seed(tmp_path).values())
+    assert first["compute"] == second["compute"]
+    chosen, timings = first["compute"]["compute"], first["compute"]["timings"]
+    assert first["precision"] == second["precision"] == chosen["precision"]
+    assert len({(t["compute"]["precision"], t["compute"]["channels_last"]) for t in timings}) == len(timings) >= 2
+    for record in _by_seed(tmp_path).values():
+        layout = "channels_last" if chosen["channels_last"] else "contiguous"
+        assert f"; {chosen['precision']}, {layout}" in record.cost.latency_method

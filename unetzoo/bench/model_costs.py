@@ -20,6 +20,7 @@ from unetzoo.machine.lock import MachineLock
 from unetzoo.machine.phases import Phases
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.records.record import Cost
+from unetzoo.train.compute import ComputeChoice, choose_compute
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import make_optimizer
 from unetzoo.train.recipe import steps_for
@@ -35,12 +36,14 @@ class ModelCosts(Strict):
         cost: The costs.
         step_flops: Floating-point operations of a training step.
         step_seconds: Seconds of a training step without loading data.
+        choice: How the steps are computed, with the timings by which that was chosen, if it was left open.
     """
 
     conditions: dict[str, Any]
     cost: Cost
     step_flops: int
     step_seconds: float
+    choice: ComputeChoice
 
     def predicted_train_seconds(self, conditions: dict[str, Any]) -> float | None:
         """Return the predicted duration of a training; None under conditions that have another number of threads."""
@@ -83,6 +86,16 @@ def _measure(trial: Trial, info: DatasetInfo, setting: Setting, channel: Channel
     hooks = TrainingHooks(beat=channel.check, phases=phases, lock=MachineLock(beat=channel.check, say=channel.note))
     flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
     steps = steps_for(recipe.flops, flops) if recipe.flops is not None else recipe.steps
-    fabric = setting.fabric(recipe.devices)
-    cost, step_seconds = measure_cost(fabric, trial, steps, info, setting.device, setting.precision, hooks)
-    return ModelCosts(conditions=setting.conditions, cost=cost, step_flops=flops, step_seconds=step_seconds)
+    with hooks.alone():
+        choice = choose_compute(
+            partial(trial.model.config.build, weights=False),
+            recipe,
+            device=setting.device,
+            channels=info.channels,
+            classes=info.classes,
+            beat=channel.check,
+        )
+    chosen, trial = setting.choosing(choice), trial.model_copy(update={"train": choice.applied(recipe)})
+    fabric = chosen.fabric(recipe.devices)
+    cost, seconds = measure_cost(fabric, trial, steps, info, chosen.device, chosen.precision, hooks)
+    return ModelCosts(conditions=setting.conditions, cost=cost, step_flops=flops, step_seconds=seconds, choice=choice)

@@ -109,6 +109,8 @@ def run_trial(
         return _run_baseline(trial, blank, dataset, conditions, folders, channel)
 
     costs = costs_of(trial, dataset.info, setting, folders, channel, phases)
+    setting, recipe = setting.choosing(costs.choice), costs.choice.applied(recipe)
+    conditions = setting.conditions
     if recipe.flops is not None:
         recipe = recipe.model_copy(update={"flops": None, "steps": steps_for(recipe.flops, costs.step_flops)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +18,7 @@ from unetzoo.machine.device import FABRIC_PRECISION, check_devices, resolve_devi
 from unetzoo.machine.environment import environment
 from unetzoo.models.factory import ModelConfig
 from unetzoo.models.registry import model_info
+from unetzoo.train.compute import ComputeChoice
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,13 @@ class Setting:
     device: str
     precision: str
     conditions: dict[str, Any]
+
+    def choosing(self, choice: ComputeChoice) -> Setting:
+        """Return the setting with the precision of a choice, which its conditions tell with the timings behind it."""
+        conditions = {**self.conditions, "precision": choice.compute.precision}
+        if choice.timings:
+            conditions["compute"] = choice.model_dump(mode="json")
+        return replace(self, precision=choice.compute.precision, conditions=conditions)
 
     def fabric(self, devices: int) -> Fabric:
         """Return a Fabric for a number of devices of this setting."""

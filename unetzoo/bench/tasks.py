@@ -69,6 +69,7 @@ def rehearse(suite: Suite, trial: Trial, info: DatasetInfo, folders: OutputFolde
         ignore_index=info.ignore_index,
         fake=False,
         optimizer=partial(make_optimizer, recipe),
+        recompute=recipe.recompute,
     )
     shape = (recipe.batch_size, info.channels, recipe.crop, recipe.crop)
     images, masks = work.images(shape), work.masks(shape)

@@ -2,12 +2,14 @@
 
     UNETZOO_DATA=... python benchmarks/speed.py suites --run first   # a plain script against `unetzoo bench`
     python benchmarks/speed.py steps --run first                     # single steps and passes, and their sweeps
+    python benchmarks/speed.py inference --run first                 # predict, other runtimes, MONAI
+    python benchmarks/speed.py large --run first --rounds 2          # predict and MONAI on 10,000 x 10,000 px
+    python benchmarks/speed.py options --run first                   # options of a training step, and the loader
     python benchmarks/speed.py page                                  # reports/speed/README.md and speed.csv
 
 ``--run`` names the folder of reports/speed that gets the JSON files; a second run, on another day or under another
 load, goes beside the first. Every file lists raw timings in seconds, which `unetzoo compare` takes. In each round all
-candidates run one after the other, so that a slow minute slows all of them. See `benchmarks/inference_speed.py` for
-prediction. Needs pip install 'unetzoo[bench]'.
+candidates run one after the other, so that a slow minute slows all of them. Needs pip install 'unetzoo[bench]'.
 """
 
 from __future__ import annotations
@@ -138,14 +140,64 @@ def run_steps(args: argparse.Namespace) -> dict[str, Any]:
     return {"measurements": [*comparisons(args.rounds), *sweeps(args.rounds, args.largest)]}
 
 
+def run_inference(args: argparse.Namespace) -> dict[str, Any]:
+    """Time prediction by `inference_speed.py`, whole images of 512 px and tiled ones of 2048."""
+    return _inference(["--sizes", "512", "2048"], args.rounds)
+
+
+def run_large(args: argparse.Namespace) -> dict[str, Any]:
+    """Time prediction on a large image and its peak memory, each run in a process of its own."""
+    return _inference(["--sizes", str(args.side), "--apart"], args.rounds)
+
+
+def _inference(options: list[str], rounds: int) -> dict[str, Any]:
+    found = _script("inference_speed.py", [*options, f"--rounds={rounds}"])
+    measurements = [
+        {
+            "name": f"{row['candidate']}, {row['size']}x{row['size']}",
+            "group": "prediction",
+            "unit": "s",
+            "values": row["seconds"],
+            **{name: row[name] for name in ("candidate", "size", "peak_bytes") if name in row},
+        }
+        for row in found["rows"]
+        if "seconds" in row
+    ]
+    said = {str(row["size"]): row["computed"] for row in found["rows"] if "computed" in row}
+    return {"measurements": measurements, "computed": said}
+
+
+def run_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Compare options of a training step by `training_step.py`, and loaders by `loader.py`, as paired ratios."""
+    rounds = f"--rounds={10 * args.rounds}"
+    return {"measurements": [], "step": _script("training_step.py", [rounds]), "loader": _script("loader.py", [rounds])}
+
+
+def _script(name: str, options: list[str]) -> dict[str, Any]:
+    """Run another script of this folder and return what it wrote."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "found.json"
+        command = [sys.executable, str(ROOT / "benchmarks" / name), *options, "--out", str(file)]
+        subprocess.run(command, check=True)  # noqa: S603
+        return json.loads(file.read_text())
+
+
 def main() -> None:
     """Run a part and write its file, or the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("suites", "steps", "page"))
+    parts: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+        "suites": run_suites,
+        "steps": run_steps,
+        "inference": run_inference,
+        "large": run_large,
+        "options": run_options,
+    }
+    parser.add_argument("part", choices=(*parts, "page"))
     parser.add_argument("--run", default="first", help="folder of reports/speed (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100, help="training steps of a trial (default: %(default)s)")
     parser.add_argument("--largest", type=int, default=2048, help="largest side in px (default: %(default)s)")
+    parser.add_argument("--side", type=int, default=10_000, help="of the large image in px (default: %(default)s)")
     parser.add_argument("--tasks", action="append", help="only these tasks of the suites")
     args = parser.parse_args()
     if args.part == "page":
@@ -154,7 +206,6 @@ def main() -> None:
 
         write_page(REPORT)
         return
-    parts: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"suites": run_suites, "steps": run_steps}
     begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     found = parts[args.part](args)
     from unetzoo.machine.environment import environment

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from speed_parts import options, prediction
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.report.style import RC, canvas, save
@@ -46,9 +47,9 @@ def write_page(folder: Path) -> None:
     if not runs:
         raise SystemExit(f"{folder}: no run yet; see benchmarks/speed.py --help")
     parts = ["# How fast?\n", _conditions(runs), *_suites(runs), *_shares(runs), *_steps(runs), *_sweeps(runs, folder)]
-    extra = Path(__file__).with_name("speed_notes.md")
-    if extra.exists():
-        parts.append(extra.read_text())
+    parts += [*prediction(runs, _table, _ratio), *options(runs, _table)]
+    notes = Path(__file__).with_name("speed_notes.md")
+    parts += [notes.read_text()] if notes.exists() else []
     write_atomic(folder / "README.md", "\n".join(parts).rstrip() + "\n")
     write_atomic(folder / "speed.csv", _timm_csv(runs))
     print(folder / "README.md")

@@ -1,0 +1,93 @@
+"""Sections of the page of ``reports/speed`` on prediction, on options of a training step, and on the loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Table = Callable[[list[str], list[list[str]]], str]
+Ratio = Callable[[np.ndarray, np.ndarray], str]
+Runs = dict[str, dict[str, dict[str, Any]]]
+
+
+def prediction(runs: Runs, table: Table, ratio: Ratio) -> Iterator[str]:
+    """Yield the section on prediction.
+
+    Args:
+        runs: Run -> part -> content of its file.
+        table: Function from a head and rows to Markdown.
+        ratio: Function from the seconds of another way and ours to words.
+    """
+    rows, said = [], ""
+    for run, parts in runs.items():
+        for part in ("inference", "large"):
+            content = parts.get(part, {})
+            said = next(iter(content.get("computed", {}).values()), said)
+            for size in dict.fromkeys(each["size"] for each in content.get("measurements", [])):
+                same = {e["candidate"]: e for e in content["measurements"] if e["size"] == size}
+                ours = next(e for name, e in same.items() if name.startswith("unetzoo auto"))
+                for name, each in same.items():
+                    seconds = np.array(each["values"])
+                    by = "" if each is ours else ratio(seconds, np.array(ours["values"]))
+                    memory = f"{max(each['peak_bytes']) / 2**20:.0f}" if "peak_bytes" in each else ""
+                    rows.append([run, f"{size}x{size}", name, f"{np.median(seconds):.3f}", by, memory])
+    if not rows:
+        return
+    yield "\n## Prediction\n"
+    yield (
+        "`unet` of width 32, three channels, by `unetzoo.predict` and by others; the ratio is their seconds over those "
+        "of `unetzoo auto`. Above 512 px in tiles of 512 px that overlap by a quarter; runtimes take single tiles. "
+        "OpenVINO and ONNX Runtime are called directly, without reading, normalising or softmax. Peak memory is that "
+        f"of the process, where each run has one.{f' `auto` computed in {said}.' if said else ''}\n"
+    )
+    yield table(["run", "image", "way", "seconds", "over unetzoo auto", "peak, MiB"], rows)
+
+
+def options(runs: Runs, table: Table) -> Iterator[str]:
+    """Yield the sections on options of a training step, on evaluation, and on the loader.
+
+    Args:
+        runs: Run -> part -> content of its file.
+        table: Function from a head and rows to Markdown.
+    """
+    found = {run: parts["options"] for run, parts in runs.items() if "options" in parts}
+    if not found:
+        return
+    yield "\n## Options of a training step\n"
+    yield (
+        "`unet` of width 16 on 4x1x256x256, bfloat16 and channels_last, one thread. Ratios of the time with the option "
+        "to that of today's way, by the clock, median and quartiles of paired rounds: below 1 is a gain. Memory of "
+        "`recompute` stands in the reference of suites.\n"
+    )
+    rows = []
+    for run, content in found.items():
+        for part in ("steps", "layout", "evaluation", "malloc"):
+            for row in content["step"].get(part, [])[1:]:
+                low, high = row["clock_spread"]
+                rows.append([run, part, row["way"], f"**{row['clock_ratio']:.3f}** ({low:.3f} to {high:.3f})"])
+    yield table(["run", "part", "option", "ratio"], rows)
+    yield "\nWhere a step goes, by the profiler (share of the operators' own time):\n"
+    rows = [
+        [run, f"`{row['operator']}`", f"{row['share']:.2f}", f"{row['calls_per_step']:.0f}"]
+        for run, content in found.items()
+        for row in content["step"].get("profile", [])[:8]
+    ]
+    yield table(["run", "operator", "share", "calls a step"], rows)
+    yield "\n## The loader\n"
+    yield "Crops of 256x256 px a second on one core, from decoded images in memory; processor time, interleaved.\n"
+    rows = []
+    for run, content in found.items():
+        for row in content["loader"]["crops"]:
+            low, high = row["spread"]
+            by = f"{row['our_rate_over_theirs']:.2f} ({low:.2f} to {high:.2f})" if row["library"] != "unetzoo" else ""
+            rate = f"{row['crops_per_second_per_core']:,.0f}"
+            rows.append([run, row["augmentation"], str(row["channels"]), row["library"], rate, by])
+    yield table(["run", "augmentation", "channels", "library", "crops/s", "our rate over theirs"], rows)
+    rows = [
+        [run, row["augmentation"], row["step"], f"{100 * row['share_of_loading']:.1f} %"]
+        for run, content in found.items()
+        for row in content["loader"]["share"]
+    ]
+    yield table(["run", "augmentation", "step", "share of loading"], rows)

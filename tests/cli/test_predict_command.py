@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -389,36 +388,3 @@ def test_ctrl_c_keeps_what_is_finished(run: Callable[..., Run], monkeypatch: pyt
     assert names == {"a.png", "a.probabilities.tif", "predictions.json", "predictions.csv"}
     done = run("m.safetensors", "a.png", "b.png", "c.png", "--probabilities")
     assert done.out == "predictions: 2 predicted, 1 already done\n"
-
-
-# --- as a process -----------------------------------------------------------------------------------------------
-
-PEAK = """
-import resource, sys
-from unetzoo.cli.main import main
-try: main()
-except SystemExit as end: assert not end.code, end.code
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def process(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PEAK, "predict", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is KiB on Linux alone")
-def test_memory_grows_with_the_mask_alone(tmp_path: Path) -> None:
-    """Each pixel takes the mask's byte, but not the file's, the 8 of the probabilities or the network's."""
-    tiny(tmp_path / "m.safetensors", classes=2)
-    peaks = []
-    for name, side in (("small", 600), ("large", 2400)):
-        tifffile.imwrite(tmp_path / f"{name}.tif", noise(side, side))
-        options = ["--probabilities", "--overlap", 0, "--tile", 128, "--out", name]
-        done = process("m.safetensors", f"{name}.tif", *options, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        peaks.append(1024 * int(done.stdout.split()[-1]))
-    pixels = 2400**2 - 600**2
-    assert peaks[1] - peaks[0] < 5 * pixels  # measured: 2 bytes per pixel, and 9 with the probabilities kept

@@ -104,11 +104,11 @@ def run(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(IMPORTED)  # a trial's process imports the script with this call; `run_jobs` reports it
-    if jobs != "auto":
+    side_by_side = None if isinstance(jobs, str) and jobs == "auto" else jobs
+    if side_by_side is not None:
         check_argument("run", "jobs", jobs, int, "a whole number, 1 or more, or 'auto'")
-        if jobs < 1:
+        if side_by_side < 1:
             raise UnetzooError(f"jobs = {jobs} must be 1 or more, or 'auto'")
-    side_by_side = None if jobs == "auto" else jobs
     for option, value in (("retry_failed", retry_failed), ("wait", wait)):
         check_argument("run", option, value, bool, "True or False")
     check_argument("run", "watcher", watcher, (Watcher, type(None)), "a unetzoo.bench.watcher.Watcher or None")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unetzoo._util.versions import installed_version
-from unetzoo.errors import UnetzooError, nearest, one_line
+from unetzoo.errors import UnetzooError, nearest, one_line, shown
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram  # which takes a second to import
@@ -60,7 +60,7 @@ def check_choice(option: str, value: object, known: tuple[str, ...]) -> str:
         UnetzooError: If it is not.
     """
     if not isinstance(value, str) or value not in known:
-        raise UnetzooError(f"{option} = {value!r} is not a choice; {nearest(value, known)}")
+        raise UnetzooError(f"{option} = {shown(value)} is not a choice; {nearest(value, known)}")
     return value
 
 

@@ -214,7 +214,7 @@ def check_options(tile: Any, overlap: Any, tta: Any, batch: Any, precision: Any)
         raise UnetzooError(f"tile = {shown(tile)} must be one or two whole numbers of pixels, at least 1, or None")
     if overlap is not None and not (_whole(overlap, 0) and all(overlap < t for t in wanted)):
         raise UnetzooError(f"overlap = {shown(overlap)} must be whole pixels from 0 to less than the tile")
-    if batch != "auto" and not _whole(batch, 1):
+    if not (isinstance(batch, str) and batch == "auto") and not _whole(batch, 1):
         raise UnetzooError(f"batch = {shown(batch)} must be a whole number of tiles, at least 1, or 'auto'")
     check_argument("predict", "precision", precision, str, f"one of {', '.join(get_args(Precision))}")
     if precision not in get_args(Precision):

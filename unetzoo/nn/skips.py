@@ -121,7 +121,8 @@ def pad_to_skip(skip: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
     (h, w), (uh, uw) = spatial(skip), spatial(up)
     if (h, w) == (uh, uw) and not exporting():
         return skip, up
-    top, left = (h - uh) // 2, (w - uw) // 2
+    # (h - uh) // 2, without a negative number to divide: ONNX would round that towards 0.
+    top, left = (h + uh) // 2 - uh, (w + uw) // 2 - uw
     return skip, F.pad(up, (left, w - uw - left, top, h - uh - top))
 
 

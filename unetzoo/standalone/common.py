@@ -43,7 +43,8 @@ class AnySize(nn.Module):
 
     def fit(self, x: Tensor) -> Tensor:
         """Return the image unchanged where its sides fit, otherwise mirrored up to the next size that does."""
-        below, right = (max(-(-side // self.multiple) * self.multiple, self.least) - side for side in spatial(x))
+        m = self.multiple
+        below, right = (max((side + m - 1) // m * m, self.least) - side for side in spatial(x))
         return mirror_pad(x, 0, below, 0, right) if below or right else x
 
     def forward(self, x: Tensor) -> Tensor:

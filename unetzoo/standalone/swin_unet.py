@@ -66,7 +66,7 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[1:3]
-        full = [-(-side // self.window) * self.window for side in (h, w)]
+        full = [(side + self.window - 1) // self.window * self.window for side in (h, w)]
         # A single window has no neighbours.
         shift = [smaller(self.shift, side - self.window) for side in full]
         x = rolled(F.pad(x, (0, 0, 0, full[1] - w, 0, full[0] - h)), full, [-by for by in shift])

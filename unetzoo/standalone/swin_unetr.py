@@ -56,7 +56,7 @@ class WindowAttention(nn.Module):
         h, w = sides = x.shape[1:3]
         window = [min(side, self.window) for side in sides]
         shift = [self.shift if side > self.window else 0 for side in sides]
-        full = [-(-side // size) * size for side, size in zip(sides, window, strict=True)]
+        full = [(side + size - 1) // size * size for side, size in zip(sides, window, strict=True)]
         x = F.pad(x, (0, 0, 0, full[1] - w, 0, full[0] - h)).roll((-shift[0], -shift[1]), (1, 2))
         query, key, value = self.project(split(x, window)).chunk(3, dim=-1)
         n = window[0] * window[1]

@@ -1,0 +1,41 @@
+"""`unetzoo predict` as a process: its memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import unetzoo
+
+pytestmark = pytest.mark.filterwarnings("ignore:these weights do not tell")
+PEAK = """
+import resource, sys
+from unetzoo.cli.main import main
+try: main()
+except SystemExit as end: assert not end.code, end.code
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is KiB on Linux alone")
+def test_memory_grows_with_the_mask_alone(tmp_path: Path) -> None:
+    """Each pixel takes the mask's byte, but not the file's, the 8 of the probabilities or the network's."""
+    model = unetzoo.create_model("unet", in_channels=1, num_classes=2, width=2, depth=2)
+    unetzoo.save_model(model, tmp_path / "m.safetensors")
+    peaks = []
+    for name, side in (("small", 600), ("large", 2400)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.random.default_rng(0).integers(0, 256, (side, side), np.uint8))
+        options = ["--probabilities", "--overlap=0", "--tile=128", f"--out={name}"]
+        command = [sys.executable, "-c", PEAK, "predict", "m.safetensors", f"{name}.tif", *options]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        peaks.append(1024 * int(done.stdout.split()[-1]))
+    pixels = 2400**2 - 600**2
+    assert peaks[1] - peaks[0] < 5 * pixels  # measured: 2 bytes per pixel, and 9 with the probabilities kept

@@ -238,6 +238,8 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             frame[column] = pd.array(frame[column].tolist(), dtype="boolean")
         elif column not in TEXTS:
             frame[column] = pd.to_numeric(frame[column]).astype(float)
+        elif frame.empty:
+            frame[column] = frame[column].astype(object)  # not the numbers that pandas takes it for
     return frame
 
 

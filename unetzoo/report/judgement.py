@@ -137,7 +137,7 @@ def judge_all(t: Tables, margin: float | None = None) -> Judgement:
     learnt = {str(label): int(seeds.get(label, 0)) for label in dict.fromkeys(t.done["model"])}
     reference = pick_reference(trials, matched_to(t.models))
     groups = groups_by_key(t)
-    keys = sorted({f"{data}/{image}" for data, image in zip(images["data"], images["image"], strict=True)})
+    keys = sorted(set(images["data"] + "/" + images["image"]))
     many = [label for label, n in learnt.items() if n >= MIN_SEEDS]
 
     def family(metric: str) -> tuple[list[Comparison], list[Comparison]]:

@@ -13,11 +13,13 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.alarms import best_baseline
+from unetzoo.report.embedded import as_script, embedded
 from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions, left_out
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import summarise
+from unetzoo.report.strips import difference_strips, score_strips
 from unetzoo.report.verdict_table import verdict_table
 from unetzoo.report.words import escape_markdown, link, number, signed, span
 
@@ -104,8 +106,21 @@ def _write(
         page.unlink(missing_ok=True)
         return summary
     inline = {name: data_uri(name, *both) for name, both in plots.items()}
-    write_atomic(page, render("index.html.j2", variables | {"inline": inline}))
+    write_atomic(page, render("index.html.j2", variables | interactive(t, j, variables["rows"]) | {"inline": inline}))
     return page
+
+
+def interactive(t: Tables, j: Judgement, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the variables of the page that its summary does not have: what its script needs, and strips in cells."""
+    pages: dict[str, str] = {}
+    return {
+        "data": as_script(embedded(rows, t, j, pages)),
+        "pages": pages,
+        "browser": None,
+        "rising": j.standing.rising,
+        "scores": score_strips(rows),
+        "differences": difference_strips(j),
+    }
 
 
 def write_plots(

@@ -32,6 +32,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.",
     ),
     "report": ("bench", "report_command", "Write the report again from the records of a folder."),
+    "recommend": (
+        "recommend",
+        "recommend_command",
+        "Say which variant of a run to take under limits on its costs, how sure that is, and what it rests on.",
+    ),
     "predict": ("predict", "predict_command", "Segment images of any size with a trained model."),
     "export": ("export", "export_command", "Export a model for other runtimes: ONNX, OpenVINO or torch.export."),
     "compare": (

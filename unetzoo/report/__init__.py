@@ -37,8 +37,7 @@ def write_report(folder: Path, *, brief: bool = False, margin: float | Mapping[s
         UnetzooError: If the margin is below 0, the folder or its records are missing, or the folder cannot be written.
     """
     for value in margin.values() if isinstance(margin, Mapping) else [margin]:
-        if value is not None and not 0 <= value < math.inf:
-            raise UnetzooError(f"margin = {value:g} must be a difference in Dice of 0 or more")
+        check_margin(value)
     from unetzoo.records.manifest import read_manifest
 
     folder = Path(folder)
@@ -51,3 +50,9 @@ def write_report(folder: Path, *, brief: bool = False, margin: float | Mapping[s
 
     each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
     return build_collection(folder, manifest, brief=brief, margins=each)
+
+
+def check_margin(margin: float | None) -> None:
+    """Raise `UnetzooError` if a margin is not a difference in Dice of 0 or more, or None."""
+    if margin is not None and not 0 <= margin < math.inf:
+        raise UnetzooError(f"margin = {margin:g} must be a difference in Dice of 0 or more")

@@ -12,7 +12,6 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import Tables, csv_text, load
-from unetzoo.report.alarms import best_baseline
 from unetzoo.report.embedded import as_script, embedded
 from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.plots import NAMES, PARETO, draw
@@ -68,7 +67,7 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
         summary = summary.sort_values("model", kind="stable", ignore_index=True)
     order = sorted(summary["model"], key=lambda label: label != j.reference)  # the reference, then by row
     shown = NAMES if keep is None else [name for name in NAMES if name in keep]
-    plots = draw(t, summary, j, best_baseline(t), shown)
+    plots = draw(t, summary, j, shown)
     if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
         plots["predictions"] = predictions
     captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}

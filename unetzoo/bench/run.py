@@ -24,6 +24,7 @@ from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
 from unetzoo.bench.lock import only_one
 from unetzoo.bench.logs import tail
 from unetzoo.bench.output import OutputFolders
+from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
@@ -130,7 +131,9 @@ def run(
         stop_request = held.enter_context(_interruptible(watcher))
         if isinstance(suite, Collection):
             _write_manifest(suite, members, out, watcher)
-        _run(members, side_by_side, retry_failed, watcher, stop_request)
+        progress = ProgressFile(out)
+        held.callback(progress.remove)
+        _run(members, side_by_side, retry_failed, together(watcher, progress), stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
     from unetzoo.records.frame import read_records

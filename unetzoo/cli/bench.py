@@ -243,6 +243,16 @@ def report_command(
         float | None,
         typer.Option(help="Largest difference in Dice that does not matter, 0 or more; default: the suite's, or 0.01."),
     ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--serve",
+            metavar="[PORT]",
+            min=0,
+            max=65535,
+            help="Serve the page on 127.0.0.1 and refresh it while a suite runs; Ctrl-C stops. Default port: 8765.",
+        ),
+    ] = None,
 ) -> None:
     """Write the report again from the records of a folder.
 
@@ -252,7 +262,17 @@ def report_command(
       [bold]unetzoo report runs/quick[/]
       [bold]unetzoo report reports/mine --brief[/]
       [bold]unetzoo report runs/quick --margin 0.02[/]
+      [bold]unetzoo report runs/quick --serve[/]
+    \f
+    Raises:
+        UnetzooError: If --serve is given with --brief, which writes no page, or the report cannot be written.
     """
+    if port is not None:
+        if brief:
+            raise UnetzooError("--serve shows the page, which --brief does not write; give one of them")
+        from unetzoo.cli.serve import serve_report
+
+        return serve_report(folder, port, margin)
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder, brief=brief, margin=margin)}", soft_wrap=True, highlight=False)

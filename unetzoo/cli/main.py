@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 LONGEST = 10_000  # characters of an error on the terminal
 COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --help`
@@ -70,8 +71,17 @@ def build(only: str | None = None) -> typer.Typer:
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            app.command(name, cls=_command_class(name))(found)
     return app
+
+
+def _command_class(name: str) -> type[TyperCommand] | None:
+    """Return the class of a command that reads its words in its own way; None for the usual one."""
+    if name != "report":
+        return None
+    from unetzoo.cli.serve import ReportCommand
+
+    return ReportCommand
 
 
 def _not_imported() -> None:

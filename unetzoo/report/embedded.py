@@ -33,9 +33,9 @@ UNCHANGED = "none"  # family of a variant whose options are all those of `unet`
 
 
 def as_script(value: Any) -> Markup:
-    """Return JSON that is safe inside a ``<script>`` element: no text in it can end the element or a line of script."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
+    """Return JSON that is safe inside a ``<script>`` element: no text in it can end the element."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # in ASCII, so without U+2028
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 (escaped above)
 
@@ -85,6 +85,7 @@ def _cost(kind: Kind) -> dict[str, Any]:
         "option": kind.option,
         "units": kind.units,
         "example": kind.example,
+        "noun": kind.noun,
         "phrase": kind.phrase,
         "superlative": kind.superlative,
         "cheapest": kind.cheapest,

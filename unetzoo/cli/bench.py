@@ -272,7 +272,8 @@ def report_command(
             raise UnetzooError("--serve shows the page, which --brief does not write; give one of them")
         from unetzoo.cli.serve import serve_report
 
-        return serve_report(folder, port, margin)
+        serve_report(folder, port, margin)
+        return
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder, brief=brief, margin=margin)}", soft_wrap=True, highlight=False)

@@ -49,7 +49,8 @@ def line_chart(lines: Sequence[tuple[str, Points]], horizontal: str, vertical: s
             parts.append(f'<circle {kind} cx="{x}" cy="{y}" r="2.5"/>')
     parts.append(
         f'<text x="{(LEFT + RIGHT) / 2:g}" y="{HEIGHT - 6}" text-anchor="middle">{escape(horizontal)}</text>'
-        f'<text transform="translate(11 {(TOP + BOTTOM) / 2:g}) rotate(-90)" text-anchor="middle">{escape(vertical)}</text>'
+        f'<text transform="translate(11 {(TOP + BOTTOM) / 2:g}) rotate(-90)" text-anchor="middle">'
+        f"{escape(vertical)}</text>"
     )
     label = escape(f"{vertical} against {horizontal}")
     return Markup(  # noqa: S704 (names are escaped above)

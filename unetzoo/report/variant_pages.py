@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unetzoo.records.fields import chosen_rate, dig, image_score, label_of, seed_of
+from unetzoo.records.fields import chosen_rate, dig, image_score, seed_of
 from unetzoo.records.frame import METRICS, Tables
 from unetzoo.records.learnt import still_rising
 from unetzoo.records.record import Record
@@ -189,11 +189,8 @@ def _images(records: Sequence[Record], folder: Path) -> dict[str, Any]:
         return {"images": [], "legend": [], "images_seed": None}
     scored = [(score, s) for s in record.samples if (score := image_score(record, s.key)) is not None]
     scored.sort(key=lambda pair: -pair[0])
-    every = (
-        sorted((x for key in record.result.per_image if (x := image_score(record, key)) is not None), reverse=True)
-        if record.result
-        else []
-    )
+    keys = record.result.per_image if record.result else {}
+    every = sorted((x for key in keys if (x := image_score(record, key)) is not None), reverse=True)
     places = dict.fromkeys([0, len(scored) // 2, len(scored) - 1]) if scored else {}
     names = {0: "best", len(scored) - 1: "worst"} if len(scored) > 1 else {}
     shown = []

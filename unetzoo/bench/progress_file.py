@@ -52,8 +52,9 @@ class ProgressFile(Watcher):
     def end(self, job: Job) -> None:
         self._running.pop(_name(job), None)
         if not job.stopped:
-            self._progress.done += 1
-            self._progress.failed += job.status != "ok"
+            before = self._progress
+            ended = {"done": before.done + 1, "failed": before.failed + (job.status != "ok")}
+            self._progress = before.model_copy(update=ended)
         self._write()
 
     def remove(self) -> None:
@@ -63,10 +64,9 @@ class ProgressFile(Watcher):
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        self._progress.seconds = round(self._written - self._begun, 1)
-        self._progress.running = list(self._running.values())
+        now = {"seconds": round(self._written - self._begun, 1), "running": list(self._running.values())}
         with suppress(OSError):  # informative only
-            write_atomic(self._path, self._progress.model_dump_json() + "\n")
+            write_atomic(self._path, self._progress.model_copy(update=now).model_dump_json() + "\n")
 
 
 def _updated(before: RunningTrial, message: dict[str, Any]) -> RunningTrial:

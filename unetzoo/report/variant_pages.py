@@ -37,7 +37,7 @@ def addresses(labels: Iterable[str]) -> dict[str, str]:
     found = {}
     for label in sorted(labels):
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", label)[:LONGEST].strip("-")
-        if name != label or name.lower() in taken:
+        if not name or name != label or name.lower() in taken:
             name = f"{name or 'variant'}-{hashlib.sha256(label.encode(errors='replace')).hexdigest()[:8]}"
         taken.add(name.lower())
         found[label] = f"{FOLDER}/{name}.html"
@@ -55,7 +55,7 @@ def variant_contexts(
         rows: Summary rows of the variants.
         folder: Output folder of the run, which has the pictures.
     """
-    records = by_label(t.models)
+    records, unlearnt = by_label(t.models), t.unlearnt
     described = {v["model"]: v for v in variants(t.models)}
     for row in rows:
         label = str(row["model"])
@@ -77,7 +77,7 @@ def variant_contexts(
                 "costs": _costs(row),
                 "charts": _charts(own),
                 "seeds": [f"seed {seed_of(r)}" for r in own if r.curves],
-                "trials": [_trial(r, t.unlearnt) for r in own],
+                "trials": [_trial(r, unlearnt) for r in own],
                 **_images(own, folder),
             },
         )

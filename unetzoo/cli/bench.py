@@ -243,6 +243,10 @@ def report_command(
         float | None,
         typer.Option(help="Largest difference in Dice that does not matter, 0 or more; default: the suite's, or 0.01."),
     ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option("--paper", help="Also write paper/: tables (LaTeX, Markdown), BibTeX, methods, per-image scores."),
+    ] = False,
 ) -> None:
     """Write the report again from the records of a folder.
 
@@ -252,7 +256,10 @@ def report_command(
       [bold]unetzoo report runs/quick[/]
       [bold]unetzoo report reports/mine --brief[/]
       [bold]unetzoo report runs/quick --margin 0.02[/]
+      [bold]unetzoo report runs/quick --paper[/]
     """
     from unetzoo.report import write_report
 
-    out.print(f"report: {write_report(folder, brief=brief, margin=margin)}", soft_wrap=True, highlight=False)
+    out.print(
+        f"report: {write_report(folder, brief=brief, margin=margin, paper=paper)}", soft_wrap=True, highlight=False
+    )

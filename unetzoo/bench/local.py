@@ -24,6 +24,7 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
+from unetzoo.bench.cells import unpack
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
 from unetzoo.bench.output import OutputFolders
@@ -60,6 +61,7 @@ class Job:
         last: Its last message.
         environment: Its report on the machine and the software.
         again: True once it was started anew because its fork server died.
+        cells: What its process needs of notebook cells; see `unetzoo.bench.cells`.
     """
 
     suite: Suite
@@ -75,6 +77,7 @@ class Job:
     last: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     again: bool = False
+    cells: bytes = b""
 
     def receive(self, message: dict[str, Any]) -> None:
         """Update the job from a message of its trial."""
@@ -268,7 +271,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         began = time.monotonic()
         process = context.Process(
             target=_trial_process,
-            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task),
+            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task, job.cells),
         )
         server = fork_server.server_id()
         try:
@@ -314,6 +317,7 @@ def _trial_process(
     began: float,
     info: DatasetInfo,
     task: str,
+    cells: bytes,
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
@@ -334,6 +338,7 @@ def _trial_process(
 
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
+        unpack(cells)
         if task == "trial":
             record = run_trial(suite, trial, blank, folders, channel, began)
             _keep(record, trial, folders)

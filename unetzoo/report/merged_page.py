@@ -62,7 +62,7 @@ def build_merged(folders: Sequence[Path], out: Path, margin: float | None = None
         "remarks": [*remarks, *different_digests(parts)],
         "sections": [section(part) for part in parts],
     }
-    results = [part.tables.trials.assign(data=part.label, machine=_machines(part)) for part in parts]
+    results = [part.tables.trials.copy().assign(data=part.label, machine=_machines(part)) for part in parts]
     try:
         write_atomic(out / "results.csv", csv_text(pd.concat(results, ignore_index=True)))
         found = {part.label: part.judgement.every for part in parts}

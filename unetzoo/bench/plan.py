@@ -157,6 +157,8 @@ class Plan(Strict):
         lines += [f"{row.label}: {row.need.problem}" for row in self.rows if row.need.problem]
         return "\n".join([*lines, f"all trials: {amount(self.seconds, 60)} min, one after the other"])
 
+    __str__ = __repr__
+
     @property
     def seconds(self) -> float | None:
         """Duration of all trials one after the other; None if that of one is not known."""

@@ -158,6 +158,8 @@ class Suite(Strict):
         lines += [f"  {k}: {', '.join(f'{a} = {b!r}' for a, b in v.items())}" for k, v in shared.items() if v]
         return "\n".join(lines)
 
+    __str__ = __repr__
+
     def recipe(self, request: ModelRequest) -> Recipe:
         """Return the recipe that a model of the suite trains with.
 

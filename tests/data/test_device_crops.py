@@ -81,11 +81,11 @@ def test_a_batch_is_the_loaders_up_to_rounding(augment: str, options: dict[str, 
 @pytest.mark.parametrize("augment", ["strong", "nnunet"])
 def test_noise_has_the_loaders_distribution(augment: str) -> None:
     """All items without noise are equal, and the others differ by two noises of one strength and nothing else."""
-    found, expected = both(stream(augment), range(600))
+    found, expected = both(stream(augment), range(300))
     off = (found[0] - expected[0]).flatten(1)
     noisy = off.abs().amax(1) > 1e-3
     share = 0.2 if augment == "strong" else 0.15
-    assert float(noisy.float().mean()) == pytest.approx(share, abs=0.05)
+    assert float(noisy.float().mean()) == pytest.approx(share, abs=0.06)
     whole = found[0].flatten(1)[noisy].std(), expected[0].flatten(1)[noisy].std()
     assert float(whole[0]) == pytest.approx(float(whole[1]), rel=0.01)
     assert float(off[noisy].mean()) == pytest.approx(0, abs=0.01)
@@ -107,9 +107,9 @@ def test_each_image_of_a_batch_has_its_own_numbers(transform: RandomGamma | Rand
     torch.manual_seed(0)
     images = torch.randn(9, 2, 20, 17)
     drawn = [transform.draw(2) for _ in images]
-    singles = torch.cat([transform.apply(images[i : i + 1], drawn[i : i + 1]) for i in range(9)])
+    singles = torch.cat([transform.change_all(images[i : i + 1], drawn[i : i + 1]) for i in range(9)])
     assert len(set(drawn)) == 9
-    torch.testing.assert_close(transform.apply(images, drawn), singles, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(transform.change_all(images, drawn), singles, rtol=1e-5, atol=1e-5)
 
 
 def test_bytes_that_the_device_holds() -> None:

@@ -123,7 +123,7 @@ def _apply(
     transform: Any, drawn: Sequence[Any], crops: tuple[Tensor, ...], generator: torch.Generator
 ) -> tuple[Tensor, ...]:
     if isinstance(transform, PixelTransform):
-        return (transform.apply(crops[0], drawn, generator), *crops[1:])
+        return (transform.change_all(crops[0], drawn, generator), *crops[1:])
     if isinstance(transform, v2.RandomApply):
         chosen = [number for number, numbers in enumerate(drawn) if numbers is not None]
         if not chosen:

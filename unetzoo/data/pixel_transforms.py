@@ -16,7 +16,6 @@ from torch.nn.functional import conv2d, interpolate, pad
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-
 Numbers = tuple[float, ...]
 """Random numbers of one image."""
 
@@ -32,7 +31,7 @@ class PixelTransform(v2.Transform):
         """
         raise NotImplementedError
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         """Change a batch of images.
 
         Args:
@@ -44,7 +43,7 @@ class PixelTransform(v2.Transform):
 
     def change(self, image: Tensor) -> Tensor:
         """Return a changed copy of an image (C, H, W)."""
-        return self.apply(image[None], [self.draw(len(image))])[0]
+        return self.change_all(image[None], [self.draw(len(image))])[0]
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if not isinstance(inpt, tv_tensors.Image):
@@ -70,7 +69,7 @@ class RandomIntensity(PixelTransform):
         u, v = (2 * torch.rand(2) - 1).tolist()
         return 1 + self.gain * u, self.offset * v
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         gain, offset = columns(drawn, images)
         return (gain * images).add_(offset)
 
@@ -89,7 +88,7 @@ class RandomNoise(PixelTransform):
     def draw(self, channels: int) -> Numbers:
         return (float((self.variance * torch.rand(())).sqrt()),)
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         (deviation,) = columns(drawn, images)
         noise = torch.empty_like(images).normal_(generator=generator)
         return images + deviation * noise
@@ -111,7 +110,7 @@ class RandomGain(PixelTransform):
     def draw(self, channels: int) -> Numbers:
         return (_uniform(self.low, self.high),)
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         (factor,) = columns(drawn, images)
         if not self.around_mean:
             return factor * images
@@ -135,7 +134,7 @@ class RandomGamma(PixelTransform):
     def draw(self, channels: int) -> Numbers:
         return _uniform(self.low, self.high), float(torch.rand(())) < self.inverted
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         gamma, invert = columns(drawn, images)
         low, high = _range(images)
         span = (high - low).clamp_min(1e-6)
@@ -163,7 +162,7 @@ class RandomLowResolution(PixelTransform):
     def draw(self, channels: int) -> Numbers:
         return _uniform(1.0, self.factor), *_some(channels, self.channels)
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         height, width = images.shape[-2:]
         coarse = []
         for image, (factor, *_) in zip(images.split(1), drawn, strict=True):  # each has a resolution of its own
@@ -188,7 +187,7 @@ class RandomBlur(PixelTransform):
     def draw(self, channels: int) -> Numbers:
         return _uniform(self.low, self.high), *_some(channels, self.channels)
 
-    def apply(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
+    def change_all(self, images: Tensor, drawn: Sequence[Numbers], generator: torch.Generator | None = None) -> Tensor:
         channels, most = images.shape[1], min(images.shape[-2:]) - 1
         reaches = [min(round(3 * sigma), most) for sigma, *_ in drawn]  # pixels on either side
         reach = max(reaches)

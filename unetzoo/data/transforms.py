@@ -119,7 +119,12 @@ class ElasticDeformation(v2.Transform):
         step = 1.0  # between neighbours, in px of the image
         if self.zoom is not None:
             step /= self.zoom[0] + float(torch.rand(())) * (self.zoom[1] - self.zoom[0])
-        affine = step * math.cos(angle) - 1, step * math.sin(angle), down * self.shift * height, right * self.shift * width
+        affine = (
+            step * math.cos(angle) - 1,
+            step * math.sin(angle),
+            down * self.shift * height,
+            right * self.shift * width,
+        )
         return *coarse.flatten().tolist(), *affine
 
     def fields(self, drawn: Sequence[Numbers], height: int, width: int, device: torch.device) -> Tensor:

@@ -110,7 +110,7 @@ def test_gpus_without_bfloat16_have_float16(
     monkeypatch: pytest.MonkeyPatch, native: bool, capability: tuple[int, int], expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert resolve_precision("auto", "cuda") == expected
     assert resolve_precision("float16", "cuda") == "float16"
 

@@ -51,7 +51,7 @@ def resolve_precision(wanted: str, device: str) -> str:
     if device == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16"
-        return "float16" if torch.cuda.get_device_capability() >= (7, 0) else "float32"  # slow before Volta
+        return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else "float32"  # slow before Volta
     return "bfloat16" if device == "cpu" and cpu_has_bfloat16() else "float32"
 
 

@@ -1,4 +1,4 @@
-"""The recommendation follows its rule, names no winner without an interval, and tells limits that exclude everything."""
+"""The recommendation follows its rule, names no winner without an interval, and refuses limits that exclude all."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_without_a_verdict_nothing_is_taken() -> None:
 
 def test_the_sentences_of_an_equivalent_variant() -> None:
     text = str(advice_on(records()))
-    interval = r"simultaneous 95 % interval [−+]0\.\d{3} to [−+]0\.\d{3}"
+    interval = r"simultaneous 95 % interval [\u2212+]0\.\d{3} to [\u2212+]0\.\d{3}"
     assert re.match(r"Take same: equivalent to the best, up, within ±0\.03 Dice \(difference |Take same \(Dice", text)
     assert re.search(interval, text)
     assert "fastest (15 ms)" in text
@@ -93,7 +93,8 @@ def test_limits_change_the_recommendation_and_tell_their_price() -> None:
     few = advice_on(records(), max_params="2M", max_latency="25ms")
     assert few.choice.taken == "unet"
     assert "with at most 2 M parameters and a latency of at most 25 ms" in str(few)
-    assert re.search(r"It is shown to be worse than the best without these limits, \w+ \(difference −0\.05", str(few))
+    worse = r"It is shown to be worse than the best without these limits, \w+ \(difference \u22120\.05"
+    assert re.search(worse, str(few))
     assert advice_on(records(), max_params="500k").choice.taken == "down"
     assert "the only variant with at most 500,000 parameters" in str(advice_on(records(), max_params="500k"))
 

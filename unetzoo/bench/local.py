@@ -24,12 +24,14 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
+from unetzoo.bench.cells import unpack
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError, one_line
+from unetzoo.machine.allocation import keep_freed_memory
 from unetzoo.machine.processes import Process, adopt_orphans, descendants, kill_all, kill_descendants, look
 from unetzoo.records.record import Record, Status
 
@@ -60,6 +62,7 @@ class Job:
         last: Its last message.
         environment: Its report on the machine and the software.
         again: True once it was started anew because its fork server died.
+        cells: What its process needs of notebook cells; see `unetzoo.bench.cells`.
     """
 
     suite: Suite
@@ -75,6 +78,7 @@ class Job:
     last: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     again: bool = False
+    cells: bytes = b""
 
     def receive(self, message: dict[str, Any]) -> None:
         """Update the job from a message of its trial."""
@@ -268,7 +272,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         began = time.monotonic()
         process = context.Process(
             target=_trial_process,
-            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task),
+            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task, job.cells),
         )
         server = fork_server.server_id()
         try:
@@ -314,6 +318,7 @@ def _trial_process(
     began: float,
     info: DatasetInfo,
     task: str,
+    cells: bytes,
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
@@ -332,8 +337,10 @@ def _trial_process(
         from unetzoo.bench.run_trial import run_trial
         from unetzoo.bench.tasks import measure_costs, rehearse
 
+        keep_freed_memory()
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
+        unpack(cells)
         if task == "trial":
             record = run_trial(suite, trial, blank, folders, channel, began)
             _keep(record, trial, folders)

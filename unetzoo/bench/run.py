@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from unetzoo._util.paths import user_path
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.progress import listening
 from unetzoo.bench import fork_server
+from unetzoo.bench.cells import pack
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
 from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
@@ -25,9 +27,10 @@ from unetzoo.bench.lock import only_one
 from unetzoo.bench.logs import tail
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.progress_file import ProgressFile, together
+from unetzoo.bench.progress import BarWatcher, in_notebook
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
-from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 from unetzoo.bench.trials import Trial
 from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
@@ -66,13 +69,19 @@ class _Member:
 
 
 def run(
-    suite: Suite | Collection | Path | str,
-    out: Path | str,
+    suite: Suite | Collection | Path | str | None = None,
+    out: Path | str | None = None,
     *,
+    models: Sequence[str | Mapping[str, Any]] | None = None,
+    data: Path | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
     jobs: int | Literal["auto"] = "auto",
     retry_failed: bool = False,
     wait: bool = False,
     watcher: Watcher | None = None,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Run the missing trials of a suite, and keep each outcome as a JSON file in ``out/records``.
 
@@ -85,13 +94,21 @@ def run(
     In a script, put the call under ``if __name__ == "__main__":``, because the trials' processes import the script.
 
     Args:
-        suite: A suite, a collection, or the path of a TOML file with one.
-        out: Folder of the output, which is created if it is missing.
+        suite: A suite, a collection, or the path of a TOML file with one. Without one, ``models`` or ``data`` make one,
+            trained as the quick suite is.
+        out: Folder of the output, which is created if it is missing; default: ``runs/<name of the suite>``.
+        models: Registered names, or mappings such as ``{"name": "unet", "set": {"width": 16}}``; default: the suite's.
+        data: Registered data set, folder, CSV file of pairs or dataset.toml; default: the suite's. For a collection,
+            the labels to run, as 'a,b'.
+        options: Model options for every model that does not set them itself.
+        seeds: Number of seeds; default: the suite's.
+        steps: Training steps, which replace any other budget.
         jobs: Trials that run side by side and share the cores; "auto" chooses by a short measurement, if the suite is
             long enough to be worth one.
         retry_failed: Run failed trials again, and those whose trained weights could not be saved or are damaged.
         wait: Wait if another run uses ``out``, instead of raising.
         watcher: Callbacks that follow the run; default: none.
+        progress: Show a bar, if there is no ``watcher``; None shows it in a notebook alone.
 
     Returns:
         A table like that of `read_records`, of this suite's trials alone: one row per trial, whose ``status`` tells
@@ -112,11 +129,56 @@ def run(
             raise UnetzooError(f"jobs = {jobs} must be 1 or more, or 'auto'")
     for option, value in (("retry_failed", retry_failed), ("wait", wait)):
         check_argument("run", option, value, bool, "True or False")
+    check_argument("run", "progress", progress, (bool, type(None)), "True, False or None")
     check_argument("run", "watcher", watcher, (Watcher, type(None)), "a unetzoo.bench.watcher.Watcher or None")
+    changes = {"models": models, "data": data, "options": options, "seeds": seeds, "steps": steps}
+    suite = _suite(suite, {name: value for name, value in changes.items() if value is not None})
+    out = Path("runs") / suite.name if out is None else user_path(out, "run: out")
+    if watcher is None and (in_notebook() if progress is None else progress):
+        bar = BarWatcher()
+        try:
+            return _run_suite(suite, out, side_by_side, retry_failed, wait, bar)
+        finally:
+            bar.close()
+    return _run_suite(suite, out, side_by_side, retry_failed, wait, watcher or Watcher())
+
+
+def _suite(suite: Suite | Collection | Path | str | None, changes: Mapping[str, Any]) -> Suite | Collection:
+    """Return the suite of a call, with the changes that the call asks for.
+
+    Raises:
+        UnetzooError: If there is neither a suite nor models or data, or one of them is not valid.
+    """
     words = "a Suite, a Collection or the path of a suite file"
-    check_argument("run", "suite", suite, (Suite, Collection, str, os.PathLike), words)
-    suite = suite if isinstance(suite, Suite | Collection) else read_suite(user_path(suite, "run: suite"))
-    watcher, out = watcher or Watcher(), user_path(out, "run: out")
+    check_argument("run", "suite", suite, (Suite, Collection, str, os.PathLike, type(None)), words)
+    kinds: dict[str, tuple[Any, str]] = {
+        "models": ((list, tuple), "a list of names of models, such as ['unet', 'attention_unet']"),
+        "data": ((str, os.PathLike), "a registered data set or a path"),
+        "options": (Mapping, "a dict of options, such as {'width': 16}"),
+        "seeds": (int, "a number of seeds"),
+        "steps": (int, "a number of steps"),
+    }
+    for name, value in changes.items():
+        check_argument("run", name, value, *kinds[name])
+    if suite is None and not {"models", "data"} & set(changes):
+        raise UnetzooError("run: give a suite, or models or data, such as run(models=['unet'], data='cells')")
+    if "models" in changes and not all(isinstance(model, str | Mapping) for model in changes["models"]):
+        raise UnetzooError("run: models must be names, or mappings with a name and set, as in a suite file")
+    if "data" in changes:
+        changes = {**changes, "data": os.fspath(changes["data"])}
+    if "models" in changes:
+        changes = {**changes, "models": list(changes["models"])}
+    if suite is not None and not isinstance(suite, Suite | Collection):
+        suite = read_suite(user_path(suite, "run: suite"))
+    if isinstance(suite, Collection):
+        return adjust_collection(suite, **changes) if changes else suite
+    return adjust(suite, **changes) if changes or suite is None else suite
+
+
+def _run_suite(
+    suite: Suite | Collection, out: Path, side_by_side: int | None, retry_failed: bool, wait: bool, watcher: Watcher
+) -> pd.DataFrame:
+    """Run a suite; see `run`."""
     _check_kind(out, suite)
     if not any(out.glob("**/records/*.json")):  # something will run: the server imports while the data are checked
         fork_server.start_method()
@@ -220,8 +282,9 @@ def _run(
     members: list[_Member], jobs: int | None, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
 ) -> None:
     todo = [job for member in members for job in _jobs(member, retry_failed, watcher)]
-    # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
-    todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
+    # The first seed of all data sets runs before the second of any; trivial predictors, which are short, come last and
+    # fill the time in which fewer trials are left than run side by side.
+    todo.sort(key=lambda job: math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
     watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
     todo, measured = _measure_costs(todo, watcher, stop_request)
     if jobs is None:
@@ -326,7 +389,11 @@ def _jobs(member: _Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (_blank(suite, trial, described, [flag] if flag else []) for trial in todo)
     info = member.dataset.info
-    return [Job(suite, trial, blank, folders, member.data, info) for trial, blank in zip(todo, blanks, strict=True)]
+    cells = {name: pack(name, suite.data.name) for name in dict.fromkeys(trial.model.name for trial in todo)}
+    return [
+        Job(suite, trial, blank, folders, member.data, info, cells=cells[trial.model.name])
+        for trial, blank in zip(todo, blanks, strict=True)
+    ]
 
 
 def _failed(record: Record, trial: Trial, folders: OutputFolders, watcher: Watcher) -> bool:

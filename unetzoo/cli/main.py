@@ -32,7 +32,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "profile_command",
         "Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.",
     ),
-    "report": ("bench", "report_command", "Write the report again from the records of a folder."),
+    "report": (
+        "bench",
+        "report_command",
+        "Write the report again from the records of a folder, or one report of several runs side by side.",
+    ),
     "recommend": (
         "recommend",
         "recommend_command",
@@ -43,7 +47,7 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
     "compare": (
         "compare",
         "compare_command",
-        "Tell slowdowns from noise in two speed reports, as the scripts in benchmarks/ write them.",
+        "Say what changed between two runs, or tell slowdowns from noise in two speed reports.",
     ),
     "data": ("data", "data_app", "Data sets: list them, describe one, download one, check your own."),
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from unetzoo.report.judgement import METRIC_TITLES, Judgement
 from unetzoo.report.limits import KINDS
-from unetzoo.report.recommend import Candidate, Choice, Field, cheapness, choose, field_of
+from unetzoo.report.recommend import Choice, Field, cheapness, choose, field_of
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
 from unetzoo.report.words import between, listed, number, signed

@@ -15,6 +15,7 @@ from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.browser import browse
 from unetzoo.report.embedded import as_script, embedded
 from unetzoo.report.judgement import Judgement, judge_all
+from unetzoo.report.paper import write_paper
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions, left_out
 from unetzoo.report.sections import context
@@ -49,13 +50,14 @@ BROWSER = "images.html"
 HOLLOW = " Hollow: the timing was noisy in at least one seed."
 
 
-def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | None = None) -> Path:
+def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | None = None, paper: bool = False) -> Path:
     """Build and write the report of one data set; see `unetzoo.report.write_report`.
 
     Args:
         folder: Output folder of a run.
         keep: Names of the only plots to write, as PNG, without the page; None writes everything.
         margin: Largest difference in Dice that does not matter; None takes the records'.
+        paper: Also write ``paper/``; see `unetzoo.report.paper`.
 
     Returns:
         The path of the page; with ``keep``, of ``summary.md``.
@@ -84,6 +86,8 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
         "main_plot": next((name for name in PARETO if name in plots), None),
         "pareto": [name for name in PARETO if name in plots],
     }
+    if paper:
+        write_paper(folder, t, j)
     try:
         return _write(folder, t, j, variables, plots)
     except OSError as error:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import os
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from unetzoo._util.paths import user_path
-from unetzoo.errors import UnetzooError, nearest
+from unetzoo.errors import UnetzooError, nearest, shown
 from unetzoo.records.fields import current
 from unetzoo.records.frame import Tables, load, tables
 from unetzoo.records.manifest import read_manifest
@@ -20,6 +21,17 @@ from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.limits import read_limits
 from unetzoo.report.statistics import summarise
 from unetzoo.report.verdict_table import joined_verdicts, verdict_table
+from unetzoo.report.words import MIB
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+FRONT = "dice_vs_"
+
+
+def _answer(report: Report) -> str:
+    return str(report.advise({}))
 
 
 class Report:
@@ -75,6 +87,80 @@ class Report:
             UnetzooError: If a limit or the metric is not valid, no variant meets the limits, or this is a collection.
         """
         return self.advise(read_limits(limits), metric)
+
+    def table(self) -> pd.DataFrame:
+        """Return the main table: score, difference from the reference with its interval and verdict, costs.
+
+        One row per variant (and data set); costs are medians over seeds in the units of their column.
+        """
+        if self.members:
+            return pd.concat([m.table().assign(data=label) for label, m in self.members.items()], ignore_index=True)
+        j = self.judgement
+        rows = []
+        for row in self.summary.to_dict("records"):
+            c = j.against.get(row["model"])
+            judged = c is not None and j.judged(c)
+            verdict = "reference" if row["model"] == j.reference else j.standing.wording(c) if c else "no result"
+            rows.append(
+                {
+                    "variant": row["model"],
+                    "dice": row["dice"],
+                    "sd": row["dice_sd"],
+                    "seeds": row["seeds"],
+                    "difference": c.difference if c else None,
+                    "low": c.low if c and judged else None,
+                    "high": c.high if c and judged else None,
+                    "verdict": verdict,
+                    "params": row["params"],
+                    "macs": row["macs"],
+                    "latency_ms": row["latency_p50_ms"],
+                    "train_mib": row["peak_train_bytes"] / MIB,
+                    "infer_mib": row["peak_infer_bytes"] / MIB,
+                    "train_seconds": row["train_seconds"],
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def plot(self, name: str = "front", cost: str = "latency") -> Figure:
+        """Draw a plot and return it as a matplotlib figure.
+
+        Args:
+            name: "front", or a name of `unetzoo.report.plots`: "difference", "dice_distribution", ...
+            cost: Cost axis of the front: "latency", "params" or "memory".
+
+        Raises:
+            UnetzooError: If there is no such plot, the records lack what it shows, or this is a collection.
+        """
+        import matplotlib as mpl
+
+        from unetzoo.report.plots import makers
+        from unetzoo.report.style import RC
+
+        made = makers(self.tables, self.summary, self.judgement)
+        costs = [known.removeprefix(FRONT) for known in made if known.startswith(FRONT)]
+        if cost not in costs:
+            raise UnetzooError(f"plot: cost = {shown(cost)} is not an axis of the front; {nearest(cost, costs)}")
+        chosen = f"{FRONT}{cost}" if name == "front" else name
+        if chosen not in made:
+            raise UnetzooError(f"plot: there is no plot {shown(name)}; {nearest(name, ['front', *made])}")
+        with mpl.rc_context(RC):
+            figure = made[chosen]()
+        if figure is None:
+            raise UnetzooError(f"plot: {name!r} cannot be drawn, because the records lack the data for it")
+        return figure
+
+    def __repr__(self) -> str:
+        if self.members:
+            return "\n".join([f"Report of {self.name}", *(f"{k}: {_answer(m)}" for k, m in self.members.items())])
+        table = self.table().to_string(index=False, na_rep="-", float_format=lambda v: f"{v:,.4g}")
+        return f"Report of {self.name}\n{_answer(self)}\n\n{table}"
+
+    def _repr_html_(self) -> str:
+        if self.members:
+            parts = [f"<h4>{html.escape(label)}</h4>{m._repr_html_()}" for label, m in self.members.items()]
+            return f"<div><b>{html.escape(self.name)}</b>{''.join(parts)}</div>"
+        table = self.table().to_html(index=False, na_rep="-", border=0, float_format=lambda v: f"{v:,.4g}", escape=True)
+        return f"<div><p><b>{html.escape(_answer(self))}</b></p>{table}</div>"
 
     def verdicts(self) -> pd.DataFrame:
         """Return all comparisons of pairs as a table, as in ``verdicts.csv``."""

@@ -26,8 +26,8 @@ from unetzoo.bench.local import IMPORTED, Job, StopRequest, run_jobs
 from unetzoo.bench.lock import only_one
 from unetzoo.bench.logs import tail
 from unetzoo.bench.output import OutputFolders
-from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.progress import BarWatcher, in_notebook
+from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite

@@ -41,8 +41,7 @@ class ProgressFile(Watcher):
 
     def change(self, job: Job) -> None:
         name = _name(job)
-        before = self._running.get(name, RunningTrial(name=name))
-        self._running[name] = _updated(before, job.last)
+        self._running[name] = _updated(self._running.get(name) or RunningTrial(name=name), job.last)
         if time.monotonic() - self._written >= EVERY_SECONDS:
             self._write()
 

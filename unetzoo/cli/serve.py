@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import click
 from typer.core import TyperCommand
 
 from unetzoo.cli.console import out
@@ -15,7 +15,7 @@ PORT = 8765
 class ReportCommand(TyperCommand):
     """A command whose ``--serve`` takes a port or none."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Write the usual port after a ``--serve`` that has none."""
         full: list[str] = []
         for word, following in zip(args, [*args[1:], ""], strict=True):

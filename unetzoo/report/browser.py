@@ -38,11 +38,11 @@ def browse(records: list[Record], folder: Path, order: Sequence[str]) -> dict[st
     disagreements = {key: _disagreement(list(_kept(shown, key, folder).values())) for key in keys}
     found, size = [], 0
     for key in sorted(keys, key=lambda key: -disagreements[key]):
-        one = _image(shown, key, folder, metric) | {"disagreement": disagreements[key]}
+        one: dict[str, Any] = _image(shown, key, folder, metric)
         size += len(one["image"] or "") + sum(len(tile["source"] or "") for tile in one["tiles"])
         if found and size > BYTES:
             break
-        found.append(one | {"words": percent(disagreements[key], 1)})
+        found.append(one | {"disagreement": disagreements[key], "words": percent(disagreements[key], 1)})
     return {
         "images": found,
         "kept": len(keys),

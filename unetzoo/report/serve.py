@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "unetzoo", ""
 
     def do_GET(self) -> None:
-        address = f"{ADDRESS}:{self.server.server_address[1]}"
+        address = f"{ADDRESS}:{self.connection.getsockname()[1]}"
         if self.headers.get("Host") not in (address, address.replace(ADDRESS, "localhost")):
             self._send(403, "text/plain", b"this server answers on 127.0.0.1 alone\n")
             return

@@ -31,17 +31,18 @@ class Kept:
     prediction: Grid | None
 
 
-def read_kept(folder: Path, sample: Sample) -> Kept:
+def read_kept(folder: Path, sample: Sample, side: int = SIDE) -> Kept:
     """Read the pictures of a sample.
 
     Args:
         folder: Output folder of the run.
         sample: The sample, whose files lie in ``folder/records``.
+        side: Pixels of the input's longer side at most; it takes far more bytes than the maps.
     """
     truth = read_picture(folder, sample.truth, SIDE, mask=True)
     guess = read_picture(folder, sample.prediction, SIDE, mask=True)
     sound = truth is not None and guess is not None and truth.shape == guess.shape
-    return Kept(read_picture(folder, sample.image, SIDE, mask=False), truth, guess if sound else None)
+    return Kept(read_picture(folder, sample.image, side, mask=False), truth, guess if sound else None)
 
 
 def painted(kept: Kept, record: Record, *, truth: bool = False) -> str | None:

@@ -25,6 +25,7 @@ from unetzoo.report.words import fields, missing, number, span, words
 
 FOLDER = "variants"
 LONGEST = 60  # characters of a file's name
+INPUT_SIDE = 128  # px; the browser of images has the whole input
 MOST_OTHERS = 60  # variants that a page compares its own with
 
 
@@ -196,7 +197,7 @@ def _images(records: Sequence[Record], folder: Path) -> dict[str, Any]:
     shown = []
     for place in places:
         score, sample = scored[place]
-        kept = read_kept(folder, sample)
+        kept = read_kept(folder, sample, INPUT_SIDE)
         shown.append(
             {
                 "name": names.get(place, "median" if len(scored) > 2 else ""),

@@ -20,7 +20,15 @@ def test_table_verdicts_and_plots(tmp_path: Path) -> None:
     assert table.set_index("variant").loc["unet", "verdict"] == "reference"
     assert {"low", "high", "latency_ms", "params"} <= set(table)
     assert {"dice", "params"} <= set(report.verdicts()["metric"])
-    for name, options in (("front", {}), ("front", {"cost": "params"}), ("difference", {}), ("learning_curves", {})):
+    for name, options in (
+        ("front", {}),
+        ("front", {"cost": "params"}),
+        ("difference", {}),
+        ("learning_curves", {}),
+        ("best_set", {}),
+        ("paired_images", {}),
+        ("difficulty", {}),
+    ):
         assert isinstance(report.plot(name, **options), Figure)
     with pytest.raises(UnetzooError, match="there is no plot 'frnt'; did you mean front"):
         report.plot("frnt")
@@ -31,8 +39,9 @@ def test_table_verdicts_and_plots(tmp_path: Path) -> None:
 
 def test_a_plot_without_data_says_so(tmp_path: Path) -> None:
     report = unetzoo.read_report(folder_of(tmp_path / "f", noisy("unet", 0, 0.7)))
-    with pytest.raises(UnetzooError, match="'difference' cannot be drawn"):
-        report.plot("difference")
+    for name in ("difference", "best_set", "paired_images"):
+        with pytest.raises(UnetzooError, match=f"'{name}' cannot be drawn"):
+            report.plot(name)
 
 
 def test_the_repr_has_the_answer_and_hostile_names_as_text(tmp_path: Path) -> None:

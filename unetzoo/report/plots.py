@@ -21,6 +21,7 @@ from unetzoo.records.frame import Tables
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.forest import difference
+from unetzoo.report.image_plots import best_set, difficulty, paired_lines
 from unetzoo.report.judgement import Judgement
 from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
 from unetzoo.report.words import MIB, short
@@ -304,6 +305,9 @@ def makers(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Callable
         "difference": lambda: difference(j),
         "memory_split": lambda: memory_split(t, summary),
         "phases": lambda: phases(t, summary),
+        "paired_images": lambda: paired_lines(t.images, order, look),
+        "difficulty": lambda: difficulty(t.images, order, look),
+        "best_set": lambda: best_set(summary, j),
     }
 
 

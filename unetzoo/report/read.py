@@ -125,7 +125,8 @@ class Report:
         """Draw a plot and return it as a matplotlib figure.
 
         Args:
-            name: "front", or a name of `unetzoo.report.plots`: "difference", "dice_distribution", ...
+            name: "front"; "difference", "dice_distribution", "learning_curves", "memory_split" or "phases", as on the
+                page; "best_set" (differences from the best), "paired_images" or "difficulty" (of single images).
             cost: Cost axis of the front: "latency", "params" or "memory".
 
         Raises:

@@ -117,7 +117,7 @@ FACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "run": (
         unetzoo.run,
         {"suite": "none.toml", "out": "o", "jobs": 1, "retry_failed": False, "wait": False, "watcher": None}
-        | {"models": ["unet"], "data": "cells", "options": {}, "seeds": 1, "steps": 2, "progress": False},
+        | {"progress": False},  # models or data without a suite would train
     ),
     "save_model": (unetzoo.save_model, {"model": None, "path": "m.safetensors", "extra": 1}),
 }

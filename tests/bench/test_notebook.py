@@ -104,7 +104,7 @@ def test_run_without_a_suite_file(tmp_path: Path) -> None:
     import unetzoo
 
     for arguments, message in (
-        ({}, "give a suite, or models or data"),
+        ({}, "suite = None: must be a Suite.*or give models or data"),
         ({"models": "unet"}, "models = 'unet': must be a list of names"),
         ({"models": [3]}, "models must be names, or mappings"),
         ({"models": ["unet"], "steps": "3"}, "steps = '3': must be a number of steps"),

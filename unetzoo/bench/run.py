@@ -161,7 +161,7 @@ def _suite(suite: Suite | Collection | Path | str | None, changes: Mapping[str, 
     for name, value in changes.items():
         check_argument("run", name, value, *kinds[name])
     if suite is None and not {"models", "data"} & set(changes):
-        raise UnetzooError("run: give a suite, or models or data, such as run(models=['unet'], data='cells')")
+        raise UnetzooError(f"run: suite = None: must be {words}; or give models or data, such as models=['unet']")
     if "models" in changes and not all(isinstance(model, str | Mapping) for model in changes["models"]):
         raise UnetzooError("run: models must be names, or mappings with a name and set, as in a suite file")
     if "data" in changes:

@@ -155,7 +155,7 @@ def traced(connection: Connection) -> None:
 
 
 def test_a_compiled_training_is_the_same() -> None:
-    """It is compiled in a process of its own, as a trial is: a crash of the compiler must not take other tests along."""
+    """It runs in a process of its own, as a trial does: a crash of the compiler must not take other tests along."""
     context = start_method()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=traced, args=(theirs,))

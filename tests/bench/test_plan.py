@@ -30,6 +30,12 @@ def own_models(clean_registry: dict) -> Callable[..., object]:
     return unetzoo.register_model
 
 
+@pytest.fixture
+def _no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the search for the largest batch, which takes most of a plan's time and has tests of its own."""
+    monkeypatch.setattr(planning, "largest_batch", lambda bytes_at, limit, start: int(bytes_at(1) <= limit))
+
+
 class Awkward(nn.Module):
     """A network that reads values, which fake tensors do not have."""
 
@@ -73,11 +79,12 @@ def test_largest_batch(bytes_at: Callable[[int], int], start: int) -> None:
         assert len(asked) < 25
 
 
-def test_largest_batch_of_a_model() -> None:
+def test_largest_batch_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     config, limit = narrow_config("unet_d3"), planning.PROCESS_BASE + 64 * 2**20
     need = profile_model(config, size=64, batch=2, precision="float32", limit=limit, timed=False).need
     assert need.largest_batch is not None
     assert need.largest_batch > 2
+    monkeypatch.setattr(planning, "largest_batch", lambda *_: None)  # it was found above
     for batch, fits in ((need.largest_batch, True), (need.largest_batch + 1, False)):
         there = profile_model(config, size=64, batch=batch, precision="float32", limit=limit, timed=False).need
         assert there.fits is fits
@@ -105,12 +112,6 @@ def suite() -> Suite:
         },
         "suite",
     )
-
-
-@pytest.fixture
-def _no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the search for the largest batch, which takes most of a plan's time and has tests of its own."""
-    monkeypatch.setattr(planning, "largest_batch", lambda bytes_at, limit, start: int(bytes_at(1) <= limit))
 
 
 @pytest.mark.usefixtures("_no_search")
@@ -189,6 +190,7 @@ def test_the_assumed_process_covers_every_measured_one() -> None:
             assert row["predicted"][what]["total"] == pytest.approx(row["tracked"][what]["total"], rel=0.1)
 
 
+@pytest.mark.usefixtures("_no_search")
 def test_profile() -> None:
     config = narrow_config("unet_d2")
     profile = profile_model(config, size=32, batch=3, precision="float32")
@@ -199,6 +201,7 @@ def test_profile() -> None:
         profile_model(config, precision="float8", timed=False)
 
 
+@pytest.mark.usefixtures("_no_search")
 def test_profile_tells_what_a_valid_network_reads() -> None:
     config = narrow_config("unet_paper")
     profile = profile_model(config, size=64, precision="float32", timed=False)

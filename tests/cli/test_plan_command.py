@@ -13,7 +13,7 @@ from unetzoo.measure.counts import count_parameters
 
 
 @pytest.mark.slow
-def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
+def test_plan_and_profile_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.py").write_text(
         "import unetzoo\nfrom torch import nn\n"
         "@unetzoo.register_model('odd[red]')\n"
@@ -32,7 +32,9 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("unet_d2"))
     params = count_parameters(unetzoo.create_model("unet_d2", in_channels=1, num_classes=2))
     assert row[1:4] == ["3", f"{params / 1e3:.4g}", "k"]
-    facts = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
+    with monkeypatch.context() as patch:
+        patch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)  # it was searched for above
+        facts = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
     assert facts["rows"][0]["need"]["params"] == params
     assert facts["limit_bytes"] == 4 * 2**30
 
@@ -41,6 +43,7 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for words in ("unet at 2x3x32x32", "latency", "largest training batch", "of these"):
         assert words in done.stdout
+    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)
     facts = json.loads(run(*line, "--no-time", "--json").stdout)
     assert facts["latency_p50_ms"] is None
     assert facts["need"]["memory"]["train"]["total"] > facts["need"]["memory"]["infer"]["total"]

@@ -45,7 +45,7 @@ repeats = 5
 attempts = 1
 [limits]
 checkpoint_seconds = 0
-hang_minutes = 0.1
+hang_minutes = 0.2
 """
 # Status of a trial after each kind of fault, unless it succeeds despite it.
 STATUS = {"kill": "killed", "terminate": "killed", "exit": "crashed", "raise": "crashed", "hang": "hung", "oom": "oom"}

@@ -15,6 +15,9 @@ from unetzoo.report.words import signed
 SCORES = ("dice", "iou", "nsd", "boundary_iou")  # of records; others come from the predictions of the trained networks
 
 
+TRIVIAL = "best trivial predictor"
+
+
 class Part(Strict):
     """One question of a claim: a measured quantity with its bound, or a comparison of two variants with its margin.
 
@@ -28,7 +31,8 @@ class Part(Strict):
         at_most: The part holds if the quantity is at most this.
         data: Label of the data set in the suite.
         model: Label of the variant.
-        against: Label of the variant that it is compared with.
+        against: Label of the variant that it is compared with, or `TRIVIAL`.
+        against_data: Label of the other side's data set, if it is another one with the same test images.
         score: Score that is compared.
         against_score: Score of the other side, if it is another one, such as that of a post-processed mask.
         expect: The part holds if the variant's score is shown to be higher, or shown to be at most ``margin`` lower.
@@ -45,6 +49,7 @@ class Part(Strict):
     data: str | None = None
     model: Printable | None = None
     against: Printable | None = None
+    against_data: str | None = None
     score: str = "dice"
     against_score: str | None = None
     expect: Literal["higher", "not lower"] = "higher"
@@ -71,8 +76,10 @@ class Part(Strict):
             unit = f" {self.unit}" if self.unit else ""
             side, other = ("at least", "below") if self.at_least is not None else ("at most", "above")
             return f"confirmed if the whole interval is {side} {self.bound:g}{unit}, refuted if all of it is {other} it"
-        what = f"{self.score} of {self.model}" if self.against_score is None else f"{self.model}: {self.score}"
-        other = f"{self.against_score or ''} of {self.against}".strip() if self.against_score else str(self.against)
+        what = f"{self.score} of {self.model}"
+        other = f"{self.against_score or self.score} of {self.against}"
+        if self.against_data is not None:
+            other += f" on {self.against_data}"
         if self.expect == "higher":
             return (
                 f"confirmed if {what} is shown to be higher than {other}, refuted if it is shown to be lower, or to "
@@ -132,7 +139,8 @@ class Claim(Strict):
         zh: The sentence in Chinese, as it stands in the text the project began with.
         en: The sentence in English.
         measurement: Name of a measurement in `unetzoo.claims.measurements`.
-        suite: Suite file with the trainings, relative to the claim's file.
+        suite: Suite file with the trainings, relative to the claim's file; several claims may share one.
+        results: Folder of the suite's results, relative to the page; by default the name of the suite's file.
         on_data: True if the claim can be asked of a user's own data.
         needs: What that data must have.
         parts: The questions.
@@ -147,6 +155,7 @@ class Claim(Strict):
     en: Printable
     measurement: str | None = None
     suite: str | None = None
+    results: str | None = None
     on_data: bool = False
     needs: Needs = Needs()
     parts: list[Part] = Field(min_length=1)
@@ -163,6 +172,11 @@ class Claim(Strict):
         if self.suite is None and any(part.model for part in self.parts):
             raise ValueError("a part compares models, which needs a suite")
         return self
+
+    @property
+    def results_folder(self) -> str:
+        """Folder of the suite's results, relative to the page."""
+        return self.results or Path(self.suite or "").stem
 
 
 def claims_folder() -> Path:

@@ -97,12 +97,12 @@ def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
         counted = mask != info.ignore_index
         energy = float(checkerboard_energy(logits - logits.mean(0)).mean())
         yield {"image": key, "score": "checkerboard", "value": energy}
-        maps = {"": probability.argmax(0).numpy()}
+        maps = {"_at_1": probability.argmax(0).numpy()}
         maps |= {f"_at_{scale:g}": probabilities(key, scale)[0].argmax(0).numpy() for scale in SCALES}
         for c in info.foreground:
             truth = mask == c
             scored = {f"dice{end}": _dice((p == c) & counted, truth) for end, p in maps.items()}
-            mine = (maps[""] == c) & counted
+            mine = (maps["_at_1"] == c) & counted
             scored |= _of_class(mine, truth)
             if threshold is not None:
                 scored["dice_threshold"] = _dice(probability[1].numpy() > threshold, truth)

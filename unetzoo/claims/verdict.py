@@ -25,6 +25,7 @@ class PartVerdict:
         found: What was found, in words.
         needed: What would settle an undecided part; empty if it is settled or unknown.
         budget: True if a network was still rising, so that it holds at this budget alone.
+        numbers: Value, lower and upper bound, to be drawn; None if there is no interval.
     """
 
     part: Part
@@ -32,6 +33,7 @@ class PartVerdict:
     found: str
     needed: str = ""
     budget: bool = False
+    numbers: tuple[float, float, float] | None = None
 
     @property
     def wording(self) -> str:
@@ -91,7 +93,9 @@ def judge_comparison(part: Part, c: Comparison | None, budget: bool = False) -> 
     else:
         word = "holds" if inside else "does not hold" if outside else "undecided"
     needed = "" if word != "undecided" else _needed(c)
-    return PartVerdict(part, word, found, needed, budget)  # type: ignore[arg-type]
+    known = c.difference is not None and c.low is not None and c.high is not None
+    numbers = (c.difference, c.low, c.high) if known else None
+    return PartVerdict(part, word, found, needed, budget, numbers)  # type: ignore[arg-type]
 
 
 def describe(c: Comparison) -> str:

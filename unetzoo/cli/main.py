@@ -39,6 +39,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "compare_command",
         "Tell slowdowns from noise in two speed reports, as the scripts in benchmarks/ write them.",
     ),
+    "claims": (
+        "claims",
+        "claims_command",
+        "Measure what is said of U-Net, sentence by sentence, and write a page with the verdicts.",
+    ),
     "data": ("data", "data_app", "Data sets: list them, describe one, download one, check your own."),
 }
 

@@ -22,7 +22,7 @@ class Part(Strict):
     """One question of a claim: a measured quantity with its bound, or a comparison of two variants with its margin.
 
     Attributes:
-        name: Short name, unique in the claim.
+        name: Short name, unique in the claim and its data set.
         question: The question, in one sentence.
         condition: Completes "holds only if ...", if other parts of the claim do not hold.
         quantity: Name of a measured quantity.
@@ -164,9 +164,9 @@ class Claim(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Claim:
-        names = [part.name for part in self.parts]
-        if len(set(names)) < len(names):
-            raise ValueError(f"parts = {names}: a name occurs twice; names must differ")
+        names = [(part.data, part.name) for part in self.parts]
+        if twice := [name for k, (_, name) in enumerate(names) if names[k] in names[:k]]:
+            raise ValueError(f"parts: the name {twice[0]!r} occurs twice; names of parts on one data set must differ")
         if self.measurement is None and any(part.quantity for part in self.parts):
             raise ValueError("a part has a quantity, which needs a measurement")
         if self.suite is None and any(part.model for part in self.parts):

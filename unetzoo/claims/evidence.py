@@ -15,7 +15,7 @@ import pandas as pd
 
 from unetzoo.claims.definition import SCORES, TRIVIAL, Evidence, Part
 from unetzoo.claims.verdict import PartVerdict, describe, judge_comparison
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, nearest
 from unetzoo.records.fields import image_score, label_of
 from unetzoo.records.frame import Tables, load
 from unetzoo.report.alarms import best_baseline
@@ -130,13 +130,17 @@ def quote(evidence: Evidence, repository: Path) -> Quoted:
         repository: Folder with ``reports/``.
 
     Raises:
-        UnetzooError: If the report has no comparison of these two variants.
+        UnetzooError: If the report has no such variant.
     """
     folder = repository / evidence.report / (evidence.data or "")
     t = load(folder)
     j = judge_all(t)
     pairs = j.by_pair if evidence.score == "dice" else both_ways(j.others.get(evidence.score, []))
     c = pairs.get((evidence.model, evidence.against))
+    labels = {label_of(record) for record in t.models}
+    for label in (evidence.model, evidence.against):
+        if label not in labels:
+            raise UnetzooError(f"{folder}: has no variant {label!r}; {nearest(label, labels)}")
     if c is None:
-        raise UnetzooError(f"{folder}: has no comparison of {evidence.model} with {evidence.against} on {evidence.score}")
+        return Quoted(evidence, "no comparison", "not judged, as too few of their trials learnt")
     return Quoted(evidence, describe(c), j.standing.wording(c) + (f" ({c.note})" if c.note else ""))

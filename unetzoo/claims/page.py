@@ -16,12 +16,11 @@ from unetzoo.claims.evidence import Quoted
 from unetzoo.claims.measured import Measured, Table
 from unetzoo.claims.verdict import PartVerdict, overall
 from unetzoo.errors import UnetzooError
-from unetzoo.report.words import escape_markdown, span
+from unetzoo.report.words import escape_markdown, listed, span
 
 MOST_ROWS = 40  # of a table on the page; the file of the measurement has all
-HEAD = """# What is said of U-Net, measured
-
-The project began with a list of sentences about U-Net. Each was made precise before anything was measured: a bound or a
+TITLE = "# What is said of U-Net, measured\n"
+HEAD = """The project began with a list of sentences about U-Net. Each was made precise before anything was measured: a bound or a
 margin, and what would confirm or refute it. Every verdict below is computed from the measurements and records in this
 folder by these rules; none is written by hand. Definitions: `benchmarks/claims/`.
 
@@ -65,7 +64,7 @@ def write_page(out: Path, sections: Sequence[Section], data: str | None = None) 
         UnetzooError: If the folder cannot be written.
     """
     try:
-        texts = [HEAD]
+        texts = [TITLE, _summary(sections), HEAD]
         if data is not None:
             texts.append(f"Asked of the data set **{escape_markdown(data)}**.\n")
         texts.append(_overview(sections))
@@ -92,6 +91,18 @@ def _pictures(out: Path, section: Section) -> list[tuple[str, str]]:
             write_atomic(out / path, png)
             shown.append((path, caption))
     return shown
+
+
+def _summary(sections: Sequence[Section]) -> str:
+    """Return question and answer of the whole page, and the command that makes it."""
+    words = [overall(section.verdicts)[0] for section in sections]
+    shown = {"holds": "hold", "holds only if": "hold only if a condition is met", "does not hold": "do not hold",
+             "undecided": "are undecided", "not run yet": "are not run yet"}  # fmt: skip
+    counts = [f"{words.count(word)} {text}" for word, text in shown.items() if word in words]
+    return (
+        f"Which sentences that are said of U-Net hold? Of {len(sections)} sentences, {listed(counts)}. Made by "
+        "`unetzoo claims --out reports/claims`; with `--train` it runs the trainings too.\n"
+    )
 
 
 def _overview(sections: Sequence[Section]) -> str:

@@ -243,6 +243,9 @@ def report_command(
         float | None,
         typer.Option(help="Largest difference in Dice that does not matter, 0 or more; default: the suite's, or 0.01."),
     ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="DIR is a folder of reports: write the index README.md of all of them.")
+    ] = False,
 ) -> None:
     """Write the report again from the records of a folder.
 
@@ -252,7 +255,25 @@ def report_command(
       [bold]unetzoo report runs/quick[/]
       [bold]unetzoo report reports/mine --brief[/]
       [bold]unetzoo report runs/quick --margin 0.02[/]
+      [bold]unetzoo report reports --index[/]
+    \f
+    Raises:
+        UnetzooError: If the folder is missing, or an option does not go with --index.
     """
+    if index:
+        if brief or margin is not None:
+            raise UnetzooError("--index writes an index of reports as they are; leave out --brief and --margin")
+        out.print(f"index: {_index(folder)}", soft_wrap=True, highlight=False)
+        return
     from unetzoo.report import write_report
 
     out.print(f"report: {write_report(folder, brief=brief, margin=margin)}", soft_wrap=True, highlight=False)
+
+
+def _index(folder: Path) -> Path:
+    from unetzoo.machine.environment import last_change
+    from unetzoo.report.index import write_index
+
+    if not folder.is_dir():
+        raise UnetzooError(f"{folder}: is not a folder; give the folder that has the reports")
+    return write_index(folder, last_change)

@@ -97,7 +97,7 @@ def measure(context: Context) -> Measured:
         layers = layers_of(network, image)
         found[name] = details(layers, network)
         rows += [
-            [name, k, layer.kind, "x".join(map(str, layer.kernel)), *layer.taken, *layer.given]
+            [name, k, layer.kind, "2x2" if layer.is_pool else "x".join(map(str, layer.kernel)), *layer.taken, *layer.given]
             for k, layer in enumerate(layers)
             if layer.kind != "ReLU"
         ]

@@ -122,7 +122,9 @@ def test_estimates() -> None:
     assert (fit.value, fit.low, fit.high) == (pytest.approx(2.0), pytest.approx(2.0), pytest.approx(2.0))
 
 
-@pytest.mark.parametrize("call", [lambda: mean_of([1.0, 2.0]), lambda: ratio_of([1.0, 0.0, 2.0]), lambda: exponent_of([1], [1])])
+@pytest.mark.parametrize(
+    "call", [lambda: mean_of([1.0, 2.0]), lambda: ratio_of([1.0, 0.0, 2.0]), lambda: exponent_of([1], [1])]
+)
 def test_too_few_values_are_refused(call: Any) -> None:
     with pytest.raises(UnetzooError):
         call()

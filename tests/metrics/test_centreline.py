@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.morphology import skeletonize
 
-from unetzoo.metrics.centreline import cldice, recall_by_width, widths
+from unetzoo.metrics.centreline import cldice, recall_by_width, thin_pixels, widths
 
 
 def published(v_p: np.ndarray, v_l: np.ndarray) -> float:
@@ -63,3 +63,12 @@ def test_recall_by_width_counts_thin_and_wide_apart() -> None:
     assert thin >= 58
     assert wide > 0
     assert (thin_hit, wide_hit) == (thin - thin, wide) or (thin_hit == 0 and wide_hit >= wide - 4)
+
+
+def test_thin_pixels_are_what_a_wider_disc_does_not_reach() -> None:
+    mask = np.zeros((60, 60), dtype=bool)
+    mask[5:10], mask[30:50] = True, True
+    thin = thin_pixels(mask, 5.0)
+    assert thin[5:10].all()
+    assert thin[30:50].mean() < 0.02
+    assert thin_pixels(mask, 4.0)[5:10].mean() < 0.1

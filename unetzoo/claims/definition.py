@@ -71,7 +71,7 @@ class Part(Strict):
 
     @property
     def rule(self) -> str:
-        """What confirms and what refutes the part, in words that follow from its fields alone."""
+        """Conditions that confirm and that refute the part, in words that follow from its fields alone."""
         if self.quantity is not None:
             unit = f" {self.unit}" if self.unit else ""
             side, other = ("at least", "below") if self.at_least is not None else ("at most", "above")
@@ -112,12 +112,12 @@ class Evidence(Strict):
 
 
 class Needs(Strict):
-    """What a data set must have for a claim to be asked of it.
+    """Requirements of a claim on a data set.
 
     Attributes:
         train: Training images.
         test: Test images, or groups of them where images were sampled together.
-        thin: Share of the true centrelines at which structures are at most `thin_width` px wide.
+        thin: Share of the foreground that is at most ``thin_width`` px wide.
         thin_width: Widest structure, in px, that counts as thin.
         two_classes: True if the data set must have one foreground class alone.
     """

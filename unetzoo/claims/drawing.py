@@ -43,7 +43,9 @@ def _lines(ax: Axes, table: Table, plot: Plot) -> None:
         rows = [row for row in table.rows if by is None or str(row[by]) == name]
         points = [(float(row[x] or 0), float(row[y] or 0)) for row in rows if row[y] is not None]
         style = look[name]
-        ax.plot(*zip(*points, strict=True), style.line, marker=style.marker, ms=4, color=style.colour, label=short(name))
+        ax.plot(
+            *zip(*points, strict=True), style.line, marker=style.marker, ms=4, color=style.colour, label=short(name)
+        )
     if plot.log:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")

@@ -48,7 +48,7 @@ class Table(Strict):
 
 
 class Plot(Strict):
-    """How a table is drawn.
+    """Instructions to draw a table.
 
     Attributes:
         table: Index of the table.
@@ -72,7 +72,7 @@ class Plot(Strict):
 
 
 class Measured(Strict):
-    """What one measurement found.
+    """Findings of one measurement.
 
     Attributes:
         quantities: Name -> estimate; the parts of the claim refer to them.

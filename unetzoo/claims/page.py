@@ -16,17 +16,18 @@ from unetzoo.claims.evidence import Quoted
 from unetzoo.claims.measured import Measured, Table
 from unetzoo.claims.verdict import PartVerdict, overall
 from unetzoo.errors import UnetzooError
-from unetzoo.report.words import escape_markdown, listed, span
+from unetzoo.report.words import DASH, escape_markdown, listed, span
 
 MOST_ROWS = 40  # of a table on the page; the file of the measurement has all
 TITLE = "# What is said of U-Net, measured\n"
-HEAD = """The project began with a list of sentences about U-Net. Each was made precise before anything was measured: a bound or a
+HEAD = """The project began with a list of sentences about U-Net. Each was made precise before it was measured: a bound or a
 margin, and what would confirm or refute it. Every verdict below is computed from the measurements and records in this
 folder by these rules; none is written by hand. Definitions: `benchmarks/claims/`.
 
-- A **quantity** confirms if its whole 95 % interval is on the stated side of the bound, and refutes if it is on the other.
-- A **comparison** follows the verdicts of the reports (seeds and images, Holm's correction, at least three seeds and five
-  independent test images), with the stated margin.
+- A **quantity** confirms if its whole 95 % interval is on the stated side of the bound, and refutes if it is on the
+  other.
+- A **comparison** follows the verdicts of the reports (seeds and images, Holm's correction, at least three seeds and
+  five independent test images), with the stated margin.
 - **holds**: every part does. **does not hold**: none does. **holds only if**: all parts are settled and some hold.
   Otherwise **undecided**, with what would settle it, or **not run yet**.
 """
@@ -80,7 +81,13 @@ def write_page(out: Path, sections: Sequence[Section], data: str | None = None) 
 def _pictures(out: Path, section: Section) -> list[tuple[str, str]]:
     """Write the pictures of a section; return (path relative to the page, caption)."""
     name, found = section.claim.name, section.measured
-    drawn = [(f"plots/{name}.png", draw_measured(found) if found else None, found.plot.caption if found and found.plot else "")]
+    drawn = [
+        (
+            f"plots/{name}.png",
+            draw_measured(found) if found else None,
+            found.plot.caption if found and found.plot else "",
+        )
+    ]
     differences = "Differences with simultaneous 95 % intervals; green band: the margin."
     drawn.append((f"plots/{name}-differences.png", draw_differences(section.verdicts), differences))
     shown = []
@@ -120,7 +127,14 @@ def _section(section: Section, pictures: Sequence[tuple[str, str]]) -> str:
     lines = [f"## {_md(claim.title)}", "", f"> {_md(claim.zh)}", ">", f"> {_md(claim.en)}", ""]
     lines += [f"**Verdict: {word}.** {_md(why[:1].upper() + why[1:])}", ""]
     rows = [
-        [_md(v.part.data or "–"), _md(v.part.question), _md(v.part.rule), _md(v.found), f"**{v.wording}**", _md(v.needed)]
+        [
+            _md(v.part.data or DASH),
+            _md(v.part.question),
+            _md(v.part.rule),
+            _md(v.found),
+            f"**{v.wording}**",
+            _md(v.needed),
+        ]
         for v in section.verdicts
     ]
     lines.append(_table(["data", "question", "stated beforehand", "found", "verdict", "would settle it"], rows))
@@ -132,8 +146,12 @@ def _section(section: Section, pictures: Sequence[tuple[str, str]]) -> str:
         where = [str(environment[key]) for key in ("cpu", "torch") if environment.get(key)]
         lines.append(f"Measured {found.when} in {span(found.seconds)} ({_md(', torch '.join(where))}).\n")
     if section.quoted:
-        lines.append("*Committed reports that bear on it*, whose question was not stated beforehand, so no part rests on them:\n")
-        lines.append(_table(["report", "comparison", "found", "verdict there", "remark"], [_evidence(q) for q in section.quoted]))
+        lines.append(
+            "*Committed reports that bear on it*, whose question was not stated beforehand, so no part rests on them:\n"
+        )
+        lines.append(
+            _table(["report", "comparison", "found", "verdict there", "remark"], [_evidence(q) for q in section.quoted])
+        )
     lines += [f"*Limit:* {_md(limit)}\n" for limit in claim.limits]
     lines.append(f"Again: `unetzoo claims --only {claim.name}{' --train' if claim.suite else ''}`.\n")
     return "\n".join(lines)
@@ -143,7 +161,13 @@ def _evidence(quoted: Quoted) -> list[str]:
     e = quoted.evidence
     where = f"{e.report}/{e.data}" if e.data else e.report
     link = f"[{_md(where.removeprefix('reports/'))}](../{where.removeprefix('reports/')}/summary.md)"
-    return [link, _md(f"{e.score} of {e.model} against {e.against}"), _md(quoted.found), _md(quoted.verdict), _md(e.remark)]
+    return [
+        link,
+        _md(f"{e.score} of {e.model} against {e.against}"),
+        _md(quoted.found),
+        _md(quoted.verdict),
+        _md(e.remark),
+    ]
 
 
 def _shown(table: Table) -> str:
@@ -158,7 +182,7 @@ def _cell(value: str | float | int | bool | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None:
-        return "–"
+        return DASH
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from unetzoo.claims.definition import Claim
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
-from unetzoo.metrics.centreline import widths
+from unetzoo.metrics.centreline import thin_pixels
 
 LOOKED_AT = 20  # training images at most, evenly spread
 
@@ -40,13 +40,13 @@ def check_data(claim: Claim, dataset: SegmentationDataset) -> None:
         share = thin_share(dataset, needs.thin_width)
         if share < needs.thin:
             raise UnetzooError(
-                f"{where}: {100 * share:.0f} % of its centrelines lie in structures of at most {needs.thin_width:g} px, "
+                f"{where}: {100 * share:.0f} % of its foreground is at most {needs.thin_width:g} px wide, "
                 f"and {100 * needs.thin:.0f} % are needed (vessels, cracks, membranes)"
             )
 
 
 def thin_share(dataset: SegmentationDataset, width: float) -> float:
-    """Return the share of the true centrelines, in training images, at which structures are at most ``width`` px wide.
+    """Return the share of the foreground, in training images, that is at most ``width`` px wide.
 
     Args:
         dataset: The data set.
@@ -61,8 +61,8 @@ def thin_share(dataset: SegmentationDataset, width: float) -> float:
     for place in chosen:
         mask = dataset.read(keys[place])[1]
         for c in dataset.info.foreground:
-            found = widths(mask == c)
-            thin, total = thin + int((found <= width).sum()), total + len(found)
+            true = mask == c
+            thin, total = thin + int(thin_pixels(true, width).sum()), total + int(true.sum())
     return thin / total if total else 0.0
 
 

@@ -25,7 +25,7 @@ OWN = "own"  # label of the user's data in suites, in place of that of the claim
 
 @dataclass(frozen=True)
 class Asking:
-    """What is asked, and where the answers go.
+    """A request to ask claims, and the folder for the answers.
 
     Attributes:
         out: Folder of page, measurements and results of the suites.
@@ -80,7 +80,11 @@ def ask(asking: Asking) -> Path:
 def _askable(
     claims: list[Claim], dataset: SegmentationDataset, *, strict: bool, progress: Callable[[str], None]
 ) -> list[Claim]:
-    """Return the claims that can be asked of the data; with ``strict`` refuse instead of leaving one out."""
+    """Return the claims that can be asked of the data.
+
+    Raises:
+        UnetzooError: If none can, or with ``strict`` if one cannot.
+    """
     found = []
     for claim in claims:
         try:
@@ -117,7 +121,7 @@ def _known(path: Path, dataset: SegmentationDataset | None) -> Measured | None:
     found, name = read_measured(path), dataset.info.name if dataset else None
     if found is not None and found.data != name:
         raise UnetzooError(
-            f"{path}: was measured on {found.data or 'no data set'}, not on {name or 'none'}; give another folder by --out"
+            f"{path}: was measured on {found.data or 'no data set'}, not on {name or 'none'}; choose another --out"
         )
     return found
 

@@ -133,7 +133,10 @@ def overall(parts: Sequence[PartVerdict]) -> tuple[Word, str]:
         return "not run yet", "Nothing of it was measured yet."
     if len(held) + len(refuted) < len(parts):
         counts = [(held, "holds", "hold"), (refuted, "does not hold", "do not hold")]
-        counts += [(by_word.get("undecided", []), "is undecided", "are undecided"), (pending, "is not run", "are not run")]
+        counts += [
+            (by_word.get("undecided", []), "is undecided", "are undecided"),
+            (pending, "is not run", "are not run"),
+        ]
         told = [f"{len(some)} {one if len(some) == 1 else many}" for some, one, many in counts if some]
         return "undecided", f"Of {len(parts)} parts {listed(told)}{budget}."
     if not refuted:

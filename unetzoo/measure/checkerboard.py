@@ -38,7 +38,7 @@ def checkerboard_energy(maps: Tensor, stride: int = 2) -> Tensor:
     h, w = (side // stride * stride if stride > 1 else 0 for side in maps.shape[-2:])
     if stride < 2 or h < 2 * stride or w < 2 * stride:
         raise UnetzooError(
-            f"a map of {tuple(maps.shape[-2:])} px with stride {stride}: needs a stride of 2 or more and two blocks a side"
+            f"a map of {tuple(maps.shape[-2:])} px with stride {stride}: needs a stride of 2 or more, two blocks a side"
         )
     maps = maps[..., :h, :w].detach().double()
     blocks = maps.unflatten(-1, (w // stride, stride)).unflatten(-3, (h // stride, stride))

@@ -71,6 +71,22 @@ def widths(mask: Mask) -> npt.NDArray[np.float64]:
     return 2 * distance[skeleton(mask)] - 1
 
 
+def thin_pixels(mask: Mask, width: float) -> Mask:
+    """Return the pixels of structures that are at most ``width`` px wide: what an opening by a wider disc removes.
+
+    Args:
+        mask: bool (H, W).
+        width: Width in px.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    radius = (width + 1) / 2
+    core = np.asarray(distance_transform_edt(np.pad(mask, 1)))[1:-1, 1:-1] > radius
+    if not core.any():
+        return mask.copy()
+    return mask & (np.asarray(distance_transform_edt(~core)) > radius)
+
+
 def recall_by_width(prediction: Mask, truth: Mask, edges: tuple[float, ...]) -> list[tuple[int, int]]:
     """Count the pixels of the true centreline and those that are predicted, by the width of the true structure.
 

@@ -20,7 +20,7 @@ MEASUREMENTS = ("architecture", "any_size", "memory", "large_inputs", "real_time
 
 @dataclass(frozen=True)
 class Context:
-    """What a measurement works with.
+    """Surroundings of a measurement.
 
     Attributes:
         dataset: Data set whose training images it uses; None for its own synthetic input.

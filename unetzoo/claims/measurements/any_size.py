@@ -23,7 +23,10 @@ MOST_SIDE = 1000
 
 
 def measure(
-    context: Context, models: Sequence[str] | None = None, sizes: Sequence[tuple[int, int]] = SIZES, sides: int = MOST_SIDE
+    context: Context,
+    models: Sequence[str] | None = None,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    sides: int = MOST_SIDE,
 ) -> Measured:
     """Pass images of many sizes through every padded entry, without computing values.
 
@@ -34,7 +37,7 @@ def measure(
         sides: The paper's network is given every square of 1 to this many px.
     """
     rows: list[list[str | float | int | bool | None]] = []
-    taken = {size: 0 for size in sizes}
+    taken = dict.fromkeys(sizes, 0)
     whole = skipped = asked = 0
     for name in models or list_models():
         context.progress(f"any size: {name}")
@@ -65,10 +68,16 @@ def measure(
         },
         tables=[
             Table(title="Share of padded entries that take the size", columns=["size", "pixels", "share"], rows=share),
-            Table(title="Entries that refuse a size", columns=["entry", "sizes refused", "largest", "reason"], rows=rows),
+            Table(
+                title="Entries that refuse a size", columns=["entry", "sizes refused", "largest", "reason"], rows=rows
+            ),
         ],
         plot=Plot(
-            table=0, kind="bars", x="size", y="share", caption="Share of the padded entries that take an image of this size."
+            table=0,
+            kind="bars",
+            x="size",
+            y="share",
+            caption="Share of the padded entries that take an image of this size.",
         ),
         method=f"{asked} registered entries with padded convolutions, {len(sizes)} sizes each, in eval mode on torch's "
         f"meta device (shapes without values): taken if the logits have the size of the image. {skipped} entries are "

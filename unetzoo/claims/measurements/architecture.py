@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ def layers_of(network: nn.Module, image: Tensor) -> list[Layer]:
         network(image)
     for hook in hooks:
         hook.remove()
-    return [layer for layer in found if not layer.kind.startswith(("Dropout", "BatchNorm", "Concat"))]
+    return [x for x in found if not x.kind.startswith(("Dropout", "BatchNorm")) and not x.kind.endswith("Skip")]
 
 
 def details(layers: list[Layer], network: nn.Module) -> dict[str, float]:
@@ -97,7 +98,14 @@ def measure(context: Context) -> Measured:
         layers = layers_of(network, image)
         found[name] = details(layers, network)
         rows += [
-            [name, k, layer.kind, "2x2" if layer.is_pool else "x".join(map(str, layer.kernel)), *layer.taken, *layer.given]
+            [
+                name,
+                k,
+                layer.kind,
+                "2x2" if layer.is_pool else "x".join(map(str, layer.kernel)),
+                *layer.taken,
+                *layer.given,
+            ]
             for k, layer in enumerate(layers)
             if layer.kind != "ReLU"
         ]
@@ -126,14 +134,15 @@ def measure(context: Context) -> Measured:
             caption="Channels after every convolution and pooling, in the order in which they run: doubling on the way "
             "down, halving on the way up, the classes at the end.",
         ),
-        method="Hooks on every layer of the built networks note kind, kernel, channels and sides while one image passes; "
+        method="Hooks on every layer of the built networks note kind, kernel, channels and sides while one "
+        "image passes; "
         "batch norm and dropout are left out of the order, so that 3x3 + norm + ReLU counts as 3x3 + ReLU. A quantity "
         "is the smaller share of the two networks.",
     )
 
 
 def _between(layers: list[Layer], cuts: list[int]) -> list[list[Layer]]:
-    return [layers[a + 1 : b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [layers[a + 1 : b] for a, b in pairwise(cuts)]
 
 
 def _is_double(part: list[Layer]) -> bool:

@@ -55,8 +55,10 @@ def measure(context: Context, seeds: int = 10, width: int = 8, depth: int = 4, w
         plot=Plot(table=0, kind="bars", x="up", y="upsampled map", log=True,
                   caption="Checkerboard energy of the finest upsampled map before training. White noise has about "
                   f"{3 / (SIDE * SIDE - 1):.5f}."),
-        method=f"unet of width {width} and depth {depth} without skips, so that every pattern comes from the way up; torch's "
-        f"initialisation, {seeds} seeds, batch norm over the batch of {len(images)} images of {SIDE} px. Energy: mean over "
+        method=f"unet of width {width} and depth {depth} without skips, so that every pattern comes from the "
+        f"way up; torch's "
+        f"initialisation, {seeds} seeds, batch norm over the batch of {len(images)} images of {SIDE} px. "
+        f"Energy: mean over "
         "images and channels of the variance of the mean 2x2 block, divided by the map's variance.",
     )  # fmt: skip
 

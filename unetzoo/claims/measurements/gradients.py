@@ -69,7 +69,8 @@ def measure(
         quantities=quantities,
         tables=[
             Table(
-                title="RMS gradient of the first convolution's weights divided by the last's: geometric mean over seeds, "
+                title="RMS gradient of the first convolution's weights divided by the last's: geometric mean "
+                "over seeds, "
                 f"95 % interval; at the first step, and over steps 2 to {steps}",
                 columns=["norm", "depth", "skip", "start", "low", "high", "training", "low ", "high "],
                 rows=rows,
@@ -77,9 +78,12 @@ def measure(
             Table(title=f"Depth {deepest}, means of five steps", columns=["network", "step", "ratio"], rows=drawn),
         ],
         plot=Plot(table=1, kind="lines", x="step", y="ratio", series="network", log=True,
-                  caption="Gradient at the first layer relative to the last during training; a vanishing gradient lies low."),
-        method=f"unet of width {width}, He-normal weights, crops of {CROP} px in batches of {BATCH}, AdamW at {RATE:g}, "
-        f"{seeds} seeds; a pair of networks shares seed and crops. The quantities are the ratio with concatenated skips "
+                  caption="Gradient at the first layer relative to the last during training; a vanishing "
+                  "gradient lies low."),
+        method=f"unet of width {width}, He-normal weights, crops of {CROP} px in batches of {BATCH}, AdamW at "
+        f"{RATE:g}, "
+        f"{seeds} seeds; a pair of networks shares seed and crops. The quantities are the ratio with "
+        f"concatenated skips "
         f"divided by that without skips, at depth {deepest}.",
     )  # fmt: skip
 

@@ -74,10 +74,13 @@ def measure(
             Table(title="Memory by side, as drawn", columns=["what", "side", "MiB"], rows=drawn),
         ],
         plot=Plot(table=2, kind="lines", x="side", y="MiB", series="what", log=True,
-                  caption="Memory against the side of the image. Whole images: parallel to the number of pixels. Tiles: "
+                  caption="Memory against the side of the image. Whole images: parallel to the number of "
+                  "pixels. Tiles: "
                   "the network's maps stay those of one tile, and only image and result grow."),
-        method="Exponents of the side, fitted in logarithms: 2 is in proportion to the number of pixels. Memory on fake "
-        "tensors, operations by torch's counter, times between calibrations, repeated while these disagree. In tiles: the "
+        method="Exponents of the side, fitted in logarithms: 2 is in proportion to the number of pixels. Memory "
+        "on fake "
+        "tensors, operations by torch's counter, times between calibrations, repeated while these disagree. In "
+        "tiles: the "
         "peak of one tile of 512 px plus image, sum of logits and sum of weights in float32.",
     )  # fmt: skip
 

@@ -83,14 +83,16 @@ def measure(
                 rows=rows,
             ),
             Table(
-                title=f"What gives memory back ({side} px); cost: operations of a training step relative to the first row",
+                title=f"What gives memory back ({side} px); cost: operations of a training step relative to the "
+                f"first row",
                 columns=["way", "training MiB", "saved", "inference MiB", "saved in inference", "operations"],
                 rows=ways,
             ),
         ],
         plot=Plot(table=1, kind="bars", x="way", y="training MiB",
                   caption="Peak of the tensors of one training step, AdamW, batch of 1."),
-        method="Peak bytes of the tensors of one training step (AdamW) and of one forward pass on fake tensors; skips: the "
+        method="Peak bytes of the tensors of one training step (AdamW) and of one forward pass on fake tensors; "
+        "skips: the "
         "encoder's levels but the coarsest, by shape. The encoder keeps the same maps for its own backward pass, so in "
         "training their share is not what leaving skips out saves; that is measured beside it.",
     )  # fmt: skip

@@ -88,7 +88,8 @@ def measure(
         ],
         plot=Plot(table=1, kind="bars", x="network", y="images/s", line=float(WANTED), log=True,
                   caption=f"Images per second at {largest}x{largest}, in the faster precision; line: {WANTED}."),
-        method="Forward passes of one image in eval mode, whole model in the precision, channels_last, each synchronised, "
+        method="Forward passes of one image in eval mode, whole model in the precision, channels_last, each "
+        "synchronised, "
         "between two calibrations and repeated while these disagree; low and high: 90th and 10th percentile of the "
         "passes. Loading, normalising and writing are not included. The device and its threads stand over the table.",
     )  # fmt: skip

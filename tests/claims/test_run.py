@@ -110,6 +110,14 @@ def test_two_seeds_give_no_verdict(tmp_path: Path) -> None:
     assert "not enough data" in verdict.found
 
 
+def test_trials_that_did_not_learn_leave_a_part_undecided(tmp_path: Path) -> None:
+    trivial = record("otsu", 0, [0.9] * 12, baseline=True)
+    trivial["result"]["best_val_dice"] = 0.95  # above every network
+    written(tmp_path, *two(0.8, 0.6), trivial)
+    part = Part(name="p", question="?", model="unet", against="best trivial predictor")
+    assert judge_part(part, tmp_path).word == "undecided"
+
+
 def test_another_number_of_training_images_is_compared_on_the_same_test_images(tmp_path: Path) -> None:
     written(tmp_path / "few", *two(0.5, 0.4))
     written(tmp_path / "all", *two(0.8, 0.6))

@@ -35,8 +35,8 @@ def test_rows_have_question_answer_conditions_hours_and_command(tmp_path: Path) 
     folder = reports(tmp_path)
     text = write_index(folder, lambda report: f"day of {report.name}").read_text()
     assert (
-        "| [mine](mine/summary.md) | Which \\| one? | The first. | 1 variant, 2 seeds, isbi, 10 steps | day of mine | 1.0 "
-        "| `unetzoo bench benchmarks/mine.toml --out reports/mine` |" in text
+        "| [mine](mine/summary.md) | Which \\| one? | The first. | 1 variant, 2 seeds, isbi, 10 steps | day of mine "
+        "| 1.0 | `unetzoo bench benchmarks/mine.toml --out reports/mine` |" in text
     )
     assert "| Is it so? | Yes, &lt;b&gt;it&lt;/b&gt; is. |" in text
     assert "`python benchmarks/x.py --y`" in text

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from unetzoo.claims.measured import Measured, Plot, Table
 from unetzoo.claims.verdict import PartVerdict
-from unetzoo.report.plots import plain_number
 from unetzoo.report.style import RC, canvas, looks, save
 from unetzoo.report.words import short
 
@@ -49,8 +49,9 @@ def _lines(ax: Axes, table: Table, plot: Plot) -> None:
     if plot.log:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(plain_number))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        _plain(ax.xaxis)
+        low, high = ax.get_ylim()
+        _plain(ax.yaxis, minor=high < 10 * low)
     ax.set_xlabel(plot.x)
     ax.set_ylabel(plot.y)
     if by is not None:
@@ -68,10 +69,21 @@ def _bars(ax: Axes, table: Table, plot: Plot) -> None:
         ax.set_xscale("log")
         least = min((v for v in values if v > 1e-9), default=1e-3)
         ax.set_xlim(least / 3, max(values) * 2)
+        _plain(ax.xaxis)
     if plot.line is not None:
         ax.axvline(plot.line, color="#111111", lw=1, ls="--")
     ax.set_xlabel(plot.y)
     ax.grid(axis="y", visible=False)
+
+
+def _plain(axis: Axis, minor: bool = False) -> None:
+    """Label a logarithmic axis with plain numbers; minor ticks only if there is hardly a major one."""
+    axis.set_major_formatter(FuncFormatter(_number))
+    axis.set_minor_formatter(FuncFormatter(_number) if minor else NullFormatter())
+
+
+def _number(value: float, _position: object = None) -> str:
+    return f"{value:g}"
 
 
 def draw_differences(verdicts: Sequence[PartVerdict]) -> bytes | None:

@@ -72,6 +72,11 @@ def judge_part(part: Part, results: Path) -> PartVerdict:
             (one,) = compare(found, "theirs", **options, leaking=ours.leaking)
             c = replace(one, model=str(part.model), reference=str(part.against))
     if c is None:
+        wanted = zip((part.model, part.against), (ours, theirs), strict=True)
+        run = all(x == TRIVIAL or x in {label_of(r) for r in t.models} for x, t in wanted)
+        scored = part.score in SCORES or any((folder / PREDICTIONS).exists() for folder in folders)
+        if run and scored:
+            return PartVerdict(part, "undecided", "no score in common, as trials failed or did not learn")
         return judge_comparison(part, None)
     rising = str(part.model) in first.rising or str(part.against) in second.rising
     return judge_comparison(part, second.temper(first.temper(c)), rising)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unetzoo.claims.measured import Measured, Plot, Table, ratio_of
@@ -79,8 +79,11 @@ def _energies(images: Tensor, up: str, seed: int, width: int, depth: int) -> tup
     options = {"up": up, "skip": "none", "width": width, "depth": depth}
     model = resolve_model("unet", in_channels=images.shape[1], num_classes=2, options=options).build().train()
     kept: list[Tensor] = []
-    decoder = model.get_submodule("decoder.stages.0.up")
-    decoder.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        kept.append(output)
+
+    model.get_submodule("decoder.stages.0.up").register_forward_hook(keep)
     with torch.no_grad():
         logits = model(images)
     return tuple(max(float(checkerboard_energy(x).mean()), 1e-12) for x in (kept[0], logits))  # type: ignore[return-value]

@@ -18,8 +18,8 @@ SIDES, TIMED, TILE, CLASSES = (256, 512, 1024, 2048, 4096), (128, 192, 256, 384,
 
 
 def measure(
-    context: Context, sides: Sequence[int] = SIDES, timed: Sequence[int] = TIMED, width: int = 64, timed_width: int = 16,
-    seconds: float = 2.0,
+    context: Context, sides: Sequence[int] = SIDES, timed: Sequence[int] = TIMED, width: int = 64,
+    timed_width: int = 16, seconds: float = 2.0,
 ) -> Measured:  # fmt: skip
     """Predict memory and operations by side, and time forward passes.
 

@@ -51,7 +51,8 @@ def measure(
         model = resolve_model(name, num_classes=2, options=options).build(weights=False).eval().to(device)
         for precision in precisions:
             dtype = getattr(torch, precision)
-            model = model.to(dtype=dtype, memory_format=torch.channels_last)
+            model = model.to(dtype)
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for side in sides:
                 context.progress(f"real time: {label}, {side} px, {precision}")
                 image = torch.rand(1, 3, side, side, device=device, dtype=dtype).contiguous(
@@ -80,7 +81,7 @@ def measure(
         tables=[
             Table(
                 title=f"Images per second, one at a time, on {device} "
-                f"({torch.cuda.get_device_name() if device == 'cuda' else f'{cpu_name()}, {torch.get_num_threads()} threads'})",
+                f"({_machine(device)})",
                 columns=["network", "side", "precision", "images/s", "low", "high", "noisy"],
                 rows=rows,
             ),
@@ -93,6 +94,10 @@ def measure(
         "between two calibrations and repeated while these disagree; low and high: 90th and 10th percentile of the "
         "passes. Loading, normalising and writing are not included. The device and its threads stand over the table.",
     )  # fmt: skip
+
+
+def _machine(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else f"{cpu_name()}, {torch.get_num_threads()} threads"
 
 
 def _rate(timing: Timing) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
@@ -217,8 +218,9 @@ def _run(
     members: list[_Member], jobs: int | None, retry_failed: bool, watcher: Watcher, stop_request: StopRequest
 ) -> None:
     todo = [job for member in members for job in _jobs(member, retry_failed, watcher)]
-    # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
-    todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
+    # The first seed of all data sets runs before the second of any; trivial predictors, which are short, come last and
+    # fill the time in which fewer trials are left than run side by side.
+    todo.sort(key=lambda job: math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
     watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
     todo, measured = _measure_costs(todo, watcher, stop_request)
     if jobs is None:

@@ -21,8 +21,9 @@ from unetzoo.report.words import DASH, escape_markdown, listed, span
 MOST_ROWS = 40  # of a table on the page; the file of the measurement has all
 TITLE = "# What is said of U-Net, measured\n"
 HEAD = """The project began with a list of sentences about U-Net. Each was made precise before it was measured, unless
-its limits say otherwise: a bound or a margin, and what would confirm or refute it. Every verdict below is computed from the measurements and records in
-this folder by these rules; none is written by hand. Definitions: `benchmarks/claims/`.
+its limits say otherwise: a bound or a margin, and what would confirm or refute it. Every verdict below is computed from
+the measurements and records in this folder by these rules; none is written by hand. Definitions:
+`benchmarks/claims/`.
 
 - A **quantity** confirms if its whole 95 % interval is on the stated side of the bound, and refutes if it is on the
   other.

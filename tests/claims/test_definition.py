@@ -44,7 +44,7 @@ def test_the_committed_claims_are_sound() -> None:
             assert part.against_data is None or part.against_data in members
 
 
-def test_every_sentence_is_in_the_text_that_the_project_began_with() -> None:
+def test_every_sentence_is_there_in_both_languages() -> None:
     for claim in read_claims(claims_folder()):
         assert claim.zh.strip()
         assert claim.en.isascii()

@@ -67,7 +67,8 @@ def judge_quantity(part: Part, estimate: Estimate | None) -> PartVerdict:
 
 def _repetitions(estimate: Estimate, bound: float) -> str:
     """Return the repetitions at which the interval, with this value and spread, would end at the bound."""
-    half, distance = (estimate.high - estimate.low) / 2, abs(estimate.value - bound)
+    half = estimate.high - estimate.value if bound > estimate.value else estimate.value - estimate.low
+    distance = abs(estimate.value - bound)
     if distance == 0 or half == 0:
         return "no number of repetitions, as the value is the bound"
     return f"about {math.ceil(estimate.n * (half / distance) ** 2)} repetitions in place of {estimate.n}"

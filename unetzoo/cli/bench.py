@@ -264,6 +264,9 @@ def report_command(
             help="Serve the page on 127.0.0.1 and refresh it while a suite runs; Ctrl-C stops. Default port: 8765.",
         ),
     ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="DIR is a folder of reports: write the index README.md of all of them.")
+    ] = False,
 ) -> None:
     """Write the report again from the records of a folder, or one report of several runs side by side.
 
@@ -277,10 +280,16 @@ def report_command(
       [bold]unetzoo report runs/quick --paper[/]
       [bold]unetzoo report runs/laptop runs/cluster --out runs/both[/]
       [bold]unetzoo report runs/quick --serve[/]
+      [bold]unetzoo report reports --index[/]
     \f
     Raises:
         UnetzooError: If an option is not valid, a folder has no records, or the runs cannot be compared.
     """
+    if index:
+        if brief or paper or margin is not None or port is not None or out_folder is not None or len(folders) > 1:
+            raise UnetzooError("--index writes an index of the reports in one DIR as they are; leave out other options")
+        out.print(f"index: {_index(folders[0])}", soft_wrap=True, highlight=False)
+        return
     if port is not None:
         if brief or len(folders) > 1:
             raise UnetzooError("--serve shows the page of one DIR, without --brief")
@@ -301,3 +310,12 @@ def report_command(
     else:
         page = write_report(folders[0], brief=brief, margin=margin, paper=paper)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+def _index(folder: Path) -> Path:
+    from unetzoo.machine.environment import last_change
+    from unetzoo.report.index import write_index
+
+    if not folder.is_dir():
+        raise UnetzooError(f"{folder}: is not a folder; give the folder that has the reports")
+    return write_index(folder, last_change)

@@ -49,6 +49,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "compare_command",
         "Say what changed between two runs, or tell slowdowns from noise in two speed reports.",
     ),
+    "claims": (
+        "claims",
+        "claims_command",
+        "Measure what is said of U-Net, sentence by sentence, and write a page with the verdicts.",
+    ),
     "data": ("data", "data_app", "Data sets: list them, describe one, download one, check your own."),
 }
 

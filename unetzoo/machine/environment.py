@@ -50,6 +50,18 @@ def commit() -> str | None:
         return None
 
 
+def last_change(folder: Path) -> str:
+    """Return the date of the last commit that changed a folder, 'YYYY-MM-DD'; empty outside of a repository.
+
+    Args:
+        folder: The folder.
+    """
+    try:
+        return _git(folder, "log", "-1", "--format=%cs", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603

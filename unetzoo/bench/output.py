@@ -31,6 +31,11 @@ class OutputFolders:
         """Folder of the records."""
         return self.out / "records"
 
+    @property
+    def claims(self) -> Path:
+        """Folder of the claims on trials; see `unetzoo.bench.claims`."""
+        return self.out / "claims"
+
     def record(self, trial: Trial) -> Path:
         """Return the path of a trial's record."""
         return self.records / f"{trial.stem}.json"

@@ -245,6 +245,7 @@ def _train_and_test(
     written: list[Sample] = []
     weights = None
     if first:
+        channel.renew_claim()
         written = kept_images.write(info, folders.records)
         extra: dict[str, Any] = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         extra |= {"trial": trial.id, "data": info.model_dump()}

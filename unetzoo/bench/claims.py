@@ -1,8 +1,9 @@
 """Claims: which process runs a trial, told by files alone, so that many machines can work on one folder.
 
 ``claims/TRIAL.N.json`` is the Nth claim on a trial. It is made by a hard link, which exactly one process can do, on NFS
-too, and it never changes. The trial is its holder's who made the claim with the highest number; whoever takes a trial
-over makes the next one. ``claims/TRIAL.TOKEN.beat`` is the holder's heartbeat, which is removed when it lets go.
+too; it never changes, and goes when the trial has succeeded. The trial is its who made the claim with the highest
+number; whoever takes a trial over makes the next one. ``claims/TRIAL.TOKEN.beat`` is the holder's heartbeat, which is
+removed when it lets go.
 
 Clocks of different machines are never compared: a claim is stale once its heartbeat has not changed for a time that the
 onlooker counts by itself. On the holder's own machine, a process that has ended is seen at once.
@@ -127,6 +128,14 @@ class Claim:
         """Let go of the trial, so that another process may take it at once."""
         with suppress(OSError):
             _beat_file(self.folder, self.trial, self.holder).unlink()
+
+
+def forget(folder: Path, trial: str) -> None:
+    """Remove the claims on a trial that has its record, the newest first; only its holder may call this."""
+    newest = newest_claim(folder, trial)
+    for number in range(newest[0] if newest else 0, 0, -1):
+        with suppress(OSError):
+            _claim_file(folder, trial, number).unlink()
 
 
 def take(folder: Path, trial: str, after: int, stale_seconds: float) -> Claim | None:

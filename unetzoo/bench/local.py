@@ -29,7 +29,7 @@ from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
 from unetzoo.bench.output import OutputFolders
-from unetzoo.bench.queue import Queue
+from unetzoo.bench.queue import Queue, check_unchanged
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError, one_line
@@ -227,7 +227,18 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         began = time.monotonic()
         process = context.Process(
             target=_trial_process,
-            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task, job.claim),
+            args=(
+                job.suite,
+                job.trial,
+                job.blank,
+                job.folders,
+                theirs,
+                began,
+                job.info,
+                job.task,
+                job.claim,
+                job.before,
+            ),
         )
         server = fork_server.server_id()
         try:
@@ -274,6 +285,7 @@ def _trial_process(
     info: DatasetInfo,
     task: str,
     claim: Claim | None,
+    before: str | None,
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
@@ -297,6 +309,7 @@ def _trial_process(
         if task == "trial":
             record = run_trial(suite, trial, blank, folders, channel, began)
             channel.renew_claim()
+            check_unchanged(folders.record(trial), before)
             _keep(record, trial, folders)
             if record.result:
                 end["dice"] = record.result.dice

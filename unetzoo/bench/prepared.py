@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import shortened, visible
@@ -75,6 +77,7 @@ class PreparedTrial(Strict):
 
     Attributes:
         id: The trial's id; with the label of its data set before it, ``LABEL/ID``, in a collection.
+        stem: File name of its record without suffix.
         suite: Index of its suite.
         before: What its record was by `unetzoo.bench.queue.signature`; another record than this ends the trial.
         todo: True if the trial was still to run.
@@ -82,6 +85,7 @@ class PreparedTrial(Strict):
     """
 
     id: str
+    stem: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
     suite: int
     before: str | None = None
     todo: bool = True
@@ -170,7 +174,9 @@ def write_prepared(
             name = trial.id if member.data is None else f"{member.data}/{trial.id}"
             values = trial.model_dump(mode="json")
             before = job.before if job else None
-            trials.append(PreparedTrial(id=name, suite=index, before=before, todo=job is not None, trial=values))
+            trials.append(
+                PreparedTrial(id=name, stem=trial.stem, suite=index, before=before, todo=job is not None, trial=values)
+            )
     lines = [run.model_dump_json(), *(json.dumps(trial.model_dump()) for trial in trials)]
     text = "\n".join(lines) + "\n"
     prepared = Prepared(out, hashlib.sha256(text.encode()).hexdigest()[:12], run, trials)

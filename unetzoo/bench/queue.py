@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.bench.claims import POLL_SECONDS, Claim, Heart, Onlooker, refresh, take
+from unetzoo.bench.claims import POLL_SECONDS, Claim, ClaimLostError, Heart, Onlooker, forget, refresh, take
 from unetzoo.bench.jobs import Job
 from unetzoo.errors import UnetzooError
 from unetzoo.records.record import Record, read_record
@@ -83,6 +83,8 @@ class Queue:
         """Let go of a job that has ended; if it has no record, another process may take it."""
         if job.claim is not None and self.heart is not None:
             self.heart.drop(job.claim)
+            if job.status == "ok":
+                forget(job.folders.claims, job.trial.stem)
             job.claim = None
 
     def ended(self) -> list[Job]:
@@ -167,6 +169,21 @@ def due(job: Job) -> bool:
     path = job.folders.record(job.trial)
     refresh(path.parent)
     return signature(path) == job.before
+
+
+def check_unchanged(path: Path, before: str | None) -> None:
+    """Check that nobody has written a record since a trial began.
+
+    Args:
+        path: The record.
+        before: Its `signature` then.
+
+    Raises:
+        ClaimLostError: If somebody has.
+    """
+    refresh(path.parent)
+    if signature(path) != before:
+        raise ClaimLostError(f"{path}: another process has written it; this attempt ends without a record")
 
 
 def signature(path: Path) -> str | None:

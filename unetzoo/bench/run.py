@@ -30,7 +30,7 @@ from unetzoo.bench.preparation import (
     write_manifest,
 )
 from unetzoo.bench.prepared import Prepared, write_prepared
-from unetzoo.bench.queue import Queue, sweep
+from unetzoo.bench.queue import Queue, check_unchanged, sweep
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
@@ -141,7 +141,7 @@ def prepare(
     """
     for option, value in (("retry_failed", retry_failed), ("allow_mixed", allow_mixed), ("write", write)):
         check_argument("prepare", option, value, bool, "True or False")
-    watcher, out = watcher or Watcher(), user_path(out, "prepare: out")
+    watcher, out = watcher or Watcher(), user_path(out, "prepare: out").absolute()
     members, todo = _open(_checked(suite, out, "prepare"), out, retry_failed, watcher, write)
     return write_prepared(out, members, todo, allow_mixed=allow_mixed, write=write)
 
@@ -239,6 +239,7 @@ def _keep_failure(job: Job, watcher: Watcher) -> None:
     if job.status not in ("ok", None):
         if job.claim is not None:
             job.claim.renew()
+            check_unchanged(path, job.before)
             sweep(job, job.claim)
         log_tail = tail(job.folders.log(job.trial))
         failure = {"status": job.status, "reason": job.reason, "log_tail": log_tail, "environment": job.environment}
@@ -302,20 +303,26 @@ def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watche
 
 
 @contextmanager
-def interruptible(watcher: Watcher) -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop, and the next into an immediate `KeyboardInterrupt`."""
+def interruptible(watcher: Watcher, also: tuple[signal.Signals, ...] = ()) -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop, and the next into an immediate `KeyboardInterrupt`.
+
+    Args:
+        watcher: Told of the request.
+        also: Signals that ask for a stop, however often they come.
+    """
     stop_request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop_request
         return
 
     def interrupt(number: int, frame: object) -> None:
-        if stop_request.stop:
+        if stop_request.stop and number not in also:
             raise KeyboardInterrupt
-        stop_request.stop = True
-        watcher.stopping()
+        if not stop_request.stop:
+            stop_request.stop = True
+            watcher.stopping()
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, *also)}
     try:
         yield stop_request
     finally:

@@ -31,6 +31,8 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "profile_command",
         "Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.",
     ),
+    "trial": ("cluster", "trial_command", "Run one trial of a prepared run, as batch systems start it."),
+    "status": ("cluster", "status_command", "Show which trials of a run are done, running, stale, failed or waiting."),
     "report": ("bench", "report_command", "Write the report again from the records of a folder."),
     "predict": ("predict", "predict_command", "Segment images of any size with a trained model."),
     "export": ("export", "export_command", "Export a model for other runtimes: ONNX, OpenVINO or torch.export."),

@@ -82,6 +82,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cluster"
     monkeypatch.setenv("PATH", f"{stand_in.install(folder)}:{os.environ['PATH']}")
     package = str(Path(__file__).parents[2])
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # so that tasks wait for no timing of other tests
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     return folder
 
@@ -94,6 +95,7 @@ def lasting(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="the stand-in looks at /proc")
 def test_records_are_those_of_a_local_run_whatever_happens(suite_file: Path, cluster: Path, tmp_path: Path) -> None:
     """One task is out of time, the harness of another and the node of a third are killed."""
@@ -108,7 +110,7 @@ def test_records_are_those_of_a_local_run_whatever_happens(suite_file: Path, clu
     assert done.returncode == 0, done.stderr
     assert "4 trials in 4 tasks: jobs 1, and 2 for the report" in done.stdout
     assert command("bench", suite_file, "--out", out, "--slurm").stderr.count("job 1 of this run is still queued") == 1
-    assert stand_in.wait(cluster, 240), "\n".join(path.read_text() for path in (out / "slurm").glob("*.log"))
+    assert stand_in.wait(cluster, 480), "\n".join(path.read_text() for path in (out / "slurm").glob("*.log"))
     assert sorted((cluster / "struck.txt").read_text().split()) == ["1_0", "1_1", "1_2", "kill", "node", "timeout"]
     assert lasting(out) == lasting(tmp_path / "local")
     assert sum(bool(read_record(path).resumed) for path in (out / "records").glob("*.json")) == 3

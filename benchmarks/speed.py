@@ -5,7 +5,7 @@
     python benchmarks/speed.py inference --run first                 # predict, other runtimes, MONAI
     python benchmarks/speed.py large --run first --rounds 2          # predict and MONAI on 10,000 x 10,000 px
     python benchmarks/speed.py options --run first                   # options of a training step, and the loader
-    python benchmarks/speed.py page                                  # reports/speed/README.md and speed.csv
+    python benchmarks/speed.py page                                  # reports/speed, and the table in README.md
 
 ``--run`` names the folder of reports/speed that gets the JSON files; a second run, on another day or under another
 load, goes beside the first. Every file lists raw timings in seconds, which `unetzoo compare` takes. In each round all
@@ -204,7 +204,7 @@ def main() -> None:
         sys.path.insert(0, str(ROOT / "benchmarks"))
         from speed_page import write_page
 
-        write_page(REPORT)
+        write_page(REPORT, ROOT / "README.md")
         return
     begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     found = parts[args.part](args)

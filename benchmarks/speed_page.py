@@ -18,6 +18,7 @@ from unetzoo.report.style import RC, canvas, save
 
 PLAIN = ("plain script, loading in the process", "plain script, two loading processes")
 OURS = ("unetzoo bench --jobs 1", "unetzoo bench")
+BEGIN, END = "<!-- written by benchmarks/speed.py page -->\n", "<!-- end -->\n"
 COLUMNS = (
     "model",
     "infer_samples_per_sec",
@@ -35,8 +36,8 @@ COLUMNS = (
 Run = dict[str, dict[str, Any]]  # part -> content of its file
 
 
-def write_page(folder: Path) -> None:
-    """Write README.md, speed.csv and the plot of the sweeps.
+def read_runs(folder: Path) -> dict[str, Run]:
+    """Return all runs of ``reports/speed`` in the order of their names.
 
     Args:
         folder: ``reports/speed``, with a folder of JSON files for each run.
@@ -44,6 +45,17 @@ def write_page(folder: Path) -> None:
     runs: dict[str, Run] = {}
     for file in sorted(folder.glob("*/*.json")):
         runs.setdefault(file.parent.name, {})[file.stem] = json.loads(file.read_text())
+    return runs
+
+
+def write_page(folder: Path, readme: Path) -> None:
+    """Write README.md, speed.csv and the plot of the sweeps, and the table in the project's README.
+
+    Args:
+        folder: ``reports/speed``, with a folder of JSON files for each run.
+        readme: The project's README.md.
+    """
+    runs = read_runs(folder)
     if not runs:
         raise SystemExit(f"{folder}: no run yet; see benchmarks/speed.py --help")
     parts = ["# How fast?\n", _conditions(runs), *_suites(runs), *_shares(runs), *_steps(runs), *_sweeps(runs, folder)]
@@ -52,7 +64,56 @@ def write_page(folder: Path) -> None:
     parts += [notes.read_text()] if notes.exists() else []
     write_atomic(folder / "README.md", "\n".join(parts).rstrip() + "\n")
     write_atomic(folder / "speed.csv", _timm_csv(runs))
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{readme}: the lines {BEGIN.strip()!r} and {END.strip()!r} are missing")
+    write_atomic(readme, before + BEGIN + readme_table(runs) + END + after)
     print(folder / "README.md")
+
+
+def readme_table(runs: dict[str, Run]) -> str:
+    """Return the ratios that the project's README quotes, of all runs together.
+
+    Args:
+        runs: From `read_runs`.
+    """
+    rows: list[list[str]] = []
+    suites: dict[str, list[np.ndarray]] = {}
+    for run in runs.values():
+        for task, facts in run.get("suites", {}).get("facts", {}).items():
+            values = _values(run["suites"])
+            plain = np.minimum(*(values[f"{task}: {name}"] for name in PLAIN))
+            ours = values[f"{task}: {OURS[1]}"]
+            steps, jobs = run["suites"]["steps"], facts["jobs"][-1]
+            key = f"`unetzoo bench`, {task}, {steps} steps each, with everything it measures (`--jobs {jobs}`)"
+            suites.setdefault(key, []).append(plain / ours)
+    rows += [[key, "a plain float32 script", _spread(np.concatenate(found))] for key, found in suites.items()]
+    pairs = (
+        ("unet, training step, 4x1x256x256", "steps", "training step of `unet`, width 16, 4x1x256x256", "float32"),
+        ("unet, forward pass, 1x1x512x512", "steps", "forward pass of `unet`, width 16, 1x1x512x512", "float32"),
+    )
+    for name, part, what, other in pairs:
+        found = [_values(run[part]) for run in runs.values() if part in run]
+        if found:
+            ratios = [each[f"{name}, plain"] / each[f"{name}, unetzoo"] for each in found]
+            rows.append([what, other, _spread(np.concatenate(ratios))])
+    sizes: dict[tuple[int, str], list[np.ndarray]] = {}
+    for run in runs.values():
+        for part in ("inference", "large"):
+            for each in run.get(part, {}).get("measurements", []):
+                sizes.setdefault((each["size"], each["candidate"]), []).append(np.array(each["values"]))
+    for (size, candidate), theirs in sizes.items():
+        if candidate.startswith("unetzoo"):
+            continue
+        ours = next(v for (side, name), v in sizes.items() if side == size and name.startswith("unetzoo auto"))
+        ratios = np.concatenate([a[: len(b)] / b[: len(a)] for a, b in zip(theirs, ours, strict=True)])
+        rows.append([f"`unetzoo predict`, `unet`, width 32, {size}x{size}", candidate, _spread(ratios)])
+    return _table(["what", "against", "times as fast: median (range)"], rows)
+
+
+def _spread(ratios: np.ndarray) -> str:
+    return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
 
 
 def _values(part: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -154,14 +215,14 @@ def _steps(runs: dict[str, Run]) -> Iterator[str]:
     yield "\n## One step, one pass\n"
     yield (
         "The same network as a plain script computes it (float32, memory layout as it comes) and as a trial does. "
-        "Utilisation is the share of this machine's bfloat16 matrix product (1024 x 1024) that the trial's way "
-        "reaches, with three times the forward's operations for a training step.\n"
+        "Utilisation is the share of this machine's fastest bfloat16 matrix product that the trial's way reaches, with "
+        "three times the forward's operations for a training step.\n"
     )
     rows = []
     for run, content in found.items():
         values = _values(content)
-        half = next(v for name, v in values.items() if name.endswith("product, bfloat16"))
-        peak = 2 * 1024**3 / float(np.median(half))
+        products = [(int(name.split()[0]), v) for name, v in values.items() if name.endswith("product, bfloat16")]
+        peak = max(2 * side**3 / float(np.median(taken)) for side, taken in products)
         for each in content["measurements"]:
             if each.get("by") != "unetzoo":
                 continue
@@ -181,15 +242,15 @@ def _sweeps(runs: dict[str, Run], folder: Path) -> Iterator[str]:
         return
     yield "\n## Time and memory against size\n"
     yield (
-        "`unet` of width 16 as a trial computes it. Exponents are slopes of the logarithms over the pixels; 1 means "
-        "that time or memory grow as the image does. Memory is the predicted peak of the tensors.\n"
+        "`unet` of width 16 as a trial computes it. Exponents are slopes of the logarithms over the pixels, from "
+        "the three largest sides; 1 means that time or memory grow as the image does. Memory is the predicted peak of the tensors.\n"
     )
     rows = []
     for run, content in found.items():
         for group in dict.fromkeys(
             e["group"] for e in content["measurements"] if e["group"].startswith("sweep of size")
         ):
-            points = [e for e in content["measurements"] if e["group"] == group]
+            points = [e for e in content["measurements"] if e["group"] == group][-3:]
             pixels = np.log([e["shape"][2] * e["shape"][3] for e in points])
             time = np.polyfit(pixels, np.log([np.median(e["values"]) for e in points]), 1)[0]
             memory = np.polyfit(pixels, np.log([e["predicted_bytes"] for e in points]), 1)[0]

@@ -26,6 +26,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "smp_resnet18": {},
     "monai_basic": {},
 }
+PRODUCTS = (PRODUCT_SIDE["cpu"], 4 * PRODUCT_SIDE["cpu"])  # sides; large networks need the larger to be compared with
 COPIED = 2**26  # float32 numbers, 256 MiB
 SECONDS = 20.0  # of a comparison, after which it has no more rounds once there were three
 
@@ -50,15 +51,14 @@ def interleaved(candidates: dict[str, Work], rounds: int, seconds: float = SECON
 
 def reference() -> dict[str, Work]:
     """Return what the machine can do: a product of square matrices, and a copy of memory."""
-    side = PRODUCT_SIDE["cpu"]
-    values = torch.linspace(-1, 1, side**2).reshape(side, side)
-    half, source = values.bfloat16(), torch.zeros(COPIED)
+    source = torch.zeros(COPIED)
     target = torch.empty_like(source)
-    return {
-        f"{side} matrix product, float32": lambda: values @ values,
-        f"{side} matrix product, bfloat16": lambda: half @ half,
-        "copy of 256 MiB": lambda: target.copy_(source),
-    }
+    found: dict[str, Work] = {"copy of 256 MiB": lambda: target.copy_(source)}
+    for side in PRODUCTS:
+        values = torch.linspace(-1, 1, side**2).reshape(side, side)
+        for kind in (values, values.bfloat16()):
+            found[f"{side} matrix product, {str(kind.dtype).removeprefix('torch.')}"] = partial(torch.matmul, kind, kind)
+    return found
 
 
 def config_of(name: str, **options: Any) -> ModelConfig:

@@ -271,7 +271,7 @@ class Held:
         code = (
             "import sys; from pathlib import Path; from unetzoo.bench.claims import Heart, take\n"
             "with Heart() as heart:\n"
-            "    heart.keep(take(Path(sys.argv[1]), sys.argv[2], 0, 120))\n"
+            "    heart.keep(take(Path(sys.argv[1]), sys.argv[2], 0, 6))\n"
             "    print(flush=True)\n"
             "    sys.stdin.read()\n"
         )

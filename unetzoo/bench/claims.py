@@ -100,16 +100,24 @@ class Claim:
     def renew(self) -> None:
         """Make the next claim oneself, which proves that nobody else has; to be called before anything is written.
 
+        On a full disk, where no claim can be made, it is enough that none can be seen.
+
         Raises:
             ClaimLostError: If another process has taken the trial over.
         """
         number = self.number
-        while not _link(self.folder, self.trial, number + 1, self.holder):
+        while not self._made(number + 1):
             number += 1
             found = _read(self.folder, self.trial, number)
             if found is None or found.token != self.holder.token:
                 who = "another process" if found is None else found.words
                 raise ClaimLostError(f"{self.trial}: taken over by {who}; this attempt ends without a record")
+
+    def _made(self, number: int) -> bool:
+        try:
+            return _link(self.folder, self.trial, number, self.holder)
+        except OSError:
+            return not _claim_file(self.folder, self.trial, number).exists()
 
     def beat(self, state: Mapping[str, Any]) -> None:
         """Change the heartbeat, and put in it how far the trial is.
@@ -190,7 +198,7 @@ def newest_claim(folder: Path, trial: str, known: int = 0) -> tuple[int, Holder]
 
 
 class Onlooker:
-    """Watches somebody else's claim until it is free.
+    """Watches somebody else's claim until it is free; ``moved`` tells that its holder has shown that it lives.
 
     Args:
         folder: Folder of the claims.
@@ -206,7 +214,10 @@ class Onlooker:
 
     def free(self) -> bool:
         """Look once more; return True if nobody holds the newest claim, or its holder is silent for too long."""
-        newest = newest_claim(self.folder, self.trial, self.number)
+        try:
+            newest = newest_claim(self.folder, self.trial, self.number)
+        except OSError:  # the disk does not answer, which says nothing about the holder
+            return False
         if newest is None:
             return True
         now, gap = time.monotonic(), 2 * POLL_SECONDS
@@ -283,10 +294,11 @@ class Heart:
                 if self._over:
                     return
                 for token, (claim, state) in self._claims.items():
-                    if claim.held():
-                        claim.beat(state)
-                    else:
-                        self.lost.add(token)
+                    with suppress(OSError):  # the disk does not answer: try again at the next beat
+                        if claim.held():
+                            claim.beat(state)
+                        else:
+                            self.lost.add(token)
                 stale = (claim.holder.stale_seconds for claim, _ in self._claims.values())
                 self._changed.wait(min(MOST_BEAT_SECONDS, min(stale, default=STALE_SECONDS) / 6))
 

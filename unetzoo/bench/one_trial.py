@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Literal
 
-from unetzoo.bench.claims import POLL_SECONDS, Heart, Onlooker
-from unetzoo.bench.jobs import Job, StopRequest
+from unetzoo.bench.claims import Heart, newest_claim
+from unetzoo.bench.jobs import Job
 from unetzoo.bench.prepared import Prepared, check_versions, find_trial
-from unetzoo.bench.queue import Queue, due
+from unetzoo.bench.queue import Queue
 from unetzoo.bench.run import interruptible, run_queue
 from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError
@@ -47,10 +46,11 @@ def run_prepared(out: Path, trial: str, watcher: Watcher | None = None) -> tuple
         return _outcome(record)
     job = prepared.job(line)
     with interruptible(watcher, SAVE_SIGNALS) as stop_request, Heart() as heart:
-        if not _free(job, stop_request):
-            return "again", f"trial {line.id} is run by {_holder(job)}"
+        queue = Queue([job], heart, wait=False, note=watcher.note)
         watcher.start([job.trial], 0)
-        run_queue(Queue([job], heart, note=watcher.note), 1, watcher, stop_request)
+        run_queue(queue, 1, watcher, stop_request)
+    if queue.left():
+        return "again", f"trial {line.id} is run by {_holder(job)}"
     if job.status is None:
         return "again", f"trial {line.id} was stopped; it has saved itself, and the same command continues it"
     return _outcome(job.folders.record(job.trial))
@@ -70,20 +70,9 @@ def _enter_folder(prepared: Prepared) -> None:
         ) from None
 
 
-def _free(job: Job, stop_request: StopRequest) -> bool:
-    """Return True once nobody else holds a trial; False as soon as its holder shows that it lives."""
-    onlooker = Onlooker(job.folders.claims, job.trial.stem)
-    while due(job) and not stop_request.stop and not onlooker.free():
-        if onlooker.moved:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
-
-
 def _holder(job: Job) -> str:
-    onlooker = Onlooker(job.folders.claims, job.trial.stem)
-    onlooker.free()
-    return onlooker.holder.words
+    newest = newest_claim(job.folders.claims, job.trial.stem)
+    return newest[1].words if newest else "another process"
 
 
 def _outcome(path: Path) -> tuple[Outcome, str]:

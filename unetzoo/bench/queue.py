@@ -22,7 +22,8 @@ class Queue:
     Args:
         jobs: The jobs.
         heart: Beats for the claims; None for jobs that need no claim, such as measurements.
-        wait: Wait in the end for trials that other processes run, and take over those whose process falls silent.
+        wait: Wait in the end for trials that other processes run, and take over those whose process falls silent;
+            otherwise wait only until each process has shown that it lives.
         note: Called with a line that the user should read.
         waiting: Called with the holders of the trials that are waited for, in words, when nothing else is left.
     """
@@ -44,7 +45,7 @@ class Queue:
 
     def open(self) -> bool:
         """Return True if a job may still come."""
-        return bool(self._fresh or self._ended or (self._wait and self._watched))
+        return bool(self._fresh or self._ended) or any(self._wait or not one.onlooker.moved for one in self._watched)
 
     def take(self) -> Job | None:
         """Return the next job to start, claimed; None if there is none at present."""
@@ -113,6 +114,8 @@ class Queue:
             return False
         if self._over(job):
             claim.release()
+            if job.status == "ok":
+                forget(claims, trial)
             return False
         if claim.number > 1:
             if onlooker and onlooker.silent:
@@ -125,10 +128,8 @@ class Queue:
 
     def _over(self, job: Job) -> bool:
         """Return True if a job has ended elsewhere, and note its outcome."""
-        if due(job):
-            return False
-        record = _readable(job.folders.record(job.trial))
-        if record is None:  # damaged by now: the next run sets it aside
+        record = later_record(job.folders.record(job.trial), job.before)
+        if record is None:
             return False
         job.status, job.reason, job.elsewhere = record.status, record.reason, True
         self._ended.append(job)
@@ -164,25 +165,33 @@ class _Watched:
         self.onlooker = onlooker or Onlooker(job.folders.claims, job.trial.stem)
 
 
-def due(job: Job) -> bool:
-    """Return True if a job's record is still what it was when the job was made: missing, or that of a failure."""
-    path = job.folders.record(job.trial)
-    refresh(path.parent)
-    return signature(path) == job.before
-
-
-def check_unchanged(path: Path, before: str | None) -> None:
-    """Check that nobody has written a record since a trial began.
+def later_record(path: Path, before: str | None) -> Record | None:
+    """Return the record that somebody has written since a job was made; None if there is none, or it is damaged.
 
     Args:
         path: The record.
-        before: Its `signature` then.
+        before: Its `signature` when the job was made: None, or that of a failure.
+    """
+    refresh(path.parent)
+    if signature(path) in (None, before):
+        return None
+    try:
+        return read_record(path)
+    except UnetzooError:
+        return None
+
+
+def check_unchanged(path: Path, before: str | None) -> None:
+    """Check that nobody has written a record since a job was made.
+
+    Args:
+        path: The record.
+        before: Its `signature` when the job was made.
 
     Raises:
         ClaimLostError: If somebody has.
     """
-    refresh(path.parent)
-    if signature(path) != before:
+    if later_record(path, before) is not None:
         raise ClaimLostError(f"{path}: another process has written it; this attempt ends without a record")
 
 
@@ -211,10 +220,3 @@ def sweep(job: Job, claim: Claim) -> None:
     for path in out.glob(f"claims/{trial}.*.beat"):
         if path.name != f"{trial}.{claim.holder.token}.beat":
             path.unlink(missing_ok=True)
-
-
-def _readable(path: Path) -> Record | None:
-    try:
-        return read_record(path)
-    except UnetzooError:
-        return None

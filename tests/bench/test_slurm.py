@@ -60,7 +60,6 @@ repeats = 5
 attempts = 1
 [limits]
 checkpoint_seconds = 0
-stale_seconds = 2
 [slurm]
 partition = "gpu"
 time = "00:30:00"

@@ -243,7 +243,8 @@ def _sweeps(runs: dict[str, Run], folder: Path) -> Iterator[str]:
     yield "\n## Time and memory against size\n"
     yield (
         "`unet` of width 16 as a trial computes it. Exponents are slopes of the logarithms over the pixels, from "
-        "the three largest sides; 1 means that time or memory grow as the image does. Memory is the predicted peak of the tensors.\n"
+        "the three largest sides; 1 means that time or memory grow as the image does. Memory is the predicted peak "
+        "of the tensors.\n"
     )
     rows = []
     for run, content in found.items():

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from unetzoo._util.allocation import cores
+from unetzoo._util.batch_job import cores
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -84,6 +84,10 @@ def _check(models: Sequence[tuple[TrialModel, Recipe]], dataset: SegmentationDat
         from unetzoo.machine.device import check_compiler, resolve_device  # imports torch
 
         check_compiler(resolve_device(models[0][1].device))
+    if any(recipe.precision == "float16" for _, recipe in models):
+        from unetzoo.machine.device import resolve_device, resolve_precision  # imports torch
+
+        resolve_precision("float16", resolve_device(models[0][1].device))
     for model, recipe in models:
         if recipe.recompute in ("skips", "decoder") and not model.of_grid:
             raise UnetzooError(

@@ -33,6 +33,7 @@ from unetzoo.bench.queue import Queue, check_unchanged
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError, one_line
+from unetzoo.machine.allocation import keep_freed_memory
 from unetzoo.machine.processes import Process, adopt_orphans, descendants, kill_all, kill_descendants, look
 from unetzoo.records.record import Record, Status
 
@@ -304,6 +305,7 @@ def _trial_process(
         from unetzoo.bench.run_trial import run_trial
         from unetzoo.bench.tasks import measure_costs, rehearse
 
+        keep_freed_memory()
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
         if task == "trial":

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from unetzoo._util.allocation import whole_machine
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.batch_job import whole_machine
 from unetzoo.bench.channel import Channel
 from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.output import OutputFolders

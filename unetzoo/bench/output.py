@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo._util.allocation import cores
+from unetzoo._util.batch_job import cores
 from unetzoo.bench.trials import Trial
 
 

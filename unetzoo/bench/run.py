@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -176,8 +177,9 @@ def _open(
         if isinstance(suite, Collection):
             write_manifest(suite, members, out, watcher)
     todo = [job for member in members for job in make_jobs(member, retry_failed, watcher)]
-    # The first seed of all data sets runs before the second of any; within a suite they are in this order already.
-    todo.sort(key=lambda job: 0 if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
+    # The first seed of all data sets runs before the second of any; trivial predictors, which are short, come last and
+    # fill the time in which fewer trials are left than run side by side.
+    todo.sort(key=lambda job: math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
     return members, todo
 
 

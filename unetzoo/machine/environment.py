@@ -22,7 +22,7 @@ def environment(device: str, precision: str) -> dict[str, Any]:
 
     Args:
         device: 'cuda', 'mps' or 'cpu'.
-        precision: 'float32' or 'bfloat16'.
+        precision: 'float32', 'bfloat16' or 'float16'.
     """
     return {
         "unetzoo": __version__,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from unetzoo._util import allocation
+from unetzoo._util import batch_job
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -26,7 +26,7 @@ def memory_limit(device: str) -> tuple[int, str] | None:
     if device != "cpu":
         return None
     found = [(limit, "limit of the control group") for limit in _cgroup_limits()]
-    if (given := allocation.memory()) is not None:
+    if (given := batch_job.memory()) is not None:
         found.append((given, "memory of the batch job"))
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found.append((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "physical memory"))

@@ -187,30 +187,3 @@ def test_a_stopped_trial_is_code_75_and_goes_on(suite_file: Path, tmp_path: Path
     assert not list((out / "claims").glob("*.beat"))
     states: list[Any] = [state.state for state in read_status(out)]
     assert states.count("stopped") == 1
-
-
-def test_on_a_shared_machine_exclusive_times_are_left_out(
-    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The trials' processes see the number of cores of this machine, so the suite is run with one core of two."""
-    if (os.cpu_count() or 1) < 2 or not hasattr(os, "sched_setaffinity"):
-        pytest.skip("needs two cores to leave one out")
-    suite_file.write_text(
-        SUITE.replace("attempts = 1", 'attempts = 1\nwhere = "exclusive"').replace(
-            "[data]", "baselines = false\n[data]"
-        )
-    )
-    code = (
-        "import os, sys; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
-        "from unetzoo.bench.run import run; from unetzoo.report import write_report\n"
-        "from pathlib import Path\n"
-        "if __name__ == '__main__':\n"
-        "    run(sys.argv[1], sys.argv[2]); write_report(Path(sys.argv[2]))\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(suite_file), str(tmp_path / "out")], check=True, timeout=200)
-    (path,) = (tmp_path / "out" / "records").glob("*.json")
-    cost = read_record(path).cost
-    assert cost is not None
-    assert (cost.latency_p50_ms, cost.train_seconds, cost.timings) == (None, None, [])
-    assert cost.params > 0
-    assert cost.train_flops

@@ -228,6 +228,11 @@ def _describe_model(trial: Trial) -> ModelDescription:
 
 
 def check_writable(folder: Path) -> None:
+    """Make a folder if it is missing, and check that files can be written there.
+
+    Raises:
+        UnetzooError: If they cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from support.records import folder_of, record
 from unetzoo.bench import model_costs
 from unetzoo.bench.model_costs import ModelCosts, costs_of
 from unetzoo.bench.output import OutputFolders
@@ -73,9 +72,12 @@ def test_each_kind_of_machine_has_its_own_costs(tmp_path: Path, measured: list[s
 
 
 def test_a_report_shows_records_without_times(tmp_path: Path) -> None:
-    timed = record().cost
-    assert timed is not None
-    untimed = timed.without_times().model_dump()
-    folder_of(tmp_path, record(), *(record(label=name, cost=untimed) for name in ("shared", "shared too")))
-    page = write_report(tmp_path).read_text()
-    assert "shared too" in page
+    file = next(path for path in sorted(REPORTS.glob("zoo-cells/records/unet-*.json")))
+    timed = read_record(file)
+    assert timed.cost is not None
+    (tmp_path / "records").mkdir()
+    for n, cost in enumerate((timed.cost, timed.cost.without_times())):
+        trial = {**timed.trial, "model": {**timed.trial["model"], "label": f"unet {n}"}}
+        made = timed.model_copy(update={"id": f"{n:012x}", "trial": trial, "cost": cost, "samples": []})
+        (tmp_path / "records" / f"unet-s0-{made.id}.json").write_text(made.to_json())
+    assert "unet 1" in write_report(tmp_path).read_text()

@@ -177,7 +177,7 @@ def _verdict(dice: dict[str, list[dict[str, Any]]]) -> str:
     """Compare the test Dice of both by the report's own rules, variant by variant."""
     import pandas as pd
 
-    from unetzoo.report.verdicts.comparison import compare
+    from unetzoo.report.statistics import compare
 
     lines = []
     for model in dict.fromkeys(each["model"].split("(")[0] for each in dice["plain script"]):
@@ -310,7 +310,7 @@ def _timm_csv(runs: dict[str, Run]) -> str:
         plain = each["by"] == "plain"
         row["precision"], row["layout"] = ("float32", "contiguous") if plain else ("bfloat16", "channels_last")
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
     return text.getvalue()

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import unetzoo
+from support import quick_timings
 from support.collection import made, page_of
 from support.command import run as command
 from support.records import folder_of, record
@@ -205,7 +206,7 @@ class Heard(Watcher):
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, pd.DataFrame, Heard]:
     """Run a collection, interrupted after five trials, to its end, and write its report."""
     folder = tmp_path_factory.mktemp("collection")
-    suite, out = write(folder), folder / "out"
+    suite, out = write(folder, f"imports = ['{quick_timings.__file__}']\n{TINY}"), folder / "out"
     with pytest.raises(KeyboardInterrupt):
         run(suite, out, watcher=Heard(stop_after=5))
     rest = Heard()
@@ -321,7 +322,8 @@ def test_a_failure_is_named_with_its_data_set_and_the_exit_code_is_1(tmp_path: P
     assert heard.ran == [("driving", "own_none", 0)]
 
 
-def test_plan_of_a_collection(tmp_path: Path) -> None:
+def test_plan_of_a_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)  # its search has tests of its own
     path = write(tmp_path)
     plans = json.loads(command("plan", path, "--models", "unet_d2", "--no-time", "--json").stdout)
     assert list(plans["data"]) == ["cells", "driving"]

@@ -189,7 +189,7 @@ def test_interrupted_anywhere_it_goes_on_where_it_stopped(whole: tuple[Suite, Pa
         with pytest.raises(KeyboardInterrupt):
             run(suite, tmp_path, watcher=watcher)
         assert watcher.asked == 1
-    assert list(run(suite, tmp_path)["status"]) == ["ok"] * 6
+    assert list(run(suite, tmp_path, jobs=2)["status"]) == ["ok"] * 6
     for path in (tmp_path / "records").glob("*.json"):
         resumed.update(read_record(path).resumed)
     assert resumed
@@ -213,7 +213,7 @@ def test_the_harness_killed_takes_its_trial_along(whole: tuple[Suite, Path], sui
         time.sleep(0.05)
     assert len(trials) >= 2, "there was no trial under way"
     assert not [trial for trial in trials if Path(f"/proc/{trial}").exists()], "a trial outlived its harness"
-    assert list(run(suite, tmp_path)["status"]) == ["ok"] * 6
+    assert list(run(suite, tmp_path, jobs=2)["status"]) == ["ok"] * 6
     assert lasting(tmp_path) == lasting(reference)
 
 

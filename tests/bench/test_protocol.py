@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import unetzoo
+from support import quick_timings
 from unetzoo.bench.baselines import fit
 from unetzoo.bench.expand import expand
 from unetzoo.bench.read_order import ReadInOrder
@@ -38,6 +39,7 @@ def suite(**changes: Any) -> Suite:
         "data": DATA,
         "train": train,
         "measure": MEASURE,
+        "imports": [quick_timings.__file__],
     }
     return Suite.from_mapping({**made, "baselines": False, **changes}, "s.toml")
 

@@ -33,6 +33,7 @@ class Job:
         last: Its last message.
         environment: Its report on the machine and the software.
         again: True once it was started anew because its fork server died.
+        cells: What its process needs of notebook cells; see `unetzoo.bench.cells`.
         before: What its record was when the job was made, by `unetzoo.bench.queue.signature`.
         claim: The claim on the trial; None for a measurement, and while another process runs the trial.
         lost: True if the trial noticed that another process has taken it over.
@@ -52,6 +53,7 @@ class Job:
     last: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     again: bool = False
+    cells: bytes = b""
     before: str | None = None
     claim: Claim | None = None
     lost: bool = False

@@ -24,6 +24,7 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
+from unetzoo.bench.cells import unpack
 from unetzoo.bench.claims import Claim, ClaimLostError
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.limits import Limits, oom_kills
@@ -239,6 +240,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
                 job.task,
                 job.claim,
                 job.before,
+                job.cells,
             ),
         )
         server = fork_server.server_id()
@@ -287,6 +289,7 @@ def _trial_process(
     task: str,
     claim: Claim | None,
     before: str | None,
+    cells: bytes,
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
@@ -308,6 +311,7 @@ def _trial_process(
         keep_freed_memory()
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
+        unpack(cells)
         if task == "trial":
             record = run_trial(suite, trial, blank, folders, channel, began)
             channel.renew_claim()

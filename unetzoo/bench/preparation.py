@@ -12,6 +12,7 @@ from typing import Any
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.progress import listening
+from unetzoo.bench.cells import pack
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
 from unetzoo.bench.jobs import Job
@@ -146,8 +147,18 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (blank_record(suite, trial, described, [flag] if flag else []) for trial in todo)
     info = member.dataset.info
+    cells = {name: pack(name, suite.data.name) for name in dict.fromkeys(trial.model.name for trial in todo)}
     return [
-        Job(suite, trial, blank, folders, member.data, info, before=signature(folders.record(trial)))
+        Job(
+            suite,
+            trial,
+            blank,
+            folders,
+            member.data,
+            info,
+            cells=cells[trial.model.name],
+            before=signature(folders.record(trial)),
+        )
         for trial, blank in zip(todo, blanks, strict=True)
     ]
 

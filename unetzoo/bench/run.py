@@ -7,11 +7,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.paths import user_path
@@ -31,10 +31,12 @@ from unetzoo.bench.preparation import (
     write_manifest,
 )
 from unetzoo.bench.prepared import Prepared, write_prepared
+from unetzoo.bench.progress import BarWatcher, in_notebook
+from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.queue import Queue, check_unchanged, sweep
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
-from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError, check_argument
 
@@ -43,13 +45,19 @@ if TYPE_CHECKING:
 
 
 def run(
-    suite: Suite | Collection | Path | str,
-    out: Path | str,
+    suite: Suite | Collection | Path | str | None = None,
+    out: Path | str | None = None,
     *,
+    models: Sequence[str | Mapping[str, Any]] | None = None,
+    data: Path | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
     jobs: int | Literal["auto"] = "auto",
     retry_failed: bool = False,
     wait: bool = True,
     watcher: Watcher | None = None,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Run the missing trials of a suite, and keep each outcome as a JSON file in ``out/records``.
 
@@ -65,14 +73,22 @@ def run(
     In a script, put the call under ``if __name__ == "__main__":``, because the trials' processes import the script.
 
     Args:
-        suite: A suite, a collection, or the path of a TOML file with one.
-        out: Folder of the output, which is created if it is missing.
+        suite: A suite, a collection, or the path of a TOML file with one. Without one, ``models`` or ``data`` make one,
+            trained as the quick suite is.
+        out: Folder of the output, which is created if it is missing; default: ``runs/<name of the suite>``.
+        models: Registered names, or mappings such as ``{"name": "unet", "set": {"width": 16}}``; default: the suite's.
+        data: Registered data set, folder, CSV file of pairs or dataset.toml; default: the suite's. For a collection,
+            the labels to run, as 'a,b'.
+        options: Model options for every model that does not set them itself.
+        seeds: Number of seeds; default: the suite's.
+        steps: Training steps, which replace any other budget.
         jobs: Trials that run side by side and share the cores; "auto" chooses by a short measurement, if the suite is
             long enough to be worth one.
         retry_failed: Run failed trials again, and those whose trained weights could not be saved or are damaged.
         wait: Wait in the end for trials that other processes run; otherwise the table lacks them, and the watcher says
             so.
         watcher: Callbacks that follow the run; default: none.
+        progress: Show a bar, if there is no ``watcher``; None shows it in a notebook alone.
 
     Returns:
         A table like that of `read_records`, of this suite's trials alone: one row per trial, whose ``status`` tells
@@ -93,16 +109,66 @@ def run(
             raise UnetzooError(f"jobs = {jobs} must be 1 or more, or 'auto'")
     for option, value in (("retry_failed", retry_failed), ("wait", wait)):
         check_argument("run", option, value, bool, "True or False")
+    check_argument("run", "progress", progress, (bool, type(None)), "True, False or None")
     check_argument("run", "watcher", watcher, (Watcher, type(None)), "a unetzoo.bench.watcher.Watcher or None")
-    watcher, out = watcher or Watcher(), user_path(out, "run: out")
-    suite = _checked(suite, out, "run")
+    changes = {"models": models, "data": data, "options": options, "seeds": seeds, "steps": steps}
+    suite = _suite(suite, {name: value for name, value in changes.items() if value is not None})
+    out = Path("runs") / suite.name if out is None else user_path(out, "run: out")
+    if watcher is None and (in_notebook() if progress is None else progress):
+        bar = BarWatcher()
+        try:
+            return _run_suite(suite, out, side_by_side, retry_failed, wait, bar)
+        finally:
+            bar.close()
+    return _run_suite(suite, out, side_by_side, retry_failed, wait, watcher or Watcher())
+
+
+def _suite(suite: Suite | Collection | Path | str | None, changes: Mapping[str, Any]) -> Suite | Collection:
+    """Return the suite of a call, with the changes that the call asks for.
+
+    Raises:
+        UnetzooError: If there is neither a suite nor models or data, or one of them is not valid.
+    """
+    words = "a Suite, a Collection or the path of a suite file"
+    check_argument("run", "suite", suite, (Suite, Collection, str, os.PathLike, type(None)), words)
+    kinds: dict[str, tuple[Any, str]] = {
+        "models": ((list, tuple), "a list of names of models, such as ['unet', 'attention_unet']"),
+        "data": ((str, os.PathLike), "a registered data set or a path"),
+        "options": (Mapping, "a dict of options, such as {'width': 16}"),
+        "seeds": (int, "a number of seeds"),
+        "steps": (int, "a number of steps"),
+    }
+    for name, value in changes.items():
+        check_argument("run", name, value, *kinds[name])
+    if suite is None and not {"models", "data"} & set(changes):
+        raise UnetzooError(f"run: suite = None: must be {words}; or give models or data, such as models=['unet']")
+    if "models" in changes and not all(isinstance(model, str | Mapping) for model in changes["models"]):
+        raise UnetzooError("run: models must be names, or mappings with a name and set, as in a suite file")
+    if "data" in changes:
+        changes = {**changes, "data": os.fspath(changes["data"])}
+    if "models" in changes:
+        changes = {**changes, "models": list(changes["models"])}
+    if suite is not None and not isinstance(suite, Suite | Collection):
+        suite = read_suite(user_path(suite, "run: suite"))
+    if isinstance(suite, Collection):
+        return adjust_collection(suite, **changes) if changes else suite
+    return adjust(suite, **changes) if changes or suite is None else suite
+
+
+def _run_suite(
+    suite: Suite | Collection, out: Path, side_by_side: int | None, retry_failed: bool, wait: bool, watcher: Watcher
+) -> pd.DataFrame:
+    """Run a suite; see `run`."""
+    check_kind(out, suite)
     if not any(out.glob("**/records/*.json")):  # something will run: the server imports while the data are checked
         fork_server.start_method()
     members, todo = _open(suite, out, retry_failed, watcher)
     if todo:
         write_prepared(out, members, todo)
-    with interruptible(watcher) as stop_request, Heart() as heart:
-        _run(members, todo, side_by_side, heart, wait, watcher, stop_request)
+    with interruptible(watcher) as stop_request, Heart() as heart, ExitStack() as held:
+        progress = ProgressFile(out)
+        held.callback(progress.remove)
+        _run(members, todo, side_by_side, heart, wait, together(watcher, progress), stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
     from unetzoo.records.frame import read_records
@@ -143,21 +209,10 @@ def prepare(
     for option, value in (("retry_failed", retry_failed), ("allow_mixed", allow_mixed), ("write", write)):
         check_argument("prepare", option, value, bool, "True or False")
     watcher, out = watcher or Watcher(), user_path(out, "prepare: out").absolute()
-    members, todo = _open(_checked(suite, out, "prepare"), out, retry_failed, watcher, write)
-    return write_prepared(out, members, todo, allow_mixed=allow_mixed, write=write)
-
-
-def _checked(suite: Suite | Collection | Path | str, out: Path, call: str) -> Suite | Collection:
-    """Read a suite, and check that the folder has none of the other kind.
-
-    Raises:
-        UnetzooError: If the suite is not valid, or does not fit the folder.
-    """
-    words = "a Suite, a Collection or the path of a suite file"
-    check_argument(call, "suite", suite, (Suite, Collection, str, os.PathLike), words)
-    suite = suite if isinstance(suite, Suite | Collection) else read_suite(user_path(suite, f"{call}: suite"))
+    suite = _suite(suite, {})
     check_kind(out, suite)
-    return suite
+    members, todo = _open(suite, out, retry_failed, watcher, write)
+    return write_prepared(out, members, todo, allow_mixed=allow_mixed, write=write)
 
 
 def _open(

@@ -146,6 +146,26 @@ class Suite(Strict):
             raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
         return self
 
+    def __repr__(self) -> str:
+        """Return the question, the models and what they share; settings at their defaults are left out."""
+        default = Suite(name="default", models=self.models)
+        changed = {
+            name: value.model_dump(exclude_defaults=True)
+            for name in ("data", "train", "measure", "score", "limits")
+            if (value := getattr(self, name)) != getattr(default, name)
+        }
+        lines = [f"Suite {self.name!r}: {len(self.models)} models, seeds {self.seeds} on {self.data.name}"]
+        lines += [f"  question: {self.question}"] if self.question else []
+        for model in self.models:
+            rest = [f"{k} = {v!r}" for k, v in {**model.set, **model.train}.items()]
+            name = model.name if model.label is None else f"{model.label} ({model.name})"
+            lines.append(f"  model {name}{': ' if rest else ''}{', '.join(rest)}")
+        shared = {"set": self.set, **changed}
+        lines += [f"  {k}: {', '.join(f'{a} = {b!r}' for a, b in v.items())}" for k, v in shared.items() if v]
+        return "\n".join(lines)
+
+    __str__ = __repr__
+
     def recipe(self, request: ModelRequest) -> Recipe:
         """Return the recipe that a model of the suite trains with.
 

@@ -277,6 +277,7 @@ def run_queue(queue: Queue, jobs: int, watcher: Watcher, stop_request: StopReque
             queue.release(job)
             watcher.end(job)
     if left := queue.left():
+        watcher.note(f"{len(left)} trials are still run by other processes; their records are not in the result")
         watcher.left(left)
 
 

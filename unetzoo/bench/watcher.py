@@ -16,8 +16,7 @@ class Watcher:
         """Called when only trials are left that other processes run, those of ``owner``, and the run waits for them."""
 
     def left(self, jobs: list[Job]) -> None:
-        """Called in the end with the trials that other processes still run, if they are not waited for; logs them."""
-        self.note(f"{len(jobs)} trials are still run by other processes; their records are not in the result")
+        """Called in the end with the trials that other processes still run, if they are not waited for."""
 
     def note(self, line: str) -> None:
         """Called with a line that the user should read, such as that a damaged record was set aside; logs it."""

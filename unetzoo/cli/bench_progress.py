@@ -54,7 +54,6 @@ class LiveWatcher(Watcher):
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def left(self, jobs: list[Job]) -> None:
-        super().left(jobs)
         self.unfinished = len(jobs)
 
     def note(self, line: str) -> None:

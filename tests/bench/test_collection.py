@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +20,6 @@ from support.collection import made, page_of
 from support.command import run as command
 from support.records import folder_of, record
 from unetzoo.bench.collection import Collection
-from unetzoo.bench.lock import LOCK
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import adjust_collection, read_suite
 from unetzoo.bench.watcher import Watcher
@@ -293,14 +291,6 @@ def test_all_is_checked_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(UnetzooError, match="cells: unknown model 'unett'"):
         run(write(tmp_path, text.replace('["unet_d2",', '["unett",')), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_one_run_at_a_time_in_the_whole_and_in_each_part(tmp_path: Path) -> None:
-    for place in (tmp_path / "out", tmp_path / "out" / "driving"):
-        place.mkdir(exist_ok=True)
-        with FileLock(place / LOCK), pytest.raises(UnetzooError, match=rf"{place}: in use by"):
-            run(write(tmp_path), tmp_path / "out")
-    assert not list((tmp_path / "out").rglob("*.json"))
 
 
 def test_a_folder_is_a_suites_or_a_collections(tmp_path: Path) -> None:

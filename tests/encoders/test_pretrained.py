@@ -19,7 +19,7 @@ import unetzoo
 from support.entries import refused_in_one_line
 from support.pretrained import body, tiny, trials
 from unetzoo import UnetzooError
-from unetzoo.bench.run import _describe_model
+from unetzoo.bench.preparation import _describe_model
 from unetzoo.bench.suite import suite_from
 from unetzoo.cli.main import app
 from unetzoo.encoders import files, pretrained

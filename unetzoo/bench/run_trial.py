@@ -14,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from unetzoo._util.batch_job import whole_machine
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import REASON, shortened, visible
 from unetzoo._util.versions import __version__
@@ -149,6 +150,8 @@ def run_trial(
             "tuning_seconds": round(sum(t.seconds for t in beside), 3) if run.tries else None,
         }
     )
+    if trial.measure.where == "exclusive" and not whole_machine():
+        cost = costs.cost.model_copy(update={"train_flops": cost.train_flops})  # no times of this training
     return blank.model_copy(
         update={
             "status": "ok",
@@ -252,6 +255,7 @@ def _train_and_test(
     written: list[Sample] = []
     weights = None
     if first:
+        channel.renew_claim()
         written = kept_images.write(info, folders.records)
         extra: dict[str, Any] = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         extra |= {"trial": trial.id, "data": info.model_dump()}

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from unetzoo._util.paths import user_path
 from unetzoo._util.text import Printable
 from unetzoo.bench.limits import Limits
+from unetzoo.bench.slurm_options import SlurmOptions
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import OnLeak, create_dataset
 from unetzoo.encoders.suffixes import WEIGHT_FILES
@@ -86,6 +87,10 @@ class Measurement(Strict):
     repeats: int = Field(30, ge=5, description="timed forward passes per attempt")
     seconds: float = Field(5.0, gt=0, description="time limit per attempt; at least 5 passes are timed")
     attempts: int = Field(3, ge=1, description="attempts at most, if the timing is noisy")
+    where: Literal["any", "exclusive"] = Field(
+        "any",
+        description="take timings anywhere, or only where a trial may use all cores of a machine; not in ids",
+    )
 
 
 class Suite(Strict):
@@ -102,6 +107,7 @@ class Suite(Strict):
     measure: Measurement = Field(Measurement(), description="settings for measuring latency and memory")
     score: Scoring = Field(Scoring(), description="conventions of the scores")
     limits: Limits = Field(Limits(), description="limits of each trial")
+    slurm: SlurmOptions = Field(SlurmOptions(), description="options of the jobs on a Slurm cluster")
     baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
         None, description="give every model the width at which it matches the reference's parameters or MACs"

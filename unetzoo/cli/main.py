@@ -35,7 +35,7 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
     "trial": ("cluster", "trial_command", "Run one trial of a prepared run, as batch systems start it."),
     "status": ("cluster", "status_command", "Show which trials of a run are done, running, stale, failed or waiting."),
     "report": (
-        "bench",
+        "report",
         "report_command",
         "Write the report again from the records of a folder, or one report of several runs side by side.",
     ),

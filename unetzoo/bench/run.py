@@ -171,8 +171,10 @@ def _run_suite(
         _run(members, todo, side_by_side, heart, wait, together(watcher, progress), stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
-    from unetzoo.records.frame import read_records
+    from unetzoo.records.frame import read_records, tables
 
+    if not any(out.glob("**/records/*.json")):  # other processes run all trials, and were not waited for
+        return tables([], []).trials
     frame = read_records(out)
     # A record that cannot be read has only its file name.
     asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}

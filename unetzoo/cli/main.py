@@ -32,7 +32,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "profile_command",
         "Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.",
     ),
-    "trial": ("cluster", "trial_command", "Run one trial of a prepared run, as batch systems start it."),
+    "trial": (
+        "cluster",
+        "trial_command",
+        "Run one trial of a prepared run; it continues from its checkpoint if it was stopped.",
+    ),
     "status": ("cluster", "status_command", "Show which trials of a run are done, running, stale, failed or waiting."),
     "report": (
         "report",

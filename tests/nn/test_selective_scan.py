@@ -145,8 +145,8 @@ def test_a_broken_mamba_ssm_is_named_once(kernels: ModuleType) -> None:
 def test_the_kernel_gets_what_it_expects(kernels: ModuleType) -> None:
     """As mamba_ssm documents it: u, delta (B, D, L); A (D, N); B, C (B, G, N, L), each of D / G channels; D (D)."""
 
-    def documented(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:  # noqa: N803
-        B, C = (t.repeat_interleave(len(A) // t.shape[1], dim=1) for t in (B, C))  # noqa: N806
+    def documented(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+        B, C = (t.repeat_interleave(len(A) // t.shape[1], dim=1) for t in (B, C))
         state, results = torch.zeros(len(u), *A.shape, dtype=u.dtype), []
         for t in range(u.shape[2]):
             state = torch.exp(delta[:, :, t, None] * A) * state + (delta * u)[:, :, t, None] * B[..., t]

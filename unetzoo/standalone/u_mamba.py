@@ -20,7 +20,7 @@ from unetzoo.nn.blocks import spatial
 from unetzoo.nn.norms import InstanceNorm
 from unetzoo.nn.state_space import CHUNK, Mamba
 from unetzoo.nn.tokens import as_map
-from unetzoo.standalone.common import AnySize, one_of, whole
+from unetzoo.standalone.common import AnySize, one_of
 from unetzoo.standalone.nnunet import SLOPE, Act, channels_of, conv, layers
 
 PLACES = ("bottleneck", "encoder")

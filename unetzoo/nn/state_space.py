@@ -34,9 +34,9 @@ def selective_scan(
     Token t changes the states h of a channel by h = exp(step * rate) * h + step * x * write, starting from 0, and gives
     the sum of read * h over the states, plus through * x. It is computed in float32, or in float64 if ``x`` is.
 
-    The tokens are taken ``chunk`` at a time. Beyond inputs and output that takes about 6 * N * G * chunk * D * S numbers,
-    and in the backward pass, which computes each chunk again, three times as many. On CUDA the kernel of ``mamba_ssm``
-    is used if that is installed and works.
+    The tokens are taken ``chunk`` at a time. Beyond inputs and output this needs room for about 6 * N * G * chunk * D *
+    S numbers, and in the backward pass, which computes each chunk again, for three times as many. On CUDA the kernel of
+    ``mamba_ssm`` is used if that is installed and works.
 
     Args:
         x: Values, (N, G, L, D), with G groups of channels that share ``write`` and ``read``.

@@ -132,7 +132,8 @@ class UMamba(AnySize):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def _checked(self, size: Sequence[int] | None, mamba: str) -> tuple[int, int] | None:
         """Return ``size`` as a tuple.

@@ -22,7 +22,7 @@ from unetzoo.nn.blocks import exporting
 
 CHUNK = 256  # tokens of which all states are in memory at once
 BLOCK = 16  # tokens of a chunk that are scanned one after the other, beside all other blocks
-EXPORTED = 16  # doublings in an exported graph, which then holds for up to BLOCK * 2**EXPORTED = 1,048,576 tokens
+EXPORTED = 16  # doublings in a graph with free sizes, which holds for up to BLOCK * 2**EXPORTED = 1,048,576 tokens
 FASTEST, SLOWEST, LEAST = 0.1, 0.001, 1e-4  # initial step sizes, and the least of them
 
 
@@ -34,7 +34,7 @@ def selective_scan(
     Token t changes the states h of a channel by h = exp(step * rate) * h + step * x * write, starting from 0, and gives
     the sum of read * h over the states, plus through * x. It is computed in float32, or in float64 if ``x`` is.
 
-    The tokens are taken ``chunk`` at a time. Beyond inputs and output this needs room for about 6 * N * G * chunk * D *
+    The tokens are taken ``chunk`` at a time. Beyond inputs and output this needs room for about 8 * N * G * chunk * D *
     S numbers, and in the backward pass, which computes each chunk again, for three times as many. On CUDA the kernel of
     ``mamba_ssm`` is used if that is installed and works.
 
@@ -105,13 +105,9 @@ def _scan(x: Tensor, step: Tensor, rate: Tensor, write: Tensor, read: Tensor, st
         kept.append(kept[-1] * decay)
         states.append(torch.addcmul(new, decay, states[-1]))
     last = _ends(states[-1], kept[-1], state)
-    first = torch.cat((state[:, :, None], last[:, :, :-1]), dim=2)
-    reads = read.unbind(3)
-    y = [
-        (torch.addcmul(found, decay, first) * weights).sum(-1)
-        for found, decay, weights in zip(states, kept, reads, strict=True)
-    ]
-    return torch.stack(y, dim=3).flatten(2, 3)[:, :, :length], last[:, :, -1]
+    first = torch.cat((state[:, :, None], last[:, :, :-1]), dim=2)[:, :, :, None]
+    found = torch.addcmul(torch.stack(states, dim=3), torch.stack(kept, dim=3), first)
+    return (found * read).sum(-1).flatten(2, 3)[:, :, :length], last[:, :, -1]
 
 
 def _ends(states: Tensor, kept: Tensor, start: Tensor) -> Tensor:
@@ -125,7 +121,7 @@ def _ends(states: Tensor, kept: Tensor, start: Tensor) -> Tensor:
     blocks = states.shape[2]
     place = torch.arange(blocks, device=states.device)
     states = states + kept * start[:, :, None] * (place == 0).to(states.dtype)[:, None, None]
-    for level in range(EXPORTED if exporting() else (blocks - 1).bit_length()):
+    for level in range((blocks - 1).bit_length() if isinstance(blocks, int) else EXPORTED):
         before = place - 2**level
         real, before = (before >= 0).to(states.dtype)[:, None, None], before.clamp(min=0)
         states = states + kept * states.index_select(2, before) * real

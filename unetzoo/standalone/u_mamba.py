@@ -53,7 +53,9 @@ class PixelMamba(nn.Module):
         self.norm, self.mamba = nn.LayerNorm(channels), Mamba(channels, chunk=chunk)
 
     def forward(self, x: Tensor) -> Tensor:
-        return as_map(self.mamba(self.norm(x.flatten(2).transpose(1, 2))), spatial(x))
+        with torch.autocast(x.device.type, enabled=False):  # as in the code
+            tokens = x.to(self.norm.weight.dtype).flatten(2).transpose(1, 2)
+            return as_map(self.mamba(self.norm(tokens)), spatial(x))
 
 
 class ChannelMamba(nn.Module):
@@ -69,7 +71,8 @@ class ChannelMamba(nn.Module):
         self.norm, self.mamba = nn.LayerNorm(math.prod(size)), Mamba(math.prod(size), chunk=chunk)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mamba(self.norm(x.flatten(2))).unflatten(2, spatial(x))
+        with torch.autocast(x.device.type, enabled=False):  # as in the code
+            return self.mamba(self.norm(x.to(self.norm.weight.dtype).flatten(2))).unflatten(2, spatial(x))
 
 
 class UMamba(AnySize):
@@ -176,7 +179,17 @@ class UMamba(AnySize):
         return [head(level) for head, level in zip(self.heads, self._decoded(x), strict=False)]
 
     def _decoded(self, x: Tensor) -> list[Tensor]:
-        """Return the decoder's maps, finest first."""
+        """Return the decoder's maps, finest first.
+
+        With Mamba in the encoder they are computed without autocast: instance norms magnify the small differences
+        between the pixels of its maps, which bfloat16 rounds away.
+        """
+        if len(self.mamba) == 1:
+            return self._maps(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._maps(x.to(self.heads[0].weight.dtype))
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
         x, pyramid = self.stem(x), []
         for i, stage in enumerate(self.encoder):
             x = stage(x)

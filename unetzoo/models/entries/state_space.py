@@ -93,6 +93,7 @@ ENTRIES: tuple[Entry, ...] = (
                 (
                     "Tokens are pixels at every stage unless size is given; the code, built for one size, makes "
                     "channels the tokens where there are no more pixels than channels.",
+                    "All but the heads computes in float32 under autocast; in the code only Mamba does.",
                 ),
             ),
         )

@@ -5,7 +5,8 @@
     python benchmarks/gpu_speed.py --device cpu --side 32 --batch 2 --out /tmp/x   # only that it runs
 
 Every network is measured in each precision, as it is and compiled, on random pixels that lie on the device: neither
-loading nor augmentation counts. One that fails or does not fit is a row with the reason.
+loading nor augmentation counts. One that fails or does not fit is a row with the reason. Before them, each augmentation
+makes crops from 8 images of 512x512, on the device in batches and in the loader on one core.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from unetzoo import create_dataset
 from unetzoo._util.atomic import write_atomic
+from unetzoo.data.device_crops import DeviceCrops
+from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.errors import one_line
 from unetzoo.machine.environment import environment
 from unetzoo.measure.counts import count_parameters
@@ -83,6 +88,23 @@ def measure(label: str, config: ModelConfig, shape: tuple[int, int, int, int], d
                 torch.cuda.empty_cache()
 
 
+def measure_crops(batch: int, crop: int, device: str) -> Iterator[dict[str, Any]]:
+    """Yield crops per second of each augmentation, on the device from drawn numbers on, and in the loader."""
+    data = create_dataset("cells", n_train=8, n_val=1, n_test=1, size=2 * crop)
+    normalization = Normalization.of(data)
+    for name in ("flips", "strong", "nnunet", "paper2015"):
+        crops = TrainingCrops(data, normalization, crop=crop, seed=0, length=10**9, augment=name)
+        made = DeviceCrops(crops, torch.device(device))
+        draws = [[crops.numbers(first + i) for i in range(batch)] for first in range(0, 20 * batch, batch)]
+        numbers, index = cycle(draws), count()
+        for where, one, each in (
+            (device, lambda: made.batch(next(numbers)), batch),  # noqa: B023
+            ("loader", lambda: crops[next(index)], 1),  # noqa: B023
+        ):
+            rate = timed(one, device, each)["images_per_second"]
+            yield {"augment": name, "where": where, "crop": crop, "batch": batch, "crops_per_second": rate}
+
+
 def timed(act: Callable[[], object], device: str, batch: int) -> dict[str, Any]:
     """Time some passes, each synchronised, and the peak of the allocator."""
     for _ in range(WARM_UP):
@@ -118,6 +140,10 @@ def write_page(folder: Path) -> None:
         lines.append(
             "The quick suite, end to end: " + ", ".join(f"{n} {s}" for s, n in content["suite"].items()) + ".\n"
         )
+    lines += ["| augmentation | crops | where | crops/s |", "|---|---|---|---|"]
+    for c in content["crops"]:
+        size = f"{c['batch']}x{c['crop']}x{c['crop']}"
+        lines.append(f"| {c['augment']} | {size} | {c['where']} | {c['crops_per_second']:,.0f} |")
     lines += [ANCHORS, "| network | images | precision | images/s in training | in inference | peak of training |"]
     lines.append("|---|---|---|---|---|---|")
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -163,7 +189,12 @@ def main() -> None:
     begun, clock = time.strftime("%Y-%m-%d %H:%M", time.gmtime()), time.monotonic()
     torch.backends.cudnn.benchmark = True
     found: list[dict[str, Any]] = []
-    content = {"begun": begun, "environment": environment(args.device, "bfloat16"), "suite": _suite(args.suite)}
+    content: dict[str, Any] = {
+        "begun": begun,
+        "environment": environment(args.device, "bfloat16"),
+        "suite": _suite(args.suite),
+    }
+    content["crops"] = list(measure_crops(args.batch, args.side or 256, args.device))
     for label, config, shape in networks(args.side, args.batch):
         if time.monotonic() - clock > SECONDS:
             print(f"{label}: left out, the time is up", flush=True)

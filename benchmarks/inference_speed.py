@@ -138,6 +138,7 @@ CANDIDATES: dict[str, Callable[..., Run]] = {
     "unetzoo auto": ours,
     "unetzoo float32": partial(ours, precision="float32"),
     "unetzoo auto, batch 4": partial(ours, batch=4),
+    "unetzoo by OpenVINO, bfloat16": partial(ours, backend="openvino", precision="bfloat16"),
     "unetzoo auto, memory map": ours_on_disk,
     "unetzoo float32, memory map": partial(ours_on_disk, precision="float32"),
     "eager float32": eager,

@@ -177,7 +177,7 @@ def _verdict(dice: dict[str, list[dict[str, Any]]]) -> str:
     """Compare the test Dice of both by the report's own rules, variant by variant."""
     import pandas as pd
 
-    from unetzoo.report.verdicts.comparison import compare
+    from unetzoo.report.statistics import compare
 
     lines = []
     for model in dict.fromkeys(each["model"].split("(")[0] for each in dice["plain script"]):
@@ -243,7 +243,8 @@ def _sweeps(runs: dict[str, Run], folder: Path) -> Iterator[str]:
     yield "\n## Time and memory against size\n"
     yield (
         "`unet` of width 16 as a trial computes it. Exponents are slopes of the logarithms over the pixels, from "
-        "the three largest sides; 1 means that time or memory grow as the image does. Memory is the predicted peak of the tensors.\n"
+        "the three largest sides; 1 means that time or memory grow as the image does. Memory is the predicted peak "
+        "of the tensors.\n"
     )
     rows = []
     for run, content in found.items():
@@ -309,7 +310,7 @@ def _timm_csv(runs: dict[str, Run]) -> str:
         plain = each["by"] == "plain"
         row["precision"], row["layout"] = ("float32", "contiguous") if plain else ("bfloat16", "channels_last")
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
     return text.getvalue()

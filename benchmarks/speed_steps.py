@@ -57,7 +57,9 @@ def reference() -> dict[str, Work]:
     for side in PRODUCTS:
         values = torch.linspace(-1, 1, side**2).reshape(side, side)
         for kind in (values, values.bfloat16()):
-            found[f"{side} matrix product, {str(kind.dtype).removeprefix('torch.')}"] = partial(torch.matmul, kind, kind)
+            found[f"{side} matrix product, {str(kind.dtype).removeprefix('torch.')}"] = partial(
+                torch.matmul, kind, kind
+            )
     return found
 
 

@@ -5,6 +5,7 @@ Timings exclude each other by locks in the temporary folder; no test checks a ti
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector off modules and tests, which it would otherwise go through again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ FACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         },
     ),
     "read_records": (unetzoo.read_records, {"folder": "none"}),
+    "read_report": (unetzoo.read_report, {"folder": "none", "margin": 0.01}),
     "register_dataset": (decorated, {"name": "new"}),
     "register_model": (
         unetzoo.register_model,
@@ -115,7 +116,8 @@ FACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "run": (
         unetzoo.run,
-        {"suite": "none.toml", "out": "o", "jobs": 1, "retry_failed": False, "wait": False, "watcher": None},
+        {"suite": "none.toml", "out": "o", "jobs": 1, "retry_failed": False, "wait": False, "watcher": None}
+        | {"progress": False},  # models or data without a suite would train
     ),
     "save_model": (unetzoo.save_model, {"model": None, "path": "m.safetensors", "extra": 1}),
 }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from unetzoo.models.papers import Paper
     from unetzoo.models.registry import list_models, model_info, register_model
     from unetzoo.records.frame import read_records
+    from unetzoo.report.read import read_report
     from unetzoo.train.weights import load_model, save_model
 
 
@@ -37,6 +38,7 @@ _HOME = {
     "Collection": "unetzoo.bench.collection",
     "run": "unetzoo.bench.run",
     "read_records": "unetzoo.records.frame",
+    "read_report": "unetzoo.report.read",
     "create_model": "unetzoo.models.factory",
     "list_models": "unetzoo.models.registry",
     "model_info": "unetzoo.models.registry",
@@ -69,6 +71,7 @@ __all__ = [
     "model_info",
     "predict",
     "read_records",
+    "read_report",
     "register_dataset",
     "register_model",
     "run",

@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
 import unetzoo
+from support import quick_timings
 from support.collection import made, page_of
 from support.command import run as command
 from support.records import folder_of, record
 from unetzoo.bench.collection import Collection
-from unetzoo.bench.lock import LOCK
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import adjust_collection, read_suite
 from unetzoo.bench.watcher import Watcher
@@ -207,7 +206,7 @@ class Heard(Watcher):
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, pd.DataFrame, Heard]:
     """Run a collection, interrupted after five trials, to its end, and write its report."""
     folder = tmp_path_factory.mktemp("collection")
-    suite, out = write(folder), folder / "out"
+    suite, out = write(folder, f"imports = ['{quick_timings.__file__}']\n{TINY}"), folder / "out"
     with pytest.raises(KeyboardInterrupt):
         run(suite, out, watcher=Heard(stop_after=5))
     rest = Heard()
@@ -294,14 +293,6 @@ def test_all_is_checked_before_anything_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_one_run_at_a_time_in_the_whole_and_in_each_part(tmp_path: Path) -> None:
-    for place in (tmp_path / "out", tmp_path / "out" / "driving"):
-        place.mkdir(exist_ok=True)
-        with FileLock(place / LOCK), pytest.raises(UnetzooError, match=rf"{place}: in use by"):
-            run(write(tmp_path), tmp_path / "out")
-    assert not list((tmp_path / "out").rglob("*.json"))
-
-
 def test_a_folder_is_a_suites_or_a_collections(tmp_path: Path) -> None:
     single = tmp_path / "one.toml"
     single.write_text("models = ['unet']\n")
@@ -331,7 +322,8 @@ def test_a_failure_is_named_with_its_data_set_and_the_exit_code_is_1(tmp_path: P
     assert heard.ran == [("driving", "own_none", 0)]
 
 
-def test_plan_of_a_collection(tmp_path: Path) -> None:
+def test_plan_of_a_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)  # its search has tests of its own
     path = write(tmp_path)
     plans = json.loads(command("plan", path, "--models", "unet_d2", "--no-time", "--json").stdout)
     assert list(plans["data"]) == ["cells", "driving"]

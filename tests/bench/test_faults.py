@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-import unetzoo
 from unetzoo.bench.run import run
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
@@ -152,7 +151,7 @@ def test_more_than_fifty_faults_lose_nothing(whole: tuple[Suite, Path], suite_fi
     assert [name for name in expected if found[name] != expected[name]] == []
     assert resumed >= 15
     assert struck.total() >= 50
-    leftovers = [p.name for p in out.rglob(".*") if p.is_file() and p.name != ".lock"]
+    leftovers = [p.name for p in out.rglob(".*") if p.is_file()]
     assert leftovers == []
     with capsys.disabled():
         print(f"\n{struck.total()} faults injected, 0 records lost or wrong, {resumed} attempts resumed: ", end="")
@@ -190,7 +189,7 @@ def test_interrupted_anywhere_it_goes_on_where_it_stopped(whole: tuple[Suite, Pa
         with pytest.raises(KeyboardInterrupt):
             run(suite, tmp_path, watcher=watcher)
         assert watcher.asked == 1
-    assert list(run(suite, tmp_path)["status"]) == ["ok"] * 6
+    assert list(run(suite, tmp_path, jobs=2)["status"]) == ["ok"] * 6
     for path in (tmp_path / "records").glob("*.json"):
         resumed.update(read_record(path).resumed)
     assert resumed
@@ -214,7 +213,7 @@ def test_the_harness_killed_takes_its_trial_along(whole: tuple[Suite, Path], sui
         time.sleep(0.05)
     assert len(trials) >= 2, "there was no trial under way"
     assert not [trial for trial in trials if Path(f"/proc/{trial}").exists()], "a trial outlived its harness"
-    assert list(run(suite, tmp_path)["status"]) == ["ok"] * 6
+    assert list(run(suite, tmp_path, jobs=2)["status"]) == ["ok"] * 6
     assert lasting(tmp_path) == lasting(reference)
 
 
@@ -250,47 +249,68 @@ def _descendants(ancestor: int) -> list[int]:
     return found[1:]
 
 
-def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], tmp_path: Path) -> None:
-    """A process that holds the lock until the second harness waits plays the part of the first one."""
-    suite = whole[0].model_copy(update={"seeds": [0]})
-    code = (
-        "import sys, time; from pathlib import Path; from unetzoo.bench.lock import only_one\n"
-        "with only_one(Path(sys.argv[1]), False):\n"
-        "    while not (Path(sys.argv[1]) / 'waits').exists(): time.sleep(0.02)"
-    )
-    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
-    deadline = time.monotonic() + 60
-    while not (tmp_path / ".lock-owner").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    with pytest.raises(unetzoo.UnetzooError, match=rf"in use by process {first.pid} on "):
-        run(suite, tmp_path)
+@pytest.mark.slow
+def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
+    """Each trial runs in one of them, and both wait until all have ended."""
+    suite, reference = whole
+    command = [sys.executable, "-m", "unetzoo.cli", "bench", str(suite_file), "--out", str(tmp_path), "--jobs", "1"]
+    harnesses = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [harness.communicate(timeout=200)[0] for harness in harnesses]
+    assert [harness.returncode for harness in harnesses] == [0, 0]
+    assert lasting(tmp_path) == lasting(reference)
+    trained = [
+        line.split(" seed ")[1].split(":")[0] for text in said for line in text.splitlines() if "started" in line
+    ]
+    assert sorted(trained) == [str(seed) for seed in suite.seeds]
 
-    class Waits(Watcher):
-        told = ""
+
+class Held:
+    """A process that holds the claim on a trial until its standard input ends."""
+
+    def __init__(self, out: Path, trial: str) -> None:
+        code = (
+            "import sys; from pathlib import Path; from unetzoo.bench.claims import Heart, take\n"
+            "with Heart() as heart:\n"
+            "    heart.keep(take(Path(sys.argv[1]), sys.argv[2], 0, 6))\n"
+            "    print(flush=True)\n"
+            "    sys.stdin.read()\n"
+        )
+        command = [sys.executable, "-c", code, str(out / "claims"), trial]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        assert self.process.wait(timeout=30) == 0
+        self.process.stdout.close()
+
+
+def test_a_trial_of_another_process_is_waited_for_or_left(whole: tuple[Suite, Path], tmp_path: Path) -> None:
+    suite = whole[0].model_copy(update={"seeds": [0]})
+    trial = next((whole[1] / "records").glob("own_faulty-s0-*.json")).stem
+    other = Held(tmp_path, trial)
+
+    class Told(Watcher):
+        def __init__(self) -> None:
+            self.waits: list[str] = []
+            self.unfinished = 0
 
         def wait(self, owner: str) -> None:
-            self.told = owner
-            (tmp_path / "waits").touch()
+            self.waits.append(owner)
+            other.end()
 
-    watcher = Waits()
-    trials = run(suite, tmp_path, wait=True, watcher=watcher)
-    assert str(first.pid) in watcher.told
-    assert first.wait(timeout=60) == 0
-    assert list(trials["status"]) == ["ok"]
+        def left(self, jobs: list[Any]) -> None:
+            self.unfinished = len(jobs)
 
-
-def test_a_lock_of_a_killed_harness_does_not_hold(tmp_path: Path) -> None:
-    from unetzoo.bench.lock import only_one
-
-    code = (
-        "import os, signal, sys; from pathlib import Path; from unetzoo.bench.lock import only_one\n"
-        "with only_one(Path(sys.argv[1]), False): os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert (tmp_path / ".lock-owner").exists()
-    with only_one(tmp_path, wait=False):
-        pass
-    assert not (tmp_path / ".lock-owner").exists()
+    told = Told()
+    assert len(run(suite, tmp_path, wait=False, watcher=told)) == 0
+    assert (told.unfinished, told.waits) == (1, [])
+    assert list(run(suite, tmp_path, watcher=told)["status"]) == ["ok"]
+    assert told.waits[0].startswith(f"process {other.process.pid} on ")
+    assert not list((tmp_path / "claims").iterdir())
 
 
 def test_limits_end_a_trial(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:

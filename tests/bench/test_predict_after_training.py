@@ -10,13 +10,15 @@ import tifffile
 from PIL import Image
 
 import unetzoo
+from support import quick_timings
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.inference.files import Options, Watcher, predict_files
 
-SUITE = """
+SUITE = f"""
+imports = ['{quick_timings.__file__}']
 seeds = 1
-models = [{ name = "unet", set = { width = 2, depth = 2 } }]
+models = [{{ name = "unet", set = {{ width = 2, depth = 2 }} }}]
 baselines = false
 [data]
 name = "folder"

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import unetzoo
+from support import quick_timings
 from unetzoo.bench.baselines import fit
 from unetzoo.bench.expand import expand
 from unetzoo.bench.read_order import ReadInOrder
@@ -38,6 +39,7 @@ def suite(**changes: Any) -> Suite:
         "data": DATA,
         "train": train,
         "measure": MEASURE,
+        "imports": [quick_timings.__file__],
     }
     return Suite.from_mapping({**made, "baselines": False, **changes}, "s.toml")
 
@@ -213,7 +215,7 @@ def test_matched_widths_meet_the_reference(everything: tuple[pd.DataFrame, dict[
 
 
 def test_deterministic_runs_agree_bit_for_bit(tmp_path: Path) -> None:
-    made = suite(train={"deterministic": True, "precision": "bfloat16"})
+    made = suite(train={"deterministic": True, "precision": "bfloat16", "augment_on": "device"})
     for folder in ("a", "b"):
         unetzoo.run(made, tmp_path / folder)
     first, second = (next((tmp_path / f).glob("trials/*/model.safetensors")).read_bytes() for f in "ab")
@@ -221,6 +223,12 @@ def test_deterministic_runs_agree_bit_for_bit(tmp_path: Path) -> None:
     one, other = (next(iter(records(tmp_path / f).values())) for f in "ab")
     assert (one.result, one.curves) == (other.result, other.curves)
     assert one.environment["not_deterministic"] == []
+    assert one.environment["augmentation"].startswith("on the device, as asked for, which holds ")
+
+
+def test_float16_is_refused_without_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(UnetzooError, match=r"^precision = 'float16' needs a device 'cuda', but this is 'cpu'"):
+        unetzoo.run(suite(train={"precision": "float16", "device": "cpu"}), tmp_path)
 
 
 def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record]]) -> None:

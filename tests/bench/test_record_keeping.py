@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import unetzoo
+from support import quick_timings
 from support.data_folders import make_folder
 from unetzoo.bench.run_trial import _describe_batch_norm
 from unetzoo.records.reading import read_all
@@ -33,6 +34,7 @@ def test_every_record_keeps_what_its_test_images_were_sampled_with(tmp_path: Pat
         name="s",
         models=["unet"],
         set={"width": 4, "depth": 2},
+        imports=[quick_timings.__file__],
         data={"name": "folder", "root": str(folder / "dataset.toml")},
         train={"steps": 2, "batch_size": 2, "crop": 32, "device": "cpu", "threads": 1},
         measure={"size": 32, "repeats": 5, "attempts": 1},

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import unetzoo
+from support import quick_timings
 from unetzoo.bench import side_by_side
 from unetzoo.bench.expand import expand
 from unetzoo.bench.local import Job
@@ -29,6 +30,7 @@ GIB = 2**30
 def suite(**changes: Any) -> Suite:
     train = {**TRAIN, **changes.pop("train", {})}
     made = {"name": "s", "models": ["unet"], "set": {"width": 4, "depth": 3}, "data": DATA, "seeds": 2}
+    made["imports"] = [quick_timings.__file__]
     return Suite.from_mapping({**made, "train": train, "measure": MEASURE, "baselines": False, **changes}, "s.toml")
 
 
@@ -94,7 +96,7 @@ def test_a_model_that_fails_while_it_is_measured_is_a_row_and_the_others_go_on(t
         "unetzoo.register_model('breaks')(Breaks)\n"
     )
     listener = Listener()
-    made = suite(models=["breaks", "unet"], set={}, imports=[str(tmp_path / "own.py")], seeds=1)
+    made = suite(models=["breaks", "unet"], set={}, imports=[quick_timings.__file__, str(tmp_path / "own.py")], seeds=1)
     frame = unetzoo.run(made, tmp_path / "out", watcher=listener).set_index("model")
     assert frame.loc["breaks", "status"] == "crashed"
     assert "no batches" in str(frame.loc["breaks", "reason"])

@@ -162,10 +162,11 @@ def test_from_a_folder_of_images_to_a_report_with_a_failure_in_it(tmp_path: Path
                 (tmp_path / "mine" / folder).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "mine" / folder / f"{key}.png")
     (tmp_path / "my_models.py").write_text(
-        "import unetzoo\n@unetzoo.register_model\ndef my_broken(in_channels, num_classes, width=3):\n    return None\n"
+        "import unetzoo\nimport support.quick_timings\n"
+        "@unetzoo.register_model\ndef my_broken(in_channels, num_classes, width=3):\n    return None\n"
     )
     command = "bench --data mine --models unet_d2,my_broken --import my_models.py --set width=3 --steps 3 --seeds 1"
-    done = start(*command.split(), cwd=tmp_path)
+    done = run(*command.split(), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "1 of 7 trials failed" in done.stderr
     out = tmp_path / "runs" / "mine"

@@ -13,14 +13,17 @@ from unetzoo.measure.counts import count_parameters
 
 
 @pytest.mark.slow
-def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
+def test_plan_and_profile_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.py").write_text(
         "import unetzoo\nfrom torch import nn\n"
         "@unetzoo.register_model('odd[red]')\n"
         "def odd(in_channels, num_classes): return nn.Conv2d(in_channels, num_classes, 3)\n"
     )
     line = ["plan", "--models", "unet_d2,odd[red]", "--import", "own.py", "--no-time", "--memory", 4, "--seeds", 3]
-    done = run(*line, cwd=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)  # the search takes seconds
+        done = run(*line, cwd=tmp_path)
+        facts = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
     assert done.returncode == 0, done.stderr
     for words in (
         "2 models, 6 trials of 150 steps",
@@ -32,7 +35,6 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("unet_d2"))
     params = count_parameters(unetzoo.create_model("unet_d2", in_channels=1, num_classes=2))
     assert row[1:4] == ["3", f"{params / 1e3:.4g}", "k"]
-    facts = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
     assert facts["rows"][0]["need"]["params"] == params
     assert facts["limit_bytes"] == 4 * 2**30
 
@@ -41,6 +43,7 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for words in ("unet at 2x3x32x32", "latency", "largest training batch", "of these"):
         assert words in done.stdout
+    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)
     facts = json.loads(run(*line, "--no-time", "--json").stdout)
     assert facts["latency_p50_ms"] is None
     assert facts["need"]["memory"]["train"]["total"] > facts["need"]["memory"]["infer"]["total"]

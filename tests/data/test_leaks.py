@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import unetzoo
+from support import quick_timings
 from support.data_folders import SHAPE, disc, look, make_folder, picture, save
 from unetzoo import UnetzooError
 from unetzoo.bench.suite import DataRequest
@@ -107,9 +108,9 @@ def test_bench_flags_and_drops(tmp_path: Path) -> None:
     root, out = split_folder(tmp_path / "data", {"2": "10"}, dim=0.8), tmp_path / "out"
     suite = tmp_path / "s.toml"
     suite.write_text(
-        "models = ['unet']\nbaselines = false\n[data]\nname = 'folder'\nroot = 'data'\n"
-        "[train]\nsteps = 1\nbatch_size = 1\ncrop = 32\ndevice = 'cpu'\n[measure]\nrepeats = 5\nsize = 32\n"
-        "[set]\nwidth = 2\ndepth = 2\n"
+        f"models = ['unet']\nimports = ['{quick_timings.__file__}']\nbaselines = false\n"
+        "[data]\nname = 'folder'\nroot = 'data'\n[train]\nsteps = 1\nbatch_size = 1\ncrop = 32\ndevice = 'cpu'\n"
+        "[measure]\nrepeats = 5\nattempts = 1\nsize = 32\n[set]\nwidth = 2\ndepth = 2\n"
     )
     assert root.is_dir()
     records = {}

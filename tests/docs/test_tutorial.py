@@ -11,7 +11,11 @@ import pytest
 PAGE = Path(__file__).resolve().parents[2] / "docs/tutorial.md"
 FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 VALUE = re.compile(r"^([\w.\[\]()\", *-]+)  # ([\[('{].*|torch\.Size.*)$", re.MULTILINE)
-SMALLER = {'"steps": 150': '"steps": 2', "seeds=[0, 1, 2]": "seeds=[0]", '"size": 128}': '"size": 48, "repeats": 5}'}
+SMALLER = {
+    '"steps": 150': '"steps": 2',
+    "seeds=[0, 1, 2]": "seeds=[0]",
+    '"size": 128}': '"size": 48, "repeats": 5, "attempts": 1}',
+}
 
 
 @pytest.fixture(scope="module")

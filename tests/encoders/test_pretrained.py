@@ -19,7 +19,7 @@ import unetzoo
 from support.entries import refused_in_one_line
 from support.pretrained import body, tiny, trials
 from unetzoo import UnetzooError
-from unetzoo.bench.run import _describe_model
+from unetzoo.bench.preparation import _describe_model
 from unetzoo.bench.suite import suite_from
 from unetzoo.cli.main import app
 from unetzoo.encoders import files, pretrained
@@ -58,6 +58,13 @@ def test_other_channels_keep_the_stem(channels: int, file: Path, state: dict[str
     assert len(model.unetzoo_normalization.mean) == len(model.unetzoo_normalization.std) == channels
 
 
+@pytest.fixture
+def _no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out a profile's search for the largest batch, which takes most of its time."""
+    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)
+
+
+@pytest.mark.usefixtures("_no_search")
 @pytest.mark.parametrize("command", [["show"], ["profile", "--no-time"]], ids=str)
 def test_commands_look_at_the_file_they_are_given(command: list[str], file: Path) -> None:
     def run(weights: Path) -> Any:
@@ -68,6 +75,7 @@ def test_commands_look_at_the_file_they_are_given(command: list[str], file: Path
     assert str(run(file.with_name("none.pth")).exception).endswith("no such file")
 
 
+@pytest.mark.usefixtures("_no_search")
 @pytest.mark.parametrize("command", [["show"], ["profile", "--no-time"]], ids=str)
 def test_commands_say_that_weights_are_not_looked_at(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "at_hand", lambda name: None)

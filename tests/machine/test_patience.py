@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from unetzoo.bench import lock
-from unetzoo.errors import UnetzooError
 from unetzoo.machine import lock as machine_lock
 from unetzoo.machine.lock import MachineLock
 from unetzoo.machine.processes import condition, descendants
@@ -28,7 +26,6 @@ import sys; from pathlib import Path
     sys.stdin.read()
 """
 TIMING = "from unetzoo.machine.lock import MachineLock\nwith MachineLock(Path({folder!r})).{kind}()"
-FOLDER = "from unetzoo.bench.lock import only_one\nwith only_one(Path({folder!r}), False)"
 
 
 @contextmanager
@@ -56,8 +53,6 @@ def holder(code: str, stopped: bool = True) -> Iterator[subprocess.Popen[str]]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LOOK_SECONDS": 0.01, "SAY_LOOKS": 2, "STOPPED_LOOKS": 5}.items():
         monkeypatch.setattr(machine_lock, name, value)
-    monkeypatch.setattr(lock, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(lock, "STOPPED_POLLS", 5)
 
 
 @pytest.mark.parametrize("kind", ["alone", "shared"])
@@ -102,26 +97,6 @@ def test_a_process_that_takes_too_long_is_passed_over(tmp_path: Path, monkeypatc
         with waiting.shared():
             assert not waiting.exclusive
     assert said[-1].startswith(f"no longer waiting for process {owner.pid} to end")
-
-
-def test_a_stopped_harness_is_named(tmp_path: Path) -> None:
-    told: list[str] = []
-    with holder(FOLDER.format(folder=str(tmp_path))) as owner:
-        named = rf"in use by process {owner.pid} on .*stopped; .*kill -CONT {owner.pid}"
-        for wait in (False, True):
-            with pytest.raises(UnetzooError, match=named), lock.only_one(tmp_path, wait, told.append):
-                pass
-    assert len(told) == 1
-    assert told[0].endswith("which is stopped")
-    with lock.only_one(tmp_path, False):
-        pass
-
-
-def test_a_running_harness_is_waited_for(tmp_path: Path) -> None:
-    with holder(FOLDER.format(folder=str(tmp_path)), stopped=False) as owner:
-        assert owner.stdin is not None
-        with lock.only_one(tmp_path, True, lambda who: owner.stdin.close()):  # type: ignore[union-attr]
-            pass
 
 
 def test_what_is_below_a_process() -> None:

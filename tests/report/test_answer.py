@@ -51,8 +51,6 @@ def test_the_four_words() -> None:
     text = " ".join(variables_of(*records)["answer"])
     assert re.search(r"up scores higher than unet \(Dice 0\.7\d+ against 0\.\d+, simultaneous 95 % interval", text)
     assert "down scores lower than unet" in text
-    assert "Highest mean Dice: up (0.75" in text
-    assert "shown to be better than each of the others" in text
     assert re.search(r"With 5 seeds instead of 3, an interval such as \w+'s is expected to reach ±0\.\d+", text)
 
 
@@ -62,7 +60,6 @@ def test_an_equivalent_variant_is_named_with_the_margin() -> None:
         r["trial"]["score"] = {"margin": 0.03}
     text = " ".join(variables_of(*records)["answer"])
     assert re.search(r"same \(.* to .*\) is equivalent to unet: within ±0\.03 Dice\.", text)
-    assert "shown to be at most 0.03 Dice below unet, with unet itself" in text
 
 
 def test_an_undecided_variant_says_what_would_settle_it() -> None:
@@ -115,7 +112,7 @@ def test_an_interval_and_its_word_never_disagree(
 def test_one_or_two_seeds_rank_nothing(means: list[float], seeds: int) -> None:
     records = [noisy(f"unet_{k}", s, mean) for k, mean in enumerate(means) for s in range(seeds)]
     variables = variables_of(*records)
-    text = " ".join(variables["answer"])
+    text = " ".join([*variables["recommendation"], *variables["answer"]])
     assert not re.search(RANKS, text.replace("which variant is better", ""))
     assert "--seeds 3" in text
     assert variables["pairs"] == variables["other_verdicts"] == {}

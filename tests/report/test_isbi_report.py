@@ -144,6 +144,12 @@ def test_without_such_records_the_report_is_as_before():
         "pareto": [],
         "inline": {},
         "brief": False,
+        "data": "",
+        "pages": {},
+        "browser": None,
+        "rising": frozenset(),
+        "scores": {},
+        "differences": {},
     }
     assert variables["isbi"] == {}
     assert not any("ISBI" in render(template, variables) for template in ("index.html.j2", "summary.md.j2"))

@@ -56,15 +56,17 @@ def test_a_full_report(reported: Path, tmp_path: Path):
     made = outputs(folder)
     drawn = set(NAMES) - {"memory_split", "phases"}  # these records lack the newer fields
     plots = {f"plots/{name}.{suffix}" for name in drawn for suffix in ("png", "svg")}
-    assert set(made) == plots | {"index.html", "summary.md", "results.csv", "verdicts.csv"}
+    own = {f"variants/{name}.html" for name in ("unet", "unet_big", "unet_small", "b-x-y-b-a-c-d-c241c4de")}
+    assert set(made) == plots | own | {"index.html", "images.html", "summary.md", "results.csv", "verdicts.csv"}
     assert max(len(made[p]) for p in plots) < 500_000
     page, summary = made["index.html"].decode(), made["summary.md"].decode()
     assert "unet_small scores lower than unet (Dice 0.7" in page
     assert "<b>x|y" not in page
     assert "&lt;b&gt;x|y&lt;/b&gt;" in page
-    assert "<script" not in page
+    assert page.count("<script") == 2  # the page's own: its data, its code
+    assert all(made[name].count(b"<script") == 1 for name in (*own, "images.html"))
     assert str(folder) not in page + summary
-    assert not re.search(r'(src|href)="(?!data:|https://)', page)
+    assert not re.search(r'(src|href)="(?!data:|https://|variants/[\w-]+\.html"|images\.html")', page)
     rows = [line for line in summary.splitlines() if line.startswith("| ")]
     (nasty,) = [r for r in rows if r.startswith(r"| &lt;b&gt;x\|y&lt;/b&gt; $a$ \`c\` d | 0.")]
     assert nasty.replace(r"\|", "").count("|") == rows[0].count("|")
@@ -136,7 +138,9 @@ def test_no_torch_and_a_cheap_import():
 )
 def test_nothing_breaks_it(tmp_path: Path, records: list[dict[str, Any]]):
     page = write_report(folder_of(tmp_path / "f", *records)).read_text()
-    assert "nan" not in re.sub(r"base64,[^\"]*|<style>.*?</style>|nan, loss", "", page, flags=re.DOTALL)
+    assert "nan" not in re.sub(
+        r"base64,[^\"]*|<style>.*?</style>|<script.*?</script>|nan, loss", "", page, flags=re.DOTALL
+    )
 
 
 def test_stale_plots_go(reported: Path, tmp_path: Path):

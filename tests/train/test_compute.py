@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 
 import unetzoo
 from unetzoo import UnetzooError
+from unetzoo.bench.fork_server import start_method
 from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
 from unetzoo.train import compute
 from unetzoo.train.compute import Compute, candidates, choose_compute
@@ -137,24 +140,35 @@ def losses(changes: dict[str, object]) -> list[float]:
     return [done.train_curve[-1][1], done.val_curve[-1][1]]
 
 
-@pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[nn.Module]]:
-    """Compile by the backend that only traces, and keep what was compiled."""
-    found: list[nn.Module] = []
-    real = torch.compile
+def traced(connection: Connection) -> None:
+    """Send the losses without and with compilation, by the backend that only traces, and how often it was asked for."""
+    warnings.simplefilter("error")
+    calls, real = 0, torch.compile
 
     def trace(model: nn.Module, **_: object) -> object:
-        found.append(model)
+        nonlocal calls
+        calls += 1
         return real(model, backend="eager")
 
-    monkeypatch.setattr(torch, "compile", trace)
-    yield found
-    torch._dynamo.reset()
+    torch.compile = trace  # type: ignore[assignment]
+    connection.send((losses({}), losses({"compile": True}), calls))
 
 
-def test_a_compiled_training_is_the_same(compiled: list[nn.Module]) -> None:
-    assert losses({}) == pytest.approx(losses({"compile": True}))
-    assert len(compiled) == 2  # Fabric does it again, around its own wrapper
+def test_a_compiled_training_is_the_same() -> None:
+    """It runs in a process of its own, as a trial does: a crash of the compiler must not take other tests along."""
+    context = start_method()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=traced, args=(theirs,))
+    process.start()
+    theirs.close()
+    try:
+        plain, compiled, calls = ours.recv()
+    except EOFError:
+        process.join()
+        pytest.fail(f"the process ended with exit code {process.exitcode}; see its error output")
+    process.join()
+    assert plain == pytest.approx(compiled)
+    assert calls == 2  # Fabric does it again, around its own wrapper
 
 
 def test_without_a_compiler_it_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from unetzoo._util.batch_job import cores
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -55,11 +57,6 @@ def spread(work: Callable[[T], R], items: Sequence[T], *, alone: bool = False) -
     finally:
         for helper in helpers:
             helper.end()
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start(work: Callable[[Any], Any], count: int) -> deque[_Helper]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from unetzoo.bench.claims import Claim
 from unetzoo.machine.processes import kill_descendants
 from unetzoo.train.loop import Interrupted
 
@@ -27,18 +28,20 @@ class Channel:
 
     Args:
         connection: The trial's end of the pipe.
+        claim: The harness's claim on the trial; None for a measurement.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, claim: Claim | None = None) -> None:
         self._connection = connection
+        self._claim = claim
         self._stop = torch.zeros(1, dtype=torch.bool).share_memory_()
         self._beaten = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"connection": self._connection, "stop": self._stop}
+        return {"connection": self._connection, "claim": self._claim, "stop": self._stop}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["connection"])
+        self.__init__(state["connection"], state["claim"])
         self._stop = state["stop"]
 
     def listen(self) -> None:
@@ -89,6 +92,15 @@ class Channel:
         if self.stop():
             raise Interrupted
         self.beat()
+
+    def renew_claim(self) -> None:
+        """Prove that this trial is still the harness's, before a file is written that others read.
+
+        Raises:
+            ClaimLostError: If another process has taken the trial over.
+        """
+        if self._claim is not None:
+            self._claim.renew()
 
     def close(self) -> None:
         """Close the pipe."""

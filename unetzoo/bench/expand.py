@@ -84,6 +84,10 @@ def _check(models: Sequence[tuple[TrialModel, Recipe]], dataset: SegmentationDat
         from unetzoo.machine.device import check_compiler, resolve_device  # imports torch
 
         check_compiler(resolve_device(models[0][1].device))
+    if any(recipe.precision == "float16" for _, recipe in models):
+        from unetzoo.machine.device import resolve_device, resolve_precision  # imports torch
+
+        resolve_precision("float16", resolve_device(models[0][1].device))
     for model, recipe in models:
         if recipe.recompute in ("skips", "decoder") and not model.of_grid:
             raise UnetzooError(
@@ -160,6 +164,7 @@ def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
 
 
 def _resolve(request: ModelRequest, suite: Suite, dataset: SegmentationDataset) -> TrialModel:
+    _check_set(request.name, suite)
     given = {**suite.set, **request.set}
     channels = {"in_channels": dataset.info.channels, "num_classes": dataset.info.classes}
     config = resolve_model(request.name, **channels, options=given)
@@ -172,6 +177,26 @@ def _resolve(request: ModelRequest, suite: Suite, dataset: SegmentationDataset) 
         label = f"{request.name}({changed})" if changed else request.name
     identity = {"source": model_info(request.name).fingerprint(), "weights": _weights(config)}
     return TrialModel(label=label, **identity, **config.model_dump())
+
+
+def _check_set(name: str, suite: Suite) -> None:
+    """Check that a model knows the options that the suite sets in every model, if another one does.
+
+    Raises:
+        UnetzooError: If it does not; the message names the models that do.
+    """
+    for option, value in suite.set.items():
+        if option in model_info(name).options:
+            continue
+        others = list(dict.fromkeys(m.name for m in _named(suite.models) if option in model_info(m.name).options))
+        if others:
+            from unetzoo.report.words import listed
+
+            raise UnetzooError(
+                f"model {name!r}: unknown option {option!r}, which the suite's set gives to every model; give it to"
+                f" {listed(others)} alone, as {{ name = {others[0]!r}, set = {{ {option} = {value!r} }} }} in models,"
+                f" or leave {name!r} out"
+            )
 
 
 def _weights(config: ModelConfig) -> str:

@@ -13,6 +13,7 @@ import threading
 from multiprocessing import forkserver
 from typing import Any
 
+from unetzoo.machine.allocation import ask_for_huge_pages
 from unetzoo.machine.processes import kill_descendants
 
 PRELOADED = ["unetzoo.bench.run_trial", "unetzoo.bench.tasks", "unetzoo.bench.adopt"]
@@ -23,6 +24,7 @@ def start_method() -> Any:
     """Return the context to start processes with; on Linux also start the fork server and its imports."""
     # On a busy machine, threads that spin while they wait for each other can make a step ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    ask_for_huge_pages()
     if sys.platform != "linux":  # Windows cannot fork; macOS cannot do so safely once these libraries are loaded
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -24,6 +24,9 @@ class Limits(Strict):
         None, ge=0, description="GiB of decoded images in memory, the others in files; default: a quarter of the memory"
     )
     checkpoint_seconds: float = Field(60, ge=0, description="seconds between two checkpoints; more if saving is slow")
+    stale_seconds: float = Field(
+        120, ge=1, description="seconds without a heartbeat after which another process takes a trial over"
+    )
 
 
 def cache_bytes(limits: Limits, jobs: int, devices: int = 1) -> int | None:

@@ -16,20 +16,25 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
+from unetzoo.bench.cells import unpack
+from unetzoo.bench.claims import Claim, ClaimLostError
+from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
 from unetzoo.bench.output import OutputFolders
+from unetzoo.bench.queue import Queue, check_unchanged
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError, one_line
+from unetzoo.machine.allocation import keep_freed_memory
 from unetzoo.machine.processes import Process, adopt_orphans, descendants, kill_all, kill_descendants, look
 from unetzoo.records.record import Record, Status
 
@@ -40,61 +45,6 @@ IMPORTED = 78  # exit code of a trial's process if the user's script calls `run`
 SERVER_GONE = 255  # exit code that multiprocessing makes up for the trials of a fork server that died
 START_MINUTES = 5.0  # a trial's first message may have to wait for the fork server's imports
 GAP_SECONDS = 2.0  # the harness looks every half second; after a longer gap it did not run itself
-
-
-@dataclass
-class Job:
-    """A trial to run, or what is measured for it beforehand; updated by each of its messages until it has ended.
-
-    Attributes:
-        suite: The suite of the trial.
-        trial: The trial itself.
-        blank: Its record, as far as it is known before the trial runs.
-        folders: Folders of the output.
-        data: Label of its data set in a collection; None for a single suite.
-        info: Description of the data set, which only a trial opens.
-        task: What its process does: the trial, the measurement of its model's costs, or a rehearsal of training steps.
-        status: How the trial ended; None while it runs, and if it was stopped.
-        reason: Why it failed, in one line.
-        stopped: True if it ended because the user asked it to, whether or not it could save a checkpoint.
-        last: Its last message.
-        environment: Its report on the machine and the software.
-        again: True once it was started anew because its fork server died.
-    """
-
-    suite: Suite
-    trial: Trial
-    blank: Record
-    folders: OutputFolders
-    data: str | None = None
-    info: DatasetInfo | None = None
-    task: Literal["trial", "costs", "rehearsal"] = "trial"
-    status: Status | None = None
-    reason: str | None = None
-    stopped: bool = False
-    last: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
-    again: bool = False
-
-    def receive(self, message: dict[str, Any]) -> None:
-        """Update the job from a message of its trial."""
-        if not message:  # a sign of life
-            return
-        self.last = message
-        self.status, self.reason = message.get("status"), message.get("reason")
-        self.stopped = message.get("stopped", False)
-        self.environment = message.get("environment", self.environment)
-
-    def start_over(self) -> None:
-        """Forget all messages, because the trial is started again."""
-        self.last, self.environment, self.again = {}, {}, True
-
-
-@dataclass
-class StopRequest:
-    """The user's request to a run: with ``stop``, nothing new starts and running trials save themselves and end."""
-
-    stop: bool = False
 
 
 @dataclass
@@ -169,7 +119,7 @@ class _Running:
 
 
 def run_jobs(
-    jobs: list[Job],
+    queue: Queue,
     side_by_side: int,
     on_change: Callable[[Job], None],
     stop_request: StopRequest,
@@ -179,9 +129,10 @@ def run_jobs(
 
     Once ``stop_request.stop`` is set, nothing new starts and the running trials are asked to save themselves and end.
     Closing the iterator, as a second Ctrl-C does, kills them. A trial whose fork server died is started again, once.
+    A trial that another process has taken over is killed and goes back to the queue.
 
     Args:
-        jobs: The jobs, in the order in which they start.
+        queue: The jobs, which may also be ended by other processes.
         side_by_side: Trials that run at the same time.
         on_change: Called with a job when it starts and after each of its messages.
         stop_request: The user's request to stop, which may be set at any time.
@@ -194,13 +145,14 @@ def run_jobs(
         UnetzooError: If the calling script is not protected by ``if __name__ == "__main__":``, or no process can be
             started.
     """
-    waiting, running = list(reversed(jobs)), list[_Running]()
+    running = list[_Running]()
     asked, looked = False, time.monotonic()
     try:
-        while running or (waiting and not stop_request.stop):
-            while waiting and len(running) < side_by_side and not stop_request.stop:
-                running.append(_start(waiting.pop(), note))
-                on_change(running[-1].job)
+        while running or (queue.open() and not stop_request.stop):
+            while len(running) < side_by_side and not stop_request.stop and (job := queue.take()) is not None:
+                running.append(_start(job, note))
+                on_change(job)
+            yield from queue.ended()
             if stop_request.stop and not asked:
                 asked = True
                 for trial in running:
@@ -211,6 +163,11 @@ def run_jobs(
                 ended = not trial.process.is_alive()  # checked first, so that its last messages are not missed
                 trial.listen(on_change, note)
                 trim(trial.job.folders.log(trial.job.trial))
+                if not queue.holds(trial.job):
+                    running.remove(trial)
+                    trial.kill()
+                    queue.lost(trial.job)
+                    continue
                 if not ended and (passed := trial.over(trial.job.suite.limits)):
                     trial.kill()
                     trial.listen(on_change, note)
@@ -228,10 +185,13 @@ def run_jobs(
                     trial.listen(on_change, note)
                     if stop_request.stop and trial.process.exitcode == -signal.SIGTERM:
                         trial.job.stopped = True  # it got the same SIGTERM as the harness; its checkpoint is valid
+                    if trial.job.lost:
+                        queue.lost(trial.job)
+                        continue
                     if trial.job.status is None and not trial.job.stopped and trial.lost():
                         if not stop_request.stop and not trial.job.again:
                             trial.job.start_over()
-                            waiting.append(trial.job)
+                            queue.again(trial.job)
                             continue
                         trial.job.stopped = stop_request.stop
                     if trial.job.status is None and not trial.job.stopped:
@@ -240,6 +200,7 @@ def run_jobs(
     finally:
         for trial in running:
             trial.kill()
+            queue.release(trial.job)
 
 
 def _forgive_gap(running: list[_Running], looked: float) -> float:
@@ -268,7 +229,19 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
         began = time.monotonic()
         process = context.Process(
             target=_trial_process,
-            args=(job.suite, job.trial, job.blank, job.folders, theirs, began, job.info, job.task),
+            args=(
+                job.suite,
+                job.trial,
+                job.blank,
+                job.folders,
+                theirs,
+                began,
+                job.info,
+                job.task,
+                job.claim,
+                job.before,
+                job.cells,
+            ),
         )
         server = fork_server.server_id()
         try:
@@ -314,6 +287,9 @@ def _trial_process(
     began: float,
     info: DatasetInfo,
     task: str,
+    claim: Claim | None,
+    before: str | None,
+    cells: bytes,
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
@@ -324,7 +300,7 @@ def _trial_process(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it, and this process inherits that
     from unetzoo.bench.channel import Channel  # imports torch, which the harness does without
 
-    channel = Channel(connection)
+    channel = Channel(connection, claim)
     channel.listen()
     end: dict[str, Any] = {"phase": "end", "status": "ok"}
     try:
@@ -332,10 +308,14 @@ def _trial_process(
         from unetzoo.bench.run_trial import run_trial
         from unetzoo.bench.tasks import measure_costs, rehearse
 
+        keep_freed_memory()
         gc.freeze()  # keeps the garbage collector off the server's objects, whose pages it would copy
         import_plugins(suite.imports)
+        unpack(cells)
         if task == "trial":
             record = run_trial(suite, trial, blank, folders, channel, began)
+            channel.renew_claim()
+            check_unchanged(folders.record(trial), before)
             _keep(record, trial, folders)
             if record.result:
                 end["dice"] = record.result.dice
@@ -345,6 +325,8 @@ def _trial_process(
     except BaseException as error:
         if _interrupted(error):
             end = {"phase": "end", "stopped": True}
+        elif _claim_lost(error):
+            end = {"phase": "end", "lost": True}
         else:
             _print_traceback()
             end["status"], end["reason"] = classify(error)
@@ -367,6 +349,13 @@ def _interrupted(error: BaseException) -> bool:
     if type(error).__name__ == "ProcessRaisedException":
         return str(error).rstrip().endswith("unetzoo.train.loop.Interrupted")
     return type(error).__name__ == "Interrupted"
+
+
+def _claim_lost(error: BaseException) -> bool:
+    """Return True for `ClaimLostError`, also if one process of several raised it."""
+    if type(error).__name__ == "ProcessRaisedException":
+        return f"{ClaimLostError.__module__}.{ClaimLostError.__name__}: " in str(error)
+    return isinstance(error, ClaimLostError)
 
 
 def _keep(record: Record, trial: Trial, folders: OutputFolders) -> None:

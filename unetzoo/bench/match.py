@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
@@ -129,15 +130,28 @@ def match_width(
 
 
 def _bracket(function: Callable[[int], int], start: int, target: int, most: int) -> tuple[int | None, int | None]:
-    """Return the largest n with function(n) <= target, and n + 1, by doubling and bisection; None outside 1..most."""
-    low, high = 0, max(1, min(start, most))
-    while function(high) <= target:
+    """Return the largest n with function(n) <= target, and n + 1; None outside 1..most.
+
+    Counts grow about as the square of the width, so the line through two of their square roots leads near the target.
+    Every third step halves the interval instead, in case the line leads astray.
+    """
+    low, high, below, above = 0, max(1, min(start, most)), 0, 0
+    while (above := function(high)) <= target:
         if high == most:
             return most, None
-        low, high = high, min(2 * high, most)
+        guess = math.ceil(1.01 * high * math.sqrt(target / max(above, 1)))
+        low, below, high = high, above, min(max(guess, high + 1), 2 * high, most)
+    steps = 0
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if function(middle) <= target else (low, middle)
+        steps += 1
+        share = 0.5
+        if steps % 3:
+            share = (math.sqrt(target) - math.sqrt(below)) / (math.sqrt(above) - math.sqrt(below))
+        middle = min(max(low + round(share * (high - low)), low + 1), high - 1)
+        if (value := function(middle)) <= target:
+            low, below = middle, value
+        else:
+            high, above = middle, value
     return low or None, high
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.batch_job import whole_machine
 from unetzoo.bench.channel import Channel
 from unetzoo.bench.cost import measure_cost
 from unetzoo.bench.output import OutputFolders
@@ -37,6 +38,7 @@ class ModelCosts(Strict):
         step_flops: Floating-point operations of a training step.
         step_seconds: Seconds of a training step without loading data.
         choice: How the steps are computed, with the timings by which that was chosen, if it was left open.
+        timed: False if other jobs shared the machine, so that the times are left out.
     """
 
     conditions: dict[str, Any]
@@ -44,6 +46,7 @@ class ModelCosts(Strict):
     step_flops: int
     step_seconds: float
     choice: ComputeChoice
+    timed: bool = True
 
     def predicted_train_seconds(self, conditions: dict[str, Any]) -> float | None:
         """Return the predicted duration of a training; None under conditions that have another number of threads."""
@@ -67,14 +70,18 @@ def costs_of(
     Returns:
         The costs; of those in the file only if they were measured on this machine and by this code.
     """
-    file = folders.costs(trial)
+    file = folders.costs(trial, "{cpu} {device} {device_name}".format_map(setting.conditions))
+    apart = trial.measure.where == "any" or whole_machine()
     with suppress(OSError, ValidationError):
         found = ModelCosts.model_validate_json(file.read_bytes())
-        if all(found.conditions.get(name) == setting.conditions.get(name) for name in SAME_MACHINE):
+        same = all(found.conditions.get(name) == setting.conditions.get(name) for name in SAME_MACHINE)
+        if same and (found.timed or not apart):
             return found
     phases("measure")
     channel.send({"phase": "measure"})
     found = _measure(trial, info, setting, channel, phases)
+    if not apart:
+        found = found.model_copy(update={"cost": found.cost.without_times(), "timed": False})
     with suppress(OSError):  # such as a full disk; the next trial then measures again
         write_atomic(file, found.model_dump_json(indent=1) + "\n")
     return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo._util.helpers import cores
+from unetzoo._util.batch_job import cores
 from unetzoo.bench.trials import Trial
 
 
@@ -31,13 +32,19 @@ class OutputFolders:
         """Folder of the records."""
         return self.out / "records"
 
+    @property
+    def claims(self) -> Path:
+        """Folder of the claims on trials; see `unetzoo.bench.claims`."""
+        return self.out / "claims"
+
     def record(self, trial: Trial) -> Path:
         """Return the path of a trial's record."""
         return self.records / f"{trial.stem}.json"
 
-    def costs(self, trial: Trial) -> Path:
-        """Return the path of the costs of a trial's model."""
-        return self.out / "costs" / f"{trial.costs_id}.json"
+    def costs(self, trial: Trial, machine: str) -> Path:
+        """Return the path of the costs of a trial's model on a kind of machine."""
+        kind = hashlib.sha256(machine.encode(errors="replace")).hexdigest()[:8]
+        return self.out / "costs" / f"{trial.costs_id}-{kind}.json"
 
     def folder(self, trial: Trial) -> Path:
         """Return the folder of a trial's log, checkpoints and weights."""

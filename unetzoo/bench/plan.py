@@ -129,6 +129,36 @@ class Plan(Strict):
     rows: list[PlanRow]
     most_steps: int | None = None
 
+    def __repr__(self) -> str:
+        """Return the plan as a table: parameters, MACs, memory, whether it fits, minutes of a trial."""
+
+        def amount(value: float | None, unit: float, digits: int = 1) -> str:
+            return "-" if value is None else f"{value / unit:,.{digits}f}"
+
+        heads = ["model", "trials", "params (M)", "MACs (G)", "training (MiB)", "process (MiB)", "fits", "minutes"]
+        rows = [
+            [
+                row.label,
+                str(row.trials),
+                amount(row.need.params, 1e6, 2),
+                amount(row.need.macs, 1e9, 2),
+                amount(row.need.memory.train.total if row.need.memory else None, 2**20),
+                amount(row.need.process_bytes, 2**20),
+                {True: "yes", False: "no", None: "-"}[row.need.fits],
+                amount(row.trial_seconds, 60),
+            ]
+            for row in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        lines = [f"Plan of {self.suite!r} on {self.data}: {self.device}, {self.precision}, {self.threads} threads"]
+        for first, *rest in [heads, *rows]:
+            cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))]
+            lines.append("  ".join(cells))
+        lines += [f"{row.label}: {row.need.problem}" for row in self.rows if row.need.problem]
+        return "\n".join([*lines, f"all trials: {amount(self.seconds, 60)} min, one after the other"])
+
+    __str__ = __repr__
+
     @property
     def seconds(self) -> float | None:
         """Duration of all trials one after the other; None if that of one is not known."""

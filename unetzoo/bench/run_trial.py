@@ -14,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from unetzoo._util.batch_job import whole_machine
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import REASON, shortened, visible
 from unetzoo._util.versions import __version__
@@ -37,6 +38,7 @@ from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion
 from unetzoo.metrics.score import Scores
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
+from unetzoo.train.batches import augments_on
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
 from unetzoo.train.history import History
@@ -63,6 +65,7 @@ class Outcome:
         weights: Checksum of the saved weights; None if they could not be saved, and in all processes but the first.
         not_deterministic: Operators that ran without a deterministic implementation.
         phases: Time of each phase.
+        augmentation: Where the crops were augmented, in words.
     """
 
     done: History
@@ -74,6 +77,7 @@ class Outcome:
     weights: str | None
     not_deterministic: list[str]
     phases: Phases
+    augmentation: str
 
 
 def run_trial(
@@ -126,6 +130,8 @@ def run_trial(
     fabric = setting.fabric(recipe.devices)
     conditions |= _describe_batch_norm(recipe.devices, device)
     run = fabric.launch(partial(_train_and_test, **arguments, phases=phases))
+    if device != "cpu" or recipe.augment_on != "auto":
+        conditions["augmentation"] = run.augmentation
     if recipe.deterministic:
         conditions["not_deterministic"] = run.not_deterministic
     seconds = run.phases.so_far()
@@ -144,6 +150,8 @@ def run_trial(
             "tuning_seconds": round(sum(t.seconds for t in beside), 3) if run.tries else None,
         }
     )
+    if trial.measure.where == "exclusive" and not whole_machine():
+        cost = costs.cost.model_copy(update={"train_flops": cost.train_flops})  # no times of this training
     return blank.model_copy(
         update={
             "status": "ok",
@@ -189,6 +197,8 @@ def _train_and_test(
     normalization = trial.model.config.normalization() or Normalization.of(decoded)
     length = recipe.batch_size * 10**9  # in effect endless: the budget ends a training, and a sweep's may be the longer
     crops = training_crops(decoded, normalization, recipe, seed=trial.seed, length=length)
+    place, augmentation = augments_on(recipe, crops, fabric.device.type)
+    recipe = recipe.model_copy(update={"augment_on": place})  # the same for all trainings of a sweep
     validation = EvaluationItems(decoded, decoded.splits["val"], normalization)
     hooks = TrainingHooks(
         progress=channel.send if first else lambda message: None,
@@ -245,6 +255,7 @@ def _train_and_test(
     written: list[Sample] = []
     weights = None
     if first:
+        channel.renew_claim()
         written = kept_images.write(info, folders.records)
         extra: dict[str, Any] = {"normalization": {"mean": normalization.mean, "std": normalization.std}}
         extra |= {"trial": trial.id, "data": info.model_dump()}
@@ -255,7 +266,8 @@ def _train_and_test(
             traceback.print_exc()
             reason = shortened(visible(one_line(error)), REASON)
             flags.append(Flag(kind=WEIGHTS_NOT_SAVED, text=f"the trained weights could not be saved ({reason})"))
-    return Outcome(done, result, tries, flags, data.events, written, weights, determinism.exceptions, phases)
+    exceptions = determinism.exceptions
+    return Outcome(done, result, tries, flags, data.events, written, weights, exceptions, phases, augmentation)
 
 
 def _expected(data: SegmentationDataset, trial: Trial) -> Expected:

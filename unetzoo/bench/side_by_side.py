@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from unetzoo._util.helpers import cores
+from unetzoo._util.batch_job import cores
 from unetzoo.bench.limits import GIB
 from unetzoo.bench.trials import Trial
 

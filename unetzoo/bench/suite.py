@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from unetzoo._util.paths import user_path
 from unetzoo._util.text import Printable
 from unetzoo.bench.limits import Limits
+from unetzoo.bench.slurm_options import SlurmOptions
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import OnLeak, create_dataset
 from unetzoo.encoders.suffixes import WEIGHT_FILES
@@ -86,6 +87,10 @@ class Measurement(Strict):
     repeats: int = Field(30, ge=5, description="timed forward passes per attempt")
     seconds: float = Field(5.0, gt=0, description="time limit per attempt; at least 5 passes are timed")
     attempts: int = Field(3, ge=1, description="attempts at most, if the timing is noisy")
+    where: Literal["any", "exclusive"] = Field(
+        "any",
+        description="take timings anywhere, or only where a trial may use all cores of a machine; not in ids",
+    )
 
 
 class Suite(Strict):
@@ -102,6 +107,7 @@ class Suite(Strict):
     measure: Measurement = Field(Measurement(), description="settings for measuring latency and memory")
     score: Scoring = Field(Scoring(), description="conventions of the scores")
     limits: Limits = Field(Limits(), description="limits of each trial")
+    slurm: SlurmOptions = Field(SlurmOptions(), description="options of the jobs on a Slurm cluster")
     baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
         None, description="give every model the width at which it matches the reference's parameters or MACs"
@@ -139,6 +145,26 @@ class Suite(Strict):
         if self.reference is not None and self.match is None:
             raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
         return self
+
+    def __repr__(self) -> str:
+        """Return the question, the models and what they share; settings at their defaults are left out."""
+        default = Suite(name="default", models=self.models)
+        changed = {
+            name: value.model_dump(exclude_defaults=True)
+            for name in ("data", "train", "measure", "score", "limits")
+            if (value := getattr(self, name)) != getattr(default, name)
+        }
+        lines = [f"Suite {self.name!r}: {len(self.models)} models, seeds {self.seeds} on {self.data.name}"]
+        lines += [f"  question: {self.question}"] if self.question else []
+        for model in self.models:
+            rest = [f"{k} = {v!r}" for k, v in {**model.set, **model.train}.items()]
+            name = model.name if model.label is None else f"{model.label} ({model.name})"
+            lines.append(f"  model {name}{': ' if rest else ''}{', '.join(rest)}")
+        shared = {"set": self.set, **changed}
+        lines += [f"  {k}: {', '.join(f'{a} = {b!r}' for a, b in v.items())}" for k, v in shared.items() if v]
+        return "\n".join(lines)
+
+    __str__ = __repr__
 
     def recipe(self, request: ModelRequest) -> Recipe:
         """Return the recipe that a model of the suite trains with.

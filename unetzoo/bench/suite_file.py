@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def adjust(
     suite: Suite | None,
     *,
     data: str | None = None,
-    models: list[str] | None = None,
+    models: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
@@ -68,7 +68,7 @@ def adjust(
     Args:
         suite: The suite to change; default: the quick suite.
         data: Registered data set, folder, CSV file of pairs or dataset.toml; default: the suite's.
-        models: Names of the models; default: the suite's.
+        models: Names of the models, or mappings as in a suite file; default: the suite's.
         options: Model options for every model that does not set them itself.
         seeds: Number of seeds.
         steps: Training steps, which replace any other budget.
@@ -106,7 +106,8 @@ def adjust(
     if accept_reading or on_leak is not None:
         changes["data"] = request
     if models is not None:
-        changes["models"] = [name.strip() for name in models if name.strip()]
+        named = [model.strip() if isinstance(model, str) else model for model in models]
+        changes["models"] = [model for model in named if model]
     if options:
         changes["set"] = {**changes.get("set", base.set), **options}
     if seeds is not None:
@@ -124,7 +125,7 @@ def adjust_collection(
     collection: Collection,
     *,
     data: str | None = None,
-    models: list[str] | None = None,
+    models: Sequence[str | Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
     seeds: int | None = None,
     steps: int | None = None,

@@ -106,6 +106,7 @@ class Trial(Strict):
             tables = ("score",)  # nothing else affects a baseline
         identity |= {table: getattr(self, table).model_dump(mode="json", exclude_defaults=True) for table in tables}
         identity["score"].pop("margin", None)  # only the report reads it
+        identity.get("measure", {}).pop("where", None)
         if not self.model.baseline:  # the recipe of the first records, which had no other, is left out
             named = {} if self.train.recipe == "modern" else {"recipe": self.train.recipe}
             identity["train"] = {k: v for k, v in identity["train"].items() if k != "recipe"} | named
@@ -123,7 +124,8 @@ class Trial(Strict):
     def costs_id(self) -> str:
         """Hash of all of a trial that its model's costs depend on; equal for all seeds."""
         identity = self.model.model_dump(mode="json", exclude={"label", "matched", "baseline"})
-        identity |= {"train": self.train.model_dump(mode="json"), "measure": self.measure.model_dump(mode="json")}
+        measure = self.measure.model_dump(mode="json", exclude={"where"})
+        identity |= {"train": self.train.model_dump(mode="json"), "measure": measure}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from unetzoo.bench.local import Job
+from unetzoo.bench.jobs import Job
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
 
@@ -13,7 +13,10 @@ class Watcher:
     """Callbacks of a run, which do nothing here; the command line overrides them to show its progress."""
 
     def wait(self, owner: str) -> None:
-        """Called when the folder is in use by ``owner`` and the run waits for it."""
+        """Called when only trials are left that other processes run, those of ``owner``, and the run waits for them."""
+
+    def left(self, jobs: list[Job]) -> None:
+        """Called in the end with the trials that other processes still run, if they are not waited for."""
 
     def note(self, line: str) -> None:
         """Called with a line that the user should read, such as that a damaged record was set aside; logs it."""

@@ -1,4 +1,4 @@
-"""``unetzoo bench``, ``plan`` and ``report``: parse, call, print."""
+"""``unetzoo bench`` and ``plan``: parse, call, print."""
 
 from __future__ import annotations
 
@@ -106,36 +106,62 @@ def bench_command(
             metavar="failed", help="Give 'failed' to run failed trials again, and those whose weights were lost."
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait if another run uses DIR, instead of stopping.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait in the end for trials that other processes run in DIR.")
+    ] = True,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only check all and write the trials down, for 'unetzoo trial'.")
+    ] = False,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Submit the trials to a Slurm cluster by the suite's [slurm], and return.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --slurm: print the scripts only.")] = False,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Let machines take part that have other versions of unetzoo or torch.")
+    ] = False,
 ) -> None:
     """Train and measure models under one protocol, on one or several data sets, and write the report.
 
     Ctrl-C once stops after running trials have saved a checkpoint; twice stops at once.
     The same command continues where it stopped, even within a trial.
+    Several processes, also on several machines that share the disk, may run it at once: each trial runs in one of them.
 
-    Exit codes: 0 all trials succeeded, 1 some failed (see the report), 2 wrong input, 130 interrupted.
+    Exit codes: 0 all trials succeeded, 1 some failed (see the report), 2 wrong input, 75 others still run in other
+    processes (with --no-wait), 130 interrupted.
 
     Examples:
       [bold]unetzoo bench[/]
       [bold]unetzoo bench benchmarks/isbi2012-upsampling.toml[/]
       [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --seeds 3 --steps 500[/]
       [bold]unetzoo bench my-suite.toml --set width=16 --jobs 2 --retry failed[/]
+      [bold]unetzoo bench my-suite.toml --slurm --dry-run[/]
     \f
     Raises:
         UnetzooError: If an option, the suite or the data are not valid.
-        Exit: With code 1 if a trial failed, 130 if the run was interrupted.
+        Exit: With code 1 if a trial failed, 75 if some are still run elsewhere, 130 if the run was interrupted.
     """
     if retry not in (None, "failed"):
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
     if not (jobs == "auto" or (jobs.isdecimal() and int(jobs) > 0)):
         raise UnetzooError(f"--jobs {jobs}: must be a whole number, 1 or more, or 'auto'")
+    if (dry_run and not slurm) or (slurm and prepare):
+        raise UnetzooError("--dry-run: needs --slurm" if dry_run else "--prepare and --slurm: give one of them")
+    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
+    folder = folder or Path("runs") / suite.name
+    if prepare or slurm:
+        from unetzoo.cli.cluster import prepare_run, submit_run
+
+        submitted = {"retry_failed": retry == "failed", "allow_mixed": allow_mixed}
+        if prepare:
+            prepare_run(suite, folder, **submitted)
+        else:
+            submit_run(suite, folder, dry_run=dry_run, margin=_margins(suite), **submitted)
+        return
     from unetzoo.bench.run import run
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
-    suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
-    folder = folder or Path("runs") / suite.name
     try:
         with LiveWatcher(out) as watcher:
             side_by_side = "auto" if jobs == "auto" else int(jobs)
@@ -156,6 +182,8 @@ def bench_command(
             err.print(f"  {where}{escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
         err.print("the report gives the reasons; --retry failed runs them again", highlight=False)
         raise typer.Exit(1)
+    if watcher.unfinished:
+        raise typer.Exit(75)
 
 
 def _margins(suite: Suite | Collection) -> float | dict[str, float]:
@@ -231,28 +259,3 @@ def plan_command(
         print(json.dumps({"collection": suite.name, "data": by_label}, indent=1))
     else:
         print_total(list(plans.values()), out)
-
-
-def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with records/, or of a collection.")],
-    brief: Annotated[
-        bool,
-        typer.Option("--brief", help="Write only what is worth keeping in a repository: tables and a few plots."),
-    ] = False,
-    margin: Annotated[
-        float | None,
-        typer.Option(help="Largest difference in Dice that does not matter, 0 or more; default: the suite's, or 0.01."),
-    ] = None,
-) -> None:
-    """Write the report again from the records of a folder.
-
-    Nothing is trained. The path of the new page is printed.
-
-    Examples:
-      [bold]unetzoo report runs/quick[/]
-      [bold]unetzoo report reports/mine --brief[/]
-      [bold]unetzoo report runs/quick --margin 0.02[/]
-    """
-    from unetzoo.report import write_report
-
-    out.print(f"report: {write_report(folder, brief=brief, margin=margin)}", soft_wrap=True, highlight=False)

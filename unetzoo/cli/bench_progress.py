@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from unetzoo.bench.local import Job
+from unetzoo.bench.jobs import Job
 from unetzoo.bench.trials import Trial
 from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
@@ -40,6 +40,7 @@ class LiveWatcher(Watcher):
         self.tasks: dict[str, TaskID] = {}
         self.reported_validations: dict[str, int] = {}
         self.total, self.done, self.begun = 0, 0, time.monotonic()
+        self.unfinished = 0  # trials that other processes still run in the end
 
     def __enter__(self) -> LiveWatcher:
         self.bars.start()
@@ -49,7 +50,11 @@ class LiveWatcher(Watcher):
         self.bars.stop()
 
     def wait(self, owner: str) -> None:
-        self.console.print(f"waiting: the folder is in use by {owner}", highlight=False, markup=False)
+        line = f"waiting: the trials that are left are run by {owner}"
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def left(self, jobs: list[Job]) -> None:
+        self.unfinished = len(jobs)
 
     def note(self, line: str) -> None:
         self.console.print(f"note: {line}", highlight=False, markup=False, soft_wrap=True)

@@ -15,36 +15,63 @@ from unetzoo.cli.options import AsJson
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
+    from unetzoo.report.changes import Change, Changes
     from unetzoo.report.speed import Compared, SpeedReport
 
 COLOURS = {"slower": "red", "faster": "green"}
 
 
 def compare_command(
-    before: Annotated[Path, typer.Argument(metavar="A", help="Speed report to compare with, a JSON file.")],
-    after: Annotated[Path, typer.Argument(metavar="B", help="Speed report to judge.")],
+    before: Annotated[Path, typer.Argument(metavar="A", help="Run (folder) or speed report (JSON) to compare with.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Run or speed report to judge.")],
     tolerance: Annotated[
-        float, typer.Option(help="Share by which a measurement may be slower, 0 or more: 0.05 is 5 %.")
+        float, typer.Option(help="Share by which a cost or measurement may grow, 0 or more: 0.05 is 5 %.")
     ] = 0.05,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Largest difference in Dice that does not matter; default: the suites', or 0.01. Runs only."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell slowdowns from noise in two speed reports, as the scripts in benchmarks/ write them.
+    """Say what changed between two runs, or tell slowdowns from noise in two speed reports.
 
-    A ratio above 1 is slower. Verdicts are corrected for the number of measurements (Holm).
-    Measurements of the group "reference" in both files stand for the machine: ratios are relative to theirs.
+    Of two runs: scores by the rules of the report's verdicts, costs beyond noise, environment and settings. Costs of
+    different machines are not compared, except parameters and MACs.
 
-    Exit codes: 0 nothing is slower by more than the tolerance, 1 something is, 2 wrong input.
+    Of two speed reports, as the scripts in benchmarks/ write them: a ratio above 1 is slower. Verdicts are corrected
+    for the number of measurements (Holm). Measurements of the group "reference" in both files stand for the machine:
+    ratios are relative to theirs.
+
+    Exit codes: 0 nothing got worse (costs: by more than the tolerance), 1 something did, 2 wrong input.
 
     Examples:
+      [bold]unetzoo compare runs/before runs/after[/]
       [bold]unetzoo compare reports/speed/speed.json today.json[/]
       [bold]unetzoo compare before.json after.json --tolerance 0.1 --json[/]
     \f
     Raises:
-        UnetzooError: If a file is not a speed report, they have no measurement in common, or the tolerance is below 0.
-        Exit: With code 1 if a measurement is slower by more than the tolerance.
+        UnetzooError: If A and B are not of one kind, they have nothing in common, or the tolerance is below 0.
+        Exit: With code 1 if something got worse.
     """
     if not 0 <= tolerance < float("inf"):
         raise UnetzooError(f"--tolerance {tolerance:g}: must be a share of 0 or more, such as 0.05 for 5 %")
+    kinds = ["folder" if path.is_dir() else "file" for path in (before, after)]
+    if kinds[0] != kinds[1] and before.exists() and after.exists():
+        raise UnetzooError(
+            f"{before} is a {kinds[0]} and {after} a {kinds[1]}; give two runs (folders) or two speed reports"
+        )
+    if "folder" in kinds:
+        worse = _compare_runs(before, after, tolerance, margin, as_json)
+    elif margin is not None:
+        raise UnetzooError(f"--margin {margin:g} is for two runs, and {before} is a file")
+    else:
+        worse = _compare_speed(before, after, tolerance, as_json)
+    if worse:
+        raise typer.Exit(1)
+
+
+def _compare_speed(before: Path, after: Path, tolerance: float, as_json: bool) -> bool:
+    """Compare two speed reports and print; return True if something is slower by more than the tolerance."""
     from unetzoo.report.speed import compare_speed, read_speed
 
     reports = read_speed(before), read_speed(after)
@@ -59,8 +86,56 @@ def compare_command(
         for file, names in zip((before, after), only, strict=True):
             if names:
                 err.print(escape(f"only in {file}: {', '.join(names)}"), highlight=False, soft_wrap=True)
-    if regressed:
-        raise typer.Exit(1)
+    return bool(regressed)
+
+
+def _compare_runs(before: Path, after: Path, tolerance: float, margin: float | None, as_json: bool) -> bool:
+    """Compare two runs and print; return True if something got worse."""
+    from unetzoo.report.changes import compare_runs
+
+    found = compare_runs(before, after, tolerance, margin)
+    if as_json:
+        print(json.dumps({"tolerance": tolerance, **found.as_json()}, allow_nan=False))
+    else:
+        _print_changes(found)
+    return bool(found.worse)
+
+
+def _print_changes(found: Changes) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("data", "variant", "", "A", "B", "difference", "95 % interval", "verdict"):
+        table.add_column(head, justify="right" if head in ("A", "B", "difference", "95 % interval") else "left")
+    for c in (*found.scores, *found.costs):
+        table.add_row(*map(escape, _cells(c)), style="red" if c.got_worse else None)
+    out.print(table)
+    lines = [*found.remarks]
+    lines += [f"environment: {key} {a} -> {b}" for key, (a, b) in found.environment.items()]
+    lines += [f"{label}: {key} {a} -> {b}" for label, some in found.settings.items() for key, (a, b) in some.items()]
+    for line in lines:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    worse = "; ".join(f"{c.model} on {c.data}: {c.what}" for c in found.worse)
+    conclusion = f"got worse: {worse}" if worse else "nothing got worse"
+    out.print(conclusion, highlight=False, markup=False, soft_wrap=True)
+
+
+def _cells(c: Change) -> list[str]:
+    from unetzoo.report.limits import KINDS
+    from unetzoo.report.words import between, number, signed
+
+    kind = KINDS.get(c.what)
+    if kind is not None:
+        values = [kind.amount(v) if v is not None else "" for v in (c.before, c.after)]
+        gap = "" if c.difference is None else f"{signed(100 * c.difference, 1)} %"
+        ends = "" if c.low is None or c.high is None else f"{between(100 * c.low, 100 * c.high, 1)} %"
+    else:
+        digits = 0 if c.what == "setbacks" else 2 if c.what in ("hd95", "assd") else 3
+        values = [number(v, digits) for v in (c.before, c.after)]
+        gap = signed(c.difference, digits)
+        ends = "" if c.low is None else between(c.low, c.high, digits)
+    verdict = c.verdict + (f" ({c.note})" if c.note and c.note != "exact" else "")
+    return [c.data, c.model, kind.noun if kind else c.what, *values, gap, ends, verdict + (" !" if c.got_worse else "")]
 
 
 def _print(

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 LONGEST = 10_000  # characters of an error on the terminal
 COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --help`
@@ -31,13 +32,29 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "profile_command",
         "Show parameters, MACs, memory in training and inference, latency and the largest batch of one model.",
     ),
-    "report": ("bench", "report_command", "Write the report again from the records of a folder."),
+    "trial": ("cluster", "trial_command", "Run one trial of a prepared run, as batch systems start it."),
+    "status": ("cluster", "status_command", "Show which trials of a run are done, running, stale, failed or waiting."),
+    "report": (
+        "report",
+        "report_command",
+        "Write the report again from the records of a folder, or one report of several runs side by side.",
+    ),
+    "recommend": (
+        "recommend",
+        "recommend_command",
+        "Say which variant of a run to take under limits on its costs, how sure that is, and what it rests on.",
+    ),
     "predict": ("predict", "predict_command", "Segment images of any size with a trained model."),
     "export": ("export", "export_command", "Export a model for other runtimes: ONNX, OpenVINO or torch.export."),
     "compare": (
         "compare",
         "compare_command",
-        "Tell slowdowns from noise in two speed reports, as the scripts in benchmarks/ write them.",
+        "Say what changed between two runs, or tell slowdowns from noise in two speed reports.",
+    ),
+    "claims": (
+        "claims",
+        "claims_command",
+        "Measure what is said of U-Net, sentence by sentence, and write a page with the verdicts.",
     ),
     "data": ("data", "data_app", "Data sets: list them, describe one, download one, check your own."),
 }
@@ -65,8 +82,17 @@ def build(only: str | None = None) -> typer.Typer:
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            app.command(name, cls=_command_class(name))(found)
     return app
+
+
+def _command_class(name: str) -> type[TyperCommand] | None:
+    """Return the class of a command that reads its words in its own way; None for the usual one."""
+    if name != "report":
+        return None
+    from unetzoo.cli.serve import ReportCommand
+
+    return ReportCommand
 
 
 def _not_imported() -> None:

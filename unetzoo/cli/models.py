@@ -263,7 +263,9 @@ def profile_command(
     batch: Annotated[int, typer.Option(min=1, help="Images at once, in training and in inference.")] = 1,
     precision: Annotated[
         str,
-        typer.Option(metavar="auto|float32|bfloat16", help="Precision; auto is bfloat16 if the hardware supports it."),
+        typer.Option(
+            metavar="auto|float32|bfloat16|float16", help="Precision; auto is the fastest that the hardware supports."
+        ),
     ] = "auto",
     in_channels: Annotated[int, typer.Option(min=1, help="Channels of the images.")] = 3,
     num_classes: Annotated[int, typer.Option(min=1, help="Classes, including the background.")] = 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from unetzoo.data.pixel_transforms import (
+    Numbers,
     PixelTransform,
     RandomBlur,
     RandomGain,
@@ -17,12 +19,16 @@ from unetzoo.data.pixel_transforms import (
     RandomIntensity,
     RandomLowResolution,
     RandomNoise,
+    columns,
+    sent,
     sometimes,
 )
 from unetzoo.data.transforms import ElasticDeformation, RandomRightAngle
 
 AugmentationName = Literal["flips", "strong", "nnunet", "paper2015"]
 FLIPS: dict[type[v2.Transform], int] = {v2.RandomHorizontalFlip: -1, v2.RandomVerticalFlip: -2}
+Drawn = list["Drawn | Numbers | None"]
+"""Numbers of each part of a transform for one image, in order; None for a part that is left out."""
 PAPER_DEFORMATION: dict[str, Any] = {"displacement": 10.0, "grid": 3, "degrees": 180.0, "shift": 0.1}
 
 
@@ -32,6 +38,7 @@ class Augmentation:
 
     Attributes:
         warps: Share of the crops and the deformation that they get, which decides from where their pixels are taken.
+            All have the same grid and interpolate linearly.
         pixels: Transform of all crops, after it.
     """
 
@@ -60,6 +67,25 @@ class Augmentation:
         """
         return _change(self.pixels, image, maps)
 
+    def draw(self, channels: int, side: int) -> Drawn:
+        """Draw the numbers of ``pixels`` for one crop: those that `change` would draw, except for the noise itself.
+
+        Args:
+            channels: Channels of the crop.
+            side: Side of the crop in px.
+        """
+        return [_draw(self.pixels, (channels, side, side))]
+
+    def apply(self, drawn: Sequence[Drawn], crops: Sequence[Tensor], generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Apply ``pixels`` to a batch of square crops.
+
+        Args:
+            drawn: What `draw` returned for each crop.
+            crops: Images (N, C, S, S), and their masks and weights (N, S, S).
+            generator: Generator of the noise, on the device of the crops.
+        """
+        return _apply(self.pixels, [only for (only,) in drawn], tuple(crops), generator)
+
 
 def _change(transform: Any, image: Tensor, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if isinstance(transform, PixelTransform):
@@ -76,6 +102,56 @@ def _change(transform: Any, image: Tensor, maps: tuple[Tensor, ...]) -> tuple[Te
         return tuple(torch.rot90(x, quarters, dims=(-2, -1)) for x in (image, *maps))
     axis = FLIPS[type(transform)]
     return (image, *maps) if torch.rand(1) >= transform.p else tuple(x.flip(axis) for x in (image, *maps))
+
+
+def _draw(transform: Any, shape: tuple[int, int, int]) -> Drawn | Numbers | None:
+    if isinstance(transform, PixelTransform):
+        numbers = transform.draw(shape[0])
+        if isinstance(transform, RandomNoise):
+            torch.randn(shape)  # in place of the noise, so that the numbers after it are the same
+        return numbers
+    if isinstance(transform, v2.Compose | v2.RandomApply):
+        if isinstance(transform, v2.RandomApply) and torch.rand(1) >= transform.p:
+            return None
+        return [_draw(part, shape) for part in transform.transforms]
+    if isinstance(transform, RandomRightAngle):
+        return (transform.make_params([])["quarters"],)
+    return (float(torch.rand(1) < transform.p),)
+
+
+def _apply(
+    transform: Any, drawn: Sequence[Any], crops: tuple[Tensor, ...], generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    if isinstance(transform, PixelTransform):
+        return (transform.change_all(crops[0], drawn, generator), *crops[1:])
+    if isinstance(transform, v2.RandomApply):
+        chosen = [number for number, numbers in enumerate(drawn) if numbers is not None]
+        if not chosen:
+            return crops
+        where = sent(chosen, crops[0].device, torch.long)
+        changed = tuple(x.index_select(0, where) for x in crops)
+        for position, part in enumerate(transform.transforms):
+            changed = _apply(part, [drawn[number][position] for number in chosen], changed, generator)
+        return tuple(x.index_copy(0, where, new) for x, new in zip(crops, changed, strict=True))
+    if isinstance(transform, v2.Compose):
+        for position, part in enumerate(transform.transforms):
+            crops = _apply(part, [numbers[position] for numbers in drawn], crops, generator)
+        return crops
+    if isinstance(transform, RandomRightAngle):
+        return tuple(_turned(x, drawn) for x in crops)
+    return tuple(_where(drawn, x.flip(FLIPS[type(transform)]), x) for x in crops)
+
+
+def _turned(x: Tensor, quarters: Sequence[Numbers]) -> Tensor:
+    """Turn each square of a batch (N, ..., S, S) by its number of right angles."""
+    x = _where([(n % 2,) for (n,) in quarters], x.transpose(-2, -1), x)
+    x = _where([(n in (1, 2),) for (n,) in quarters], x.flip(-2), x)
+    return _where([(n in (2, 3),) for (n,) in quarters], x.flip(-1), x)
+
+
+def _where(conditions: Sequence[Numbers], x: Tensor, other: Tensor) -> Tensor:
+    (condition,) = columns(conditions, x)
+    return torch.where(condition.bool(), x, other)
 
 
 def augmentation(name: AugmentationName) -> Augmentation:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from unetzoo._util.cells import main_is_typed
 from unetzoo._util.paths import user_path
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError, check_argument, nearest, one_line, shown
@@ -41,12 +42,24 @@ def register_dataset(name: str) -> Callable[[F], F]:
 
     def decorate(factory: F) -> F:
         check_argument(f"register_dataset({name!r})", "factory", factory, Callable, "a class or a function")  # type: ignore[arg-type]
-        if name in _DATASETS:
+        if name in _DATASETS and not (main_is_typed() and _DATASETS[name].__module__ == "__main__"):
             raise UnetzooError(f"data set {name!r} is already registered; choose another name")
         _DATASETS[name] = factory
         return factory
 
     return decorate
+
+
+def registered(name: str) -> Callable[..., SegmentationDataset] | None:
+    """Return the class or function that was registered under a name; None if there is none."""
+    _load()
+    return _DATASETS.get(name)
+
+
+def restore(name: str, factory: Callable[..., SegmentationDataset]) -> None:
+    """Register a data set that another process registered in a notebook cell."""
+    _load()
+    _DATASETS[name] = factory
 
 
 @cache

@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from unetzoo.data.augmentation import AugmentationName, augmentation
+from unetzoo.data.augmentation import AugmentationName, Drawn, augmentation
 from unetzoo.data.balance import ForegroundPlaces, median_frequency_weights
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded, Stored, to_float
+from unetzoo.data.pixel_transforms import Numbers
 from unetzoo.data.transforms import ElasticDeformation, normalize, take
 from unetzoo.nn.sizes import ValidSizes, mirrored
 
 Crop = tuple[Tensor, ...]
 """Image (C, S, S), mask (crop, crop) and, if the loss is weighted, weights (crop, crop)."""
+
+
+@dataclass(frozen=True)
+class CropNumbers:
+    """The random numbers of a crop.
+
+    Attributes:
+        seed: Seed of the crop's noise.
+        image: Number of the image among those of training.
+        top: First row of the crop's image, also negative.
+        left: First column of the crop's image, also negative.
+        warp: Numbers of its deformation; None if it has none.
+        pixels: Numbers of the transforms after it.
+    """
+
+    seed: int
+    image: int
+    top: int
+    left: int
+    warp: Numbers | None
+    pixels: Drawn
 
 
 @dataclass(frozen=True)
@@ -124,13 +147,9 @@ class TrainingCrops(Dataset[Crop]):
         return self.length
 
     def __getitem__(self, index: int) -> Crop:
-        epoch, position = divmod(index, len(self.items))
-        number = int(self._order_of(epoch)[position])
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(_mix(self.seed, index))  # leaves the generators of other devices alone
-            number, top, left = self._place(index, number)
+        with self._seeded(index):
+            number, top, left = self._place(index)
             (image, mask), weights = self.items[number]
-            top, left = top - self.before, left - self.before
             maps = (mask,) if weights is None else (mask, weights)
             if (warp := self.augmentation.draw_warp()) is None:
                 image, *maps = (window(x, top, left, self.side, self.side) for x in (image, *maps))
@@ -138,9 +157,38 @@ class TrainingCrops(Dataset[Crop]):
             else:
                 image, *maps = self._warped(warp, image, maps, top, left)
             image, *maps = self.augmentation.change(image, *maps)
+        return self.finished(image, *maps)
+
+    def numbers(self, index: int) -> CropNumbers:
+        """Return the random numbers of an item, from which `DeviceCrops` makes it.
+
+        Args:
+            index: Index of the item.
+        """
+        with self._seeded(index):
+            place = self._place(index)
+            warp = self.augmentation.draw_warp()
+            field = None if warp is None else warp.draw(self.side, self.side)
+            pixels = self.augmentation.draw(self.info.channels, self.side)
+        return CropNumbers(_mix(self.seed, index), *place, field, pixels)
+
+    def finished(self, image: Tensor, *maps: Tensor) -> Crop:
+        """Return augmented images with masks and weights of the crop itself, without its context.
+
+        Args:
+            image: Images (..., C, S, S).
+            maps: Masks and weights (..., S, S).
+        """
         inside = slice(self.before, self.before + self.crop)
-        mask, *rest = (x[inside, inside].contiguous() for x in maps)
+        mask, *rest = (x[..., inside, inside].contiguous() for x in maps)
         return (image, mask.long(), *rest)
+
+    @contextmanager
+    def _seeded(self, index: int) -> Iterator[None]:
+        """Draw from a random stream of this item's own inside the block."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(_mix(self.seed, index))  # leaves the generators of other devices alone
+            yield
 
     def _order_of(self, epoch: int) -> Tensor:
         """Return the order of the images in an epoch; the last one asked for is kept."""
@@ -149,8 +197,10 @@ class TrainingCrops(Dataset[Crop]):
             self.order = epoch, torch.randperm(len(self.items), generator=generator)
         return self.order[1]
 
-    def _place(self, index: int, number: int) -> tuple[int, int, int]:
-        """Return the number of the image that a crop is taken from, and the crop's first row and column."""
+    def _place(self, index: int) -> tuple[int, int, int]:
+        """Return the number of the image that a crop is taken from, and the first row and column with its context."""
+        epoch, position = divmod(index, len(self.items))
+        number = int(self._order_of(epoch)[position])
         pixel: list[int] = []
         if self.places is not None and self.places.wanted(index):
             number, *pixel = self.places.draw(number)
@@ -161,7 +211,7 @@ class TrainingCrops(Dataset[Crop]):
                 firsts.append(min(max(pixel[axis] - int(torch.randint(self.crop, ())), 0), last))
             else:
                 firsts.append(int(torch.randint(last + 1, ())) if last else 0)
-        return number, firsts[0], firsts[1]
+        return number, firsts[0] - self.before, firsts[1] - self.before
 
     def _warped(
         self, warp: ElasticDeformation, image: Tensor, maps: tuple[Tensor, ...], top: int, left: int

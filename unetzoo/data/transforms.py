@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import PIL.Image
@@ -13,6 +14,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from unetzoo.data.pixel_transforms import Numbers, sent
 from unetzoo.errors import UnetzooError
 
 
@@ -102,21 +104,53 @@ class ElasticDeformation(v2.Transform):
         Returns:
             The row and column, in px, from which each pixel is taken, float32 (2, height, width).
         """
+        return self.fields([self.draw(height, width)], height, width, torch.device("cpu"))[0]
+
+    def draw(self, height: int, width: int) -> Numbers:
+        """Draw the random numbers of a field, which are those of its grid's nodes and four of an affine map.
+
+        Args:
+            height: Height of the field in px.
+            width: Width of the field in px.
+        """
         coarse = self.displacement * torch.randn(2, self.grid, self.grid)
-        field = _bicubic(self.grid, height) @ coarse @ _bicubic(self.grid, width).T
         angle, down, right = (2 * torch.rand(3) - 1).tolist()
         angle *= math.radians(self.degrees)
-        rows, columns = torch.arange(height, dtype=torch.float32)[:, None], torch.arange(width, dtype=torch.float32)
-        # Rotation and shift are added as displacements, so that without them a pixel's position stays exact.
-        y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
         step = 1.0  # between neighbours, in px of the image
         if self.zoom is not None:
             step /= self.zoom[0] + float(torch.rand(())) * (self.zoom[1] - self.zoom[0])
-        cosine, sine = step * math.cos(angle) - 1, step * math.sin(angle)
-        field[0] += rows + (cosine * y + down * self.shift * height)
-        field[0] -= sine * x
-        field[1] += sine * y
-        field[1] += columns + (cosine * x + right * self.shift * width)
+        affine = (
+            step * math.cos(angle) - 1,
+            step * math.sin(angle),
+            down * self.shift * height,
+            right * self.shift * width,
+        )
+        return *coarse.flatten().tolist(), *affine
+
+    def fields(self, drawn: Sequence[Numbers], height: int, width: int, device: torch.device) -> Tensor:
+        """Return the fields of drawn numbers.
+
+        Args:
+            drawn: What `draw` returned for each field.
+            height: Height of the fields in px.
+            width: Width of the fields in px.
+            device: Device to compute on.
+
+        Returns:
+            Rows and columns, as `positions` returns them, float32 (N, 2, height, width).
+        """
+        numbers = sent(drawn, device)
+        coarse = numbers[:, :-4].reshape(-1, 2, self.grid, self.grid)
+        cosine, sine, down, right = numbers[:, -4:, None, None].unbind(1)
+        field = _bicubic(self.grid, height, device) @ coarse @ _bicubic(self.grid, width, device).T
+        rows = torch.arange(height, dtype=torch.float32, device=device)[:, None]
+        columns = torch.arange(width, dtype=torch.float32, device=device)
+        # Rotation and shift are added as displacements, so that without them a pixel's position stays exact.
+        y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
+        field[:, 0] += rows + (cosine * y + down)
+        field[:, 0] -= sine * x
+        field[:, 1] += sine * y
+        field[:, 1] += columns + (cosine * x + right)
         return field
 
     def sample(self, pixels: Tensor, positions: Tensor) -> Tensor:
@@ -148,9 +182,9 @@ def _moved(flat_inputs: list[Any]) -> list[Any]:
     return wrapped + [x for x in flat_inputs if type(x) is Tensor][:1]
 
 
-def _bicubic(nodes: int, length: int) -> Tensor:
+def _bicubic(nodes: int, length: int, device: torch.device) -> Tensor:
     """Return weights (length, nodes) that interpolate between equidistant nodes, the outer ones at the ends."""
-    unit = torch.eye(nodes)[None, :, :, None]  # one image, a channel for each node, one column wide
+    unit = torch.eye(nodes, device=device)[None, :, :, None]  # one image, a channel for each node, one column wide
     return interpolate(unit, (length, 1), mode="bicubic", align_corners=True)[0, :, :, 0].T
 
 

@@ -102,14 +102,7 @@ def resolved(precision: str, device: torch.device | str) -> str:
     Raises:
         UnetzooError: If the device has no such precision.
     """
-    device = torch.device(device)
-    if precision == "float16" and device.type != "cuda":
-        raise UnetzooError(f"precision = 'float16' needs a device 'cuda', but this is {device.type!r}; use 'auto'")
-    if precision == "auto" and device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bfloat16"
-        return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else "float32"
-    return resolve_precision(precision, device.type)
+    return resolve_precision(precision, torch.device(device).type)
 
 
 def torch_values(

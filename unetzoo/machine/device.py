@@ -12,7 +12,7 @@ import torch
 
 from unetzoo.errors import UnetzooError
 
-FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+FABRIC_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 
 
 def resolve_device(wanted: str) -> str:
@@ -37,13 +37,22 @@ def resolve_precision(wanted: str, device: str) -> str:
     """Return the precision to use.
 
     Args:
-        wanted: 'float32', 'bfloat16', or 'auto' for bfloat16 if the device supports it in hardware, else float32.
+        wanted: 'float32', 'bfloat16', 'float16', or 'auto' for bfloat16 if the device supports it in hardware, else
+            float16 on a GPU that is fast in it and float32 elsewhere.
         device: 'cuda', 'mps' or 'cpu'.
+
+    Raises:
+        UnetzooError: If float16 is wanted of another device than 'cuda'.
     """
+    if wanted == "float16" and device != "cuda":
+        raise UnetzooError(f"precision = 'float16' needs a device 'cuda', but this is {device!r}; use 'auto'")
     if wanted != "auto":
         return wanted
-    fast = torch.cuda.is_bf16_supported() if device == "cuda" else device == "cpu" and cpu_has_bfloat16()
-    return "bfloat16" if fast else "float32"
+    if device == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16"
+        return "float16" if torch.cuda.get_device_capability(device) >= (7, 0) else "float32"  # slow before Volta
+    return "bfloat16" if device == "cpu" and cpu_has_bfloat16() else "float32"
 
 
 @contextmanager

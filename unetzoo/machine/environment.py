@@ -22,7 +22,7 @@ def environment(device: str, precision: str) -> dict[str, Any]:
 
     Args:
         device: 'cuda', 'mps' or 'cpu'.
-        precision: 'float32' or 'bfloat16'.
+        precision: 'float32', 'bfloat16' or 'float16'.
     """
     return {
         "unetzoo": __version__,
@@ -48,6 +48,18 @@ def commit() -> str | None:
         return head + ("+" if _git(package, "status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def last_change(folder: Path) -> str:
+    """Return the date of the last commit that changed a folder, 'YYYY-MM-DD'; empty outside of a repository.
+
+    Args:
+        folder: The folder.
+    """
+    try:
+        return _git(folder, "log", "-1", "--format=%cs", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _git(folder: Path, *arguments: str) -> str:

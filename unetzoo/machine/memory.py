@@ -7,14 +7,16 @@ from pathlib import Path
 
 import torch
 
+from unetzoo._util import batch_job
+
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def memory_limit(device: str) -> tuple[int, str] | None:
     """Return the memory in bytes that a trial may use, and in words which limit that is.
 
-    It is the free memory of the GPU, or on a CPU the limit of the control group or the physical memory, whichever is
-    smaller. None if the system does not tell (Windows, MPS).
+    It is the free memory of the GPU, or on a CPU the limit of the control group, that of the batch job or the physical
+    memory, whichever is smallest. None if the system does not tell (Windows, MPS).
 
     Args:
         device: 'cuda', 'mps' or 'cpu'.
@@ -24,6 +26,8 @@ def memory_limit(device: str) -> tuple[int, str] | None:
     if device != "cpu":
         return None
     found = [(limit, "limit of the control group") for limit in _cgroup_limits()]
+    if (given := batch_job.memory()) is not None:
+        found.append((given, "memory of the batch job"))
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found.append((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "physical memory"))
     return min(found, default=None)

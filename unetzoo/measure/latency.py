@@ -91,7 +91,7 @@ class Calibration:
     def __init__(self, device: str, precision: str) -> None:
         emulated = device == "cpu" and precision == "bfloat16" and not cpu_has_bfloat16()
         self.side, self.device = EMULATED_SIDE if emulated else PRODUCT_SIDE[device], device
-        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+        dtype = getattr(torch, precision)
         values = torch.linspace(-1, 1, self.side**2, device=device).reshape(self.side, self.side)
         self.a, self.b = values.to(dtype), values.T.contiguous().to(dtype)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -98,6 +99,23 @@ class Entry(ABC):
     reference: Reference | None = None
     version: int = 1
 
+    def __repr__(self) -> str:
+        """Return what `unetzoo show` says first: note, papers, options, deviations, a line each."""
+        papers = {"paper": self.paper, "encoder": self.encoder_paper}
+        lines = [f"{self.name} ({self.family}): {self.note}".rstrip(": ")]
+        lines += [f"  {title}: {paper}" for title, paper in papers.items() if paper is not None]
+        heading, base = self.compared_with
+        options = {name: _listed(value) for name, value in self.options.items()}
+        changed = [f"{k} = {v!r} ({base[k]!r})" for k, v in options.items() if k in base and base[k] != v]
+        if changed:
+            lines.append(f"  options that differ ({heading} in brackets): {', '.join(changed)}")
+        same = [f"{k} = {v!r}" for k, v in options.items() if k not in base or base[k] == v]
+        if same:
+            lines += textwrap.wrap(f"options: {', '.join(same)}", 110, initial_indent="  ", subsequent_indent="    ")
+        if self.reference is not None:
+            lines.append(f"  reference: {self.reference}")
+        return "\n".join([*lines, *(f"  deviation: {text}" for text in self.deviations)])
+
     @property
     def year(self) -> int | None:
         """Year of the latest of its papers."""
@@ -182,11 +200,11 @@ class Entry(ABC):
 
         For a spec of the grid it is '' at version 1, otherwise `GRID` and the version. For a built-in factory it is its
         version and those of its packages: 'v1', or 'v1 timm==1.0.31'. For a user's factory it is a hash of its source
-        file and its packages' versions, preceded by the version if that is not 1.
+        file (or notebook cell) and its packages' versions, preceded by the version if that is not 1.
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GridEntry(Entry):
     """A network of the grid.
 
@@ -248,7 +266,7 @@ class GridEntry(Entry):
         return "" if self.version == 1 else f"{GRID}{self.version}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FactoryEntry(Entry):
     """A network built by a class or function ``(in_channels, num_classes, **options)``.
 
@@ -259,6 +277,7 @@ class FactoryEntry(Entry):
         packages: Distributions whose code the network consists of; their versions enter the trial id.
         multiple_of: Images are padded to sides that are multiples of this (`unetzoo.nn.adapt.Adapted`).
         output: Key or index of the logits, if the network returns a dict, tuple or list.
+        cell: Hash of the notebook cell that registered it; '' if it was a file.
     """
 
     source: Callable[..., Any] | str
@@ -267,6 +286,7 @@ class FactoryEntry(Entry):
     packages: tuple[str, ...] = ()
     multiple_of: int = 1
     output: str | int | None = None
+    cell: str = ""
 
     @cached_property
     def factory(self) -> Callable[..., Any]:
@@ -385,7 +405,7 @@ class FactoryEntry(Entry):
         if not self.own:
             return " ".join([f"v{self.version}", *packages, *adapters])
         try:
-            source = Path(inspect.getsourcefile(self.factory) or "").read_bytes()
+            source = self.cell.encode() or Path(inspect.getsourcefile(self.factory) or "").read_bytes()
         except (OSError, TypeError):
             return " ".join(["unknown", *adapters])
         digest = hashlib.sha256(b"\n".join([source, *(line.encode() for line in (*packages, *adapters))])).hexdigest()[

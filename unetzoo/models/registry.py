@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, overload
 
+from unetzoo._util.cells import typed_digest, was_typed
 from unetzoo.errors import UnetzooError, check_argument, nearest, shown
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models.entries import ENTRIES
@@ -125,8 +126,9 @@ def register_model(
         The ``spec`` as given; without one, a decorator that returns the class or function unchanged.
 
     Raises:
-        UnetzooError: If the name is taken, the family is unknown, the version is not a whole number from 1, an adapter
-            is not valid, or the callable lacks ``in_channels`` or ``num_classes``.
+        UnetzooError: If the name is taken (a notebook cell may register its model anew), the family is unknown, the
+            version is not a whole number from 1, an adapter is not valid, or the callable lacks ``in_channels`` or
+            ``num_classes``.
 
     Examples:
         >>> from torch import nn
@@ -216,7 +218,7 @@ def _adapters(name: str, multiple_of: object, output: object) -> dict[str, Any]:
 def _add(entry: Entry) -> None:
     _load()  # built-in models first, so that a clash is reported here, whatever was imported first
     here = _caller()
-    if entry.name in _REGISTRY.entries:
+    if entry.name in _REGISTRY.entries and not (typed_entry(entry.name) and was_typed(here)):
         there = _REGISTRY.origins.get(entry.name, "unetzoo itself")
         raise UnetzooError(
             f"model {entry.name!r}: {here} registers a name that {there} has registered; choose another name"
@@ -225,8 +227,23 @@ def _add(entry: Entry) -> None:
         raise UnetzooError(f"model {entry.name!r}: family = {entry.family!r}; {nearest(entry.family, FAMILIES)}")
     if type(entry.version) is not int or entry.version < 1:
         raise UnetzooError(f"model {entry.name!r}: version = {shown(entry.version)} must be a whole number from 1 up")
+    if isinstance(entry, FactoryEntry) and not isinstance(entry.source, str) and was_typed(here):
+        entry = replace(entry, cell=typed_digest(here))
     _REGISTRY.entries[entry.name] = entry
     _REGISTRY.origins[entry.name] = here
+
+
+def typed_entry(name: str) -> Entry | None:
+    """Return a model that was registered in a notebook cell or at a prompt; None for any other."""
+    here = _REGISTRY.origins.get(name)
+    return _REGISTRY.entries.get(name) if here is not None and was_typed(here) else None
+
+
+def restore(entry: Entry) -> None:
+    """Register a model that another process registered in a notebook cell."""
+    _load()
+    _REGISTRY.entries[entry.name] = entry
+    _REGISTRY.origins[entry.name] = "a notebook cell"
 
 
 def _caller() -> str:

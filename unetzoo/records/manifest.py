@@ -14,7 +14,7 @@ from unetzoo.errors import Strict, UnetzooError
 from unetzoo.records.record import read_record
 
 MANIFEST = "collection.json"
-TAKEN = ("records", "trials", "plots")
+TAKEN = ("records", "trials", "plots", "prepared", "slurm")
 
 
 def folder_name(label: str) -> str:

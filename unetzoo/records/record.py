@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 WEIGHTS_NOT_SAVED = "weights-not-saved"  # kind of the flag of a trial that succeeded and whose weights are missing
+SHARED = "none, because other jobs shared the machine and measure.where = 'exclusive'"
 _ESCAPED = re.compile(rb"\\[bfru]")
 _CHECKSUM = re.compile(rb',\s*"checksum": *"[0-9a-f]{64}"\s*\}\s*\Z')
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]
@@ -106,8 +107,8 @@ class Cost(Strict):
         tensors: Memory by the tracker on real tensors.
         predicted: Memory by the tracker on fake tensors, with nothing allocated.
         predicted_train_seconds: Duration of the training, predicted from a few steps without loading data.
-        latency_p50_ms: Median time of a forward pass in ms.
-        latency_p90_ms: 90th percentile of that time in ms.
+        latency_p50_ms: Median time of a forward pass in ms; None if other jobs shared the machine.
+        latency_p90_ms: 90th percentile of that time in ms; None likewise.
         latency_repeats: Timed forward passes.
         latency_method: How latency was measured.
         timings: Timings in the trial's precision, then in float32 if that is another.
@@ -130,8 +131,8 @@ class Cost(Strict):
     tensors: TensorMemory | None = None
     predicted: TensorMemory | None = None
     predicted_train_seconds: float | None = None
-    latency_p50_ms: float
-    latency_p90_ms: float
+    latency_p50_ms: float | None
+    latency_p90_ms: float | None
     latency_repeats: int
     latency_method: str
     timings: list[Timing] = []
@@ -142,6 +143,13 @@ class Cost(Strict):
     train_flops: int | None = None
     data_share: float | None = None
     tuning_seconds: float | None = None
+
+    def without_times(self) -> Self:
+        """Return the cost without what other jobs on the machine may have disturbed."""
+        names = ("predicted_train_seconds", "latency_p50_ms", "latency_p90_ms", "train_seconds", "images_per_second")
+        names = (*names, "wall_seconds", "data_share", "tuning_seconds")
+        left_out = {"latency_repeats": 0, "latency_method": SHARED, "timings": [], "phases": {}}
+        return self.model_copy(update=dict.fromkeys(names) | left_out)
 
 
 class ModelDescription(Strict):

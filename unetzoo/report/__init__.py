@@ -9,12 +9,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from unetzoo.errors import UnetzooError
+from unetzoo.errors import UnetzooError, shown
 
 __all__ = ["write_report"]
 
 
-def write_report(folder: Path, *, brief: bool = False, margin: float | Mapping[str, float] | None = None) -> Path:
+def write_report(
+    folder: Path, *, brief: bool = False, margin: float | Mapping[str, float] | None = None, paper: bool = False
+) -> Path:
     """Turn ``folder/records/*.json`` into a report inside ``folder``.
 
     Writes ``summary.md``, ``results.csv``, ``verdicts.csv``, ``plots/*.png``, ``plots/*.svg`` and ``index.html``, and
@@ -29,25 +31,38 @@ def write_report(folder: Path, *, brief: bool = False, margin: float | Mapping[s
             PNG, and tables alone for each data set.
         margin: Largest difference in Dice that does not matter, for all data sets or by the label of each; None takes
             the ``[score] margin`` that the records state, else 0.01.
+        paper: Also write ``paper/`` in the folder of each data set; see `unetzoo.report.paper`.
 
     Returns:
         The path of the page; with ``brief``, of ``summary.md`` (for a collection still the page).
 
     Raises:
-        UnetzooError: If the margin is below 0, the folder or its records are missing, or the folder cannot be written.
+        UnetzooError: If the margin is below 0, the folder or its records are missing, the folder cannot be written, or
+            pyarrow is missing, which ``paper`` needs.
     """
     for value in margin.values() if isinstance(margin, Mapping) else [margin]:
-        if value is not None and not 0 <= value < math.inf:
-            raise UnetzooError(f"margin = {value:g} must be a difference in Dice of 0 or more")
+        check_margin(value)
     from unetzoo.records.manifest import read_manifest
 
+    if paper:
+        from unetzoo.report.paper import check_installed
+
+        check_installed()
     folder = Path(folder)
     if (manifest := read_manifest(folder)) is None:
         from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
 
         one = None if isinstance(margin, Mapping) else margin
-        return build(folder, keep=COSTS if brief else None, margin=one)
+        return build(folder, keep=COSTS if brief else None, margin=one, paper=paper)
     from unetzoo.report.collection import build_collection
 
     each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
-    return build_collection(folder, manifest, brief=brief, margins=each)
+    return build_collection(folder, manifest, brief=brief, margins=each, paper=paper)
+
+
+def check_margin(margin: float | None) -> None:
+    """Raise `UnetzooError` if a margin is not a difference in Dice of 0 or more, or None."""
+    if margin is None:
+        return
+    if isinstance(margin, bool) or not isinstance(margin, (int, float)) or not 0 <= margin < math.inf:
+        raise UnetzooError(f"margin = {shown(margin)} must be a difference in Dice of 0 or more")

@@ -1,11 +1,11 @@
-"""The answer at the top of a page, in sentences that claim no more than the verdicts do."""
+"""The verdicts at the top of a page, in sentences that claim no more than they do; the recommendation stands above."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -16,17 +16,12 @@ from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
 from unetzoo.report.words import between, listed, signed
 
-CHEAPEST = {
-    "latency_p50_ms": "fastest",
-    "peak_train_bytes": "least training memory",
-    "params": "fewest parameters",
-}
 EACH = 3  # up to this many variants have a sentence each
 Rows = list[dict[str, Any]]
 
 
 def answer(rows: Rows, j: Judgement) -> list[str]:
-    """State the result in sentences: the verdicts against the reference, the highest score, the cheapest variants.
+    """State the verdicts against the reference in sentences, and what would settle those that are open.
 
     Args:
         rows: Summary rows.
@@ -45,7 +40,7 @@ def answer(rows: Rows, j: Judgement) -> list[str]:
     if not j.ranked:
         return [*_too_few_seeds(scored, j), *_nothing_learnt(j)]
     sentences = [*_claims(scored, j), *_open(j), *_not_judged(j)]
-    return [*sentences, *_nothing_learnt(j), *_highest(scored, j), *_cheapest(scored, j), *more_seeds(j)]
+    return [*sentences, *_nothing_learnt(j), *more_seeds(j)]
 
 
 def _too_few_seeds(scored: dict[str, dict[str, Any]], j: Judgement) -> list[str]:
@@ -141,42 +136,3 @@ def _nothing_learnt(j: Judgement) -> list[str]:
     return [
         f"{listed(out)} did not learn in any seed, and {'has' if len(out) == 1 else 'have'} no verdict and no rank."
     ]
-
-
-def _highest(scored: dict[str, dict[str, Any]], j: Judgement) -> list[str]:
-    """Name the highest mean Dice, and those that it is not shown to beat."""
-    fit = [row for label, row in scored.items() if j.eligible(label)]
-    if len(fit) < 2 or not any(j.judged(c) for c in j.against.values()):
-        return []
-    top = max(fit, key=lambda row: row["dice"])["model"]
-    beaten = {label for row in fit if (label := row["model"]) != top and j.verdict(top, label) == "better"}
-    rest = [row["model"] for row in fit if row["model"] not in beaten | {top}]
-    if rest:
-        but = f"not shown to be better than {listed(rest)}"
-    else:
-        but = f"shown to be better than {'each of the others' if len(beaten) > 1 else listed(sorted(beaten))}"
-    return [f"Highest mean Dice: {top} ({scored[top]['dice']:.3f}), {but}."]
-
-
-def _cheapest(scored: dict[str, dict[str, Any]], j: Judgement) -> list[str]:
-    """Name the cheapest of the better variants, and of those shown to be at most the margin below the reference."""
-    base = str(j.reference)
-    better = [scored[c.model] for c in j.against.values() if c.verdict == "better"]
-    fit = [scored[c.model] for c in j.against.values() if j.not_inferior(c)]
-    lines = _wins(better, "that score higher")
-    if fit:  # otherwise the reference would only be compared with itself
-        lines += _wins([scored[base], *fit], f"shown to be at most {j.margin:g} Dice below {base}, with {base} itself")
-    return lines
-
-
-def _wins(rows: Rows, which: str) -> list[str]:
-    wins: dict[str, list[str]] = {}
-    for cost, title in CHEAPEST.items():
-        if known := [row for row in rows if not pd.isna(row[cost])]:
-            wins.setdefault(min(known, key=_by(cost))["model"], []).append(title)
-    cheapest = "; ".join(f"{model} ({', '.join(titles)})" for model, titles in wins.items())
-    return [f"Cheapest of those {which}: {cheapest}."] if wins else []
-
-
-def _by(cost: str) -> Callable[[dict[str, Any]], float]:
-    return lambda row: row[cost]

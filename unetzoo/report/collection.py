@@ -46,7 +46,12 @@ CAPTION = (
 
 
 def build_collection(
-    folder: Path, manifest: Manifest, *, brief: bool = False, margins: Mapping[str, float | None] | None = None
+    folder: Path,
+    manifest: Manifest,
+    *,
+    brief: bool = False,
+    margins: Mapping[str, float | None] | None = None,
+    paper: bool = False,
 ) -> Path:
     """Write the report of each data set, then the page over all of them.
 
@@ -55,6 +60,7 @@ def build_collection(
         manifest: Contents of its ``collection.json``.
         brief: See `unetzoo.report.write_report`.
         margins: Largest difference in Dice that does not matter, by data set; None takes the records'.
+        paper: Also write ``paper/`` in the folder of each data set; see `unetzoo.report.paper`.
 
     Returns:
         The path of the page.
@@ -64,8 +70,9 @@ def build_collection(
     """
     members = read_members(folder, manifest)
     asked_margins = margins or {}
+    keep = () if brief else None
     made = {
-        label: page.build(folder / label, keep=() if brief else None, margin=asked_margins.get(label)).name
+        label: page.build(folder / label, keep=keep, margin=asked_margins.get(label), paper=paper).name
         for label in members
     }
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}

@@ -84,11 +84,12 @@ def pairs(j: Judgement, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "labels": known,
         "matrix": matrix if 2 < len(known) <= MOST_LABELS else [],
-        "details": [_details(j, c) for c in listed] if len(listed) <= MOST_PAIRS else [],
+        "details": [details(j, c) for c in listed] if len(listed) <= MOST_PAIRS else [],
     }
 
 
-def _details(j: Judgement, c: Comparison) -> dict[str, str]:
+def details(j: Judgement, c: Comparison) -> dict[str, str]:
+    """Return a comparison in texts: verdict, difference, intervals, effect, and what would settle it."""
     judged = j.judged(c)
     return {
         "pair": f"{c.model} against {c.reference}",

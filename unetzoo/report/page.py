@@ -12,12 +12,16 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import Tables, csv_text, load
-from unetzoo.report.alarms import best_baseline
+from unetzoo.report.browser import browse
+from unetzoo.report.embedded import as_script, embedded
 from unetzoo.report.judgement import Judgement, judge_all
+from unetzoo.report.paper import write_paper
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions, left_out
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import summarise
+from unetzoo.report.strips import difference_strips, score_strips
+from unetzoo.report.variant_pages import FOLDER, addresses, variant_contexts
 from unetzoo.report.verdict_table import verdict_table
 from unetzoo.report.words import escape_markdown, link, number, signed, span
 
@@ -42,16 +46,18 @@ CAPTIONS = {
 SUFFIXES = ("png", "svg")
 BRIEF = SUFFIXES[:1]
 COSTS = tuple(PARETO)
+BROWSER = "images.html"
 HOLLOW = " Hollow: the timing was noisy in at least one seed."
 
 
-def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | None = None) -> Path:
+def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | None = None, paper: bool = False) -> Path:
     """Build and write the report of one data set; see `unetzoo.report.write_report`.
 
     Args:
         folder: Output folder of a run.
         keep: Names of the only plots to write, as PNG, without the page; None writes everything.
         margin: Largest difference in Dice that does not matter; None takes the records'.
+        paper: Also write ``paper/``; see `unetzoo.report.paper`.
 
     Returns:
         The path of the page; with ``keep``, of ``summary.md``.
@@ -66,7 +72,7 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
         summary = summary.sort_values("model", kind="stable", ignore_index=True)
     order = sorted(summary["model"], key=lambda label: label != j.reference)  # the reference, then by row
     shown = NAMES if keep is None else [name for name in NAMES if name in keep]
-    plots = draw(t, summary, j, best_baseline(t), shown)
+    plots = draw(t, summary, j, shown)
     if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
         plots["predictions"] = predictions
     captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}
@@ -80,6 +86,8 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
         "main_plot": next((name for name in PARETO if name in plots), None),
         "pareto": [name for name in PARETO if name in plots],
     }
+    if paper:
+        write_paper(folder, t, j)
     try:
         return _write(folder, t, j, variables, plots)
     except OSError as error:
@@ -100,12 +108,48 @@ def _write(
     write_atomic(folder / "results.csv", csv_text(t.trials))
     write_atomic(folder / "verdicts.csv", csv_text(verdict_table(j.every)))
     write_atomic(summary, render("summary.md.j2", variables))
-    if variables["brief"]:
-        page.unlink(missing_ok=True)
-        return summary
-    inline = {name: data_uri(name, *both) for name, both in plots.items()}
-    write_atomic(page, render("index.html.j2", variables | {"inline": inline}))
-    return page
+    made = {} if variables["brief"] else pages(folder, t, j, variables, plots)
+    for path in (page, folder / BROWSER, *(folder / FOLDER).glob("*.html")):
+        if str(path.relative_to(folder).as_posix()) not in made:
+            path.unlink(missing_ok=True)
+    for name, text in made.items():
+        write_atomic(folder / name, text)
+    return page if made else summary
+
+
+def pages(
+    folder: Path, t: Tables, j: Judgement, variables: dict[str, Any], plots: dict[str, tuple[bytes, bytes]]
+) -> dict[str, str]:
+    """Return the HTML of the page, of each variant's own page and of the browser of images, by file name.
+
+    Args:
+        folder: Output folder of the run, which has the pictures.
+        t: Tables of the report.
+        j: The verdicts.
+        variables: Variables of the summary.
+        plots: (PNG, SVG) of those that were drawn.
+    """
+    rows = variables["rows"]
+    found = addresses(str(row["model"]) for row in rows)
+    images = browse(t.models, folder, [str(row["model"]) for row in rows])
+    shared = {"suite": variables["title"], "pages": found, "browser": BROWSER if images else None}
+    main = {
+        "data": as_script(embedded(rows, t, j, found)),
+        "rising": j.standing.rising,
+        "scores": score_strips(rows),
+        "differences": difference_strips(j),
+        "inline": {name: data_uri(name, *both) for name, both in plots.items()},
+    }
+    made = {"index.html": render("index.html.j2", variables | shared | main)}
+    environment = environment_for("variant.html.j2")
+    template = environment.get_template("variant.html.j2")
+    for label, one in variant_contexts(t, j, rows, folder):
+        title = f"{label}, {variables['title']}"
+        made[found[label]] = template.render(**shared, **one, title=title)
+    if images:
+        template = environment.get_template("images.html.j2")
+        made[BROWSER] = template.render(**shared, **images, title=f"Test images of {variables['title']}")
+    return made
 
 
 def write_plots(
@@ -145,6 +189,18 @@ def render(
         conventions: Template whose lines become the list 'How to read the numbers'.
         package: Package whose templates come before those of `unetzoo.report`.
     """
+    environment = environment_for(template, package)
+    lines = environment.get_template(conventions).render(**variables).splitlines()
+    return environment.get_template(template).render(**variables, conventions=[line for line in lines if line.strip()])
+
+
+def environment_for(template: str, package: str | None = None) -> Environment:
+    """Return the environment of templates of one kind, HTML or Markdown, which escapes what comes from records.
+
+    Args:
+        template: File name of one of them.
+        package: Package whose templates come before those of `unetzoo.report`.
+    """
     markdown = template.endswith(".md.j2")
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in (package, "unetzoo.report") if name]),
@@ -156,5 +212,4 @@ def render(
         keep_trailing_newline=True,
     )
     environment.filters |= {"num": number, "span": span, "link": link, "signed": signed}
-    lines = environment.get_template(conventions).render(**variables).splitlines()
-    return environment.get_template(template).render(**variables, conventions=[line for line in lines if line.strip()])
+    return environment

@@ -18,8 +18,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from unetzoo.records.frame import Tables
+from unetzoo.report.alarms import best_baseline
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.forest import difference
+from unetzoo.report.image_plots import best_set, difficulty, paired_lines
 from unetzoo.report.judgement import Judgement
 from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
 from unetzoo.report.words import MIB, short
@@ -286,8 +288,31 @@ PARETO = {
 NAMES = [*PARETO, "dice_distribution", "learning_curves", "difference", "memory_split", "phases", "predictions"]
 
 
+def makers(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Callable[[], Figure | None]]:
+    """Return a function for each plot but the predictions; it returns None if the data lack what it shows.
+
+    Args:
+        t: Tables of the report.
+        summary: One row per variant, in the order of the page.
+        j: The verdicts.
+    """
+    order, baseline = [str(name) for name in summary["model"]], best_baseline(t)
+    look = looks(order, j.reference)
+    return {
+        **{name: partial(plot, summary, look, baseline, j.ranked) for name, plot in PARETO.items()},
+        "dice_distribution": lambda: dice_distribution(t.images, order, look, baseline),
+        "learning_curves": lambda: learning_curves(t.curves, look),
+        "difference": lambda: difference(j),
+        "memory_split": lambda: memory_split(t, summary),
+        "phases": lambda: phases(t, summary),
+        "paired_images": lambda: paired_lines(t.images, order, look),
+        "difficulty": lambda: difficulty(t.images, order, look),
+        "best_set": lambda: best_set(summary, j),
+    }
+
+
 def draw(
-    t: Tables, summary: pd.DataFrame, j: Judgement, baseline: Baseline | None, names: Sequence[str] = NAMES
+    t: Tables, summary: pd.DataFrame, j: Judgement, names: Sequence[str] = NAMES
 ) -> dict[str, tuple[bytes, bytes]]:
     """Draw the plots that have data, except the predictions.
 
@@ -295,22 +320,11 @@ def draw(
         t: Tables of the report.
         summary: One row per variant, in the order of the page.
         j: The verdicts.
-        baseline: The best trivial predictor.
         names: Names of the plots to draw.
 
     Returns:
         Name of each plot -> (PNG, SVG).
     """
-    order = [str(name) for name in summary["model"]]
-    look = looks(order, j.reference)
-    makers: dict[str, Callable[[], Figure | None]] = {
-        name: partial(plot, summary, look, baseline, j.ranked) for name, plot in PARETO.items()
-    }
-    makers["dice_distribution"] = lambda: dice_distribution(t.images, order, look, baseline)
-    makers["learning_curves"] = lambda: learning_curves(t.curves, look)
-    makers["difference"] = lambda: difference(j)
-    makers["memory_split"] = lambda: memory_split(t, summary)
-    makers["phases"] = lambda: phases(t, summary)
     with mpl.rc_context(RC):
-        figures = {name: make() for name, make in makers.items() if name in names}
+        figures = {name: make() for name, make in makers(t, summary, j).items() if name in names}
         return {name: save(figure) for name, figure in figures.items() if figure is not None}

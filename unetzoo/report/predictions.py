@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
 
@@ -85,9 +85,9 @@ def _panels(records: list[Record], key: str, folder: Path, side: int) -> list[Pa
     """Return the panels of one image: input, truth and the prediction of each variant."""
     samples = {label_of(r): next((s for s in r.samples if s.key == key), None) for r in records}
     first = next(s for s in samples.values() if s is not None)
-    truth = _read(folder, first.truth, side, mask=True)
+    truth = read_picture(folder, first.truth, side, mask=True)
     return [
-        (f"input {short(key, 12)}", _read(folder, first.image, side, mask=False)),
+        (f"input {short(key, 12)}", read_picture(folder, first.image, side, mask=False)),
         ("truth", None if truth is None else paint(truth, truth, records[0])),
         *(_variant(record, samples[label_of(record)], key, folder, side) for record in records),
     ]
@@ -96,8 +96,8 @@ def _panels(records: list[Record], key: str, folder: Path, side: int) -> list[Pa
 def _variant(record: Record, sample: Sample | None, key: str, folder: Path, side: int) -> Panel:
     score = image_score(record, key)
     title = f"{short(label_of(record), 18)}\n" + ("no Dice" if score is None else f"Dice {score:.3f}")
-    truth = _read(folder, sample.truth, side, mask=True) if sample else None
-    guess = _read(folder, sample.prediction, side, mask=True) if sample else None
+    truth = read_picture(folder, sample.truth, side, mask=True) if sample else None
+    guess = read_picture(folder, sample.prediction, side, mask=True) if sample else None
     if truth is None or guess is None or truth.shape != guess.shape:
         return title, None
     return title, paint(truth, guess, record)
@@ -120,7 +120,7 @@ def _grid(panels: list[list[Panel]], record: Record) -> tuple[bytes, bytes]:
     deep = -(-len(panels[0]) // columns)  # rows of panels for one image
     shapes = [pixels.shape for _, pixels in panels[0][1:] if pixels is not None]
     height, width = shapes[0][:2] if shapes else (1, 1)
-    patches = _key(record)
+    patches = [Patch(facecolor=colour, edgecolor="#cccccc", label=text) for text, colour in legend(record)]
     wide = 0.6 + 0.085 * max(len(str(patch.get_label())) for patch in patches)  # inches of the longest entry
     across = max(1, min(len(patches), int(1.62 * columns / wide)))
     panels_high = (0.38 + 1.58 * min(2.0, height / width)) * deep * len(panels)
@@ -144,7 +144,7 @@ def _show(ax: Axes, pixels: Grid | None, title: str) -> None:
     ax.imshow(pixels, cmap="gray", interpolation="none")
 
 
-def _read(folder: Path, name: str, side: int, mask: bool) -> Grid | None:
+def read_picture(folder: Path, name: str, side: int, mask: bool) -> Grid | None:
     """Read a PNG, named relative to the records folder, at most ``side`` px a side; None if it cannot be shown."""
     path = (folder / "records" / name).resolve()
     if not path.is_relative_to(folder.resolve()):
@@ -203,7 +203,8 @@ def paint(truth: Grid, guess: Grid, record: Record) -> Grid:
     return np.round(255 * rgb).astype(np.uint8)
 
 
-def _key(record: Record) -> list[Patch]:
+def legend(record: Record) -> list[tuple[str, str]]:
+    """Return what the colours of painted predictions mean, for data like that of ``record``: (text, colour)."""
     names, colours = class_names(record), _class_colours(record)
     named = {k: short(names[k], 18) if k < len(names) else f"class {k}" for k in colours}
     shown: list[tuple[str, str | RGB]] = [(f"{named[k]}, correct", colours[k]) for k in list(colours)[:6]]
@@ -212,4 +213,4 @@ def _key(record: Record) -> list[Patch]:
     if len(colours) > 1:
         shown.append(("wrong class", WRONG_CLASS))
     shown.append(("ignored", GREY))
-    return [Patch(facecolor=colour, edgecolor="#cccccc", label=text) for text, colour in shown]
+    return [(text, to_hex(colour)) for text, colour in shown]

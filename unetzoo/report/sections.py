@@ -12,6 +12,7 @@ import pandas as pd
 from unetzoo.records.frame import COUNTS, METRICS, Tables
 from unetzoo.records.record import Record
 from unetzoo.report import costs, protocol
+from unetzoo.report.advice import advise
 from unetzoo.report.alarms import red_lines
 from unetzoo.report.answer import answer
 from unetzoo.report.comparisons import LEGEND, against, other_verdicts, pairs, remarks
@@ -52,6 +53,7 @@ def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
     return {
         "title": ", ".join(distinct(t.records, lambda r: r.suite)) or "report",
         "questions": distinct(t.records, lambda r: r.question),
+        "recommendation": advise(rows, j).sentences,
         "answer": answer(rows, j),
         "warnings": red_lines(t),
         "reference": j.reference,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -12,15 +12,14 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from unetzoo._util.helpers import cores
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.machine.device import autotuned, check_compiler
 from unetzoo.nn.recompute import recomputing
-from unetzoo.nn.sizes import SameSize, ValidSizes
+from unetzoo.nn.sizes import SameSize
 from unetzoo.train.averaging import WeightAverage
+from unetzoo.train.batches import batches
 from unetzoo.train.checkpoint import random_state, set_random_state
 from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
 from unetzoo.train.history import History
@@ -156,7 +155,7 @@ class Training:
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.done, self.best, self.finished = History(), {}, False
         self._resume()
-        self.batches = _batches(fabric, network, crops, recipe, self.done.step)
+        self.batches = batches(fabric, network, crops, recipe, self.done.step)
         self.loss = loss_of(recipe, info.foreground)
         self.class_weights: Tensor | None = None
         if recipe.class_weights != "none":
@@ -316,6 +315,7 @@ class Training:
         if self.finished:
             return state
         state |= {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "random": states}
+        state |= {"precision": self.fabric.strategy.precision.state_dict()}  # the scale of float16's gradients
         return state | ({"average": self.average.values} if self.average is not None else {})
 
     def _resume(self) -> None:
@@ -331,30 +331,9 @@ class Training:
             self.network.load_state_dict(saved["network"])
             self.optimizer.load_state_dict(saved["optimizer"])
             set_random_state(saved["random"][self.fabric.global_rank])
+            self.fabric.strategy.precision.load_state_dict(saved.get("precision", {}))
             if self.average is not None:
                 self.average.load(saved["average"])
-
-
-def _batches(
-    fabric: Fabric, network: nn.Module, crops: TrainingCrops, recipe: Recipe, done: int
-) -> Iterator[tuple[Tensor, ...]]:
-    """Return this process's batches of crops from step ``done`` on; crop i is the same whichever worker prepares it."""
-    sizes = getattr(network, "sizes", None)
-    if recipe.context == "image" and isinstance(sizes, ValidSizes):
-        crops = crops.with_context(sizes)
-    share = range(done * recipe.batch_size + fabric.global_rank, len(crops), fabric.world_size)
-    workers = recipe.workers
-    if workers == "auto":  # if the CPU trains, its cores are busy already
-        workers = min(8, cores() // recipe.devices - 1) if fabric.device.type == "cuda" else 0
-    loader = DataLoader(
-        crops,
-        batch_size=recipe.batch_size // recipe.devices,
-        sampler=share,
-        generator=torch.Generator(),  # else the loader draws from the default one, as the network does
-        num_workers=max(0, workers),
-        pin_memory=fabric.device.type == "cuda",  # from which Fabric copies while the GPU computes
-    )
-    return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))  # type: ignore[arg-type]
 
 
 def _copy(value: Any) -> Any:

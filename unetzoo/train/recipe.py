@@ -150,8 +150,9 @@ class Recipe(Strict):
         "auto", description="device that trains; auto: the first available of cuda, mps, cpu"
     )
     devices: int = Field(1, ge=1, description="number of devices; more than one train with DistributedDataParallel")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 if the hardware supports it"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="auto: bfloat16 if the hardware supports it, else float16 on a GPU; float16 scales its gradients",
     )
     channels_last: bool = Field(True, description="use the memory format channels_last, where channels vary fastest")
     compute: Literal["auto", "fixed"] = Field(
@@ -166,6 +167,11 @@ class Recipe(Strict):
         "none",
         description="maps that the backward pass computes again instead of keeping them in memory: of the encoder's "
         "levels above the bottleneck, of the decoder, or all; networks outside the grid have only none and all",
+    )
+    augment_on: Literal["auto", "loader", "device"] = Field(
+        "auto",
+        description="where crops are cut and augmented: by the loader, or in batches on the device that trains, which "
+        "then holds the training images; auto: on a GPU in whose free memory they take a quarter at most",
     )
     deterministic: bool = Field(False, description="use deterministic algorithms; the record names operations without")
     threads: int = Field(0, ge=0, description="CPU threads of a trial; 0: the machine's cores divided by --jobs")

@@ -1,0 +1,58 @@
+"""The index of reports is made from their own files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.command import run
+from support.records import record
+from unetzoo.errors import UnetzooError
+from unetzoo.report.index import write_index
+
+
+def reports(tmp_path: Path) -> Path:
+    folder = tmp_path / "reports"
+    (folder / "mine/records").mkdir(parents=True)
+    (folder / "mine/summary.md").write_text("# mine\n\nWhich \\| one?\n\nThe first. With 3 seeds.\n\n| a | b |\n")
+    for seed in (0, 1):
+        made = record("unet", seed)
+        made["cost"]["wall_seconds"] = 1800.0
+        (folder / "mine/records" / f"{made['id']}.json").write_text(json.dumps(made))
+    (folder / "by-hand").mkdir()
+    (folder / "by-hand/README.md").write_text(
+        "# T\n\nIs it so? Yes, <b>it</b> is. More.\n\n`python benchmarks/x.py --y`\n"
+    )
+    (folder / "empty").mkdir()
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks/mine.toml").write_text("")
+    return folder
+
+
+def test_rows_have_question_answer_conditions_hours_and_command(tmp_path: Path) -> None:
+    folder = reports(tmp_path)
+    text = write_index(folder, lambda report: f"day of {report.name}").read_text()
+    assert (
+        "| [mine](mine/summary.md) | Which \\| one? | The first. | 1 variant, 2 seeds, isbi, 10 steps | day of mine "
+        "| 1.0 | `unetzoo bench benchmarks/mine.toml --out reports/mine` |" in text
+    )
+    assert "| Is it so? | Yes, &lt;b&gt;it&lt;/b&gt; is. |" in text
+    assert "`python benchmarks/x.py --y`" in text
+    assert "empty" not in text
+
+
+def test_a_folder_without_reports_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnetzooError, match="has no reports"):
+        write_index(tmp_path)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    folder = reports(tmp_path)
+    done = run("report", folder, "--index")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "README.md").exists()
+    for arguments in ((folder, "--index", "--brief"), (tmp_path / "no", "--index")):
+        done = run("report", *arguments)
+        assert (done.returncode, done.stderr.strip().count("\n")) == (2, 0)

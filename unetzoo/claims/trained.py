@@ -1,0 +1,125 @@
+"""Scores that records lack, computed from the weights that a suite's trials saved: one CSV beside the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unetzoo._util.atomic import write_atomic
+from unetzoo.bench.suite import Suite
+from unetzoo.claims.evidence import PREDICTIONS
+from unetzoo.data.base import SegmentationDataset
+from unetzoo.errors import UnetzooError
+from unetzoo.measure.checkerboard import checkerboard_energy
+from unetzoo.metrics.centreline import cldice, recall_by_width
+from unetzoo.metrics.post_processing import best_threshold, fill_holes, largest_component, without_small
+from unetzoo.nn.sizes import SameSize
+from unetzoo.records.fields import label_of, seed_of
+from unetzoo.records.frame import csv_text
+from unetzoo.records.reading import read_all
+from unetzoo.records.record import Record
+from unetzoo.train.weights import load_model
+
+WIDTH_EDGES = (3.0, 6.0)  # px; thin, medium and wide structures
+SMALLEST = 20  # pixels of the smallest component that post-processing keeps
+SCALES = (0.5, 2.0)
+Row = dict[str, str | int | float]
+
+
+def score_predictions(folder: Path, suite: Suite, progress: Callable[[str], None] = lambda line: None) -> Path:
+    """Score the predictions of every finished trial of a folder and write ``predictions.csv``.
+
+    Args:
+        folder: Folder with ``records`` and ``trials``.
+        suite: The suite, which has the data.
+        progress: Called with a line for each trial.
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        UnetzooError: If no trial finished, or the weights of one are missing.
+    """
+    records = [r for r in read_all(folder)[0] if r.status == "ok" and not r.baseline]
+    if not records:
+        raise UnetzooError(f"{folder}: no trial finished, so there are no predictions to score")
+    data = suite.data.open()
+    rows: list[Row] = []
+    for record in sorted(records, key=lambda r: (label_of(r), seed_of(r))):
+        progress(f"predictions: {label_of(record)}, seed {seed_of(record)}")
+        rows += [{"id": record.id, "model": label_of(record), "seed": seed_of(record), **row}
+                 for row in _scores(load_model(_weights(folder, record)), data)]  # fmt: skip
+    path = folder / PREDICTIONS
+    write_atomic(path, csv_text(pd.DataFrame(rows)))
+    return path
+
+
+def _weights(folder: Path, record: Record) -> Path:
+    found = sorted((folder / "trials").glob(f"*{record.id}/model.safetensors"))
+    if not found:
+        raise UnetzooError(
+            f"{folder}: the weights of {label_of(record)}, seed {seed_of(record)}, are missing; 'unetzoo bench' with "
+            "--retry failed trains it again"
+        )
+    return found[0]
+
+
+@torch.inference_mode()
+def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
+    """Yield image, score and value for every test image."""
+    info = data.info
+    model = SameSize(network, info.classes).eval()
+    normalization = getattr(network, "unetzoo_normalization", None) or (lambda image: image)
+
+    def probabilities(key: str, scale: float = 1.0) -> tuple[Tensor, np.ndarray, Tensor]:
+        image, mask = data[key]
+        image = normalization(image)[None]
+        if scale != 1:
+            image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=scale < 1)
+        logits = model(image)[0]
+        if scale != 1:
+            logits = F.interpolate(logits, size=mask.shape, mode="bilinear")
+        return logits.softmax(1)[0], mask.numpy(), logits[0]
+
+    threshold = None
+    if info.classes == 2 and info.ignore_index is None:
+        validation = ((p[1].numpy(), m == 1) for p, m, _ in map(probabilities, data.splits["val"]))
+        threshold = best_threshold(validation)
+    for key in data.splits["test"]:
+        probability, mask, logits = probabilities(key)
+        counted = mask != info.ignore_index
+        energy = float(checkerboard_energy(logits - logits.mean(0)).mean())
+        yield {"image": key, "score": "checkerboard", "value": energy}
+        maps = {"_at_1": probability.argmax(0).numpy()}
+        maps |= {f"_at_{scale:g}": probabilities(key, scale)[0].argmax(0).numpy() for scale in SCALES}
+        for c in info.foreground:
+            truth = mask == c
+            scored = {f"dice{end}": _dice((p == c) & counted, truth) for end, p in maps.items()}
+            mine = (maps["_at_1"] == c) & counted
+            scored |= _of_class(mine, truth)
+            if threshold is not None:
+                scored["dice_threshold"] = _dice(probability[1].numpy() > threshold, truth)
+            for name, value in scored.items():
+                if math.isfinite(value):
+                    yield {"image": key, "score": name, "value": round(value, 6)}
+
+
+def _of_class(mine: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return clDice, recall by width and Dice after each post-processing."""
+    scored = {"cldice": cldice(mine, truth)}
+    for name, (hit, total) in zip(("thin", "medium", "wide"), recall_by_width(mine, truth, WIDTH_EDGES), strict=True):
+        scored[f"recall_{name}"] = hit / total if total else math.nan
+    processed = {"largest": largest_component, "holes": fill_holes, "small": lambda m: without_small(m, SMALLEST)}
+    return scored | {f"dice_{name}": _dice(work(mine), truth) for name, work in processed.items()}
+
+
+def _dice(prediction: np.ndarray, truth: np.ndarray) -> float:
+    total = int(prediction.sum()) + int(truth.sum())
+    return 2 * int((prediction & truth).sum()) / total if total else math.nan

@@ -1,0 +1,68 @@
+"""``unetzoo claims``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from unetzoo.cli.console import err, out
+
+
+def claims_command(
+    only: Annotated[str | None, typer.Option(metavar="A,B", help="Names of the claims to ask; default: all.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="PATH_OR_NAME", help="Ask it of this data: a registered data set, or a folder of images."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of page and results; default: runs/claims.")
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Also run the trainings that a claim needs: hours; see unetzoo plan.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure again what was measured before.")] = False,
+    definitions: Annotated[
+        Path | None, typer.Option("--claims", metavar="DIR", help="Folder of the claims; default: those of unetzoo.")
+    ] = None,
+) -> None:
+    """Measure what is said of U-Net, sentence by sentence, and write a page with the verdicts.
+
+    Without --train, only what takes minutes is measured; trainings that are there already are judged.
+    The same command continues where it stopped.
+
+    Exit codes: 0 the page is written, whatever the verdicts, 2 wrong input.
+
+    Examples:
+      [bold]unetzoo claims --only architecture,memory[/]
+      [bold]unetzoo claims --out reports/claims[/]
+      [bold]unetzoo claims --only skips --data ./my-images --train[/]
+    \f
+    Raises:
+        UnetzooError: If a claim or the data are not valid, or a claim cannot be asked of the data.
+    """
+    from unetzoo.claims.run import Asking, ask
+
+    default = Path("runs") / ("claims" if data is None else "claims-own")
+    with err.status("") as status:
+        asking = Asking(
+            out=folder or default,
+            folder=definitions,
+            only=only,
+            data=data,
+            train=train,
+            again=again,
+            progress=lambda line: _tell(line, status.update),
+        )
+        page = ask(asking)
+    out.print(f"page: {page}", soft_wrap=True, highlight=False)
+
+
+def _tell(line: str, update: object) -> None:
+    """Show a line: what was left out for good, what is done next while it is done."""
+    if line.startswith("left out: "):
+        err.print(escape(line), highlight=False, soft_wrap=True)
+    elif callable(update):
+        update(escape(line))

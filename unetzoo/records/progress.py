@@ -1,0 +1,70 @@
+"""The progress of a run in ``progress.json``, which lies in its folder while it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from unetzoo.errors import Strict, UnetzooError
+
+PROGRESS = "progress.json"
+
+
+class RunningTrial(Strict):
+    """A trial that runs, or the measurement of its model's costs.
+
+    Attributes:
+        name: Label and seed, in a collection with the data set before them.
+        phase: What it does: "data", "measure", "train", "test" or "starting".
+        step: Optimizer step.
+        steps: Steps in all; 0 while they are not known.
+        loss: Latest training loss.
+        val_dice: Latest validation Dice.
+        curve: (step, training loss, latest validation Dice), at most about 200 points.
+    """
+
+    name: str
+    phase: str = "starting"
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    val_dice: float | None = None
+    curve: list[tuple[int, float | None, float | None]] = []
+
+
+class Progress(Strict):
+    """What a run has done and does.
+
+    Attributes:
+        version: Version of the format.
+        total: Trials to run.
+        reused: Trials that had a record before.
+        done: Trials that have ended.
+        failed: Those of them that failed.
+        seconds: Seconds since the first trial began.
+        running: The trials that run.
+    """
+
+    version: Literal[1] = 1
+    total: int
+    reused: int = 0
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    running: list[RunningTrial] = []
+
+    @property
+    def left(self) -> float | None:
+        """Expected seconds until all trials are done; None before anything is done."""
+        steps = sum(trial.step / trial.steps for trial in self.running if trial.steps)
+        done = self.done + steps
+        return self.seconds / done * max(0.0, self.total - done) if done > 0 and self.seconds > 0 else None
+
+
+def read_progress(folder: Path) -> tuple[Progress, float] | None:
+    """Return the progress of the run in a folder and when it was written (Unix time); None if none goes on."""
+    path = folder / PROGRESS
+    try:
+        return Progress.from_json(path.read_bytes(), str(path)), path.stat().st_mtime
+    except (OSError, UnetzooError):
+        return None

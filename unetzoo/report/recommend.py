@@ -1,0 +1,208 @@
+"""Which variant to take, under given limits on its costs, by the report's own verdicts.
+
+The rule, which the script of the page follows too:
+
+1. A variant *fits* if it has a test score, learnt in some seed, and its costs (medians over seeds) meet every limit.
+   A cost that was not measured meets no limit.
+2. The *best* is the one with the highest mean (lowest, of distances) of those that fit and are eligible: three seeds
+   or more, none of which failed or did not learn.
+3. *Not worse* are the best and those that fit and are better, equivalent or undecided against it. Without a verdict
+   against the best a variant is left out. Nothing is recommended if the report has one variant alone, or if several
+   fit and none of them has a verdict against the best.
+4. Of those not worse the one with the lowest latency is taken; then the fewest parameters, then the first name.
+"""
+
+# pandas ships no types: what it returns is guessed from its source, and guessed too wide.
+# pyright: reportArgumentType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from unetzoo.errors import UnetzooError, nearest
+from unetzoo.report.judgement import METRIC_TITLES, Judgement, turned
+from unetzoo.report.limits import KINDS
+from unetzoo.report.verdicts.comparison import Comparison
+from unetzoo.report.verdicts.family import LOWER_IS_BETTER
+from unetzoo.report.words import listed, missing
+
+METRICS = ("dice", *METRIC_TITLES)
+NOT_WORSE = ("better", "equivalent", "undecided")
+Relation = Literal["best", "only", "better", "equivalent", "undecided"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant as the rule sees it.
+
+    Attributes:
+        label: Its label.
+        score: Mean of the metric over seeds; None without a test score.
+        sd: SD over seeds; None for one seed.
+        learnt: Number of seeds that finished and learnt.
+        eligible: True if it may be the best.
+        rising: True if a run was still rising when its budget ended.
+        noisy: True if a timing was noisy.
+        setback: Trials that failed or did not learn, in words; empty if there are none.
+        costs: Median cost by column of the summary; None if it was not measured.
+    """
+
+    label: str
+    score: float | None
+    sd: float | None
+    learnt: int
+    eligible: bool
+    rising: bool
+    noisy: bool
+    setback: str
+    costs: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Field:
+    """All variants of a report, and the verdicts of each against each other.
+
+    Attributes:
+        metric: Name of the score.
+        candidates: The variants, in the order of the page.
+        pairs: (variant, other) -> comparison, in both orders.
+    """
+
+    metric: str
+    candidates: list[Candidate]
+    pairs: dict[tuple[str, str], Comparison]
+
+    def verdict(self, label: str, other: str) -> str | None:
+        """Return the verdict of one variant against another; None if they are not judged."""
+        c = self.pairs.get((label, other))
+        return c.verdict if c is not None and Judgement.judged(c) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all that the rule needs as a JSON value; ``pairs[a][b]`` is [verdict, difference, low, high]."""
+        pairs: dict[str, dict[str, list[Any]]] = {}
+        for (a, b), c in self.pairs.items():
+            if Judgement.judged(c):
+                pairs.setdefault(a, {})[b] = [c.verdict, c.difference, c.low, c.high]
+        return {"metric": self.metric, "candidates": [asdict(c) for c in self.candidates], "pairs": pairs}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of the rule.
+
+    Attributes:
+        taken: Label of the recommended variant; None if no verdict supports one.
+        relation: Its relation to the best: "best", "only" (no other fits), or the verdict against it.
+        best: Label of the best; None if none is eligible.
+        not_worse: Labels of the best and of those not shown worse.
+        fit: Labels that meet all limits.
+        over: Label -> costs above a limit.
+        unmeasured: Label -> limited costs that were not measured.
+    """
+
+    taken: str | None
+    relation: Relation | None
+    best: str | None
+    not_worse: list[str]
+    fit: list[str]
+    over: dict[str, list[str]]
+    unmeasured: dict[str, list[str]]
+
+
+def field_of(rows: Sequence[Mapping[str, Any]], j: Judgement, metric: str = "dice") -> Field:
+    """Return the variants and verdicts that the rule needs.
+
+    Args:
+        rows: Summary rows of the variants.
+        j: The verdicts.
+        metric: Name of the score, from `METRICS`.
+
+    Raises:
+        UnetzooError: If the metric is unknown, or no record has it.
+    """
+    if metric not in METRICS:
+        raise UnetzooError(f"metric {metric!r} has no verdicts; {nearest(metric, METRICS)}")
+    if rows and all(missing(row[metric]) for row in rows) and any(not missing(row["dice"]) for row in rows):
+        known = [m for m in METRICS if any(not missing(row[m]) for row in rows)]
+        raise UnetzooError(f"metric {metric!r}: no record has this score; they have {listed(known)}")
+    pairs = j.by_pair
+    if metric != "dice":
+        pairs = {(x.model, x.reference): x for c in j.others.get(metric, []) for x in (c, turned(c))}
+
+    def value(number: Any) -> float | None:
+        return None if missing(number) else float(number)
+
+    candidates = [
+        Candidate(
+            label=(label := str(row["model"])),
+            score=value(row[metric]),
+            sd=value(row[f"{metric}_sd"]),
+            learnt=j.learnt.get(label, 0),
+            eligible=j.eligible(label),
+            rising=label in j.standing.rising,
+            noisy=bool(row["noisy"]),
+            setback=j.standing.setbacks.get(label, ""),
+            costs={cost: value(row[cost]) for cost in KINDS},
+        )
+        for row in rows
+    ]
+    return Field(metric, candidates, pairs)
+
+
+def choose(field: Field, limits: Mapping[str, float] | None = None) -> Choice:
+    """Apply the rule of this module.
+
+    Args:
+        field: The variants and their verdicts.
+        limits: Highest allowed cost, by column of the summary.
+
+    Raises:
+        UnetzooError: If no variant meets the limits; it names the cheapest.
+    """
+    limits = limits or {}
+    scored = [c for c in field.candidates if c.score is not None and c.learnt > 0]
+    unmeasured = {c.label: lacking for c in scored if (lacking := [x for x in limits if c.costs[x] is None])}
+    over = {
+        c.label: costs for c in scored if (costs := [x for x, most in limits.items() if (c.costs[x] or 0.0) > most])
+    }
+    fit = [c for c in scored if c.label not in unmeasured and c.label not in over]
+    if scored and not fit:
+        raise UnetzooError(_none_fits(scored, limits))
+    sign = 1 if field.metric in LOWER_IS_BETTER else -1
+    eligible = sorted((c for c in fit if c.eligible), key=lambda c: (sign * (c.score or 0.0), c.label))
+    rest = {"fit": [c.label for c in fit], "over": over, "unmeasured": unmeasured}
+    if not eligible:
+        return Choice(None, None, None, [], **rest)
+    best = eligible[0].label
+    pool = [c for c in fit if c.label == best or field.verdict(c.label, best) in NOT_WORSE]
+    labels = [c.label for c in pool]
+    if len(fit) == 1 < len(scored):
+        return Choice(best, "only", best, labels, **rest)
+    if not any(field.verdict(c.label, best) for c in fit):
+        return Choice(None, None, best, labels, **rest)
+    taken = min(pool, key=cheapness).label
+    relation = "best" if taken == best else field.verdict(taken, best)
+    return Choice(taken, relation, best, labels, **rest)  # pyright: ignore[reportArgumentType]
+
+
+def cheapness(c: Candidate) -> tuple[float, float, str]:
+    """Return the key by which one of those not shown worse is taken: latency, parameters, name."""
+    latency, params = c.costs["latency_p50_ms"], c.costs["params"]
+    return (math.inf if latency is None else latency, math.inf if params is None else params, c.label)
+
+
+def _none_fits(scored: Sequence[Candidate], limits: Mapping[str, float]) -> str:
+    """Say that no variant meets the limits, and what the cheapest one costs."""
+    parts = []
+    for cost, most in limits.items():
+        kind = KINDS[cost]
+        known = [(value, c.label) for c in scored if (value := c.costs[cost]) is not None]
+        if not known:
+            parts.append(f"no record has {kind.noun}")
+        elif (least := min(known))[0] > most or len(limits) > 1:
+            parts.append(f"the {kind.cheapest}, {least[1]}, has {kind.has(least[0])}")
+    asked = " and ".join(KINDS[cost].most(most) for cost, most in limits.items())
+    return f"none of {len(scored)} variant{'s' * (len(scored) > 1)} has {asked}; {'; '.join(parts)}"

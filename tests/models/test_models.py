@@ -80,9 +80,13 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
 
 
 def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Return all parameters except those that a peer's library never reads, which tests/test_peers.py checks."""
+    """Return all parameters but MedT's frozen gates and those that a peer's library never reads (test_peers.py)."""
     entry = unetzoo.model_info(model.unetzoo_config.name)
-    return [(n, p) for n, p in model.named_parameters() if p.requires_grad or entry.family != "peer"]
+    return [
+        (n, p)
+        for n, p in model.named_parameters()
+        if p.requires_grad or (entry.family != "peer" and ".gates." not in n)
+    ]
 
 
 @pytest.mark.parametrize("name", MODELS)

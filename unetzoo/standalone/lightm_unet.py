@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from unetzoo.errors import UnetzooError
 from unetzoo.nn.blocks import MakeModule, spatial
-from unetzoo.nn.state_space import CHUNK, Mamba
+from unetzoo.nn.state_space import Mamba
 from unetzoo.nn.tokens import as_map
 from unetzoo.standalone.common import AnySize, fraction, whole, wholes
 from unetzoo.standalone.segresnet import GroupNorm
@@ -104,7 +104,7 @@ class LightMUNet(AnySize):
         blocks_up: Sequence[int] = (1, 1, 1),
         groups: int = 8,
         dropout: float = 0.0,
-        chunk: int = CHUNK,
+        chunk: int = 4096,  # its finest maps have many pixels and few channels
     ) -> None:
         super().__init__()
         whole(width=width, groups=groups)

@@ -41,10 +41,19 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "monai_basicunet": ("basic_unet", {"in_channels": 1, "num_classes": 2}, "exact"),
     "nnunet_plainconv_2d": ("nnunet_plain", {"in_channels": 1, "num_classes": 2}, "exact"),
     "mednext_s_k3_2d": ("mednext_s", {"in_channels": 1, "num_classes": 2}, "exact"),
+    "doubleunet": ("double_unet", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "lwnet_wnet": ("lw_wnet", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "medt": ("medt", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "ubench_rolling_unet_m": ("rolling_unet", {"in_channels": 3, "num_classes": 1}, "exact"),
+    "utransformer_hxlh50k": ("u_transformer", {"in_channels": 3, "num_classes": 2}, "exact"),
     "ternausnet_unet16": ("ternausnet16", {"in_channels": 3, "num_classes": 1}, "exact"),
 }
 # golden file -> what the checker says of shapes where the reference registers a parameter and never uses it
-UNUSED = {"mednext_s_k3_2d": "DIFF(-1*1)"}
+UNUSED = {
+    "mednext_s_k3_2d": "DIFF(-1*1)",
+    "medt": "DIFF(-1*2 -1*2x16x1x1 -1*16 -1*16x16x1x1 ...)",
+    "ubench_rolling_unet_m": "DIFF(-4*256 -2*512)",
+}
 
 
 class AllScales(nn.Module):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Family = Literal[
     "paper", "ablation", "block", "attention", "recurrent", "nested", "residual", "dense", "context", "light",
-    "transformer", "pretrained", "framework", "peer", "own",
+    "transformer", "state-space", "pretrained", "framework", "peer", "own",
 ]  # fmt: skip
 FAMILIES: dict[Family, str] = {
     "paper": "the 2015 network, and those that well-known repositories call U-Net",
@@ -41,6 +41,7 @@ FAMILIES: dict[Family, str] = {
     "context": "several receptive fields side by side, or several networks in one",
     "light": "few parameters or operations",
     "transformer": "self-attention over patches",
+    "state-space": "selective state spaces (Mamba) over the pixels",
     "pretrained": "an encoder that can start from ImageNet weights",
     "framework": "networks as MONAI, nnU-Net and MedNeXt build them",
     "peer": "networks that segmentation_models_pytorch builds, for comparison",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unetzoo.nn.blocks import MakeModule
 from unetzoo.standalone.common import init_by_fan_out, one_of, whole
 from unetzoo.standalone.six_levels import Conv3x3, Norm, SixLevels, enlarge
 
@@ -117,8 +118,50 @@ class ChannelBridge(nn.Module):
         return [x * weigh(means).sigmoid()[..., None, None] for x, weigh in zip(maps, self.weigh, strict=True)]
 
 
-class MALUNet(SixLevels):
-    """`SixLevels` of dilated gated attention, with external attention at its coarser end, and bridged skips.
+class BridgedLevels(SixLevels):
+    """`SixLevels` whose five skips pass the bridges together.
+
+    Args:
+        in_channels: Channels of the image.
+        num_classes: Number of classes, the channels of the logits.
+        width: Channels at the finest level, rounded as in `SixLevels`.
+        bridge: One of `BRIDGES`.
+        encode: As in `SixLevels`.
+        decode: As in `SixLevels`.
+
+    Raises:
+        UnetzooError: If an option is out of range.
+    """
+
+    def __init__(
+        self, in_channels: int, num_classes: int, width: int, *, bridge: str, encode: MakeModule, decode: MakeModule
+    ) -> None:
+        whole(width=width)
+        one_of(BRIDGES, bridge=bridge)
+        super().__init__(in_channels, num_classes, width, encode=encode, decode=decode)
+        self.spatial = SpatialBridge() if bridge in ("both", "spatial") else None
+        self.channel = ChannelBridge(self.channels[:-1]) if bridge in ("both", "channel") else None
+        self.apply(init_by_fan_out)
+
+    def logits(self, x: Tensor) -> Tensor:
+        pyramid, x = self.descend(x)
+        skips = self._bridged(pyramid)
+        for level in reversed(range(5)):
+            x = self.ascend(x, level) + skips[level]
+        return enlarge(self.head(x))
+
+    def _bridged(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return the weighed skips.
+
+        As in the code, the channel bridge sees the maps with their residual, but is added to those without it.
+        """
+        weighed = self.spatial(maps) if self.spatial else maps
+        seen = _sums(weighed, maps) if self.spatial else maps
+        return _sums(self.channel(seen), weighed) if self.channel else seen
+
+
+class MALUNet(BridgedLevels):
+    """`BridgedLevels` of dilated gated attention, with external attention at its coarser end.
 
     Args:
         in_channels: Channels of the image.
@@ -142,36 +185,16 @@ class MALUNet(SixLevels):
         gated: bool = True,
         external: bool = True,
     ) -> None:
-        whole(width=width)
-        one_of(BRIDGES, bridge=bridge)
         block = DilatedGatedAttention if gated else Conv3x3
         attend = ExternalAttention if external else nn.Identity
         super().__init__(
             in_channels,
             num_classes,
             width,
+            bridge=bridge,
             encode=lambda c_in, c_out: nn.Sequential(attend(c_in), block(c_in, c_out)),
             decode=lambda c_in, c_out: nn.Sequential(block(c_in, c_out), attend(c_out)),
         )
-        self.spatial = SpatialBridge() if bridge in ("both", "spatial") else None
-        self.channel = ChannelBridge(self.channels[:-1]) if bridge in ("both", "channel") else None
-        self.apply(init_by_fan_out)
-
-    def logits(self, x: Tensor) -> Tensor:
-        pyramid, x = self.descend(x)
-        skips = self._bridged(pyramid)
-        for level in reversed(range(5)):
-            x = self.ascend(x, level) + skips[level]
-        return enlarge(self.head(x))
-
-    def _bridged(self, maps: list[Tensor]) -> list[Tensor]:
-        """Return the weighed skips.
-
-        As in the code, the channel bridge sees the maps with their residual, but is added to those without it.
-        """
-        weighed = self.spatial(maps) if self.spatial else maps
-        seen = _sums(weighed, maps) if self.spatial else maps
-        return _sums(self.channel(seen), weighed) if self.channel else seen
 
 
 def _sums(some: list[Tensor], others: list[Tensor]) -> list[Tensor]:

@@ -5,7 +5,8 @@ References:
         doi 10.1038/s41592-020-01008-z.
     Isensee et al. 2024, nnU-Net Revisited: A Call for Rigorous Validation in 3D Medical Image Segmentation,
         arXiv 2404.09556 (the residual encoder).
-    Code: dynamic-network-architectures 0.4.4, architectures/unet.py, PlainConvUNet and ResidualEncoderUNet.
+    Code: dynamic-network-architectures 0.4.4, architectures/unet.py, PlainConvUNet, ResidualEncoderUNet and
+        ResidualUNet.
 """
 
 from __future__ import annotations
@@ -70,6 +71,18 @@ class ResidualBlock(nn.Module):
         return self.act(self.layers(x) + self.shortcut(x))
 
 
+def residual_blocks(c_in: int, c_out: int, count: int, stride: int = 1) -> nn.Sequential:
+    """Build a row of `ResidualBlock`s, of which the first changes channels and size.
+
+    Args:
+        c_in: Channels of the input.
+        c_out: Channels of every block.
+        count: Number of blocks.
+        stride: Stride of the first block.
+    """
+    return nn.Sequential(ResidualBlock(c_in, c_out, stride), *(ResidualBlock(c_out, c_out) for _ in range(count - 1)))
+
+
 class NNUNet(AnySize):
     """Encoder of given stages with nnU-Net's decoder.
 
@@ -81,7 +94,12 @@ class NNUNet(AnySize):
         num_classes: Number of classes, the channels of the logits.
         convs: Layers in each stage of the decoder.
         deep_supervision: Supervise every stage of the decoder, not the finest alone.
+
+    Attributes:
+        residual_decoder: True if the decoder's stages are residual blocks, too.
     """
+
+    residual_decoder = False
 
     def __init__(
         self,
@@ -97,7 +115,8 @@ class NNUNet(AnySize):
         pairs = list(pairwise(channels))
         self.encoder = nn.ModuleList(encoder)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(below, c, 2, stride=2) for c, below in pairs)
-        self.decoder = nn.ModuleList(layers(2 * c, c, convs) for c, _ in pairs)
+        stage = residual_blocks if self.residual_decoder else layers
+        self.decoder = nn.ModuleList(stage(2 * c, c, convs) for c, _ in pairs)
         self.heads = nn.ModuleList(nn.Conv2d(c, num_classes, 1) for c, _ in (pairs if deep_supervision else pairs[:1]))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -217,9 +236,14 @@ class ResidualEncoderUNet(NNUNet):
         counts = [*blocks, *[blocks[-1]] * (stages - len(blocks))]
 
         def stage(i: int) -> nn.Sequential:
-            first = ResidualBlock(c[i - 1], c[i], 2) if i else ResidualBlock(c[0], c[0])
-            return nn.Sequential(first, *(ResidualBlock(c[i], c[i]) for _ in range(counts[i] - 1)))
+            return residual_blocks(c[max(0, i - 1)], c[i], counts[i], 2 if i else 1)
 
         stem = layers(in_channels, c[0], 1)
         encoder = (nn.Sequential(stem, stage(0)), *(stage(i) for i in range(1, stages)))
         super().__init__(encoder, c, num_classes, convs=convs, deep_supervision=deep_supervision)
+
+
+class ResidualUNet(ResidualEncoderUNet):
+    """`ResidualEncoderUNet` whose decoder has residual blocks, too: ``convs`` is their number in each stage."""
+
+    residual_decoder = True

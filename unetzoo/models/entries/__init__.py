@@ -10,6 +10,7 @@ from unetzoo.models.entries import (
     peers,
     pretrained,
     residual,
+    state_space,
     transformers,
 )
 from unetzoo.models.entry import Entry
@@ -21,6 +22,7 @@ ENTRIES: tuple[Entry, ...] = (
     *residual.ENTRIES,
     *light.ENTRIES,
     *transformers.ENTRIES,
+    *state_space.ENTRIES,
     *frameworks.ENTRIES,
     *peers.ENTRIES,
 )

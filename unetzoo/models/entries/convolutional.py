@@ -21,6 +21,7 @@ from unetzoo.models.papers import (
     XU_2022,
     ZHUANG_2018,
 )
+from unetzoo.models.papers_further import JHA_2020, TANG_2022
 
 _HERE = "unetzoo.standalone"
 
@@ -239,5 +240,26 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="residual",
         reference=Reference("say4n/pytorch-segnet src/model.py: SegNet(3, 12)", "transcribed"),
+    ),
+    FactoryEntry(
+        "double_unet",
+        f"{_HERE}.double_unet:DoubleUNet",
+        paper=JHA_2020,
+        encoder_paper=SIMONYAN_2014,
+        note="a U-Net on VGG-19 whose mask weighs the image for a second U-Net; both supervised",
+        deviations=(
+            _IMAGENET,
+            "With several classes one minus the probability of the first weighs the image; the code has one class.",
+        ),
+        family="context",
+        reference=Reference("DebeshJha/2020-CBMS-DoubleU-Net doubleunet_pytorch.py: build_doubleunet()", "golden"),
+    ),
+    FactoryEntry(
+        "cmunet",
+        f"{_HERE}.cmunet:CMUNet",
+        paper=TANG_2022,
+        note="seven ConvMixer layers in a U-Net's bottleneck, gates of three scales on its skips",
+        family="attention",
+        reference=Reference("FengheTan9/CMU-Net src/network/CMUNet.py: CMUNet(3, 1)", "transcribed"),
     ),
 )

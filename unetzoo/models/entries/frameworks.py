@@ -12,6 +12,7 @@ from unetzoo.models.papers import (
     KERFOOT_2018,
     MILLETARI_2016,
     MYRONENKO_2018,
+    OKTAY_2018,
     ROY_2023,
     ZHOU_2018,
 )
@@ -156,5 +157,44 @@ ENTRIES: tuple[Entry, ...] = (
             ),
         )
         for name, expansion, blocks, proof in _SIZES
+    ),
+    *(
+        FactoryEntry(
+            name,
+            f"{_HERE}.mednext:MedNeXt",
+            defaults=options,
+            paper=ROY_2023,
+            note=f"mednext_s with {note}",
+            deviations=("The 2-D setting of the code; the paper's networks are 3-D.",),
+            family="framework",
+            reference=Reference(
+                f"{_MEDNEXT}exp_r=2, {arguments}, block_counts=[2] * 9, do_res=True, do_res_up_down=True, dim='2d')",
+                "transcribed",
+            ),
+        )
+        for name, options, note, arguments in (
+            ("mednext_s_k5", {"kernel_size": 5}, "5x5 kernels", "kernel_size=5"),
+            ("mednext_s_grn", {"grn": True}, "global response norm", "kernel_size=3, grn=True"),
+        )
+    ),
+    FactoryEntry(
+        "nnunet_residual",
+        f"{_HERE}.nnunet:ResidualUNet",
+        paper=ISENSEE_2024,
+        note="nnunet_resenc with residual blocks in the decoder, too",
+        deviations=("Seven stages for any data; nnU-Net plans their number from the images.", _HEADS),
+        family="framework",
+        reference=Reference(f"{_NNUNET}ResidualUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
+    ),
+    FactoryEntry(
+        "monai_attention_unet",
+        f"{_HERE}.monai_attention_unet:MONAIAttentionUNet",
+        paper=OKTAY_2018,
+        note="a U-Net of strided convolutions with attention gates; one convolution after each skip",
+        deviations=("As in MONAI: batch norm and strided convolutions, which the paper's network lacks.",),
+        family="framework",
+        reference=Reference(
+            f"{_MONAI}attentionunet.py: AttentionUnet(2, 1, 2, (16, 32, 64, 128, 256), (2, 2, 2, 2))", "live"
+        ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import DINH_2023, LI_2024, RUAN_2022, RUAN_2023, TANG_2023
+from unetzoo.models.papers_further import GALDRAN_2020, LIU_2024_ROLLING
 
 _HERE = "unetzoo.standalone"
 
@@ -88,5 +89,48 @@ ENTRIES: tuple[Entry, ...] = (
         reference=Reference(
             "CUHK-AIM-Group/U-KAN Seg_UKAN/archs.py: UKAN(1, embed_dims=[256, 320, 512])", "transcribed"
         ),
+    ),
+    FactoryEntry(
+        "ukan_s",
+        f"{_HERE}.ukan:UKAN",
+        defaults={"width": 8, "multiples": (1, 2, 8, 12, 16)},
+        paper=LI_2024,
+        note="ukan at a quarter of its width: the paper's small network",
+        deviations=(
+            "The first convolution takes any number of channels; the code's always takes 3.",
+            "The dropout that the code declares but never uses is not built.",
+        ),
+        family="block",
+        reference=Reference("CUHK-AIM-Group/U-KAN Seg_UKAN/archs.py: UKAN(1, embed_dims=[64, 96, 128])", "transcribed"),
+    ),
+    *(
+        FactoryEntry(
+            name,
+            f"{_HERE}.lw_net:LittleNet",
+            defaults={"twice": twice},
+            paper=GALDRAN_2020,
+            note=note,
+            family="light",
+            reference=Reference(f"agaldran/lwnet models/get_model.py: get_arch({arch!r})", proof),
+        )
+        for name, twice, note, arch, proof in (
+            ("lw_unet", False, "three narrow levels of residual blocks: 0.03 M parameters", "unet", "transcribed"),
+            (
+                "lw_wnet",
+                True,
+                "two lw_unet in a row, both supervised; the second sees the first's logits",
+                "wnet",
+                "golden",
+            ),
+        )
+    ),
+    FactoryEntry(
+        "rolling_unet",
+        f"{_HERE}.rolling_unet:RollingUNet",
+        paper=LIU_2024_ROLLING,
+        note="MLPs on channels that are rolled over the whole map, at the coarser levels: the network M",
+        deviations=("Norms that the code declares but never uses are not built.",),
+        family="block",
+        reference=Reference("Jiaoyang45/Rolling-Unet archs.py: Rolling_Unet_M(1, 3)", "golden"),
     ),
 )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
+from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021
 
 _HERE = "unetzoo.standalone"
 
 
 _ANY_SIZE = "Any image size: {}; the code accepts only the size it is built for."
+_AXES = _ANY_SIZE.format("position embeddings are interpolated to the length of each axis")
+_GATES = "learn_gates=True trains the gates from the start; the code trains them from its 11th epoch on."
 _POSITIONS = _ANY_SIZE.format("position embeddings are interpolated to the image's grid")
 
 
@@ -84,5 +87,46 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="transformer",
         reference=Reference("ZhifangDeng/MISSFormer networks/MISSFormer.py: MISSFormer(9)", "transcribed"),
+    ),
+    FactoryEntry(
+        "u_transformer",
+        f"{_HERE}.u_transformer:UTransformer",
+        paper=PETIT_2021,
+        note="self-attention in a U-Net's bottleneck, cross-attention on its skips",
+        deviations=(
+            "As in the code, which is not the authors': one head, and weights that sum to 1 over the queries.",
+        ),
+        family="transformer",
+        reference=Reference(
+            "HXLH50K/U-Net-Transformer models/utransformer/U_Transformer.py: U_Transformer(3, 2)", "golden"
+        ),
+    ),
+    FactoryEntry(
+        "gated_axial_unet",
+        f"{_HERE}.medt:GatedAxialUNet",
+        paper=VALANARASU_2021,
+        note="axial attention with gated positions, added skips, a decoder of convolutions",
+        deviations=(_AXES, _GATES),
+        family="transformer",
+        reference=Reference(
+            "jeya-maria-jose/Medical-Transformer lib/models/axialnet.py: gated(img_size=128, imgchan=3)", "transcribed"
+        ),
+    ),
+    FactoryEntry(
+        "medt",
+        f"{_HERE}.medt:MedT",
+        paper=VALANARASU_2021,
+        note="two levels of gated axial attention on the image, four on each of its 4x4 patches",
+        deviations=(
+            _AXES,
+            _GATES,
+            "The patches are computed together, so batch norm sees all of them in training; the code's takes one after "
+            "the other.",
+            "Layers that the code declares but never uses are not built.",
+        ),
+        family="transformer",
+        reference=Reference(
+            "jeya-maria-jose/Medical-Transformer lib/models/axialnet.py: MedT(img_size=128, imgchan=3)", "golden"
+        ),
     ),
 )

@@ -1,0 +1,56 @@
+"""Citations of further networks' papers."""
+
+from __future__ import annotations
+
+from unetzoo.models.papers import Paper
+
+JHA_2020 = Paper(
+    title="DoubleU-Net: A Deep Convolutional Neural Network for Medical Image Segmentation",
+    authors="Debesh Jha, Michael A. Riegler, Dag Johansen, Pål Halvorsen, Håvard D. Johansen",
+    year=2020,
+    arxiv="2006.04868",
+    doi="10.1109/CBMS49503.2020.00111",
+    code="https://github.com/DebeshJha/2020-CBMS-DoubleU-Net",
+    code_licence=None,
+)
+GALDRAN_2020 = Paper(
+    title="The Little W-Net That Could: State-of-the-Art Retinal Vessel Segmentation with Minimalistic Models",
+    authors="Adrian Galdran, André Anjos, José Dolz, Hadi Chakor, Hervé Lombaert, Ismail Ben Ayed",
+    year=2020,
+    arxiv="2009.01907",
+    code="https://github.com/agaldran/lwnet",
+    code_licence="MIT",
+)
+PETIT_2021 = Paper(
+    title="U-Net Transformer: Self and Cross Attention for Medical Image Segmentation",
+    authors="Olivier Petit, Nicolas Thome, Clément Rambour, Luc Soler",
+    year=2021,
+    arxiv="2103.06104",
+    doi="10.1007/978-3-030-87589-3_28",
+)
+VALANARASU_2021 = Paper(
+    title="Medical Transformer: Gated Axial-Attention for Medical Image Segmentation",
+    authors="Jeya Maria Jose Valanarasu, Poojan Oza, Ilker Hacihaliloglu, Vishal M. Patel",
+    year=2021,
+    arxiv="2102.10662",
+    doi="10.1007/978-3-030-87193-2_4",
+    code="https://github.com/jeya-maria-jose/Medical-Transformer",
+    code_licence="MIT",
+)
+LIU_2024_ROLLING = Paper(
+    title="Rolling-Unet: Revitalizing MLP's Ability to Efficiently Extract Long-Distance Dependencies for Medical "
+    "Image Segmentation",
+    authors="Yutong Liu, Haijiang Zhu, Mengting Liu, Huaiyuan Yu, Zihan Chen, Jie Gao",
+    year=2024,
+    doi="10.1609/aaai.v38i4.28173",
+    code="https://github.com/Jiaoyang45/Rolling-Unet",
+    code_licence=None,
+)
+TANG_2022 = Paper(
+    title="CMU-Net: A Strong ConvMixer-based Medical Ultrasound Image Segmentation Network",
+    authors="Fenghe Tang, Lingtao Wang, Chunping Ning, Min Xian, Jianrui Ding",
+    year=2022,
+    arxiv="2210.13012",
+    code="https://github.com/FengheTan9/CMU-Net",
+    code_licence="MIT",
+)

@@ -37,7 +37,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "trial_command",
         "Run one trial of a prepared run; it continues from its checkpoint if it was stopped.",
     ),
-    "status": ("cluster", "status_command", "Show which trials of a run are done, running, stale, failed or waiting."),
+    "status": (
+        "cluster",
+        "status_command",
+        "Show the trials of a run from its files alone: done, running, stale, stopped, failed or waiting.",
+    ),
     "report": (
         "report",
         "report_command",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.blocks import spatial
+from unetzoo.nn.blocks import exporting, spatial
 from unetzoo.standalone.common import AnySize, max_pool_indices, max_unpool, whole
 
 Act: TypeAlias = Callable[[], nn.Module]
@@ -77,6 +77,15 @@ class Down(nn.Module):
         return self.act(F.pad(pooled, (0, 0, 0, 0, 0, self.new_channels)) + self.body(x)), indices
 
 
+def enlarged(up: nn.ConvTranspose2d, x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return x (N, C, H, W) after a transposed convolution of stride 2 that gives it a size (H', W')."""
+    if not exporting():
+        return up(x, output_size=size)
+    # ONNX takes no output padding that depends on the size; the largest one adds rows and columns at the end only.
+    larger = F.conv_transpose2d(x, up.weight, up.bias, 2, up.padding, 1)  # pyright: ignore[reportArgumentType]
+    return larger[..., : size[0], : size[1]]
+
+
 class Up(nn.Module):
     """Unpooled 1x1 convolution, plus a 1x1, a 2x2 transposed and a 1x1 convolution."""
 
@@ -94,7 +103,7 @@ class Up(nn.Module):
     def forward(self, x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
         """Upsample x, unpooling by ``indices`` (of the matching `Down`), to the height and width of ``like``."""
         unpooled = max_unpool(self.shortcut(x), indices, like)
-        return self.act(unpooled + self.expand(self.up(self.reduce(x), output_size=spatial(like))))
+        return self.act(unpooled + self.expand(enlarged(self.up, self.reduce(x), spatial(like))))
 
 
 class ENet(AnySize):
@@ -151,4 +160,4 @@ class ENet(AnySize):
         x = self.stage3(self.stage2(x))
         x = self.stage4(self.up2(x, indices2, like=middle))
         x = self.stage5(self.up1(x, indices1, like=finest))
-        return self.head(x, output_size=size)
+        return enlarged(self.head, x, size)

@@ -177,8 +177,8 @@ def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
     found: list[tuple[str, nn.Module]] = []
     children = list(model.named_children())  # an only child is a network in a wrapper
     for name, child in children:
-        if isinstance(child, nn.ModuleList):
-            found += [(f"{name}.{i}", part) for i, part in enumerate(child)]
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            found += [(f"{name}.{inner}", part) for inner, part in child.named_children()]
         elif any(isinstance(inner, nn.ModuleList) or len(children) == 1 for inner in child.children()):
             found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
         else:

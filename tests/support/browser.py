@@ -21,7 +21,9 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip(f"no browser: looked for {', '.join(NAMES)}")
     with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        started = running.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
         yield started
         started.close()
 

@@ -187,7 +187,7 @@ class UMamba(AnySize):
         if len(self.mamba) == 1:
             return self._maps(x)
         with torch.autocast(x.device.type, enabled=False):
-            return self._maps(x.to(self.heads[0].weight.dtype))
+            return self._maps(x.to(next(self.heads.parameters()).dtype))
 
     def _maps(self, x: Tensor) -> list[Tensor]:
         x, pyramid = self.stem(x), []

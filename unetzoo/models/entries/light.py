@@ -111,16 +111,17 @@ ENTRIES: tuple[Entry, ...] = (
             paper=GALDRAN_2020,
             note=note,
             family="light",
-            reference=Reference(f"agaldran/lwnet models/get_model.py: get_arch({arch!r})", proof),
+            reference=Reference(
+                f"agaldran/lwnet models/get_model.py: get_arch({arch!r})", "golden" if twice else "transcribed"
+            ),
         )
-        for name, twice, note, arch, proof in (
-            ("lw_unet", False, "three narrow levels of residual blocks: 0.03 M parameters", "unet", "transcribed"),
+        for name, twice, note, arch in (
+            ("lw_unet", False, "three narrow levels of residual blocks: 0.03 M parameters", "unet"),
             (
                 "lw_wnet",
                 True,
                 "two lw_unet in a row, both supervised; the second sees the first's logits",
                 "wnet",
-                "golden",
             ),
         )
     ),

@@ -120,7 +120,12 @@ def test_a_port_in_use_and_a_missing_folder_are_one_line(tmp_path: Path) -> None
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", *(noisy(label, seed, 0.8) for label in ("unet", "b") for seed in (0, 1, 2)))
     command = [sys.executable, "-m", "unetzoo.cli", "report", str(folder), "--serve", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+
+    def heeding() -> None:  # a shell starts what runs in its background deaf to Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, preexec_fn=heeding) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         port = int(line.partition("127.0.0.1:")[2].partition("/")[0])

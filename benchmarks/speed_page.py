@@ -113,7 +113,11 @@ def readme_table(runs: dict[str, Run]) -> str:
 
 
 def _spread(ratios: np.ndarray) -> str:
-    return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+    return f"{np.median(ratios):.2f} ({_range(ratios)})"
+
+
+def _range(ratios: np.ndarray) -> str:
+    return f"{ratios.min():.2f} to {ratios.max():.2f}" if len(ratios) > 1 else "one round"
 
 
 def _values(part: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -124,7 +128,7 @@ def _ratio(over: np.ndarray, under: np.ndarray) -> str:
     """Return the median of the rounds' ratios and their range."""
     rounds = min(len(over), len(under))
     ratios = over[:rounds] / under[:rounds]
-    return f"**{np.median(ratios):.2f}** ({ratios.min():.2f} to {ratios.max():.2f})"
+    return f"**{np.median(ratios):.2f}** ({_range(ratios)})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

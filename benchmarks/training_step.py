@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 import unetzoo
+from unetzoo.machine.allocation import keep_freed_memory
 from unetzoo.machine.environment import environment
 from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize
@@ -37,6 +38,7 @@ MALLOC = {
     "no trimming": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184",
     "both": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184",
 }
+KEPT = "freed memory kept, torch's huge pages (as trials do)"
 Work = Callable[[], object]
 
 
@@ -160,13 +162,13 @@ def _row(name: str, taken: list[tuple[float, float]], base: list[tuple[float, fl
 
 def malloc(rounds: int, each: int = 4) -> list[dict[str, Any]]:
     """Compare settings of malloc, which are read when a process starts, between children that take turns."""
-    settings = {"today": "", **MALLOC}
+    settings = {"today": "", **MALLOC, KEPT: ""}
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in settings}
     faults: dict[str, int] = {}
     for _ in range(rounds):
         for name, tunables in settings.items():
-            variables = {**os.environ, "GLIBC_TUNABLES": tunables}
-            command = [sys.executable, __file__, "--child", str(each)]
+            variables = {**os.environ, "GLIBC_TUNABLES": tunables, "THP_MEM_ALLOC_ENABLE": "1" if name == KEPT else "0"}
+            command = [sys.executable, __file__, "--child", str(each), *(["--kept"] if name == KEPT else [])]
             done = subprocess.run(command, env=variables, check=True, capture_output=True, text=True)  # noqa: S603
             *times, faults[name] = json.loads(done.stdout)
             taken[name].append((times[0], times[1]))
@@ -214,8 +216,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training-step.json"))
     parser.add_argument("--only", choices=["steps", "layout", "evaluation", "malloc", "profile"])
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.kept:
+        keep_freed_memory()
     if options.child:
         child(options.child)
         return

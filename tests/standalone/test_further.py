@@ -104,7 +104,7 @@ def test_gates_are_frozen_unless_they_are_learnt(name: str) -> None:
 
 
 def test_the_second_network_of_double_unet_sees_what_the_first_found() -> None:
-    """Where the first is sure of background everywhere, the second sees an image of zeros."""
+    """The second network sees an image of zeros where the first is sure of background everywhere."""
     model = narrow("double_unet").eval()
     with torch.no_grad():
         model.heads[0].weight.zero_()

@@ -1,4 +1,4 @@
-"""Where crops are augmented, and trainings on crops of the device; float16 scales its gradients."""
+"""Crops augmented by the loader or on the device, trainings on them, and gradients scaled for float16."""
 
 from __future__ import annotations
 

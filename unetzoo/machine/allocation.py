@@ -1,4 +1,4 @@
-"""How this process's tensors get their memory on a CPU: from what it has freed before, in large pages."""
+"""Memory of a process's tensors on a CPU: what was freed is used again, and pages are large."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class RunningTrial(Strict):
 
 
 class Progress(Strict):
-    """What a run has done and does.
+    """State of a run: what is done, what runs, what failed.
 
     Attributes:
         version: Version of the format.

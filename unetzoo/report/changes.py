@@ -1,4 +1,4 @@
-"""What changed between two runs: scores by the rules of the verdicts, costs beyond noise, environment and settings."""
+"""Changes between two runs: scores by the rules of the verdicts, costs beyond noise, environment and settings."""
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false

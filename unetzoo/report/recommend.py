@@ -1,4 +1,4 @@
-"""Which variant to take, under given limits on its costs, by the report's own verdicts.
+"""Recommendation of a variant under limits on its costs, by the report's own verdicts.
 
 The rule, which the script of the page follows too:
 

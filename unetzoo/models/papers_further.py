@@ -21,6 +21,23 @@ GALDRAN_2020 = Paper(
     code="https://github.com/agaldran/lwnet",
     code_licence="MIT",
 )
+PENG_2023 = Paper(
+    title="U-Net v2: Rethinking the Skip Connections of U-Net for Medical Image Segmentation",
+    authors="Yaopeng Peng, Milan Sonka, Danny Z. Chen",
+    year=2023,
+    arxiv="2311.17791",
+    code="https://github.com/yaoppeng/U-Net_v2",
+    code_licence=None,
+)
+WANG_2021_PVT = Paper(
+    title="PVT v2: Improved Baselines with Pyramid Vision Transformer",
+    authors="Wenhai Wang, Enze Xie, Xiang Li, Deng-Ping Fan, Kaitao Song, Ding Liang, Tong Lu, Ping Luo, Ling Shao",
+    year=2021,
+    arxiv="2106.13797",
+    doi="10.1007/s41095-022-0274-8",
+    code="https://github.com/whai362/PVT",
+    code_licence="Apache-2.0",
+)
 PETIT_2021 = Paper(
     title="U-Net Transformer: Self and Cross Attention for Medical Image Segmentation",
     authors="Olivier Petit, Nicolas Thome, Clément Rambour, Luc Soler",

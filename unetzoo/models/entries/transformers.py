@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021
+from unetzoo.models.papers_further import PENG_2023, PETIT_2021, VALANARASU_2021, WANG_2021_PVT
 
 _HERE = "unetzoo.standalone"
 
@@ -12,6 +12,7 @@ _HERE = "unetzoo.standalone"
 _ANY_SIZE = "Any image size: {}; the code accepts only the size it is built for."
 _AXES = _ANY_SIZE.format("position embeddings are interpolated to the length of each axis")
 _GATES = "learn_gates=True trains the gates from the start; the code trains them from its 11th epoch on."
+_IMAGENET = "Starts from random weights unless pretrained is set; the code starts from ImageNet weights."
 _POSITIONS = _ANY_SIZE.format("position embeddings are interpolated to the image's grid")
 
 
@@ -87,6 +88,22 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="transformer",
         reference=Reference("ZhifangDeng/MISSFormer networks/MISSFormer.py: MISSFormer(9)", "transcribed"),
+    ),
+    FactoryEntry(
+        "unet_v2",
+        f"{_HERE}.unet_v2:UNetV2",
+        defaults={"encoder": "pvt_v2_b2", "pretrained": False},
+        paper=PENG_2023,
+        encoder_paper=WANG_2021_PVT,
+        note="PVTv2-B2 as encoder; each skip is the product of all levels' maps",
+        deviations=(
+            _IMAGENET,
+            "Images of any shape; the code's are squares.",
+            "Layers that the code declares but never uses are not built: two heads and a transposed convolution.",
+        ),
+        family="transformer",
+        reference=Reference("yaoppeng/U-Net_v2 PolypSeg/unet_v2/UNet_v2.py: UNetV2(32, 1)", "transcribed"),
+        packages=("timm",),
     ),
     FactoryEntry(
         "u_transformer",

@@ -10,7 +10,7 @@ import torch
 
 import unetzoo
 from parity.parity import build, fill, make_input
-from support.entries import narrow, refused_in_one_line
+from support.entries import refused_in_one_line
 
 # Entry: H, W, then statistics of every output of a transcription of the reference (the main one first), filled as
 # tests/parity/parity.py does ("exact"): mean, SD, and first, middle and last value of the flattened output.
@@ -23,6 +23,7 @@ FUNCTIONS: dict[str, tuple[int, int, tuple[tuple[float, ...], ...]]] = {
             (0.05135315985, 0.1329015864, 0.05029989599, 0.1404242662, -0.007652422498),
         ),
     ),
+    "fcb_former": (64, 64, ((63.26254266, 410.392942, 28.41316437, -123.4659967, -18.63139716),)),
 }
 
 
@@ -41,11 +42,10 @@ def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
         np.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6 * values[1])
 
 
-@pytest.mark.parametrize("name", ["unet_v2"])
-def test_any_encoder_with_four_levels(name: str) -> None:
+def test_any_encoder_with_four_levels() -> None:
     """One whose finest map has stride 4, and one that has finer maps, which are left out."""
     for encoder, channels in (("test_convnext", (24, 32, 48, 64)), ("test_resnet", (32, 48, 192, 96))):
-        model = unetzoo.create_model(name, **{**narrow(name), "encoder": encoder}).eval()
+        model = unetzoo.create_model("unet_v2", width=4, encoder=encoder).eval()
         assert model.encoder.channels == channels
         assert [tuple(x.shape[2:]) for x in model.encoder(torch.rand(1, 3, 64, 96))] == [
             (64 // stride, 96 // stride) for stride in (4, 8, 16, 32)
@@ -56,6 +56,7 @@ def test_any_encoder_with_four_levels(name: str) -> None:
     ("name", "changes", "words"),
     [
         ("unet_v2", {"width": 0}, ["option width = 0: must be a whole number of at least 1"]),
+        ("fcb_former", {"width": True}, ["option width = True: must be a whole number of at least 1"]),
         ("unet_v2", {"encoder": "pvt_v2_b22"}, ["encoder = 'pvt_v2_b22'", "did you mean pvt_v2_b2"]),
         ("unet_v2", {"encoder": "vit_tiny_patch16_224"}, ["has one stride, 16"]),
     ],

@@ -13,7 +13,7 @@ from unetzoo.models.entry import GridEntry
 from unetzoo.models.factory import ModelConfig, resolve_model
 
 # timm's smallest encoders, with a few thousand parameters, which it has for tests.
-SMALLEST = {"smp_dpt": "tu-test_vit", "unet_v2": "test_resnet"}
+SMALLEST = {"smp_dpt": "tu-test_vit", "unet_v2": "test_resnet", "fcb_former": "test_resnet"}
 # Least width: smp_fpn does not take every whole number; lightm_unet, whose norms then see few channels, magnifies
 # rounding; and vm_unet normalises a quarter of its width.
 LEAST = {"smp_fpn": 64, "lightm_unet": 32, "vm_unet": 16}

@@ -21,6 +21,15 @@ GALDRAN_2020 = Paper(
     code="https://github.com/agaldran/lwnet",
     code_licence="MIT",
 )
+SANDERSON_2022 = Paper(
+    title="FCN-Transformer Feature Fusion for Polyp Segmentation",
+    authors="Edward Sanderson, Bogdan J. Matuszewski",
+    year=2022,
+    arxiv="2208.08352",
+    doi="10.1007/978-3-031-12053-4_65",
+    code="https://github.com/ESandML/FCBFormer",
+    code_licence=None,
+)
 PENG_2023 = Paper(
     title="U-Net v2: Rethinking the Skip Connections of U-Net for Medical Image Segmentation",
     authors="Yaopeng Peng, Milan Sonka, Danny Z. Chen",
@@ -36,7 +45,6 @@ WANG_2021_PVT = Paper(
     arxiv="2106.13797",
     doi="10.1007/s41095-022-0274-8",
     code="https://github.com/whai362/PVT",
-    code_licence="Apache-2.0",
 )
 PETIT_2021 = Paper(
     title="U-Net Transformer: Self and Cross Attention for Medical Image Segmentation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import PENG_2023, PETIT_2021, VALANARASU_2021, WANG_2021_PVT
+from unetzoo.models.papers_further import PENG_2023, PETIT_2021, SANDERSON_2022, VALANARASU_2021, WANG_2021_PVT
 
 _HERE = "unetzoo.standalone"
 
@@ -103,6 +103,18 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="transformer",
         reference=Reference("yaoppeng/U-Net_v2 PolypSeg/unet_v2/UNet_v2.py: UNetV2(32, 1)", "transcribed"),
+        packages=("timm",),
+    ),
+    FactoryEntry(
+        "fcb_former",
+        f"{_HERE}.fcb_former:FCBFormer",
+        defaults={"encoder": "pvt_v2_b3", "pretrained": False},
+        paper=SANDERSON_2022,
+        encoder_paper=WANG_2021_PVT,
+        note="PVTv2-B3 at a quarter of the image's size beside a residual U-Net at its full size",
+        deviations=(_IMAGENET, _ANY_SIZE.format("the branches are joined at the image's own size")),
+        family="transformer",
+        reference=Reference("ESandML/FCBFormer Models/models.py: FCBFormer(size=352)", "transcribed"),
         packages=("timm",),
     ),
     FactoryEntry(

@@ -30,6 +30,14 @@ SANDERSON_2022 = Paper(
     code="https://github.com/ESandML/FCBFormer",
     code_licence=None,
 )
+JIANG_2024 = Paper(
+    title="LV-UNet: A Lightweight and Vanilla Model for Medical Image Segmentation",
+    authors="Juntao Jiang, Mengmeng Wang, Huizhong Tian, Lingbo Cheng, Yong Liu",
+    year=2024,
+    arxiv="2408.16886",
+    code="https://github.com/juntaoJianggavin/LV-UNet",
+    code_licence=None,
+)
 PENG_2023 = Paper(
     title="U-Net v2: Rethinking the Skip Connections of U-Net for Medical Image Segmentation",
     authors="Yaopeng Peng, Milan Sonka, Danny Z. Chen",

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, tuple[int, int, tuple[tuple[float, ...], ...]]] = {
     ),
     "fcb_former": (64, 64, ((63.26254266, 410.392942, 28.41316437, -123.4659967, -18.63139716),)),
     "lv_unet": (128, 256, ((1.6579872, 3.390263714, 1.252247743, 4.346023103, 4.377284604),)),
+    "mk_unet": (64, 96, ((-8.001354261, 5.97679059, -6.881968111, -5.497266246, -16.78400614),)),
 }
 
 
@@ -60,6 +61,8 @@ def test_any_encoder_with_four_levels() -> None:
         ("fcb_former", {"width": True}, ["option width = True: must be a whole number of at least 1"]),
         ("lv_unet", {"reach": 0}, ["option reach = 0: must be a whole number of at least 1"]),
         ("lv_unet", {"slope": -1}, ["option slope = -1: must be a number of at least 0"]),
+        ("mk_unet", {"kernels": [3, 4]}, ["option kernels = 4: must be an odd number"]),
+        ("mk_unet", {"multiples": [1, 2]}, ["option multiples = [1, 2]: must be a list of 5 whole numbers"]),
         ("unet_v2", {"encoder": "pvt_v2_b22"}, ["encoder = 'pvt_v2_b22'", "did you mean pvt_v2_b2"]),
         ("unet_v2", {"encoder": "vit_tiny_patch16_224"}, ["has one stride, 16"]),
     ],

@@ -38,6 +38,22 @@ JIANG_2024 = Paper(
     code="https://github.com/juntaoJianggavin/LV-UNet",
     code_licence=None,
 )
+RAHMAN_2025 = Paper(
+    title="MK-UNet: Multi-kernel Lightweight CNN for Medical Image Segmentation",
+    authors="Md Mostafijur Rahman, Radu Marculescu",
+    year=2025,
+    arxiv="2509.18493",
+    code="https://github.com/SLDGroup/MK-UNet",
+    code_licence="BSD-3-Clause",
+)
+RYALI_2023 = Paper(
+    title="Hiera: A Hierarchical Vision Transformer without the Bells-and-Whistles",
+    authors="Chaitanya Ryali, Yuan-Ting Hu, Daniel Bolya, Chen Wei, Haoqi Fan, Po-Yao Huang, Vaibhav Aggarwal, "
+    "Arkabandhu Chowdhury, Omid Poursaeed, Judy Hoffman, Jitendra Malik, Yanghao Li, Christoph Feichtenhofer",
+    year=2023,
+    arxiv="2306.00989",
+    code="https://github.com/facebookresearch/hiera",
+)
 PENG_2023 = Paper(
     title="U-Net v2: Rethinking the Skip Connections of U-Net for Medical Image Segmentation",
     authors="Yaopeng Peng, Milan Sonka, Danny Z. Chen",

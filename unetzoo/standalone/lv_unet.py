@@ -9,6 +9,7 @@ References:
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,8 +93,8 @@ class LVUNet(AnySize):
         super().__init__()
         whole(width=width, reach=reach)
         at_least(0, slope=slope)
-        mobile = mobilenet_v3_large(width_mult=width / STEM).features
-        channels = [mobile[last - 1].out_channels for _, last in LEVELS]
+        mobile: Any = mobilenet_v3_large(width_mult=width / STEM).features
+        channels: list[int] = [mobile[last - 1].out_channels for _, last in LEVELS]
         mobile[0][0] = stem = nn.Conv2d(in_channels, channels[0], 3, stride=2, padding=1, bias=False)
         nn.init.kaiming_normal_(stem.weight, mode="fan_out")
         self.mobile = nn.ModuleList(mobile[first:last] for first, last in LEVELS)

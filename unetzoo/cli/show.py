@@ -39,10 +39,10 @@ def show_command(
     options: ModelOptions = None,
     imports: Imports = None,
 ) -> None:
-    """Show a model: its paper, its options compared with those of unet, and its stages.
+    """Show a model: its paper, options and stages; or two models side by side.
 
-    Also says which reference implementation it equals, if any, and how that was checked. Two names show both models
-    side by side, and what differs; size, channels and --set then count for both.
+    Options are compared with those of unet. Also says which reference implementation the model equals, if any, and how
+    that was checked. Of two models it says what differs; size, channels and --set then count for both.
 
     Examples:
       [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]

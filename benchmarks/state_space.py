@@ -84,7 +84,7 @@ def scan_of(length: int, chunk: int, *, train: bool) -> Callable[[], object]:
 
 
 def peak(work: Callable[[], object]) -> int:
-    """Return the bytes that a piece of work holds at its peak, beyond what was there before."""
+    """Return the bytes of the tensors that a piece of work makes or views, at their peak."""
     from unetzoo.measure.tracker import MemoryTracker
 
     tracker = MemoryTracker()

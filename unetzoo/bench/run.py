@@ -34,7 +34,7 @@ from unetzoo.bench.prepared import Prepared, write_prepared
 from unetzoo.bench.progress import BarWatcher, in_notebook
 from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.queue import Queue, check_unchanged, sweep
-from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
+from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs, training_seconds
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 from unetzoo.bench.watcher import Watcher
@@ -234,10 +234,17 @@ def _open(
         if isinstance(suite, Collection):
             write_manifest(suite, members, out, watcher)
     todo = [job for member in members for job in make_jobs(member, retry_failed, watcher)]
-    # The first seed of all data sets runs before the second of any; trivial predictors, which are short, come last and
-    # fill the time in which fewer trials are left than run side by side.
-    todo.sort(key=lambda job: math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
+    todo.sort(key=_turn)
     return members, todo
+
+
+def _turn(job: Job) -> float:
+    """Return the turn of a job: the first seed of all data sets runs before the second of any.
+
+    Trivial predictors, which are short, come last and fill the time in which fewer trials are left than run side by
+    side.
+    """
+    return math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed)
 
 
 def _run(
@@ -253,6 +260,8 @@ def _run(
     todo, measured = _measure_costs(todo, heart, watcher, stop_request)
     if jobs is None:
         jobs = _choose_jobs(todo, measured, watcher, stop_request)
+    if jobs > 1:  # long trials first, so that in the end no long one runs alone
+        todo.sort(key=lambda job: (_turn(job), -training_seconds(job.trial, measured.get(job.trial.costs_id))))
     for job in todo:
         job.folders = replace(job.folders, jobs=jobs)
     run_queue(Queue(todo, heart, wait=wait, note=watcher.note, waiting=watcher.wait), jobs, watcher, stop_request)
@@ -349,6 +358,8 @@ def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watche
     median = known[order[len(order) // 2]]
 
     def steps_per_second(jobs: int) -> float | None:
+        if jobs == 1:  # the costs were measured so, a moment ago
+            return 1 / measured[median.trial.costs_id].step_seconds
         folders = replace(median.folders, jobs=jobs)
         rehearsals = [replace(median, task="rehearsal", folders=folders) for _ in range(jobs)]
         ended = list(run_jobs(Queue(rehearsals), jobs, lambda job: None, stop_request, watcher.note))

@@ -20,7 +20,7 @@ from unetzoo.measure.tracker import Rehearsal
 from unetzoo.train.loop import make_optimizer
 
 REHEARSED_SECONDS = 1.5
-WARM_UP, FEWEST = 2, 3  # steps
+WARM_UP, FEWEST = 1, 3  # steps
 
 
 def measure_costs(
@@ -58,8 +58,9 @@ def rehearse(suite: Suite, trial: Trial, info: DatasetInfo, folders: OutputFolde
     Returns:
         The steps per second, for the harness.
     """
-    recipe = trial.train
     setting = enter(suite, trial, jobs=folders.jobs, threads=folders.threads)
+    choice = costs_of(trial, info, setting, folders, channel, Phases("measure")).choice  # from their file
+    setting, recipe = setting.choosing(choice), choice.applied(trial.train)
     work = Rehearsal(
         trial.model.config,
         info.classes,

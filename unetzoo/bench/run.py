@@ -359,7 +359,7 @@ def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watche
 
     def steps_per_second(jobs: int) -> float | None:
         if jobs == 1:  # the costs were measured so, a moment ago
-            return 1 / measured[median.trial.costs_id].step_seconds
+            return 1 / max(measured[median.trial.costs_id].step_seconds, 1e-9)
         folders = replace(median.folders, jobs=jobs)
         rehearsals = [replace(median, task="rehearsal", folders=folders) for _ in range(jobs)]
         ended = list(run_jobs(Queue(rehearsals), jobs, lambda job: None, stop_request, watcher.note))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +131,7 @@ class MemoryTracker(TorchDispatchMode):
     @contextmanager
     def tracing(self) -> Iterator[Trace]:
         """Note all changes inside the block, after what is held before it."""
-        held = sorted((purpose, size) for purpose, size in self.now.items() if size)
+        held = [(purpose, self.now[purpose]) for purpose in get_args(Purpose) if self.now[purpose]]
         self.trace = Trace([purpose for purpose, _ in held], [size for _, size in held])
         try:
             yield self.trace

@@ -54,3 +54,11 @@ TANG_2022 = Paper(
     code="https://github.com/FengheTan9/CMU-Net",
     code_licence="MIT",
 )
+XU_2021 = Paper(
+    title="LeViT-UNet: Make Faster Encoders with Transformer for Medical Image Segmentation",
+    authors="Guoping Xu, Xingrong Wu, Xuan Zhang, Xinwei He",
+    year=2021,
+    arxiv="2107.08623",
+    code="https://github.com/apple1986/LeViT-UNet",
+    code_licence="MIT",
+)

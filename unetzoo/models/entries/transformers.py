@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021
+from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021, XU_2021
 
 _HERE = "unetzoo.standalone"
 
@@ -127,6 +127,20 @@ ENTRIES: tuple[Entry, ...] = (
         family="transformer",
         reference=Reference(
             "jeya-maria-jose/Medical-Transformer lib/models/axialnet.py: MedT(img_size=128, imgchan=3)", "golden"
+        ),
+    ),
+    FactoryEntry(
+        "levit_unet",
+        f"{_HERE}.levit_unet:LeViTUNet",
+        paper=XU_2021,
+        note="LeViT-384 as encoder: strided convolutions, then three levels of attention, all decoded together",
+        deviations=(
+            "Starts from random weights; the authors' encoder starts from ImageNet weights.",
+            _ANY_SIZE.format("position biases are interpolated to the image's grid"),
+        ),
+        family="transformer",
+        reference=Reference(
+            "apple1986/LeViT-UNet LeViT-UNet-384.py: Build_LeViT_UNet_384(num_classes=9)", "transcribed"
         ),
     ),
 )

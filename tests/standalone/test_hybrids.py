@@ -1,0 +1,67 @@
+"""Networks of convolutions and attention: the function of their references, options that have an effect, bad options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import unetzoo
+from parity.parity import build, fill, make_input
+from support.entries import refused_in_one_line
+
+# Entry: options, H, W, then statistics of every output of the transcription (the main one first), filled as
+# tests/parity/parity.py does ("exact"): mean, standard deviation, and first, middle and last value of the flattened
+# output.
+FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[tuple[float, ...], ...]]] = {
+    "levit_unet": (
+        {"width": 8, "image_size": 96},
+        96,
+        96,
+        ((-22995175.03, 5246107.204, -6108344.441, -15285155.23, 1572208.843),),
+    ),
+}
+
+
+def narrow(name: str, **changes: object) -> nn.Module:
+    torch.manual_seed(0)
+    return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **changes})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
+    options, height, width, expected = FUNCTIONS[name]
+    model = fill(build({}, lambda: unetzoo.create_model(name, **options)), "exact")
+    forward_all = getattr(model, "forward_all", lambda x: [model(x)])
+    with torch.inference_mode():
+        outputs = forward_all(make_input((1, 3, height, width)))
+    for output, values in zip(outputs, expected, strict=True):
+        flat = output.numpy().ravel()
+        found = (flat.mean(), flat.std(), flat[0], flat[flat.size // 2], flat[-1])
+        np.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6 * values[1])
+
+
+def test_levits_biases_belong_to_distances() -> None:
+    """A bias for the distance 0 on both axes reaches only a pixel's attention to itself, also at another size."""
+    model = narrow("levit_unet", image_size=96).eval()
+    attention = model.levels[0][0].branch[0]
+    with torch.no_grad():
+        attention.biases[:, 0] = 1
+        bias = attention.bias(3, 4)
+    assert torch.equal(bias[0].diagonal(), torch.ones(12))
+    assert not bias[0, 0, 3]  # the far end of the row
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("levit_unet", {"heads": [1, 2]}, ["option heads = [1, 2]: must be a list of 3 whole numbers of at least 1"]),
+        ("levit_unet", {"image_size": 8}, ["option image_size = 8: must be a whole number of at least 16"]),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, Any], words: list[str]) -> None:
+    refused_in_one_line(words, lambda: unetzoo.create_model(name, **changes))

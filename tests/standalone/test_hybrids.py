@@ -1,4 +1,4 @@
-"""Networks of convolutions and attention: the function of their references, options that have an effect, bad options."""
+"""Networks of convolutions and attention: the function of their references, options with an effect, bad options."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 import unetzoo
 from parity.parity import build, fill, make_input
 from support.entries import refused_in_one_line
+from unetzoo.standalone.udtransnet import RecalibratedSkip
 
 # Entry: options, H, W, then statistics of every output of the transcription (the main one first), filled as
 # tests/parity/parity.py does ("exact"): mean, standard deviation, and first, middle and last value of the flattened
@@ -22,6 +23,12 @@ FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[tuple[float, ...], ..
         96,
         96,
         ((-22995175.03, 5246107.204, -6108344.441, -15285155.23, 1572208.843),),
+    ),
+    "udtransnet": (
+        {"image_size": 64},
+        64,
+        64,
+        ((-20244.53138, 47703.04083, -5964.999359, -10964.63816, 793.5146449),),
     ),
 }
 
@@ -56,11 +63,24 @@ def test_levits_biases_belong_to_distances() -> None:
     assert not bias[0, 0, 3]  # the far end of the row
 
 
+def test_udtransnet_asks_for_skips_among_channels_or_tokens() -> None:
+    """Among channels the tokens' order is kept; among tokens, whose weights are a softmax, any order will do."""
+    up, tokens = torch.rand(1, 8, 8, 8), torch.rand(1, 16, 8)
+    for channelwise in (True, False):
+        torch.manual_seed(1)
+        skip = RecalibratedSkip(8, 8, 4, 2, channelwise=channelwise).eval()
+        with torch.inference_mode():
+            same = torch.allclose(skip(up, tokens), skip(up, tokens.flip(1)), atol=1e-5)
+        assert same is not channelwise
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
         ("levit_unet", {"heads": [1, 2]}, ["option heads = [1, 2]: must be a list of 3 whole numbers of at least 1"]),
         ("levit_unet", {"image_size": 8}, ["option image_size = 8: must be a whole number of at least 16"]),
+        ("udtransnet", {"width": 3}, ["option width = 3: must be an even number"]),
+        ("udtransnet", {"dra": "both"}, ["option dra = 'both':"]),
     ],
 )
 def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, Any], words: list[str]) -> None:

@@ -62,3 +62,13 @@ XU_2021 = Paper(
     code="https://github.com/apple1986/LeViT-UNet",
     code_licence="MIT",
 )
+WANG_2023 = Paper(
+    title="Narrowing the semantic gaps in U-Net with learnable skip connections: The case of medical image "
+    "segmentation",
+    authors="Haonan Wang, Peng Cao, Jinzhu Yang, Osmar Zaiane",
+    year=2023,
+    arxiv="2312.15182",
+    doi="10.1016/j.neunet.2024.106546",
+    code="https://github.com/McGregorWwww/UDTransNet",
+    code_licence="MIT",
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021, XU_2021
+from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021, WANG_2023, XU_2021
 
 _HERE = "unetzoo.standalone"
 
@@ -13,6 +13,7 @@ _ANY_SIZE = "Any image size: {}; the code accepts only the size it is built for.
 _AXES = _ANY_SIZE.format("position embeddings are interpolated to the length of each axis")
 _GATES = "learn_gates=True trains the gates from the start; the code trains them from its 11th epoch on."
 _POSITIONS = _ANY_SIZE.format("position embeddings are interpolated to the image's grid")
+_UNUSED = "Layers that the code declares but never uses are not built."
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -141,6 +142,23 @@ ENTRIES: tuple[Entry, ...] = (
         family="transformer",
         reference=Reference(
             "apple1986/LeViT-UNet LeViT-UNet-384.py: Build_LeViT_UNet_384(num_classes=9)", "transcribed"
+        ),
+    ),
+    FactoryEntry(
+        "udtransnet",
+        f"{_HERE}.udtransnet:UDTransNet",
+        paper=WANG_2023,
+        note="ResNet-34; skips fused by attention among channels and tokens, then called up by the decoder's channels",
+        deviations=(
+            "Starts from random weights; the code's ResNet-34 starts from ImageNet weights.",
+            "Logits; the code ends in a sigmoid if there is one class.",
+            _POSITIONS,
+            _UNUSED,
+        ),
+        family="transformer",
+        reference=Reference(
+            "McGregorWwww/UDTransNet nets/UDTransNet.py: UDTransNet(get_model_config(), 3, 1, img_size=224)",
+            "transcribed",
         ),
     ),
 )

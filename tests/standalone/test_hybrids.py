@@ -30,6 +30,16 @@ FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[tuple[float, ...], ..
         64,
         ((-20244.53138, 47703.04083, -5964.999359, -10964.63816, 793.5146449),),
     ),
+    "trans_fuse": (
+        {"image_size": (64, 96)},
+        64,
+        96,
+        (
+            (-1764.661556, 2763.56476, 281.8245756, 724.3262166, 3166.231168),
+            (3.213238569, 1.19656214, -1.100549099, -0.09735119773, 3.624647823),
+            (-612.3822164, 3318.93253, -5170.790181, -1130.218397, -1954.028349),
+        ),
+    ),
 }
 
 
@@ -74,6 +84,17 @@ def test_udtransnet_asks_for_skips_among_channels_or_tokens() -> None:
         assert same is not channelwise
 
 
+def test_one_of_trans_fuses_outputs_is_the_transformers_alone() -> None:
+    model = narrow("trans_fuse").eval()
+    images = torch.rand(1, 2, 32, 48)
+    with torch.inference_mode():
+        before = model.forward_all(images)
+        for parameter in model.resnet.parameters():
+            parameter.mul_(1.5)
+        after = model.forward_all(images)
+    assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -81,6 +102,7 @@ def test_udtransnet_asks_for_skips_among_channels_or_tokens() -> None:
         ("levit_unet", {"image_size": 8}, ["option image_size = 8: must be a whole number of at least 16"]),
         ("udtransnet", {"width": 3}, ["option width = 3: must be an even number"]),
         ("udtransnet", {"dra": "both"}, ["option dra = 'both':"]),
+        ("trans_fuse", {"image_size": [8, 32]}, ["option image_size = [8, 32]: must be at least 16 px on each side"]),
     ],
 )
 def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, Any], words: list[str]) -> None:

@@ -72,3 +72,12 @@ WANG_2023 = Paper(
     code="https://github.com/McGregorWwww/UDTransNet",
     code_licence="MIT",
 )
+ZHANG_2021 = Paper(
+    title="TransFuse: Fusing Transformers and CNNs for Medical Image Segmentation",
+    authors="Yundong Zhang, Huiye Liu, Qiang Hu",
+    year=2021,
+    arxiv="2102.08005",
+    doi="10.1007/978-3-030-87193-2_2",
+    code="https://github.com/Rayicer/TransFuse",
+    code_licence=None,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021, WANG_2023, XU_2021
+from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021, WANG_2023, XU_2021, ZHANG_2021
 
 _HERE = "unetzoo.standalone"
 
@@ -160,5 +160,19 @@ ENTRIES: tuple[Entry, ...] = (
             "McGregorWwww/UDTransNet nets/UDTransNet.py: UDTransNet(get_model_config(), 3, 1, img_size=224)",
             "transcribed",
         ),
+    ),
+    FactoryEntry(
+        "trans_fuse",
+        f"{_HERE}.trans_fuse:TransFuse",
+        paper=ZHANG_2021,
+        note="ResNet-34 and a ViT of eight layers side by side, fused at three levels; three supervised outputs",
+        deviations=(
+            "Starts from random weights; the authors' ResNet-34 and DeiT-Small start from ImageNet weights.",
+            "The three outputs count equally in training; the code weighs them 5 : 3 : 2.",
+            _POSITIONS,
+            _UNUSED,
+        ),
+        family="transformer",
+        reference=Reference("Rayicer/TransFuse lib/TransFuse.py: TransFuse_S()", "transcribed"),
     ),
 )

@@ -80,12 +80,17 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
 
 
 def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Return all parameters but MedT's frozen gates and those that a peer's library never reads (test_peers.py)."""
+    """Return all parameters but those that are not trained.
+
+    These are MedT's frozen gates, HiFormer's fusion, which has no effect by default (test_hybrids.py), and those that a
+    peer's library never reads (test_peers.py).
+    """
     entry = unetzoo.model_info(model.unetzoo_config.name)
     return [
         (n, p)
         for n, p in model.named_parameters()
-        if p.requires_grad or (entry.family != "peer" and ".gates." not in n)
+        if (p.requires_grad or (entry.family != "peer" and ".gates." not in n))
+        and not (entry.name == "hi_former" and n.startswith("fusion."))
     ]
 
 

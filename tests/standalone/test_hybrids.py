@@ -95,6 +95,15 @@ def test_one_of_trans_fuses_outputs_is_the_transformers_alone() -> None:
     assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [False, True, False]
 
 
+def test_hi_formers_class_tokens_reach_the_output_with_layers() -> None:
+    images = torch.rand(1, 2, 32, 48)
+    for layers, reached in (((0, 0), False), ((1, 2), True)):
+        model = narrow("hi_former", layers=layers)
+        model(images.expand(2, -1, -1, -1)).square().mean().backward()
+        weights = {name: p.grad for name, p in model.fusion.named_parameters() if name.endswith("weight")}
+        assert {name: bool(grad.any()) for name, grad in weights.items()} == dict.fromkeys(weights, reached)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -103,6 +112,11 @@ def test_one_of_trans_fuses_outputs_is_the_transformers_alone() -> None:
         ("udtransnet", {"width": 3}, ["option width = 3: must be an even number"]),
         ("udtransnet", {"dra": "both"}, ["option dra = 'both':"]),
         ("trans_fuse", {"image_size": [8, 32]}, ["option image_size = [8, 32]: must be at least 16 px on each side"]),
+        (
+            "hi_former",
+            {"layers": [0, 2]},
+            ["option layers = [0, 2]: must be two whole numbers of at least 1, or [0, 0]"],
+        ),
     ],
 )
 def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, Any], words: list[str]) -> None:

@@ -81,3 +81,12 @@ ZHANG_2021 = Paper(
     code="https://github.com/Rayicer/TransFuse",
     code_licence=None,
 )
+HEIDARI_2022 = Paper(
+    title="HiFormer: Hierarchical Multi-scale Representations Using Transformers for Medical Image Segmentation",
+    authors="Moein Heidari, Amirhossein Kazerouni, Milad Soltany, Reza Azad, Ehsan Khodapanah Aghdam, "
+    "Julien Cohen-Adad, Dorit Merhof",
+    year=2022,
+    arxiv="2207.08518",
+    code="https://github.com/amirhossein-kz/HiFormer",
+    code_licence="MIT",
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import PETIT_2021, VALANARASU_2021, WANG_2023, XU_2021, ZHANG_2021
+from unetzoo.models.papers_further import HEIDARI_2022, PETIT_2021, VALANARASU_2021, WANG_2023, XU_2021, ZHANG_2021
 
 _HERE = "unetzoo.standalone"
 
@@ -174,5 +174,21 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="transformer",
         reference=Reference("Rayicer/TransFuse lib/TransFuse.py: TransFuse_S()", "transcribed"),
+    ),
+    FactoryEntry(
+        "hi_former",
+        f"{_HERE}.hi_former:HiFormer",
+        paper=HEIDARI_2022,
+        note="HiFormer-B: ResNet-50's maps feed the levels of Swin-T; the finest and the coarsest are decoded",
+        deviations=(
+            "As in the code, the fusion by class tokens is computed but reaches no output; "
+            "layers = [1, 2] makes it the paper's.",
+            "Starts from random weights; the authors' ResNet-50 and Swin-T start from ImageNet weights.",
+            _POSITIONS,
+        ),
+        family="transformer",
+        reference=Reference(
+            "FengheTan9/U-Bench models/Hybrid/HiFormer/HiFormer.py: hiformer(input_channel=3, num_classes=1)", "golden"
+        ),
     ),
 )

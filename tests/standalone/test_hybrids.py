@@ -12,6 +12,7 @@ from torch import nn
 import unetzoo
 from parity.parity import build, fill, make_input
 from support.entries import refused_in_one_line
+from unetzoo.standalone.mt_unet import LocalGlobalAttention
 from unetzoo.standalone.udtransnet import RecalibratedSkip
 
 # Entry: options, H, W, then statistics of every output of the transcription (the main one first), filled as
@@ -39,6 +40,12 @@ FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[tuple[float, ...], ..
             (3.213238569, 1.19656214, -1.100549099, -0.09735119773, 3.624647823),
             (-612.3822164, 3318.93253, -5170.790181, -1130.218397, -1954.028349),
         ),
+    ),
+    "mt_unet": (
+        {"width": 16, "image_size": 96},
+        96,
+        96,
+        ((41.02518322, 256.3717079, 14.40057853, 122.3697164, 12.45735433),),
     ),
 }
 
@@ -104,6 +111,14 @@ def test_hi_formers_class_tokens_reach_the_output_with_layers() -> None:
         assert {name: bool(grad.any()) for name, grad in weights.items()} == dict.fromkeys(weights, reached)
 
 
+def test_mt_unet_repeats_the_corner_of_a_map_that_it_pads() -> None:
+    tokens = torch.arange(1.0, 19).reshape(1, 3, 6, 1)
+    padded = LocalGlobalAttention(1, 1, 4)._padded(tokens)[0, ..., 0]
+    assert torch.equal(padded[:3, :6], tokens[0, ..., 0])
+    assert padded[3].tolist() == [0, 0, 0, 0, 0, 0, 17, 18]
+    assert not padded[:3, 6:].any()
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -117,6 +132,7 @@ def test_hi_formers_class_tokens_reach_the_output_with_layers() -> None:
             {"layers": [0, 2]},
             ["option layers = [0, 2]: must be two whole numbers of at least 1, or [0, 0]"],
         ),
+        ("mt_unet", {"window": 0}, ["option window = 0: must be a whole number of at least 1"]),
     ],
 )
 def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, Any], words: list[str]) -> None:

@@ -90,3 +90,11 @@ HEIDARI_2022 = Paper(
     code="https://github.com/amirhossein-kz/HiFormer",
     code_licence="MIT",
 )
+WANG_2021_MIXED = Paper(
+    title="Mixed Transformer U-Net For Medical Image Segmentation",
+    authors="Hongyi Wang, Shiao Xie, Lanfen Lin, Yutaro Iwamoto, Xian-Hua Han, Yen-Wei Chen, Ruofeng Tong",
+    year=2021,
+    arxiv="2111.04734",
+    code="https://github.com/Dootmaan/MT-UNet",
+    code_licence="MIT",
+)

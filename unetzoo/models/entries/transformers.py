@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
-from unetzoo.models.papers_further import HEIDARI_2022, PETIT_2021, VALANARASU_2021, WANG_2023, XU_2021, ZHANG_2021
+from unetzoo.models.papers_further import (
+    HEIDARI_2022,
+    PETIT_2021,
+    VALANARASU_2021,
+    WANG_2021_MIXED,
+    WANG_2023,
+    XU_2021,
+    ZHANG_2021,
+)
 
 _HERE = "unetzoo.standalone"
 
@@ -190,5 +198,19 @@ ENTRIES: tuple[Entry, ...] = (
         reference=Reference(
             "FengheTan9/U-Bench models/Hybrid/HiFormer/HiFormer.py: hiformer(input_channel=3, num_classes=1)", "golden"
         ),
+    ),
+    FactoryEntry(
+        "mt_unet",
+        f"{_HERE}.mt_unet:MTUNet",
+        paper=WANG_2021_MIXED,
+        note="three convolutional levels; three of local, axial Gaussian and external attention",
+        deviations=(
+            _POSITIONS,
+            "Images of one channel are used as they are; the code repeats the channel three times.",
+            "As in the code, scores along an axis are not scaled, and the learnt bias of its distances has no effect.",
+            _UNUSED,
+        ),
+        family="transformer",
+        reference=Reference("Dootmaan/MT-UNet MTUNet.py: MTUNet(out_ch=4)", "transcribed"),
     ),
 )

@@ -12,6 +12,7 @@ from torch import nn
 import unetzoo
 from parity.parity import build, fill, make_input
 from support.entries import refused_in_one_line
+from unetzoo.standalone.dae_former import efficient
 from unetzoo.standalone.mt_unet import LocalGlobalAttention
 from unetzoo.standalone.udtransnet import RecalibratedSkip
 
@@ -47,6 +48,7 @@ FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[tuple[float, ...], ..
         96,
         ((41.02518322, 256.3717079, 14.40057853, 122.3697164, 12.45735433),),
     ),
+    "dae_former": ({"width": 16}, 64, 64, ((0.568757575, 1.588775844, -1.079514015, -0.2386514897, 0.3895668652),)),
 }
 
 
@@ -119,6 +121,13 @@ def test_mt_unet_repeats_the_corner_of_a_map_that_it_pads() -> None:
     assert not padded[:3, 6:].any()
 
 
+def test_dae_formers_attention_is_of_linear_cost() -> None:
+    """It equals softmax(Q) (softmax(K)^T V) with the matrix of all pairs of tokens written out."""
+    query, key, value = torch.rand(3, 1, 6, 4).unbind()
+    pairs = query.softmax(dim=2) @ key.softmax(dim=1).transpose(1, 2)
+    torch.testing.assert_close(efficient(query, key, value), pairs @ value)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -133,6 +142,7 @@ def test_mt_unet_repeats_the_corner_of_a_map_that_it_pads() -> None:
             ["option layers = [0, 2]: must be two whole numbers of at least 1, or [0, 0]"],
         ),
         ("mt_unet", {"window": 0}, ["option window = 0: must be a whole number of at least 1"]),
+        ("dae_former", {"heads": 0}, ["option heads = 0: must be a whole number of at least 1"]),
     ],
 )
 def test_bad_options_are_refused_in_one_line(name: str, changes: dict[str, Any], words: list[str]) -> None:

@@ -98,3 +98,11 @@ WANG_2021_MIXED = Paper(
     code="https://github.com/Dootmaan/MT-UNet",
     code_licence="MIT",
 )
+AZAD_2022 = Paper(
+    title="DAE-Former: Dual Attention-guided Efficient Transformer for Medical Image Segmentation",
+    authors="Reza Azad, René Arimond, Ehsan Khodapanah Aghdam, Amirhossein Kazerouni, Dorit Merhof",
+    year=2022,
+    arxiv="2212.13504",
+    code="https://github.com/xmindflow/DAEFormer",
+    code_licence=None,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
 from unetzoo.models.papers_further import (
+    AZAD_2022,
     HEIDARI_2022,
     PETIT_2021,
     VALANARASU_2021,
@@ -212,5 +213,18 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="transformer",
         reference=Reference("Dootmaan/MT-UNet MTUNet.py: MTUNet(out_ch=4)", "transcribed"),
+    ),
+    FactoryEntry(
+        "dae_former",
+        f"{_HERE}.dae_former:DAEFormer",
+        paper=AZAD_2022,
+        note="attention of linear cost among tokens and among channels in each block; skips give queries and keys",
+        deviations=(
+            _ANY_SIZE.format("no layer depends on the image's size"),
+            "Layers that the code declares but never uses, 18.4 M parameters, are not built.",
+            "Images of one channel are used as they are; the code repeats the channel three times.",
+        ),
+        family="transformer",
+        reference=Reference("xmindflow/DAEFormer networks/DAEFormer.py: DAEFormer(num_classes=9)", "transcribed"),
     ),
 )

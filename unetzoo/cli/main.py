@@ -13,9 +13,9 @@ LONGEST = 10_000  # characters of an error on the terminal
 COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --help`
     "list": ("models", "list_command", "List the registered models."),
     "show": (
-        "models",
+        "show",
         "show_command",
-        "Show a model: its paper, its options compared with those of unet, and its stages.",
+        "Show a model: its paper, options and stages; or two models side by side.",
     ),
     "bench": (
         "bench",

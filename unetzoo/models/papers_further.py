@@ -21,6 +21,55 @@ GALDRAN_2020 = Paper(
     code="https://github.com/agaldran/lwnet",
     code_licence="MIT",
 )
+SANDERSON_2022 = Paper(
+    title="FCN-Transformer Feature Fusion for Polyp Segmentation",
+    authors="Edward Sanderson, Bogdan J. Matuszewski",
+    year=2022,
+    arxiv="2208.08352",
+    doi="10.1007/978-3-031-12053-4_65",
+    code="https://github.com/ESandML/FCBFormer",
+    code_licence=None,
+)
+JIANG_2024 = Paper(
+    title="LV-UNet: A Lightweight and Vanilla Model for Medical Image Segmentation",
+    authors="Juntao Jiang, Mengmeng Wang, Huizhong Tian, Lingbo Cheng, Yong Liu",
+    year=2024,
+    arxiv="2408.16886",
+    code="https://github.com/juntaoJianggavin/LV-UNet",
+    code_licence=None,
+)
+RAHMAN_2025 = Paper(
+    title="MK-UNet: Multi-kernel Lightweight CNN for Medical Image Segmentation",
+    authors="Md Mostafijur Rahman, Radu Marculescu",
+    year=2025,
+    arxiv="2509.18493",
+    code="https://github.com/SLDGroup/MK-UNet",
+    code_licence="BSD-3-Clause",
+)
+RYALI_2023 = Paper(
+    title="Hiera: A Hierarchical Vision Transformer without the Bells-and-Whistles",
+    authors="Chaitanya Ryali, Yuan-Ting Hu, Daniel Bolya, Chen Wei, Haoqi Fan, Po-Yao Huang, Vaibhav Aggarwal, "
+    "Arkabandhu Chowdhury, Omid Poursaeed, Judy Hoffman, Jitendra Malik, Yanghao Li, Christoph Feichtenhofer",
+    year=2023,
+    arxiv="2306.00989",
+    code="https://github.com/facebookresearch/hiera",
+)
+PENG_2023 = Paper(
+    title="U-Net v2: Rethinking the Skip Connections of U-Net for Medical Image Segmentation",
+    authors="Yaopeng Peng, Milan Sonka, Danny Z. Chen",
+    year=2023,
+    arxiv="2311.17791",
+    code="https://github.com/yaoppeng/U-Net_v2",
+    code_licence=None,
+)
+WANG_2021_PVT = Paper(
+    title="PVT v2: Improved Baselines with Pyramid Vision Transformer",
+    authors="Wenhai Wang, Enze Xie, Xiang Li, Deng-Ping Fan, Kaitao Song, Ding Liang, Tong Lu, Ping Luo, Ling Shao",
+    year=2021,
+    arxiv="2106.13797",
+    doi="10.1007/s41095-022-0274-8",
+    code="https://github.com/whai362/PVT",
+)
 PETIT_2021 = Paper(
     title="U-Net Transformer: Self and Cross Attention for Medical Image Segmentation",
     authors="Olivier Petit, Nicolas Thome, Clément Rambour, Luc Soler",

@@ -7,9 +7,12 @@ from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WAN
 from unetzoo.models.papers_further import (
     AZAD_2022,
     HEIDARI_2022,
+    PENG_2023,
     PETIT_2021,
+    SANDERSON_2022,
     VALANARASU_2021,
     WANG_2021_MIXED,
+    WANG_2021_PVT,
     WANG_2023,
     XU_2021,
     ZHANG_2021,
@@ -21,6 +24,7 @@ _HERE = "unetzoo.standalone"
 _ANY_SIZE = "Any image size: {}; the code accepts only the size it is built for."
 _AXES = _ANY_SIZE.format("position embeddings are interpolated to the length of each axis")
 _GATES = "learn_gates=True trains the gates from the start; the code trains them from its 11th epoch on."
+_IMAGENET = "Starts from random weights unless pretrained is set; the code starts from ImageNet weights."
 _POSITIONS = _ANY_SIZE.format("position embeddings are interpolated to the image's grid")
 _UNUSED = "Layers that the code declares but never uses are not built."
 
@@ -97,6 +101,34 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="transformer",
         reference=Reference("ZhifangDeng/MISSFormer networks/MISSFormer.py: MISSFormer(9)", "transcribed"),
+    ),
+    FactoryEntry(
+        "unet_v2",
+        f"{_HERE}.unet_v2:UNetV2",
+        defaults={"encoder": "pvt_v2_b2", "pretrained": False},
+        paper=PENG_2023,
+        encoder_paper=WANG_2021_PVT,
+        note="PVTv2-B2 as encoder; each skip is the product of all levels' maps",
+        deviations=(
+            _IMAGENET,
+            "Images of any shape; the code's are squares.",
+            "Layers that the code declares but never uses are not built: two heads and a transposed convolution.",
+        ),
+        family="transformer",
+        reference=Reference("yaoppeng/U-Net_v2 PolypSeg/unet_v2/UNet_v2.py: UNetV2(32, 1)", "transcribed"),
+        packages=("timm",),
+    ),
+    FactoryEntry(
+        "fcb_former",
+        f"{_HERE}.fcb_former:FCBFormer",
+        defaults={"encoder": "pvt_v2_b3", "pretrained": False},
+        paper=SANDERSON_2022,
+        encoder_paper=WANG_2021_PVT,
+        note="PVTv2-B3 at a quarter of the image's size beside a residual U-Net at its full size",
+        deviations=(_IMAGENET, _ANY_SIZE.format("the branches are joined at the image's own size")),
+        family="transformer",
+        reference=Reference("ESandML/FCBFormer Models/models.py: FCBFormer(size=352)", "transcribed"),
+        packages=("timm",),
     ),
     FactoryEntry(
         "u_transformer",

@@ -171,14 +171,24 @@ def _run_suite(
         _run(members, todo, side_by_side, heart, wait, together(watcher, progress), stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
+    # A record that cannot be read has only its file name.
+    asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}
+    return table_of(out, asked)
+
+
+def table_of(out: Path, asked: set[tuple[str | None, str]]) -> pd.DataFrame:
+    """Return the table of some trials of a folder.
+
+    Args:
+        out: Folder of the output.
+        asked: Label of the data set, None for a single suite, and id or file name of each trial.
+    """
     from unetzoo.records.frame import read_records, tables
 
     if not any(out.glob("**/records/*.json")):  # other processes run all trials, and were not waited for
         return tables([], []).trials
     frame = read_records(out)
-    # A record that cannot be read has only its file name.
-    asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}
-    labels = [None] * len(frame) if members[0].data is None else frame["data"]
+    labels = frame["data"] if "data" in frame else [None] * len(frame)
     ours = [pair in asked for pair in zip(labels, frame["id"], strict=True)]
     return frame.loc[ours, :].reset_index(drop=True)
 

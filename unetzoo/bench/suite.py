@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from unetzoo._util.paths import user_path
 from unetzoo._util.text import Printable
 from unetzoo.bench.limits import Limits
+from unetzoo.bench.ray_options import RayOptions
 from unetzoo.bench.slurm_options import SlurmOptions
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import OnLeak, create_dataset
@@ -108,6 +109,7 @@ class Suite(Strict):
     score: Scoring = Field(Scoring(), description="conventions of the scores")
     limits: Limits = Field(Limits(), description="limits of each trial")
     slurm: SlurmOptions = Field(SlurmOptions(), description="options of the jobs on a Slurm cluster")
+    ray: RayOptions = Field(RayOptions(), description="resources of a trial on a Ray cluster")
     baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
         None, description="give every model the width at which it matches the reference's parameters or MACs"

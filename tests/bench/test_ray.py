@@ -43,10 +43,9 @@ class Strikes(Watcher):
 @pytest.fixture
 def for_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package = str(Path(__file__).parents[2])
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "240")  # on a busy machine
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
-    with tempfile.TemporaryDirectory(
-        dir="/tmp", ignore_cleanup_errors=True
-    ) as folder:  # short, for Ray's sockets
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:  # short, for Ray's sockets
         monkeypatch.setenv("TMPDIR", folder)  # so that trials wait for no timing of other tests
         yield
 
@@ -55,7 +54,7 @@ def for_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.skipif(sys.platform != "linux", reason="Ray's test cluster, and processes that end with their parent")
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_records_are_those_of_a_local_run_although_a_node_is_lost(
-    tmp_path: Path, for_workers: None, clean_registry: Any
+    for_workers: None, tmp_path: Path, clean_registry: Any
 ) -> None:
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster

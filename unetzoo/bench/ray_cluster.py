@@ -25,8 +25,11 @@ LOCAL, RUNNING = "local", "auto"  # an address for: start a cluster on this mach
 ANSWER_SECONDS = 30.0
 NODE_SECONDS = 120.0  # for a worker to start on each node, and answer
 STORE_BYTES = 75 * 2**20  # the smallest object store that Ray accepts: arrays never travel
-# Ray leaves CUDA_VISIBLE_DEVICES alone for a trial without a GPU unless it is told otherwise (ray-project/ray#54868).
-VARIABLES = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+VARIABLES = {  # read as Ray is imported and as it starts; those that are set already stay
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # no GPU is visible to a trial without one (ray-project/ray#54868)
+    "RAY_raylet_start_wait_time_s": "120",  # of a node that starts on a busy machine
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 PROBE = "import logging, ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)"
 
 
@@ -87,12 +90,12 @@ def connected(address: str) -> Iterator[Any]:
     Raises:
         UnetzooError: If Ray is not installed, or no cluster answers.
     """
+    ours = {name: value for name, value in VARIABLES.items() if name not in os.environ}
+    os.environ.update(ours)
     try:
         import ray
     except ImportError:
         raise UnetzooError("--ray needs the package ray, which is not installed: pip install 'unetzoo[ray]'") from None
-    before = dict(os.environ)
-    os.environ.update({name: os.environ.get(name, value) for name, value in VARIABLES.items()})
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     local = {"num_cpus": cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
@@ -105,9 +108,8 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-        for name in VARIABLES:
-            if name not in before:
-                os.environ.pop(name, None)
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def check_answer(address: str) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from unetzoo.bench.watcher import Watcher
 from unetzoo.records.record import read_record
 
 STORE = 75 * 2**20
+HEAD = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "include_log_monitor": False}
 
 
 class Strikes(Watcher):
@@ -36,14 +38,15 @@ class Strikes(Watcher):
             self.training.add(job.trial.id)
         if len(self.training) == 2 and self.node is not None:
             self.cluster.remove_node(self.node, allow_graceful=False)
-            self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
             self.node = None
+            with suppress(Exception):  # on a busy machine Ray gives up waiting, and the node joins later
+                self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
 
 
 @pytest.fixture
 def for_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package = str(Path(__file__).parents[2])
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "240")  # on a busy machine
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "60")  # on a busy machine
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:  # short, for Ray's sockets
         monkeypatch.setenv("TMPDIR", folder)  # so that trials wait for no timing of other tests
@@ -60,7 +63,7 @@ def test_records_are_those_of_a_local_run_although_a_node_is_lost(
     from ray.cluster_utils import Cluster
 
     suite_file = write_suite(tmp_path)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE})
+    cluster = Cluster(initialize_head=True, head_node_args=HEAD)
     try:
         strikes = Strikes(cluster, cluster.add_node(num_cpus=1, object_store_memory=STORE))
         table, without = run_on_ray(read_suite(suite_file), tmp_path / "out", address=cluster.address, watcher=strikes)

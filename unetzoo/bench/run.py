@@ -328,7 +328,7 @@ def _measure_costs(
         The jobs that are still to run, without those whose model failed, and costs_id -> what was measured.
     """
     first: dict[tuple[Path, str], Job] = {}
-    for job in (job for job in todo if not job.trial.model.baseline):
+    for job in (job for job in todo if not job.trial.model.baseline and job.suite.measure.where != "off"):
         first.setdefault((job.folders.out, job.trial.costs_id), replace(job, task="costs"))
     measured, failed = dict[str, Measured](), set[tuple[Path, str]]()
     for job in run_jobs(Queue(first.values()), 1, watcher.change, stop_request, watcher.note):

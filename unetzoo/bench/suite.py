@@ -88,9 +88,10 @@ class Measurement(Strict):
     repeats: int = Field(30, ge=5, description="timed forward passes per attempt")
     seconds: float = Field(5.0, gt=0, description="time limit per attempt; at least 5 passes are timed")
     attempts: int = Field(3, ge=1, description="attempts at most, if the timing is noisy")
-    where: Literal["any", "exclusive"] = Field(
+    where: Literal["any", "exclusive", "off"] = Field(
         "any",
-        description="take timings anywhere, or only where a trial may use all cores of a machine; not in ids",
+        description="take timings anywhere, only where a trial may use all cores of a machine, or nowhere: with 'off', "
+        "records have parameters and MACs as their only costs; not in ids",
     )
 
 
@@ -143,7 +144,8 @@ class Suite(Strict):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one is given twice; give each once")
         for request in self.models:
-            self.recipe(request)
+            if self.recipe(request).compute == "auto" and self.measure.where == "off":
+                raise ValueError("compute = 'auto' chooses by timings, which measure.where = 'off' forbids")
         if self.reference is not None and self.match is None:
             raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
         return self

@@ -46,7 +46,7 @@ class Strikes(Watcher):
 @pytest.fixture
 def for_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     package = str(Path(__file__).parents[2])
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "60")  # on a busy machine
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "240")  # on a busy machine
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:  # short, for Ray's sockets
         monkeypatch.setenv("TMPDIR", folder)  # so that trials wait for no timing of other tests

@@ -12,6 +12,7 @@ import pytest
 
 from support import slurm as stand_in
 from support.command import run as command
+from support.engines import lasting, write_suite
 from unetzoo.bench.run import prepare, run
 from unetzoo.bench.slurm import bundles, max_array_size, scripts
 from unetzoo.bench.slurm_options import SlurmOptions
@@ -19,60 +20,10 @@ from unetzoo.bench.suite_file import read_suite
 from unetzoo.errors import UnetzooError
 from unetzoo.records.record import read_record
 
-MODELS = '''
-import time
-import torch
-import unetzoo
-from torch import nn
-from unetzoo.measure import latency
-
-latency.PRODUCT_SIDE["cpu"] = 64
-
-@unetzoo.register_model("slurm_slow")
-class Slow(nn.Module):
-    """One convolution and a nap."""
-    def __init__(self, in_channels, num_classes):
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, num_classes, 3, padding=1)
-    def forward(self, x):
-        if self.training and not isinstance(x, torch._subclasses.FakeTensor):
-            time.sleep(0.05)
-        return self.conv(x)
-'''
-SUITE = """
-models = ["slurm_slow"]
-seeds = 4
-imports = ["models.py"]
-baselines = false
-[data]
-name = "cells"
-options = { n_train = 3, n_val = 1, n_test = 2, size = 48 }
-[train]
-steps = 20
-batch_size = 2
-crop = 48
-validate_every = 5
-threads = 1
-precision = "float32"
-[measure]
-size = 48
-repeats = 5
-attempts = 1
-[limits]
-checkpoint_seconds = 0
-[slurm]
-partition = "gpu"
-time = "00:30:00"
-task_minutes = 0
-max_parallel = 2
-"""
-
 
 @pytest.fixture
 def suite_file(tmp_path: Path, clean_registry: Any) -> Path:
-    (tmp_path / "models.py").write_text(MODELS)
-    (tmp_path / "suite.toml").write_text(SUITE)
-    return tmp_path / "suite.toml"
+    return write_suite(tmp_path)
 
 
 @pytest.fixture
@@ -84,13 +35,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # so that tasks wait for no timing of other tests
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     return folder
-
-
-def lasting(out: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for path in sorted((out / "records").glob("*.json")):
-        kept[path.name] = read_record(path).model_dump(exclude={"cost", "environment", "resumed"})
-    return kept
 
 
 @pytest.mark.slow
@@ -145,7 +89,7 @@ def test_scripts_hold_the_options_and_split_at_the_largest_array(
     (cluster / "small").touch()
     assert max_array_size() == 3
     assert [len(script.tasks) for script in scripts(prepared, options, {}, None)] == [3, 1, 0]
-    assert [len(task) for task in bundles(prepared, {(None, "slurm_slow"): 200.0}, 400)] == [2, 2]
+    assert [len(task) for task in bundles(prepared, {(None, "slow"): 200.0}, 400)] == [2, 2]
     assert [len(task) for task in bundles(prepared, {}, 600)] == [1, 1, 1, 1]
 
 

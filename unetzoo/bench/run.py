@@ -171,14 +171,24 @@ def _run_suite(
         _run(members, todo, side_by_side, heart, wait, together(watcher, progress), stop_request)
     if stop_request.stop:
         raise KeyboardInterrupt
+    # A record that cannot be read has only its file name.
+    asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}
+    return table_of(out, asked)
+
+
+def table_of(out: Path, asked: set[tuple[str | None, str]]) -> pd.DataFrame:
+    """Return the table of some trials of a folder.
+
+    Args:
+        out: Folder of the output.
+        asked: Label of the data set, None for a single suite, and id or file name of each trial.
+    """
     from unetzoo.records.frame import read_records, tables
 
     if not any(out.glob("**/records/*.json")):  # other processes run all trials, and were not waited for
         return tables([], []).trials
     frame = read_records(out)
-    # A record that cannot be read has only its file name.
-    asked = {(member.data, name) for member in members for trial in member.trials for name in (trial.id, trial.stem)}
-    labels = [None] * len(frame) if members[0].data is None else frame["data"]
+    labels = frame["data"] if "data" in frame else [None] * len(frame)
     ours = [pair in asked for pair in zip(labels, frame["id"], strict=True)]
     return frame.loc[ours, :].reset_index(drop=True)
 
@@ -327,7 +337,7 @@ def _measure_costs(
         The jobs that are still to run, without those whose model failed, and costs_id -> what was measured.
     """
     first: dict[tuple[Path, str], Job] = {}
-    for job in (job for job in todo if not job.trial.model.baseline):
+    for job in (job for job in todo if not job.trial.model.baseline and job.suite.measure.where != "off"):
         first.setdefault((job.folders.out, job.trial.costs_id), replace(job, task="costs"))
     measured, failed = dict[str, Measured](), set[tuple[Path, str]]()
     for job in run_jobs(Queue(first.values()), 1, watcher.change, stop_request, watcher.note):

@@ -1,4 +1,4 @@
-"""``unetzoo trial`` and ``status``, and ``bench`` with ``--prepare`` or ``--slurm``: parse, call, print."""
+"""``unetzoo trial`` and ``status``, and ``bench`` with ``--prepare``, ``--slurm`` or ``--ray``: parse, call, print."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from unetzoo.cli.console import err, out
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.prepared import Prepared
     from unetzoo.bench.status import TrialState
     from unetzoo.bench.suite import Suite
+    from unetzoo.cli.bench_progress import LiveWatcher
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 WATCH_SECONDS = 5.0
@@ -138,7 +140,7 @@ def submit_run(
     if not todo:
         out.print(f"nothing to submit: all {len(prepared.trials)} trials have records", highlight=False)
         return
-    seconds = _predict(prepared) if options.task_minutes else {}
+    seconds = _predicted_seconds(prepared) if options.task_minutes else {}
     own = margin if isinstance(margin, float) and margin != Scoring().margin else None
     found = scripts(prepared, options, seconds, own)
     if dry_run:
@@ -152,7 +154,44 @@ def submit_run(
     out.print(f"unetzoo status {folder} --watch shows how far they are", highlight=False, markup=False, soft_wrap=True)
 
 
-def _predict(prepared: Prepared) -> dict[tuple[str | None, str], float]:
+def run_on_cluster(
+    suite: Suite | Collection, folder: Path, address: str, retry_failed: bool, allow_mixed: bool, watcher: LiveWatcher
+) -> tuple[pd.DataFrame, list[str]]:
+    """Run a suite on a Ray cluster.
+
+    Args:
+        suite: The suite.
+        folder: Folder of the output.
+        address: Address of the cluster.
+        retry_failed: Also run failed trials again.
+        allow_mixed: Let nodes with other versions take part.
+        watcher: Shows the progress.
+
+    Returns:
+        The table of its trials, and a line for each trial that has no record.
+    """
+    from unetzoo.bench.ray_run import run_on_ray
+
+    return run_on_ray(
+        suite,
+        folder,
+        address=address,
+        retry_failed=retry_failed,
+        allow_mixed=allow_mixed,
+        predicted_memory=_predicted_memory,
+        watcher=watcher,
+    )
+
+
+def _predicted_memory(suite: Suite) -> dict[str, int]:
+    """Return the bytes of a trial's process by model, as `unetzoo plan` predicts them."""
+    from unetzoo.bench.plan import plan_suite
+
+    plan = plan_suite(suite, timed=False)
+    return {row.label: row.need.process_bytes for row in plan.rows if row.need.process_bytes is not None}
+
+
+def _predicted_seconds(prepared: Prepared) -> dict[tuple[str | None, str], float]:
     """Return the seconds of a trial by data set and model, as `unetzoo plan` predicts them on this machine."""
     from unetzoo.bench.plan import plan_suite
 

@@ -95,12 +95,12 @@ def build(only: str | None = None) -> typer.Typer:
 
 
 def _command_class(name: str) -> type[TyperCommand] | None:
-    """Return the class of a command that reads its words in its own way; None for the usual one."""
-    if name != "report":
+    """Return the class of a command with an option that may stand without its value; None for the usual one."""
+    if name not in ("report", "bench"):
         return None
-    from unetzoo.cli.serve import ReportCommand
+    from unetzoo.cli.bare_option import BenchCommand, ReportCommand
 
-    return ReportCommand
+    return ReportCommand if name == "report" else BenchCommand
 
 
 def _not_imported() -> None:

@@ -1,28 +1,10 @@
-"""``unetzoo report DIR --serve``: the option that may stand without its port, and the call."""
+"""``unetzoo report DIR --serve``: the call."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from typer.core import TyperCommand
 
 from unetzoo.cli.console import out
-
-PORT = 8765
-
-
-class ReportCommand(TyperCommand):
-    """A command whose ``--serve`` takes a port or none."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Write the usual port after a ``--serve`` that has none."""
-        full: list[str] = []
-        for word, following in zip(args, [*args[1:], ""], strict=True):
-            full.append(word)
-            if word == "--serve" and not following.isdecimal():
-                full.append(str(PORT))
-        return super().parse_args(ctx, full)
 
 
 def serve_report(folder: Path, port: int, margin: float | None) -> None:

@@ -21,19 +21,14 @@ from unetzoo.report.answer import answer
 from unetzoo.report.choice import answer as choice
 from unetzoo.report.comparisons import against, sampled
 from unetzoo.report.folds import pooled
+from unetzoo.report.machines import COSTS, cell
 from unetzoo.report.matrix import MARKS, judge_rows, mean_ranks
 from unetzoo.report.merge import Part, different_digests, gather, machine_of, rows_of, run_names
 from unetzoo.report.page import render
 from unetzoo.report.statistics import summarise
 from unetzoo.report.verdict_table import joined_verdicts
-from unetzoo.report.words import DASH, MIB, number, span
+from unetzoo.report.words import DASH, number
 
-COSTS = {  # column -> title, format
-    "latency_p50_ms": ("latency (ms)", lambda v: number(v, 1)),
-    "peak_train_bytes": ("training (MiB)", lambda v: number(v, 0, MIB)),
-    "peak_infer_bytes": ("inference (MiB)", lambda v: number(v, 0, MIB)),
-    "train_seconds": ("training time", span),
-}
 COSTS_APART = (
     "Measured costs stand in columns of their machine, as those of different machines cannot be compared, and no"
     " variant is recommended by its latency."
@@ -127,10 +122,7 @@ def _scores(part: Part, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cost(row: dict[str, Any] | None, cost: str) -> str:
-    if row is None:
-        return DASH
-    noisy = "~" if cost == "latency_p50_ms" and row["noisy"] else ""
-    return noisy + COSTS[cost][1](row[cost])
+    return DASH if row is None else cell(row, cost)
 
 
 def _matrix(parts: Sequence[Part]) -> dict[str, Any]:
@@ -144,13 +136,13 @@ def _matrix(parts: Sequence[Part]) -> dict[str, Any]:
     models = list(dict.fromkeys(name for row in units for name in row.cells))
     ranks, ranked = mean_ranks(units, models)
 
-    def cell(row: Any, model: str) -> str:
+    def mean(row: Any, model: str) -> str:
         found = row.cell(model)
         sign = f"{MARKS[found.mark]} " if found.mark else ""
         return DASH if found.dice is None else f"{sign}{number(found.dice)}"
 
     return {
         "models": models,
-        "rows": [{"label": row.label, "cells": [cell(row, m) for m in models]} for row in units],
+        "rows": [{"label": row.label, "cells": [mean(row, m) for m in models]} for row in units],
         "answer": choice(units, models, ranks, ranked),
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from unetzoo._util.atomic import write_atomic
@@ -15,6 +16,7 @@ from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.browser import browse
 from unetzoo.report.embedded import as_script, embedded
 from unetzoo.report.judgement import Judgement, judge_all
+from unetzoo.report.machines import COST_PLOTS, apart, by_machine, kind_of
 from unetzoo.report.paper import write_paper
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions, left_out
@@ -65,7 +67,8 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
     Raises:
         UnetzooError: If the folder or its records are missing, or the folder cannot be written.
     """
-    t = load(folder)
+    full = load(folder)
+    t = apart(full)
     j = judge_all(t, margin)
     summary = summarise(t)
     if not j.ranked:
@@ -78,8 +81,11 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
     captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}
     if "predictions" in captions:
         captions["predictions"] += left_out(t.models, order)
-    skipped = [name for name in shown if name not in plots and (name != "difference" or j.ranked)]
+    machines = by_machine(full, j.reference)
+    unasked = [*(COST_PLOTS if machines else ()), *(() if j.ranked else ("difference",))]
+    skipped = [name for name in shown if name not in plots and name not in unasked]
     variables = context(t, summary, j) | {
+        "machines": machines,
         "plots": captions,
         "skipped": skipped,
         "brief": keep is not None,
@@ -89,9 +95,18 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
     if paper:
         write_paper(folder, t, j)
     try:
+        write_atomic(folder / "results.csv", csv_text(_results(full, bool(machines))))
         return _write(folder, t, j, variables, plots)
     except OSError as error:
         raise UnetzooError(f"{folder}: cannot write the report: {error.strerror or error}") from None
+
+
+def _results(t: Tables, several: bool) -> pd.DataFrame:
+    """Return the table of the trials, with the kind of machine of each if there are several."""
+    if not several:
+        return t.trials
+    known = {record.id: kind_of(record) if record.cost else "" for record in t.records}
+    return t.trials.assign(machine=t.trials["id"].map(known))
 
 
 def _caption(name: str, ranked: bool, noisy: bool) -> str:
@@ -105,7 +120,6 @@ def _write(
     """Write all files; return the path of the page, or of the summary if the report is brief."""
     summary, page = folder / "summary.md", folder / "index.html"
     write_plots(folder, NAMES, plots, BRIEF if variables["brief"] else SUFFIXES)
-    write_atomic(folder / "results.csv", csv_text(t.trials))
     write_atomic(folder / "verdicts.csv", csv_text(verdict_table(j.every)))
     write_atomic(summary, render("summary.md.j2", variables))
     made = {} if variables["brief"] else pages(folder, t, j, variables, plots)

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from unetzoo.cli.console import err, out
 from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
+from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def bench_command(
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Let machines take part that have other versions of unetzoo or torch.")
     ] = False,
+    track: Track = None,
 ) -> None:
     """Train and measure models under one protocol, on one or several data sets, and write the report.
 
@@ -146,6 +148,9 @@ def bench_command(
         raise UnetzooError(f"--jobs {jobs}: must be a whole number, 1 or more, or 'auto'")
     if (dry_run and not slurm) or (slurm and prepare):
         raise UnetzooError("--dry-run: needs --slurm" if dry_run else "--prepare and --slurm: give one of them")
+    trackers = chosen_trackers(track)
+    if trackers and (prepare or slurm):
+        raise UnetzooError("--track: follows trials that this process runs; once they are over: unetzoo export-runs DIR")
     suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
     folder = folder or Path("runs") / suite.name
     if prepare or slurm:
@@ -157,15 +162,18 @@ def bench_command(
         else:
             submit_run(suite, folder, dry_run=dry_run, margin=_margins(suite), **submitted)
         return
+    from unetzoo.bench.progress_file import together
     from unetzoo.bench.run import run
+    from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
     try:
-        with LiveWatcher(out) as watcher:
-            side_by_side = "auto" if jobs == "auto" else int(jobs)
-            trials = run(suite, folder, jobs=side_by_side, retry_failed=retry == "failed", wait=wait, watcher=watcher)
+        with LiveWatcher(out) as watcher, tracking(folder, trackers, watcher.note) as more:
+            side_by_side, all_watchers = "auto" if jobs == "auto" else int(jobs), together(watcher, *more)
+            retried = retry == "failed"
+            trials = run(suite, folder, jobs=side_by_side, retry_failed=retried, wait=wait, watcher=all_watchers)
     except KeyboardInterrupt:
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")

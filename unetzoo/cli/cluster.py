@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unetzoo.cli.console import err, out
+from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of th
 def trial_command(
     folder: RunFolder,
     trial: Annotated[str, typer.Argument(metavar="ID", help="Id of the trial; LABEL/ID in a collection.")],
+    track: Track = None,
 ) -> None:
     """Run one trial of a prepared run; it continues from its checkpoint if it was stopped.
 
@@ -46,11 +48,14 @@ def trial_command(
     Raises:
         Exit: With code 1 if the trial failed, 75 if it is to be run again.
     """
+    trackers = chosen_trackers(track)
     from unetzoo.bench.one_trial import run_prepared
+    from unetzoo.bench.progress_file import together
+    from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
 
-    with LiveWatcher(out) as watcher:
-        outcome, line = run_prepared(folder, trial, watcher)
+    with LiveWatcher(out) as watcher, tracking(folder, trackers, watcher.note) as more:
+        outcome, line = run_prepared(folder, trial, together(watcher, *more))
     (out if outcome == "ok" else err).print(line, soft_wrap=True, highlight=False, markup=False)
     if outcome != "ok":
         raise typer.Exit(1 if outcome == "failed" else AGAIN)

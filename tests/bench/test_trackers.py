@@ -66,12 +66,12 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
     return Tracked(done=done, out=folder / "out", path=path, record=read_record(path))
 
 
-def scores(record: Record) -> tuple[float, list[tuple[int, float]]]:
+def scores(record: Record) -> tuple[float, dict[int, float]]:
     """Return the test Dice, and the loss of each validation by its step."""
     assert record.result is not None
     assert record.curves is not None
     assert record.result.dice is not None
-    return record.result.dice, [(step, loss) for step, loss, _ in record.curves.val]
+    return record.result.dice, {step: loss for step, loss, _ in record.curves.val}
 
 
 def test_tensorboard_reads_what_was_written(tracked: Tracked) -> None:
@@ -81,7 +81,7 @@ def test_tensorboard_reads_what_was_written(tracked: Tracked) -> None:
     store = EventAccumulator(str(tracked.out / "trackers" / "tensorboard" / tracked.path.stem)).Reload()
     dice, losses = scores(tracked.record)
     assert [event.step for event in store.Scalars("train/loss")] == [1, 2, 3, 4]
-    assert [(event.step, event.value) for event in store.Scalars("val/loss")] == pytest.approx(losses)
+    assert {event.step: event.value for event in store.Scalars("val/loss")} == pytest.approx(losses)
     assert store.Scalars("test/dice")[0].value == pytest.approx(dice)
     assert store.Scalars("cost/params")[0].value == tracked.record.cost.params
     (image,) = store.Images(f"pictures/{tracked.record.samples[0].key}")
@@ -101,10 +101,11 @@ def test_mlflow_reads_what_was_written(tracked: Tracked, tmp_path: Path) -> None
     (run,) = client.search_runs([experiment.experiment_id])
     dice, losses = scores(tracked.record)
     assert (run.info.run_name, run.info.status) == (tracked.path.stem, "FINISHED")
-    assert (run.data.params["train.steps"], run.data.params["model.options.width"]) == ("4", "4.0")
+    assert (run.data.params["train.steps"], run.data.params["model.options.width"]) == ("4", "4")
     assert run.data.metrics["test/dice"] == pytest.approx(dice)
     history = client.get_metric_history(run.info.run_id, "val/loss")
-    assert [(point.step, point.value) for point in history] == pytest.approx(losses)
+    assert {point.step: point.value for point in history} == pytest.approx(losses)
+    assert len(history) == len(losses)
     assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 4
     file = client.download_artifacts(run.info.run_id, "record.json", str(tmp_path))
     assert Path(file).read_bytes() == tracked.path.read_bytes()
@@ -142,7 +143,7 @@ def test_an_export_adds_nothing_twice(tracked: Tracked, tmp_path: Path) -> None:
         (("trial", "run", "id", "--track", "wandb"), "pip install 'unetzoo[wandb]'"),
         (("export-runs", "none", "--to", "wandb"), "pip install 'unetzoo[wandb]'"),
         (("export-runs", "none", "--to", "tensorboard"), "none: no such folder"),
-        (("bench", "--prepare", "--track", "tensorboard"), "unetzoo export-runs DIR"),
+        (("bench", "--prepare", "--track", "tensorboard"), "once all are over: unetzoo export-runs"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_runs(
@@ -169,9 +170,7 @@ class Broken(Tracker):
         raise AssertionError("it has failed already")
 
 
-def test_a_tracker_that_fails_is_a_warning(
-    tracked: Tracked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tracker_that_fails_is_a_warning(tracked: Tracked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "tracker_class", lambda name: Broken)
     for name in ("records", "trials"):
         shutil.copytree(tracked.out / name, tmp_path / name)

@@ -9,10 +9,11 @@ import typer
 
 from unetzoo.cli.console import err, out
 
+CHOICES = "tensorboard|mlflow|wandb|trackio"
 Track = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="tensorboard|mlflow|wandb|trackio",
+        metavar=CHOICES,
         help="Also show the trials in a tracker while they run; several with commas. Local, in DIR/trackers.",
     ),
 ]
@@ -34,7 +35,8 @@ def chosen_trackers(track: list[str] | None) -> list[str]:
 def export_runs_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the run, or of a collection.")],
     to: Annotated[
-        list[str], typer.Option("--to", metavar="tensorboard|mlflow|wandb|trackio", help="Tracker; several with commas.")
+        list[str],
+        typer.Option("--to", metavar="tensorboard|mlflow|wandb|trackio", help="Tracker; several with commas."),
     ],
 ) -> None:
     """Write the records of a run that is over to a tracker; what it has already is not written again.

@@ -36,8 +36,7 @@ def tracker_names(texts: Iterable[str], option: str) -> list[str]:
         missing = [module for module in NEEDED[name] if not _installed(module)]
         if missing:
             raise UnetzooError(
-                f"{option} {name}: needs {' and '.join(missing)}, which is not installed: "
-                f"pip install 'unetzoo[{name}]'"
+                f"{option} {name}: needs {' and '.join(missing)}, which is not installed: pip install 'unetzoo[{name}]'"
             )
     return names
 

@@ -122,7 +122,7 @@ class TrackingWatcher(Watcher):
                     self._each(followed, lambda tracker, step=step, values=values: tracker.log(step, values))
             last = ending(record, path)
             self._each(followed, lambda tracker: tracker.end(last))
-            for name, tracker in followed.trackers.items():
+            for tracker in followed.trackers.values():
                 Ledger(tracker.folder, tracker.store(tracker.folder)).add(path)
         with suppress(OSError):
             append(job.folders.log(job.trial), followed.warnings)

@@ -50,7 +50,7 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
     "export-runs": (
         "track",
         "export_runs_command",
-        "Write the records of a run that is over to a tracker: TensorBoard, MLflow, Weights & Biases or Trackio.",
+        "Write the records of a run that is over to a tracker; what it has already is not written again.",
     ),
     "recommend": (
         "recommend",

@@ -139,7 +139,7 @@ def test_an_export_adds_nothing_twice(tracked: Tracked, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("bench", "--track", "mlflo"), "'mlflo' is not a tracker"),
-        (("bench", "--track", "wandb"), "needs wandb, which is not installed: pip install 'unetzoo[wandb]'"),
+        (("bench", "--track", "wandb"), "needs wandb (not installed): pip install 'unetzoo[wandb]'"),
         (("trial", "run", "id", "--track", "wandb"), "pip install 'unetzoo[wandb]'"),
         (("export-runs", "none", "--to", "wandb"), "pip install 'unetzoo[wandb]'"),
         (("export-runs", "none", "--to", "tensorboard"), "none: no such folder"),

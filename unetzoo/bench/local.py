@@ -59,7 +59,7 @@ class _Running:
     oom_kills: int | None
     server: int | None  # process id of the fork server that it was started from
     started: Process | None  # what tells the process from a later one with its id
-    place: Place  # its GPUs
+    place: Place = ()  # its GPUs
 
     def waitables(self) -> list[Any]:
         """Return the objects to wait for with `multiprocessing.connection.wait`."""

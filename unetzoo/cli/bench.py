@@ -150,9 +150,7 @@ def bench_command(
         raise UnetzooError("--dry-run: needs --slurm" if dry_run else "--prepare and --slurm: give one of them")
     trackers = chosen_trackers(track)
     if trackers and (prepare or slurm):
-        raise UnetzooError(
-            "--track: follows trials that this process runs; once all are over: unetzoo export-runs"
-        )
+        raise UnetzooError("--track: follows trials that this process runs; once all are over: unetzoo export-runs")
     suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
     folder = folder or Path("runs") / suite.name
     if prepare or slurm:

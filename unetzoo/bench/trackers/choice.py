@@ -35,9 +35,8 @@ def tracker_names(texts: Iterable[str], option: str) -> list[str]:
             raise UnetzooError(f"{option} {name!r} is not a tracker; {nearest(name, NEEDED)}")
         missing = [module for module in NEEDED[name] if not _installed(module)]
         if missing:
-            raise UnetzooError(
-                f"{option} {name}: needs {' and '.join(missing)}, which is not installed: pip install 'unetzoo[{name}]'"
-            )
+            needed = f"needs {' and '.join(missing)} (not installed)"
+            raise UnetzooError(f"{option} {name}: {needed}: pip install 'unetzoo[{name}]'")
     return names
 
 

@@ -1,5 +1,8 @@
 """TensorBoard: event files in a folder for each trial, written without torch or TensorFlow."""
 
+# The classes of protocol buffers come to be at run time.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import time

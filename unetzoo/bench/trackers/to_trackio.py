@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,10 @@ class Adapter(Tracker):
         super().__init__(folder, trial)
         folder.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("TRACKIO_DIR", str(folder))  # before the import, which reads it
-        import trackio
-
-        self._trackio: Any = trackio
+        self._trackio: Any = import_module("trackio")
         # In a context of its own: `init` ends the run before it in the same context, and trials run side by side.
         self._run = contextvars.Context().run(
-            trackio.init,
+            self._trackio.init,
             project=re.sub(r"[^\w-]", "-", trial.project)[:LONGEST],
             name=trial.name.replace("/", "-"),
             config=dict(trial.settings),

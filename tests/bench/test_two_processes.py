@@ -85,6 +85,7 @@ class Kills(Watcher):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # four processes import everything
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_killed_trial_of_two_processes_is_resumed(
     tmp_path: Path, clean_registry: Any, monkeypatch: pytest.MonkeyPatch

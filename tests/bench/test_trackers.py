@@ -20,7 +20,7 @@ from unetzoo.bench.trackers import choice, to_trackio, watch
 from unetzoo.bench.trackers.tracker import Ending, TrackedTrial, Tracker
 from unetzoo.records.record import Record, read_record
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the trackers' clients
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]  # of the trackers' clients
 
 SUITE = """
 name = "a <b>suite"
@@ -58,6 +58,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
     levels = {name: logging.getLogger(name).level for name in ("mlflow", "alembic")}
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(watch, "CLOSE_SECONDS", 600)  # MLflow makes a database, on a busy machine slowly
         track = ("--track", "tensorboard", "--track", "mlflow,tensorboard")
         done = command("bench", folder / "suite.toml", "--out", folder / "out", *track)
     for name, level in levels.items():

@@ -17,11 +17,19 @@ MEMORY_SHARE = 0.7  # of the machine's memory that trials side by side may need 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the costs of a trial's model say of its training: seconds and peak bytes of a step, and the device."""
+    """What the costs of a trial's model say of its training.
+
+    Attributes:
+        step_seconds: Seconds of a step.
+        peak: Peak memory of a step on one device, in bytes.
+        device: The kind of device.
+        gpus: Bytes of memory of each GPU of the machine, if it trains on GPUs.
+    """
 
     step_seconds: float
     peak: int | None
     device: str
+    gpus: tuple[int, ...] = ()
 
 
 def training_seconds(trial: Trial, measured: Measured | None) -> float:

@@ -47,6 +47,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "report_command",
         "Write the report again from the records of a folder, or one report of several runs side by side.",
     ),
+    "export-runs": (
+        "track",
+        "export_runs_command",
+        "Write the records of a run that is over to a tracker; what it has already is not written again.",
+    ),
     "recommend": (
         "recommend",
         "recommend_command",

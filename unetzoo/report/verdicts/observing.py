@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetzoo._util.language import _
 from unetzoo.report.verdicts.comparison import Comparison, Family, Finding, Pair, settle
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER, MIN_GROUPS, MIN_SEEDS, interval, possible
 from unetzoo.report.verdicts.pair import (
@@ -98,7 +99,7 @@ def _observed(pairs: Sequence[Pair], seeds: Mask, images: Mask, family: Family) 
         for pair, a, b in zip(pairs, left, right, strict=True)
     ]
     if not seeds.any():
-        return [Finding(Comparison(**c, note="no seed or no test image in common")) for c in bare]
+        return [Finding(Comparison(**c, note=_("no seed or no test image in common"))) for c in bare]
     filled = complete(scores)
     e, agree = _weighed(filled, left, right, codes)
     higher = superiority(scores)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -23,8 +24,10 @@ METHODS = [("**/templates/*.j2", "jinja2"), ("**.py", "python")]
 OPTIONS = {"**/templates/*.j2": {"trimmed": "false"}}
 KEYWORDS = {"_": None, "N_": None, "_n": (1, 2)}
 FOLDERS = ("records", "report")  # of the package, which have phrases
-NOTES = """Translations of what unetzoo's reports say.
-Numbers, names and commands stay as they are; punctuation is full-width."""
+NOTES = """\
+# Translations of what unetzoo's reports say. Numbers, names and commands stay as they are.
+# Brought up to date and compiled by: python tests/support/phrases.py"""
+WRITTEN = datetime(2026, 1, 1, tzinfo=timezone.utc)  # in the header, which is not to change by itself
 
 
 def template() -> Catalog:
@@ -74,7 +77,9 @@ def compiled(found: Catalog) -> bytes:
 def updated(language: str) -> Catalog:
     """Return the translations of a language for the phrases that the code has now."""
     old = catalogue(language) if path(language).exists() else Catalog(locale=language)
-    new = Catalog(language, DOMAIN, header_comment=NOTES, project="unetzoo", charset="utf-8", fuzzy=False)
+    new = Catalog(
+        language, DOMAIN, NOTES, "unetzoo", "-", creation_date=WRITTEN, revision_date=WRITTEN, fuzzy=False, charset="utf-8"
+    )
     for message in template():
         if message.id:
             known = old.get(message.id)

@@ -40,13 +40,14 @@ def answer(rows: Rows, j: Judgement) -> list[str]:
     base = scored[j.reference]
     if len(scored) == 1:
         spread = "" if pd.isna(base["dice_sd"]) else f" ± {base['dice_sd']:.3f}"
+        dice = f"{base['dice']:.3f}{spread}"
         return [
             _n(
                 "{label} reaches Dice {dice} over {n} seed; there is no other variant to compare it with.",
                 "{label} reaches Dice {dice} over {n} seeds; there is no other variant to compare it with.",
                 base["seeds"],
                 label=j.reference,
-                dice=f"{base['dice']:.3f}{spread}",
+                dice=dice,
             )
         ]
     if not j.ranked:

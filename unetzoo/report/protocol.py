@@ -223,7 +223,7 @@ def policies(records: list[Record]) -> list[str]:
         for rules in record.result.policy.values() if record.result else ():
             pairs = rules.items() if isinstance(rules, dict) else ()
             sentences += [_("{label}: {what}", label=words(k), what=words(v)) for k, v in pairs]
-    return [_("{sentence}.", sentence=f"{line[:1].upper()}{line[1:]}") for line in dict.fromkeys(sentences)]
+    return [_("{sentence}.", sentence=line[:1].upper() + line[1:]) for line in dict.fromkeys(sentences)]
 
 
 def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:

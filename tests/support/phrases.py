@@ -22,7 +22,7 @@ from unetzoo._util.language import DOMAIN, ENGLISH, LANGUAGES, LOCALE
 PACKAGE = Path(__file__).parents[2] / "unetzoo"
 METHODS = [("**/templates/*.j2", "jinja2"), ("**.py", "python")]
 OPTIONS = {"**/templates/*.j2": {"trimmed": "false"}}
-KEYWORDS = {"_": None, "N_": None, "_n": (1, 2)}
+KEYWORDS = {"_": None, "N_": None, "_n": (1, 2), "_p": ((1, "c"), 2)}
 FOLDERS = ("records", "report")  # of the package, which have phrases
 NOTES = """\
 # Translations of what unetzoo's reports say. Numbers, names and commands stay as they are.
@@ -35,9 +35,9 @@ def template() -> Catalog:
     found = Catalog(project="unetzoo", charset="utf-8", fuzzy=False)
     for folder in FOLDERS:
         places = extract_from_dir(PACKAGE / folder, METHODS, OPTIONS, KEYWORDS)
-        for file, _line, phrase, _comments, _context in places:
+        for file, _line, phrase, _comments, context in places:
             if phrase:
-                found.add(phrase, locations=[(f"unetzoo/{folder}/{file}", 0)], flags=())
+                found.add(phrase, locations=[(f"unetzoo/{folder}/{file}", 0)], context=context)
     return found
 
 
@@ -78,12 +78,20 @@ def updated(language: str) -> Catalog:
     """Return the translations of a language for the phrases that the code has now."""
     old = catalogue(language) if path(language).exists() else Catalog(locale=language)
     new = Catalog(
-        language, DOMAIN, NOTES, "unetzoo", "-", creation_date=WRITTEN, revision_date=WRITTEN, fuzzy=False, charset="utf-8"
+        language,
+        DOMAIN,
+        NOTES,
+        "unetzoo",
+        "-",
+        creation_date=WRITTEN,
+        revision_date=WRITTEN,
+        fuzzy=False,
+        charset="utf-8",
     )
     for message in template():
         if message.id:
-            known = old.get(message.id)
-            new.add(message.id, known.string if known else None, locations=message.locations, flags=())
+            known = old.get(message.id, message.context)
+            new.add(message.id, known.string if known else None, message.locations, context=message.context)
     return new
 
 

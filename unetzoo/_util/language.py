@@ -80,6 +80,11 @@ def _(phrase: str, **values: Any) -> str:
     return found.format(**values) if values else found
 
 
+def _p(context: str, phrase: str) -> str:
+    """Return a phrase that means something else elsewhere; ``context`` tells translators which of them this is."""
+    return _catalogue(_current.get()).pgettext(context, phrase)
+
+
 def _n(one: str, many: str, n: int, **values: Any) -> str:
     """Return the form of a phrase that the number asks for, with ``{n}`` and the other placeholders filled.
 

@@ -163,12 +163,7 @@ class _Words:
         beaten = [x for x in self.choice.fit if x != best and self.field.verdict(x, best) == "worse"]
         ties = [x for x in self.choice.not_worse if x != best]
         if not ties:
-            others = beaten[0] if len(beaten) == 1 else _("each of {n} others", n=len(beaten))
-            better = _("shown to score better than {others}", others=others)
-            if self.limits:
-                better = _(
-                    "shown to score better than {others} with {limits}", others=others, limits=asked(self.limits)
-                )
+            better = self._better_than(beaten)
             names = {"lead": self._at_budget(c, better), "interval": self._interval(c), "label": c.reference}
             if len(beaten) == 1:
                 return _("{lead} ({interval})", **names)
@@ -179,6 +174,14 @@ class _Words:
         tied = self._at_budget(c, _("{mean}, not shown to be better than {labels}", mean=mean, labels=listed(ties)))
         names = {"lead": tied, "interval": self._interval(c), "label": c.reference}
         return _("{lead} ({label}: {interval})", **names) if len(ties) > 1 else _("{lead} ({interval})", **names)
+
+    def _better_than(self, beaten: list[str]) -> str:
+        names = {"label": beaten[0], "n": len(beaten), "limits": asked(self.limits)}
+        if len(beaten) == 1:
+            alone = _("shown to score better than {label}", **names)
+            return _("shown to score better than {label} with {limits}", **names) if self.limits else alone
+        alone = _("shown to score better than each of {n} others", **names)
+        return _("shown to score better than each of {n} others with {limits}", **names) if self.limits else alone
 
     def _interval(self, c: Comparison) -> str:
         return _("difference {difference}, {interval}", difference=self._difference(c), interval=self._simultaneous(c))

@@ -17,7 +17,7 @@ from unetzoo.report.limits import KINDS, Kind
 from unetzoo.report.protocol import first_of_each
 from unetzoo.report.recommend import METRICS as JUDGED_METRICS
 from unetzoo.report.recommend import NOT_WORSE, Field, field_of
-from unetzoo.report.sections import DISTANCES, TITLES
+from unetzoo.report.sections import DISTANCES, metric_title
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER
 from unetzoo.report.words import missing
 
@@ -61,7 +61,7 @@ def embedded(rows: Sequence[Mapping[str, Any]], t: Tables, j: Judgement, pages: 
         "metrics": [
             {
                 "key": m,
-                "title": _(TITLES.get(m, m)),
+                "title": metric_title(m),
                 "lower": m in LOWER_IS_BETTER,
                 "digits": 2 if m in DISTANCES else 3,
                 "judged": m in fields,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from unetzoo._util.language import N_, _
+from unetzoo._util.language import N_, _, _p
 from unetzoo.records.frame import COUNTS, METRICS, Tables
 from unetzoo.records.record import Record
 from unetzoo.report import costs, protocol
@@ -31,6 +31,8 @@ TITLES = {
     "hd95": "HD95",
     "assd": "ASSD",
     "boundary_iou": N_("boundary IoU"),
+    "recall": N_("recall"),
+    "specificity": N_("specificity"),
     "brier": "Brier",
     "ece": "ECE",
 }
@@ -41,6 +43,13 @@ COUNT_TITLES = {
     "penalised": N_("penalised"),
 }
 DISTANCES = {"hd95", "assd"}
+
+
+def metric_title(metric: str) -> str:
+    """Return the title of a score."""
+    if metric == "precision":  # elsewhere that of numbers
+        return _p("score", "precision")
+    return _(TITLES[metric]) if metric in TITLES else metric
 
 
 def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def metrics(rows: list[dict[str, Any]], baselines: list[dict[str, Any]], records
     def head(metric: str) -> dict[str, str]:
         way = "↓" if metric in LOWER_IS_BETTER else "↑"
         return {
-            "title": f"{_(TITLES.get(metric, metric))}\u00a0{way}",
+            "title": f"{metric_title(metric)}\u00a0{way}",
             "unit": " / ".join(units) if metric in DISTANCES else "",
         }
 

@@ -21,7 +21,7 @@ from unetzoo.report.naming import by_label
 from unetzoo.report.pictures import painted, png_uri, read_kept
 from unetzoo.report.predictions import legend
 from unetzoo.report.protocol import variants
-from unetzoo.report.sections import DISTANCES, TITLES
+from unetzoo.report.sections import DISTANCES, metric_title
 from unetzoo.report.words import fields, missing, number, span, words
 
 FOLDER = "variants"
@@ -108,7 +108,7 @@ def _scores(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         if not missing(row[m]):
             digits = 2 if m in DISTANCES else 3
             spread = "" if missing(row[f"{m}_sd"]) else f" ± {number(row[f'{m}_sd'], digits)}"
-            found.append((_(TITLES.get(m, m)), number(row[m], digits) + spread))
+            found.append((metric_title(m), number(row[m], digits) + spread))
     return found
 
 

@@ -1,6 +1,6 @@
 """The catalogue of phrases: read from the code, brought up to date, compiled.
 
-As a script, ``python tests/support/phrases.py`` adds the code's new phrases to each ``unetzoo.po`` without a translation,
+As a script, ``python tests/support/phrases.py`` adds the code's new phrases to each ``unetzoo.po``, not yet translated,
 drops those that the code no longer has, compiles ``unetzoo.mo``, and names what is left to translate. It needs Babel.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,3 +76,24 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     watcher.start([], 0)
     watcher.remove()
     assert read_progress(tmp_path / "file") is None
+
+
+def test_two_processes_of_a_run_are_shown_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_file, "EVERY_SECONDS", 0.0)
+    first, second, killed = (ProgressFile(tmp_path) for _ in range(3))
+    first.start([None] * 5, reused=1)  # type: ignore[list-item]
+    first.change(job(seed=1))
+    first.end(job(seed=0, status="ok"))  # wherever it ran
+    second.start([None] * 4, reused=2)  # type: ignore[list-item]
+    second.change(job(seed=2))
+    killed.start([None] * 9, reused=0)  # type: ignore[list-item]
+    killed.change(job(seed=3))
+    os.utime(killed._path, (1, 1))
+    progress, written = read_progress(tmp_path) or pytest.fail("no file")
+    assert (progress.total, progress.done, progress.reused) == (5, 1, 1)
+    assert sorted(trial.name for trial in progress.running) == ["unet seed 1", "unet seed 2"]
+    assert written > 1
+    first.remove()
+    assert [trial.name for trial in (read_progress(tmp_path) or pytest.fail("gone"))[0].running] == ["unet seed 2"]
+    ProgressFile(tmp_path).start([], 0)
+    assert not killed._path.exists()

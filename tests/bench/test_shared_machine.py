@@ -1,4 +1,4 @@
-"""Costs where other jobs share the machine: with ``where = "exclusive"``, records keep no times from there."""
+"""Costs where other jobs share the machine: with ``where = "exclusive"`` or "off", records keep no times from there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import pytest
 from unetzoo.bench import model_costs
 from unetzoo.bench.model_costs import ModelCosts, costs_of
 from unetzoo.bench.output import OutputFolders
-from unetzoo.records.record import SHARED, read_record
+from unetzoo.bench.run import run
+from unetzoo.bench.suite import Suite
+from unetzoo.errors import UnetzooError
+from unetzoo.records.record import NOT_MEASURED, SHARED, read_record
 from unetzoo.report import write_report
 from unetzoo.train.compute import Compute, ComputeChoice
 
@@ -81,3 +84,21 @@ def test_a_report_shows_records_without_times(tmp_path: Path) -> None:
         made = timed.model_copy(update={"id": f"{n:012x}", "trial": trial, "cost": cost, "samples": []})
         (tmp_path / "records" / f"unet-s0-{made.id}.json").write_text(made.to_json())
     assert "unet 1" in write_report(tmp_path).read_text()
+
+
+def test_with_off_a_trial_only_counts(tmp_path: Path) -> None:
+    """No time is taken, of the model or of its training, and nothing is measured before the first trial."""
+    made = {"name": "s", "models": ["unet_d2"], "set": {"width": 4}, "baselines": False, "measure": {"where": "off"}}
+    data = {"name": "cells", "options": {"n_train": 3, "n_val": 1, "n_test": 2, "size": 48}}
+    train = {"steps": 2, "batch_size": 2, "crop": 32, "validate_every": 2, "threads": 1}
+    suite = Suite.from_mapping({**made, "data": data, "train": train}, "s.toml")
+    assert list(run(suite, tmp_path)["status"]) == ["ok"]
+    (path,) = (tmp_path / "records").glob("*.json")
+    cost = read_record(path).cost
+    assert cost is not None
+    assert (cost.params > 0, cost.macs > 0, (cost.train_flops or 0) > 0) == (True, True, True)
+    assert (cost.latency_p50_ms, cost.peak_train_bytes, cost.train_seconds, cost.phases) == (None, None, None, {})
+    assert cost.latency_method == NOT_MEASURED
+    assert not (tmp_path / "costs").exists()
+    with pytest.raises(UnetzooError, match="compute = 'auto' chooses by timings"):
+        Suite.from_mapping({**made, "data": data, "train": {**train, "compute": "auto"}}, "s.toml")

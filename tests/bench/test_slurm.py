@@ -12,67 +12,18 @@ import pytest
 
 from support import slurm as stand_in
 from support.command import run as command
+from support.engines import lasting, write_suite
 from unetzoo.bench.run import prepare, run
-from unetzoo.bench.slurm import bundles, max_array_size, scripts
+from unetzoo.bench.slurm import _gpus, bundles, max_array_size, scripts
 from unetzoo.bench.slurm_options import SlurmOptions
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.errors import UnetzooError
 from unetzoo.records.record import read_record
 
-MODELS = '''
-import time
-import torch
-import unetzoo
-from torch import nn
-from unetzoo.measure import latency
-
-latency.PRODUCT_SIDE["cpu"] = 64
-
-@unetzoo.register_model("slurm_slow")
-class Slow(nn.Module):
-    """One convolution and a nap."""
-    def __init__(self, in_channels, num_classes):
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, num_classes, 3, padding=1)
-    def forward(self, x):
-        if self.training and not isinstance(x, torch._subclasses.FakeTensor):
-            time.sleep(0.05)
-        return self.conv(x)
-'''
-SUITE = """
-models = ["slurm_slow"]
-seeds = 4
-imports = ["models.py"]
-baselines = false
-[data]
-name = "cells"
-options = { n_train = 3, n_val = 1, n_test = 2, size = 48 }
-[train]
-steps = 20
-batch_size = 2
-crop = 48
-validate_every = 5
-threads = 1
-precision = "float32"
-[measure]
-size = 48
-repeats = 5
-attempts = 1
-[limits]
-checkpoint_seconds = 0
-[slurm]
-partition = "gpu"
-time = "00:30:00"
-task_minutes = 0
-max_parallel = 2
-"""
-
 
 @pytest.fixture
 def suite_file(tmp_path: Path, clean_registry: Any) -> Path:
-    (tmp_path / "models.py").write_text(MODELS)
-    (tmp_path / "suite.toml").write_text(SUITE)
-    return tmp_path / "suite.toml"
+    return write_suite(tmp_path)
 
 
 @pytest.fixture
@@ -84,13 +35,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # so that tasks wait for no timing of other tests
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
     return folder
-
-
-def lasting(out: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for path in sorted((out / "records").glob("*.json")):
-        kept[path.name] = read_record(path).model_dump(exclude={"cost", "environment", "resumed"})
-    return kept
 
 
 @pytest.mark.slow
@@ -145,8 +89,22 @@ def test_scripts_hold_the_options_and_split_at_the_largest_array(
     (cluster / "small").touch()
     assert max_array_size() == 3
     assert [len(script.tasks) for script in scripts(prepared, options, {}, None)] == [3, 1, 0]
-    assert [len(task) for task in bundles(prepared, {(None, "slurm_slow"): 200.0}, 400)] == [2, 2]
+    assert [len(task) for task in bundles(prepared, {(None, "slow"): 200.0}, 400)] == [2, 2]
     assert [len(task) for task in bundles(prepared, {}, 600)] == [1, 1, 1, 1]
+
+
+def test_a_trial_gets_the_gpus_that_it_trains_on(suite_file: Path, tmp_path: Path) -> None:
+    suite = read_suite(suite_file)
+    suite = suite.model_copy(update={"train": suite.train.changed({"devices": 2, "batch_size": 4}, "")})
+    assert _gpus([suite], SlurmOptions()) == ["--gres=gpu:2"]
+    for enough in ("gpu:2", "gpu:a100:4", "shard:1,gpu:2g.10gb:2"):
+        assert _gpus([suite], SlurmOptions(gres=enough)) == []
+    for few in ("gpu", "gpu:1", "gpu:a100", "gpu:a100:1,shard:2"):
+        with pytest.raises(UnetzooError, match=r"a trial trains on devices = 2; give 'gpu:2'"):
+            _gpus([suite], SlurmOptions(gres=few))
+    assert _gpus([suite], SlurmOptions(extra=["--gpus=2"])) == []
+    on_cpu = suite.model_copy(update={"train": suite.train.changed({"device": "cpu"}, "")})
+    assert _gpus([on_cpu], SlurmOptions()) == []
 
 
 def test_a_dry_run_prints_the_scripts_and_writes_nothing(suite_file: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_costs_of_two_machines_are_not_compared(tmp_path: Path) -> None:
     assert {c.what for c in found.costs} == {"params", "macs"}
     assert found.worse == []
     assert found.environment["torch"] == ("2.9", "3.0")
-    assert any("the machines differ: cpu, 1 thread and another, 1 thread" in line for line in found.remarks)
+    assert any("not of one machine: cpu, 1 thread and another, 1 thread" in line for line in found.remarks)
 
 
 def test_more_failures_got_worse(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The share of a machine that a batch system has given to this process; without one, the whole machine."""
+"""The share of a machine that a batch system has given to this process; without one, the whole machine.
+
+Slurm tells it by variables of its own. Other systems, Ray among them, by ``UNETZOO_CORES`` and ``UNETZOO_MEMORY_MIB``.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,19 @@ MIB = 2**20
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use: of its CPU set, and of its Slurm job."""
+    """Return the number of cores that this process may use: of its CPU set, and of its job."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(here, _number("SLURM_CPUS_PER_TASK") or _number("SLURM_CPUS_ON_NODE") or here)
+    given = _given("UNETZOO_CORES") or _of_slurm("SLURM_CPUS_PER_TASK") or _of_slurm("SLURM_CPUS_ON_NODE")
+    return min(here, given or here)
 
 
 def memory() -> int | None:
-    """Return the bytes of memory of this process's Slurm job on this machine; None if there is no such limit."""
-    whole, each = _number("SLURM_MEM_PER_NODE"), _number("SLURM_MEM_PER_CPU")
+    """Return the bytes of memory of this process's job on this machine; None if there is no such limit."""
+    whole = _given("UNETZOO_MEMORY_MIB") or _of_slurm("SLURM_MEM_PER_NODE")
+    each = _of_slurm("SLURM_MEM_PER_CPU")
     if whole:
         return whole * MIB
-    on_node = _number("SLURM_CPUS_ON_NODE") or _number("SLURM_CPUS_PER_TASK")
+    on_node = _of_slurm("SLURM_CPUS_ON_NODE") or _of_slurm("SLURM_CPUS_PER_TASK")
     return each * on_node * MIB if each and on_node else None
 
 
@@ -27,7 +32,11 @@ def whole_machine() -> bool:
     return cores() >= (os.cpu_count() or 1)
 
 
-def _number(name: str) -> int:
+def _of_slurm(name: str) -> int:
     """Return a number that Slurm has set; 0 if this is no Slurm job, or for no limit."""
-    text = os.environ.get(name, "") if "SLURM_JOB_ID" in os.environ else ""
+    return _given(name) if "SLURM_JOB_ID" in os.environ else 0
+
+
+def _given(name: str) -> int:
+    text = os.environ.get(name, "")
     return int(text) if text.isdecimal() else 0

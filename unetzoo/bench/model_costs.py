@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from unetzoo._util.atomic import write_atomic
@@ -19,9 +20,10 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.errors import Strict
 from unetzoo.machine.lock import MachineLock
 from unetzoo.machine.phases import Phases
-from unetzoo.measure.counts import count_training_flops
-from unetzoo.records.record import Cost
-from unetzoo.train.compute import ComputeChoice, choose_compute
+from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops
+from unetzoo.nn.sizes import SameSize
+from unetzoo.records.record import NOT_MEASURED, Cost
+from unetzoo.train.compute import Compute, ComputeChoice, choose_compute
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import make_optimizer
 from unetzoo.train.recipe import steps_for
@@ -36,7 +38,7 @@ class ModelCosts(Strict):
         conditions: Versions and hardware; on others the costs are measured again.
         cost: The costs.
         step_flops: Floating-point operations of a training step.
-        step_seconds: Seconds of a training step without loading data.
+        step_seconds: Seconds of a training step without loading data; 0 if nothing was measured.
         choice: How the steps are computed, with the timings by which that was chosen, if it was left open.
         timed: False if other jobs shared the machine, so that the times are left out.
     """
@@ -70,6 +72,8 @@ def costs_of(
     Returns:
         The costs; of those in the file only if they were measured on this machine and by this code.
     """
+    if trial.measure.where == "off":
+        return _counted(trial, info, setting)
     file = folders.costs(trial, "{cpu} {device} {device_name}".format_map(setting.conditions))
     apart = trial.measure.where == "any" or whole_machine()
     with suppress(OSError, ValidationError):
@@ -85,6 +89,31 @@ def costs_of(
     with suppress(OSError):  # such as a full disk; the next trial then measures again
         write_atomic(file, found.model_dump_json(indent=1) + "\n")
     return found
+
+
+def _counted(trial: Trial, info: DatasetInfo, setting: Setting) -> ModelCosts:
+    """Return what can be counted without running the model."""
+    recipe, size = trial.train, trial.measure.size
+    with torch.device("meta"):
+        network = trial.model.config.build(weights=False).eval()
+        image = torch.zeros(1, info.channels, size, size)
+    shape = (recipe.batch_size, info.channels, recipe.crop, recipe.crop)
+    cost = Cost(
+        params=count_parameters(network),
+        macs=count_macs(SameSize(network, info.classes).eval(), image),
+        shape=(trial.measure.batch_size, info.channels, size, size),
+        train_shape=(recipe.batch_size // recipe.devices, *shape[1:]),
+        memory_method=NOT_MEASURED,
+        latency_p50_ms=None,
+        latency_p90_ms=None,
+        latency_repeats=0,
+        latency_method=NOT_MEASURED,
+    )
+    flops = count_training_flops(trial.model.config, shape, partial(make_optimizer, recipe))
+    choice = ComputeChoice(compute=Compute.of(recipe, setting.device))
+    return ModelCosts(
+        conditions=setting.conditions, cost=cost, step_flops=flops, step_seconds=0.0, choice=choice, timed=False
+    )
 
 
 def _measure(trial: Trial, info: DatasetInfo, setting: Setting, channel: Channel, phases: Phases) -> ModelCosts:

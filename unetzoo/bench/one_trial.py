@@ -9,7 +9,7 @@ from typing import Literal
 
 from unetzoo.bench.claims import Heart, newest_claim
 from unetzoo.bench.jobs import Job
-from unetzoo.bench.prepared import Prepared, check_versions, find_trial
+from unetzoo.bench.prepared import Prepared, check_versions, find_trial, read_newest
 from unetzoo.bench.queue import Queue
 from unetzoo.bench.run import interruptible, run_queue
 from unetzoo.bench.watcher import Watcher
@@ -20,7 +20,9 @@ Outcome = Literal["ok", "failed", "again"]
 SAVE_SIGNALS = (signal.SIGUSR2,) if hasattr(signal, "SIGUSR2") else ()
 
 
-def run_prepared(out: Path, trial: str, watcher: Watcher | None = None) -> tuple[Outcome, str]:
+def run_prepared(
+    out: Path, trial: str, watcher: Watcher | None = None, *, elsewhere: bool = False
+) -> tuple[Outcome, str]:
     """Run one trial of a prepared run, and keep its record; one that has a record is not run.
 
     SIGTERM, SIGUSR2 and Ctrl-C let the trial save itself and end.
@@ -29,6 +31,7 @@ def run_prepared(out: Path, trial: str, watcher: Watcher | None = None) -> tuple
         out: Folder of the output.
         trial: The trial's id, ``LABEL/ID`` in a collection.
         watcher: Callbacks that follow the trial.
+        elsewhere: True on a machine that sees only a copy of the run, whose data are checked before the trial.
 
     Returns:
         "ok" or "failed" by its record, or "again" if it was stopped and saved or another process runs it; and a line
@@ -40,11 +43,13 @@ def run_prepared(out: Path, trial: str, watcher: Watcher | None = None) -> tuple
     out, watcher = out.absolute(), watcher or Watcher()
     prepared, line = find_trial(out, trial)
     check_versions(prepared)
-    _enter_folder(prepared)
+    _enter_folder(prepared, elsewhere)
     record = prepared.folders(line).records / f"{line.stem}.json"
     if line.before is None and record.exists():
         return _outcome(record)
     job = prepared.job(line)
+    if elsewhere:
+        _check_digest(job)
     with interruptible(watcher, SAVE_SIGNALS) as stop_request, Heart() as heart:
         queue = Queue([job], heart, wait=False, note=watcher.note)
         watcher.start([job.trial], 0)
@@ -56,8 +61,39 @@ def run_prepared(out: Path, trial: str, watcher: Watcher | None = None) -> tuple
     return _outcome(job.folders.record(job.trial))
 
 
-def _enter_folder(prepared: Prepared) -> None:
-    """Enter the folder that relative paths of the suite start from.
+def check_data(out: Path) -> None:
+    """Check that this machine, which sees only a copy of a run, has the data of each of its suites.
+
+    Args:
+        out: Folder with the copy.
+
+    Raises:
+        UnetzooError: If it has not.
+    """
+    prepared = read_newest(out.absolute())
+    if prepared is None:
+        raise UnetzooError(f"{out}: no run is prepared here")
+    _enter_folder(prepared, elsewhere=True)
+    for line in {line.suite: line for line in prepared.trials if line.todo}.values():
+        _check_digest(prepared.job(line))
+
+
+def _check_digest(job: Job) -> None:
+    """Check that the data set of a trial is here, with the content that it had where the run was prepared.
+
+    Raises:
+        UnetzooError: If it is not.
+    """
+    try:
+        digest = job.suite.data.open().digest()
+    except UnetzooError as error:
+        raise UnetzooError(f"data of the run: {error}") from None
+    if digest != job.trial.data.digest:
+        raise UnetzooError(f"data set {job.trial.data.name!r} has another content than where the run was prepared")
+
+
+def _enter_folder(prepared: Prepared, elsewhere: bool) -> None:
+    """Enter the folder that relative paths of the suite start from; one that sees only a copy may do without.
 
     Raises:
         UnetzooError: If this machine cannot see it.
@@ -65,6 +101,8 @@ def _enter_folder(prepared: Prepared) -> None:
     try:
         os.chdir(prepared.run.folder)
     except OSError as error:
+        if elsewhere:
+            return
         raise UnetzooError(
             f"{prepared.run.folder}: cannot be entered: {error.strerror}; relative paths of the suite start there"
         ) from None

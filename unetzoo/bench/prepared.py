@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -245,14 +245,17 @@ def check_versions(prepared: Prepared) -> None:
     """
     if prepared.run.allow_mixed:
         return
-    differ = {name: (here, getattr(prepared.run, name)) for name, here in versions().items()}
-    differ = {name: pair for name, pair in differ.items() if pair[0] != pair[1]}
-    if differ:
-        words = ", ".join(f"{name} {here} and not {there}" for name, (here, there) in differ.items())
+    if words := other_versions(versions(), prepared.run):
         raise UnetzooError(
             f"{platform.node()} has {words}, with which {prepared.out} was prepared; use one environment on all "
             "machines, or prepare with --allow-mixed"
         )
+
+
+def other_versions(here: Mapping[str, str], run: RunDescription) -> str:
+    """Return the versions of a machine that are not those with which a run was prepared, in words; '' if none."""
+    pairs = {name: (version, getattr(run, name)) for name, version in here.items()}
+    return ", ".join(f"{name} {one} and not {other}" for name, (one, other) in pairs.items() if one != other)
 
 
 def _files(out: Path) -> Iterator[Path]:

@@ -1,9 +1,10 @@
-"""The watcher that keeps ``progress.json``, from which ``unetzoo report --serve`` shows a run while it goes on."""
+"""The watcher that keeps a file in ``progress``, from which ``unetzoo report --serve`` shows a run while it goes on."""
 
 from __future__ import annotations
 
 import math
 import time
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from unetzoo.bench.watcher import Watcher
 from unetzoo.records.progress import PROGRESS, Progress, RunningTrial
 
 EVERY_SECONDS = 2.0
+FORGOTTEN_SECONDS = 3600.0
 POINTS = 200  # of a curve, about
 
 
@@ -26,7 +28,7 @@ class ProgressFile(Watcher):
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / PROGRESS
+        self._path = folder / PROGRESS / f"{uuid.uuid4().hex}.json"
         self._progress = Progress(total=0)
         self._running: dict[str, RunningTrial] = {}
         self._begun = self._written = time.monotonic()
@@ -38,6 +40,7 @@ class ProgressFile(Watcher):
         self._progress = Progress(total=len(todo), reused=reused)
         self._begun = time.monotonic()
         self._write()
+        self._sweep()
 
     def change(self, job: Job) -> None:
         name = _name(job)
@@ -60,6 +63,15 @@ class ProgressFile(Watcher):
         """Remove the file, as the run is over."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+            self._path.parent.rmdir()
+
+    def _sweep(self) -> None:
+        """Remove the files of processes that were killed."""
+        with suppress(OSError):  # such as a file that its own process has just removed
+            now = self._path.stat().st_mtime
+            for path in self._path.parent.glob("*.json"):
+                if path.stat().st_mtime < now - FORGOTTEN_SECONDS:
+                    path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         self._written = time.monotonic()

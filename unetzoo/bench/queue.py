@@ -104,12 +104,13 @@ class Queue:
             return False
         claims, trial = job.folders.claims, job.trial.stem
         stale = job.suite.limits.stale_seconds
-        claim = take(claims, trial, onlooker.number if onlooker else 0, stale)
+        if onlooker is None:
+            onlooker = Onlooker(claims, trial)
+            if not onlooker.free():  # looking costs less than a claim that fails
+                self._watched.append(_Watched(job, onlooker))
+                return False
+        claim = take(claims, trial, onlooker.number, stale)
         if claim is None:
-            if onlooker is None:
-                onlooker = Onlooker(claims, trial)
-                if onlooker.free():
-                    return self._claim(job, onlooker)
             self._watched.append(_Watched(job, onlooker))
             return False
         if self._over(job):
@@ -118,7 +119,7 @@ class Queue:
                 forget(claims, trial)
             return False
         if claim.number > 1:
-            if onlooker and onlooker.silent:
+            if onlooker.silent:
                 who = onlooker.holder.words
                 self._note(f"{trial}: taken over from {who}, silent for {onlooker.holder.stale_seconds:g} s")
             sweep(job, claim)

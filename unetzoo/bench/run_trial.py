@@ -150,7 +150,7 @@ def run_trial(
             "tuning_seconds": round(sum(t.seconds for t in beside), 3) if run.tries else None,
         }
     )
-    if trial.measure.where == "exclusive" and not whole_machine():
+    if trial.measure.where == "off" or (trial.measure.where == "exclusive" and not whole_machine()):
         cost = costs.cost.model_copy(update={"train_flops": cost.train_flops})  # no times of this training
     return blank.model_copy(
         update={

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from unetzoo._util.paths import user_path
 from unetzoo._util.text import Printable
 from unetzoo.bench.limits import Limits
+from unetzoo.bench.ray_options import RayOptions
 from unetzoo.bench.slurm_options import SlurmOptions
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.registry import OnLeak, create_dataset
@@ -87,9 +88,10 @@ class Measurement(Strict):
     repeats: int = Field(30, ge=5, description="timed forward passes per attempt")
     seconds: float = Field(5.0, gt=0, description="time limit per attempt; at least 5 passes are timed")
     attempts: int = Field(3, ge=1, description="attempts at most, if the timing is noisy")
-    where: Literal["any", "exclusive"] = Field(
+    where: Literal["any", "exclusive", "off"] = Field(
         "any",
-        description="take timings anywhere, or only where a trial may use all cores of a machine; not in ids",
+        description="take timings anywhere, only where a trial may use all cores of a machine, or nowhere: with 'off', "
+        "records have parameters and MACs as their only costs; not in ids",
     )
 
 
@@ -108,6 +110,7 @@ class Suite(Strict):
     score: Scoring = Field(Scoring(), description="conventions of the scores")
     limits: Limits = Field(Limits(), description="limits of each trial")
     slurm: SlurmOptions = Field(SlurmOptions(), description="options of the jobs on a Slurm cluster")
+    ray: RayOptions = Field(RayOptions(), description="resources of a trial on a Ray cluster")
     baselines: bool = Field(True, description="also run the trivial predictors, as reference rows")
     match: Literal["params", "macs"] | None = Field(
         None, description="give every model the width at which it matches the reference's parameters or MACs"
@@ -141,7 +144,8 @@ class Suite(Strict):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: one is given twice; give each once")
         for request in self.models:
-            self.recipe(request)
+            if self.recipe(request).compute == "auto" and self.measure.where == "off":
+                raise ValueError("compute = 'auto' chooses by timings, which measure.where = 'off' forbids")
         if self.reference is not None and self.match is None:
             raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
         return self

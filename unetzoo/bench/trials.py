@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pydantic import field_validator
 
@@ -17,6 +19,9 @@ from unetzoo.metrics.policy import Scoring
 from unetzoo.models.entry import GRID
 from unetzoo.models.factory import ModelConfig
 from unetzoo.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PROTOCOL = 3  # to be raised whenever the same trial would give another result
 
@@ -88,7 +93,7 @@ class Trial(Strict):
         """Read the training of a record that is older than recipes; there was one, today's "modern"."""
         return {"recipe": "modern", **value} if isinstance(value, dict) else value
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hash of all that decides the result, of the label, and of the measurements requested.
 
@@ -119,6 +124,12 @@ class Trial(Strict):
             neutral = UNetSpec().model_dump(mode="json")
             identity["model"]["options"] = {k: v for k, v in options.items() if v != neutral[k]}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, whose id is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("id", None)
+        return copied
 
     @property
     def costs_id(self) -> str:

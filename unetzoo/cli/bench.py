@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from unetzoo.cli.console import err, out
 from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
+from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -116,9 +117,19 @@ def bench_command(
         bool, typer.Option("--slurm", help="Submit the trials to a Slurm cluster by the suite's [slurm], and return.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --slurm: print the scripts only.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Run the trials on a Ray cluster: HOST:PORT of its head, 'auto' for the one on this machine; without "
+            "an address, on a local one for the time of the run.",
+        ),
+    ] = None,
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Let machines take part that have other versions of unetzoo or torch.")
     ] = False,
+    track: Track = None,
 ) -> None:
     """Train and measure models under one protocol, on one or several data sets, and write the report.
 
@@ -135,6 +146,7 @@ def bench_command(
       [bold]unetzoo bench --data ./my-images --models unet,unet_bilinear --seeds 3 --steps 500[/]
       [bold]unetzoo bench my-suite.toml --set width=16 --jobs 2 --retry failed[/]
       [bold]unetzoo bench my-suite.toml --slurm --dry-run[/]
+      [bold]unetzoo bench my-suite.toml --ray 10.0.0.1:6379[/]
     \f
     Raises:
         UnetzooError: If an option, the suite or the data are not valid.
@@ -144,8 +156,16 @@ def bench_command(
         raise UnetzooError(f"--retry {retry!r} is not a choice; allowed: failed")
     if not (jobs == "auto" or (jobs.isdecimal() and int(jobs) > 0)):
         raise UnetzooError(f"--jobs {jobs}: must be a whole number, 1 or more, or 'auto'")
-    if (dry_run and not slurm) or (slurm and prepare):
-        raise UnetzooError("--dry-run: needs --slurm" if dry_run else "--prepare and --slurm: give one of them")
+    if dry_run and not slurm:
+        raise UnetzooError("--dry-run: needs --slurm")
+    engines = [f"--{name}" for name, given in (("prepare", prepare), ("slurm", slurm), ("ray", ray)) if given]
+    if len(engines) > 1:
+        raise UnetzooError(f"{' and '.join(engines)}: give one of them")
+    if ray and (jobs != "auto" or not wait):
+        raise UnetzooError(f"{'--jobs' if wait else '--no-wait'} has no effect with --ray; see [ray] in the suite file")
+    trackers = chosen_trackers(track)
+    if trackers and engines:
+        raise UnetzooError("--track: follows trials that this process runs; once all are over: unetzoo export-runs")
     suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
     folder = folder or Path("runs") / suite.name
     if prepare or slurm:
@@ -157,22 +177,32 @@ def bench_command(
         else:
             submit_run(suite, folder, dry_run=dry_run, margin=_margins(suite), **submitted)
         return
+    from unetzoo.bench.progress_file import together
     from unetzoo.bench.run import run
+    from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
+    from unetzoo.cli.cluster import run_on_cluster
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
+    lost = list[str]()
     try:
-        with LiveWatcher(out) as watcher:
-            side_by_side = "auto" if jobs == "auto" else int(jobs)
-            trials = run(suite, folder, jobs=side_by_side, retry_failed=retry == "failed", wait=wait, watcher=watcher)
+        with LiveWatcher(out) as watcher, tracking(folder, trackers, watcher.note) as more:
+            side_by_side, again = "auto" if jobs == "auto" else int(jobs), retry == "failed"
+            if ray:
+                trials, lost = run_on_cluster(suite, folder, ray, again, allow_mixed, watcher)
+            else:
+                every = together(watcher, *more)
+                trials = run(suite, folder, jobs=side_by_side, retry_failed=again, wait=wait, watcher=every)
     except KeyboardInterrupt:
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
     page = write_report(folder, margin=_margins(suite))
-    if lost := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
-        err.print(f"the weights of {lost} trials could not be saved; --retry failed trains them again", highlight=False)
+    if lacking := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
+        err.print(
+            f"the weights of {lacking} trials could not be saved; --retry failed trains them again", highlight=False
+        )
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
     failed = trials[trials["status"] != "ok"]
     if len(failed):
@@ -181,6 +211,9 @@ def bench_command(
             where = f"{trial.data}: " if "data" in trials else ""
             err.print(f"  {where}{escape(str(trial.model))} seed {trial.seed}: {trial.status}", highlight=False)
         err.print("the report gives the reasons; --retry failed runs them again", highlight=False)
+    if lost:
+        err.print(f"{len(lost)} trials have no record; the same command runs them again", highlight=False)
+    if lost or len(failed):
         raise typer.Exit(1)
     if watcher.unfinished:
         raise typer.Exit(75)

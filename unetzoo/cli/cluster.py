@@ -1,8 +1,9 @@
-"""``unetzoo trial`` and ``status``, and ``bench`` with ``--prepare`` or ``--slurm``: parse, call, print."""
+"""``unetzoo trial`` and ``status``, and ``bench`` with ``--prepare``, ``--slurm`` or ``--ray``: parse, call, print."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unetzoo.cli.console import err, out
+from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
     from unetzoo.bench.collection import Collection
     from unetzoo.bench.prepared import Prepared
     from unetzoo.bench.status import TrialState
     from unetzoo.bench.suite import Suite
+    from unetzoo.cli.bench_progress import LiveWatcher
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 WATCH_SECONDS = 5.0
@@ -30,11 +34,13 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of th
 def trial_command(
     folder: RunFolder,
     trial: Annotated[str, typer.Argument(metavar="ID", help="Id of the trial; LABEL/ID in a collection.")],
+    track: Track = None,
 ) -> None:
     """Run one trial of a prepared run; it continues from its checkpoint if it was stopped.
 
     'unetzoo bench SUITE.toml --prepare' prepares a run and prints the ids.
-    SIGTERM, SIGUSR2 and Ctrl-C let the trial save itself and end.
+    SIGTERM, SIGUSR2 and Ctrl-C let the trial save itself and end. A trial with several devices starts a process for
+    each itself; under torchrun, the first process does so and the others end at once.
 
     Exit codes: 0 it succeeded, now or before, 1 it failed and has a record, 2 wrong input, 75 stopped and saved, or
     run by another process: run it again.
@@ -46,14 +52,31 @@ def trial_command(
     Raises:
         Exit: With code 1 if the trial failed, 75 if it is to be run again.
     """
+    trackers = chosen_trackers(track)
+    if "TORCHELASTIC_RUN_ID" in os.environ and _follows():
+        return
     from unetzoo.bench.one_trial import run_prepared
+    from unetzoo.bench.progress_file import together
+    from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
 
-    with LiveWatcher(out) as watcher:
-        outcome, line = run_prepared(folder, trial, watcher)
+    with LiveWatcher(out) as watcher, tracking(folder, trackers, watcher.note) as more:
+        outcome, line = run_prepared(folder, trial, together(watcher, *more))
     (out if outcome == "ok" else err).print(line, soft_wrap=True, highlight=False, markup=False)
     if outcome != "ok":
         raise typer.Exit(1 if outcome == "failed" else AGAIN)
+
+
+def _follows() -> bool:
+    """Return True in all processes of torchrun but the first, which starts those of its devices itself."""
+    from unetzoo.bench.one_machine import place_in_torchrun  # imports Fabric
+
+    place = place_in_torchrun(os.environ)
+    if place is None or place[0] == 0:
+        return False
+    err.print(f"process {place[0]} of {place[1]}: nothing to do; the first starts one for each device of the trial",
+              highlight=False, markup=False)  # fmt: skip
+    return True
 
 
 def status_command(
@@ -138,7 +161,7 @@ def submit_run(
     if not todo:
         out.print(f"nothing to submit: all {len(prepared.trials)} trials have records", highlight=False)
         return
-    seconds = _predict(prepared) if options.task_minutes else {}
+    seconds = _predicted_seconds(prepared) if options.task_minutes else {}
     own = margin if isinstance(margin, float) and margin != Scoring().margin else None
     found = scripts(prepared, options, seconds, own)
     if dry_run:
@@ -152,7 +175,44 @@ def submit_run(
     out.print(f"unetzoo status {folder} --watch shows how far they are", highlight=False, markup=False, soft_wrap=True)
 
 
-def _predict(prepared: Prepared) -> dict[tuple[str | None, str], float]:
+def run_on_cluster(
+    suite: Suite | Collection, folder: Path, address: str, retry_failed: bool, allow_mixed: bool, watcher: LiveWatcher
+) -> tuple[pd.DataFrame, list[str]]:
+    """Run a suite on a Ray cluster.
+
+    Args:
+        suite: The suite.
+        folder: Folder of the output.
+        address: Address of the cluster.
+        retry_failed: Also run failed trials again.
+        allow_mixed: Let nodes with other versions take part.
+        watcher: Shows the progress.
+
+    Returns:
+        The table of its trials, and a line for each trial that has no record.
+    """
+    from unetzoo.bench.ray_run import run_on_ray
+
+    return run_on_ray(
+        suite,
+        folder,
+        address=address,
+        retry_failed=retry_failed,
+        allow_mixed=allow_mixed,
+        predicted_memory=_predicted_memory,
+        watcher=watcher,
+    )
+
+
+def _predicted_memory(suite: Suite) -> dict[str, int]:
+    """Return the bytes of a trial's process by model, as `unetzoo plan` predicts them."""
+    from unetzoo.bench.plan import plan_suite
+
+    plan = plan_suite(suite, timed=False)
+    return {row.label: row.need.process_bytes for row in plan.rows if row.need.process_bytes is not None}
+
+
+def _predicted_seconds(prepared: Prepared) -> dict[tuple[str | None, str], float]:
     """Return the seconds of a trial by data set and model, as `unetzoo plan` predicts them on this machine."""
     from unetzoo.bench.plan import plan_suite
 

@@ -47,6 +47,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "report_command",
         "Write the report again from the records of a folder, or one report of several runs side by side.",
     ),
+    "export-runs": (
+        "track",
+        "export_runs_command",
+        "Write the records of a run that is over to a tracker; what it has already is not written again.",
+    ),
     "recommend": (
         "recommend",
         "recommend_command",
@@ -95,12 +100,12 @@ def build(only: str | None = None) -> typer.Typer:
 
 
 def _command_class(name: str) -> type[TyperCommand] | None:
-    """Return the class of a command that reads its words in its own way; None for the usual one."""
-    if name != "report":
+    """Return the class of a command with an option that may stand without its value; None for the usual one."""
+    if name not in ("report", "bench"):
         return None
-    from unetzoo.cli.serve import ReportCommand
+    from unetzoo.cli.bare_option import BenchCommand, ReportCommand
 
-    return ReportCommand
+    return ReportCommand if name == "report" else BenchCommand
 
 
 def _not_imported() -> None:

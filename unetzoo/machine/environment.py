@@ -63,6 +63,6 @@ def last_change(folder: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]  # if it is killed, no lock stays
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603
     return done.stdout.strip()

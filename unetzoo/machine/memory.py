@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import torch
-
 from unetzoo._util import batch_job
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -22,6 +20,8 @@ def memory_limit(device: str) -> tuple[int, str] | None:
         device: 'cuda', 'mps' or 'cpu'.
     """
     if device == "cuda":
+        import torch
+
         return torch.cuda.mem_get_info()[0], "free memory of the GPU"
     if device != "cpu":
         return None

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 STOPPED, ENDED = "tT", "ZX"
 
 
@@ -71,8 +71,17 @@ def descendants(*ancestors: int) -> dict[int, Process]:
 
 def adopt_orphans() -> bool:
     """Become the parent of all descendants whose own parent ends, so that none escapes; True if the system can."""
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent(number: signal.Signals) -> bool:
+    """Let the system send a signal to this process once the thread that started it ends; True if it can."""
+    return _prctl(PR_SET_PDEATHSIG, number)
+
+
+def _prctl(option: int, value: int) -> bool:
     try:
-        return ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        return ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0
     except (AttributeError, OSError, TypeError):
         return False
 

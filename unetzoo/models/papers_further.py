@@ -103,3 +103,55 @@ TANG_2022 = Paper(
     code="https://github.com/FengheTan9/CMU-Net",
     code_licence="MIT",
 )
+XU_2021 = Paper(
+    title="LeViT-UNet: Make Faster Encoders with Transformer for Medical Image Segmentation",
+    authors="Guoping Xu, Xingrong Wu, Xuan Zhang, Xinwei He",
+    year=2021,
+    arxiv="2107.08623",
+    code="https://github.com/apple1986/LeViT-UNet",
+    code_licence="MIT",
+)
+WANG_2023 = Paper(
+    title="Narrowing the semantic gaps in U-Net with learnable skip connections: The case of medical image "
+    "segmentation",
+    authors="Haonan Wang, Peng Cao, Jinzhu Yang, Osmar Zaiane",
+    year=2023,
+    arxiv="2312.15182",
+    doi="10.1016/j.neunet.2024.106546",
+    code="https://github.com/McGregorWwww/UDTransNet",
+    code_licence="MIT",
+)
+ZHANG_2021 = Paper(
+    title="TransFuse: Fusing Transformers and CNNs for Medical Image Segmentation",
+    authors="Yundong Zhang, Huiye Liu, Qiang Hu",
+    year=2021,
+    arxiv="2102.08005",
+    doi="10.1007/978-3-030-87193-2_2",
+    code="https://github.com/Rayicer/TransFuse",
+    code_licence=None,
+)
+HEIDARI_2022 = Paper(
+    title="HiFormer: Hierarchical Multi-scale Representations Using Transformers for Medical Image Segmentation",
+    authors="Moein Heidari, Amirhossein Kazerouni, Milad Soltany, Reza Azad, Ehsan Khodapanah Aghdam, "
+    "Julien Cohen-Adad, Dorit Merhof",
+    year=2022,
+    arxiv="2207.08518",
+    code="https://github.com/amirhossein-kz/HiFormer",
+    code_licence="MIT",
+)
+WANG_2021_MIXED = Paper(
+    title="Mixed Transformer U-Net For Medical Image Segmentation",
+    authors="Hongyi Wang, Shiao Xie, Lanfen Lin, Yutaro Iwamoto, Xian-Hua Han, Yen-Wei Chen, Ruofeng Tong",
+    year=2021,
+    arxiv="2111.04734",
+    code="https://github.com/Dootmaan/MT-UNet",
+    code_licence="MIT",
+)
+AZAD_2022 = Paper(
+    title="DAE-Former: Dual Attention-guided Efficient Transformer for Medical Image Segmentation",
+    authors="Reza Azad, René Arimond, Ehsan Khodapanah Aghdam, Amirhossein Kazerouni, Dorit Merhof",
+    year=2022,
+    arxiv="2212.13504",
+    code="https://github.com/xmindflow/DAEFormer",
+    code_licence=None,
+)

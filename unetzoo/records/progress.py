@@ -1,4 +1,4 @@
-"""The progress of a run in ``progress.json``, which lies in its folder while it goes on."""
+"""The progress of a run: one file ``progress/*.json`` in its folder for each process that runs it, while it does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Literal
 
 from unetzoo.errors import Strict, UnetzooError
 
-PROGRESS = "progress.json"
+PROGRESS = "progress"
+SILENT_SECONDS = 60.0  # after which what a process said to run is no longer believed
 
 
 class RunningTrial(Strict):
@@ -62,9 +63,20 @@ class Progress(Strict):
 
 
 def read_progress(folder: Path) -> tuple[Progress, float] | None:
-    """Return the progress of the run in a folder and when it was written (Unix time); None if none goes on."""
-    path = folder / PROGRESS
-    try:
-        return Progress.from_json(path.read_bytes(), str(path)), path.stat().st_mtime
-    except (OSError, UnetzooError):
+    """Return the progress of the run in a folder and when it was last written (Unix time); None if none goes on.
+
+    Every process knows of all trials that have ended, and of the running ones its own.
+    """
+    found = []
+    for path in (folder / PROGRESS).glob("*.json"):
+        try:
+            found.append((path.stat().st_mtime, Progress.from_json(path.read_bytes(), str(path))))
+        except (OSError, UnetzooError):
+            continue
+    if not found:
         return None
+    latest = max(written for written, _ in found)
+    lively = [progress for written, progress in found if written >= latest - SILENT_SECONDS]
+    whole = max(lively, key=lambda progress: (progress.total, progress.seconds))
+    running = {trial.name: trial for progress in lively for trial in progress.running}
+    return whole.model_copy(update={"running": list(running.values())}), latest

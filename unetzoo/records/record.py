@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_NOT_SAVED = "weights-not-saved"  # kind of the flag of a trial that succeeded and whose weights are missing
 SHARED = "none, because other jobs shared the machine and measure.where = 'exclusive'"
+NOT_MEASURED = "none, because measure.where = 'off'"
 _ESCAPED = re.compile(rb"\\[bfru]")
 _CHECKSUM = re.compile(rb',\s*"checksum": *"[0-9a-f]{64}"\s*\}\s*\Z')
 Status = Literal["ok", "crashed", "killed", "oom", "nan", "timeout", "hung"]

@@ -146,11 +146,11 @@ def _compare_part(a: Part, b: Part, tolerance: float, found: Changes) -> None:
     found.scores += _setbacks(a, b, conditions)
     for label, changes in _settings(a.tables.models, b.tables.models).items():
         found.settings.setdefault(label, {}).update(changes)
-    same_machine = set(a.machines) == set(b.machines)
+    same_machine = set(a.machines) == set(b.machines) and len(a.machines) < 2
     if not same_machine:
         where = [listed(sorted(part.machines)) if part.machines else "no machine" for part in (a, b)]
         found.remarks.append(
-            f"{a.label}: measured costs are not compared, since the machines differ: {where[0]} and {where[1]}."
+            f"{a.label}: measured costs are not compared, since they are not of one machine: {where[0]} and {where[1]}."
         )
     elif any(key.startswith("measure.") for some in found.settings.values() for key in some):
         found.remarks.append(f"{a.label}: the settings of measurement differ, and with them costs may.")

@@ -19,6 +19,7 @@ from unetzoo.report import check_margin
 from unetzoo.report.advice import Advice, advise
 from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.limits import read_limits
+from unetzoo.report.machines import apart
 from unetzoo.report.statistics import summarise
 from unetzoo.report.verdict_table import joined_verdicts, verdict_table
 from unetzoo.report.words import MIB
@@ -183,9 +184,9 @@ def read_report(folder: str | os.PathLike[str], *, margin: float | None = None) 
     check_margin(margin)
     path = user_path(folder, "read_report: folder")
     if (manifest := read_manifest(path)) is None:
-        return Report(path.name, load(path), margin, {})
+        return Report(path.name, apart(load(path)), margin, {})
     members = {}
     for label, (records, unreadable) in read_members(path, manifest).items():
         asked = [(trial.model, trial.id) for trial in manifest.data[label]]
-        members[label] = Report(label, tables(current(records, asked), unreadable), margin, {})
+        members[label] = Report(label, apart(tables(current(records, asked), unreadable)), margin, {})
     return Report(manifest.name, None, margin, members)

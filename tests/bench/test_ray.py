@@ -1,0 +1,77 @@
+"""A suite on Ray: the records of a local run, although a node is lost; and what is refused before anything runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.engines import lasting, write_suite
+from unetzoo.bench.jobs import Job
+from unetzoo.bench.ray_run import run_on_ray
+from unetzoo.bench.run import run
+from unetzoo.bench.suite_file import read_suite
+from unetzoo.bench.watcher import Watcher
+from unetzoo.records.record import read_record
+
+STORE = 75 * 2**20
+HEAD = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "include_log_monitor": False}
+
+
+class Strikes(Watcher):
+    """Removes a node of a cluster once two trials train, and adds another."""
+
+    def __init__(self, cluster: Any, node: Any) -> None:
+        self.cluster, self.node, self.training, self.notes = cluster, node, set[str](), list[str]()
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+    def change(self, job: Job) -> None:
+        if job.last.get("phase") == "train":
+            self.training.add(job.trial.id)
+        if len(self.training) == 2 and self.node is not None:
+            self.cluster.remove_node(self.node, allow_graceful=False)
+            self.node = None
+            with suppress(Exception):  # on a busy machine Ray gives up waiting, and the node joins later
+                self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
+
+
+@pytest.fixture
+def for_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    package = str(Path(__file__).parents[2])
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "240")  # on a busy machine
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]))
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:  # short, for Ray's sockets
+        monkeypatch.setenv("TMPDIR", folder)  # so that trials wait for no timing of other tests
+        yield
+
+
+@pytest.mark.nightly  # needs the extra "ray", and starts some ten processes
+@pytest.mark.skipif(sys.platform != "linux", reason="Ray's test cluster, and processes that end with their parent")
+@pytest.mark.filterwarnings("ignore")  # of Ray's own
+def test_records_are_those_of_a_local_run_although_a_node_is_lost(
+    for_workers: None, tmp_path: Path, clean_registry: Any
+) -> None:
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    suite_file = write_suite(tmp_path)
+    cluster = Cluster(initialize_head=True, head_node_args=HEAD)
+    try:
+        strikes = Strikes(cluster, cluster.add_node(num_cpus=1, object_store_memory=STORE))
+        table, without = run_on_ray(read_suite(suite_file), tmp_path / "out", address=cluster.address, watcher=strikes)
+    finally:
+        cluster.shutdown()
+    assert (list(table["status"]), without) == (["ok"] * 4, [])
+    assert strikes.node is None
+    assert any("was lost, and goes on" in line for line in strikes.notes), strikes.notes
+    run(read_suite(suite_file), tmp_path / "local")
+    assert lasting(tmp_path / "out") == lasting(tmp_path / "local")
+    assert sum(bool(read_record(path).resumed) for path in (tmp_path / "out/records").glob("*.json")) == 1

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.paths import user_path
+from unetzoo._util.tail import tail
 from unetzoo.bench import fork_server
 from unetzoo.bench.claims import ClaimLostError, Heart
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.local import IMPORTED, run_jobs
-from unetzoo.bench.logs import tail
 from unetzoo.bench.preparation import (
     Member,
     check_kind,

@@ -159,6 +159,7 @@ def bench_command(
         return
     from unetzoo.bench.run import run
     from unetzoo.cli.bench_progress import LiveWatcher
+    from unetzoo.gallery.architecture import describe
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
@@ -170,7 +171,7 @@ def bench_command(
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
-    page = write_report(folder, margin=_margins(suite))
+    page = write_report(folder, margin=_margins(suite), describe=describe)
     if lost := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
         err.print(f"the weights of {lost} trials could not be saved; --retry failed trains them again", highlight=False)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)

@@ -91,7 +91,9 @@ def test_the_sentence_names_the_tie() -> None:
             one["cost"] |= {"latency_p50_ms": 15.5, "params": 2_400_000, "timings": [timing("float32", 15.5)]}
     found = advice_on(made)
     assert found.choice.taken == "up"
-    assert "; as fast as same within the noise of the timings (15.5 ms), so fewer parameters decide; of the" in str(found)
+    assert "; as fast as same within the noise of the timings (15.5 ms), so fewer parameters decide; of the" in str(
+        found
+    )
     assert "fastest (" not in str(found)
 
 

@@ -45,7 +45,9 @@ def describe(record: Record) -> Architecture | str:
     except UnetzooError as error:
         return f"not shown, because it cannot be built now: {error}"
     if record.cost and params != record.cost.params:
-        return f"not shown, because {name} has {params:,} parameters now, and {record.cost.params:,} when it was measured"
+        return (
+            f"not shown, because {name} has {params:,} parameters now, and {record.cost.params:,} when it was measured"
+        )
     return found
 
 
@@ -85,5 +87,5 @@ def _stage(part: Part, side: int) -> Stage:
     shape = part.shape
     if len(shape) == 3 and max(shape[1:]) <= side:
         level = log2(side / max(shape[1:])) if shape[1] else None
-        return Stage(part.name, level, shape[0], f"{shape[1]} × {shape[2]}", part.params, part.macs)
-    return Stage(part.name, None, None, " × ".join(map(str, shape)), part.params, part.macs)
+        return Stage(part.name, level, shape[0], f"{shape[1]}x{shape[2]}", part.params, part.macs)
+    return Stage(part.name, None, None, "x".join(map(str, shape)), part.params, part.macs)

@@ -62,8 +62,8 @@ def commands(records: Sequence[Record], folders: TrialFolders) -> list[tuple[str
     target = f"--out {shlex.quote(folders.run)}"
     found.append(("the trials that are missing, by the suite's file", f"unetzoo bench {suite} {target}"))
     if folders.prepared:
-        trial = shlex.quote(folders.prefix + first.id)
-        found.append((f"seed {seed_of(first)} again, once its record is moved away", f"unetzoo trial {folders.run} {trial}"))
+        purpose, trial = f"seed {seed_of(first)} again, once its record is moved away", folders.prefix + first.id
+        found.append((purpose, shlex.join(["unetzoo", "trial", folders.run, trial])))
     trained = next((own for r in records if r.weights and (own := folders.of(r)) and _has_weights(folders, own)), None)
     if trained is not None:
         found.append(("masks of your images", f"unetzoo predict {shlex.quote(trained)} IMAGES"))

@@ -20,8 +20,8 @@ from unetzoo.report.alarms import red_lines
 from unetzoo.report.choice import answer, margins_text, rank_texts
 from unetzoo.report.folds import pooled
 from unetzoo.report.heat_map import heat_map
-from unetzoo.report.options import Options
 from unetzoo.report.matrix import MARKS, Rank, Row, judge_rows, mean_ranks
+from unetzoo.report.options import Options
 from unetzoo.report.sections import failures
 from unetzoo.report.standing import standing
 from unetzoo.report.style import SCREEN

@@ -21,8 +21,8 @@ from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions, left_out
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import summarise
-from unetzoo.report.style import FORMATS, SCREEN, Drawn
 from unetzoo.report.strips import difference_strips, score_strips
+from unetzoo.report.style import FORMATS, SCREEN, Drawn
 from unetzoo.report.variant_pages import FOLDER, addresses, variant_contexts
 from unetzoo.report.verdict_table import verdict_table
 from unetzoo.report.words import escape_markdown, link, number, signed, span
@@ -54,7 +54,13 @@ CAPTIONS = {
     "predictions": "Test images, the ground truth, and the prediction of each variant's lowest-numbered seed.",
 }
 BRIEF = ("png",)
-OPTIONAL = {"best_set", "paired_images", "image_ranks", "difficulty", "size_scaling"}  # not missed where they say nothing
+OPTIONAL = {
+    "best_set",
+    "paired_images",
+    "image_ranks",
+    "difficulty",
+    "size_scaling",
+}  # not missed where they say nothing
 IN_ADDRESS = str.maketrans({c: f"%{ord(c):02X}" for c in "%#<>\"&'"})
 COSTS = tuple(PARETO)
 BROWSER = "images.html"
@@ -196,9 +202,7 @@ def pages(
     return made
 
 
-def write_plots(
-    folder: Path, names: Iterable[str], plots: dict[str, Drawn], formats: Sequence[str] = SCREEN
-) -> None:
+def write_plots(folder: Path, names: Iterable[str], plots: dict[str, Drawn], formats: Sequence[str] = SCREEN) -> None:
     """Write the plots that were drawn and remove the others, which an earlier report left.
 
     Args:

@@ -17,9 +17,10 @@ from unetzoo.report.architecture import Architecture
 
 
 def recorded(name: str = "unet", params: int = 490, **change: Any) -> Record:
-    config = resolve_model(name, in_channels=1, num_classes=2, options={"width": 2, "depth": 2})
+    known = "unet" if name == "gone" else name
+    config = resolve_model(known, in_channels=1, num_classes=2, options={"width": 2, "depth": 2})
     made = record(name)
-    made["trial"]["model"] = {**config.model_dump(), "label": name, "source": "", **change}
+    made["trial"]["model"] = {**config.model_dump(), "name": name, "label": name, "source": "", **change}
     made["cost"]["params"] = params
     return Record.model_validate_json(json.dumps(made))
 

@@ -104,12 +104,13 @@ def test_the_architecture_and_the_ways_to_go_on(tmp_path: Path) -> None:
     good["trial"]["model"] |= {"in_channels": 1, "options": {"up": "a b", "width": 64}}
     good["model"]["diff"] = {"up": ["x", "a b"]}
     t = load(good, bad)
+    assert {label_of(r) for r in t.models} == {"unet", "unet_<b>"}
     folder = tmp_path / "run"
     own = folder / "trials" / "unet-s0-abcdef123456"
     own.mkdir(parents=True)
     (folder / "prepared").mkdir()
     (own / "model.safetensors").touch()
-    (own / "log.txt").write_text("first\n" + "line\n" * 20 + "the end </pre>")
+    (own / "log.txt").write_text("begun here\n" + "line\n" * 20 + "the end </pre>")
     stage = Stage("encoder.<i>", 1.0, 8, "16x16", 1234, 5_600_000)
 
     def describe(record: Record) -> Architecture | str:
@@ -118,11 +119,11 @@ def test_the_architecture_and_the_ways_to_go_on(tmp_path: Path) -> None:
     variables = context(t, summarise(t), judge_all(t))
     variables |= {"plots": {}, "skipped": [], "brief": False, "main_plot": None, "pareto": []}
     made = pages(folder, t, judge_all(t), variables, {}, Options(describe=describe))
-    text, other = made["variants/unet.html"], next(made[name] for name in made if "unet-b" in name)
+    text, other = made["variants/unet.html"], next(made[name] for name in made if "unet_-b" in name)
     assert "<svg></svg>" in text
     assert "<td>encoder.&lt;i&gt;</td><td>1</td><td>8</td><td>16x16</td><td>1,234</td><td>5.6</td>" in text
     assert "The architecture is not shown, as &lt;u&gt;." in other
-    assert "first" not in text
+    assert "begun here" not in text
     assert "the end &lt;/pre&gt;" in text
     for command in (
         "unetzoo show unet --in-channels 1 --set &#39;up=a b&#39;",

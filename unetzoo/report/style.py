@@ -72,6 +72,7 @@ def save(figure: Figure, formats: Iterable[str] = SCREEN, dpi: int = 130) -> Dra
             file = io.BytesIO()
             figure.savefig(file, format=name, dpi=dpi, metadata=UNDATED[name])
             made[name] = file.getvalue()
+            figure.set_layout_engine("none")  # the first format's layout, which takes as long as drawing, serves all
     return made
 
 

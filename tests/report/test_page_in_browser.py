@@ -275,6 +275,14 @@ def test_every_page_is_accessible_and_fits(chromium: Any, folder: Path, scheme: 
             assert (page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)") == light
 
 
+def test_the_page_fits_on_paper(page: Any) -> None:
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 upright
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    assert page.is_visible("#variants td >> nth=10")
+    assert not page.is_visible("#tools")
+
+
 def test_without_script_it_is_a_readable_page(chromium: Any, folder: Path) -> None:
     with opened(chromium, (folder / "index.html").as_uri(), java_script_enabled=False) as page:
         assert page.is_visible("#variants")

@@ -5,10 +5,12 @@ Timings exclude each other by locks in the temporary folder; no test checks a ti
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -45,6 +47,15 @@ def clean_registry() -> Iterator[dict[str, Entry]]:
     registry.entries()  # loads the built-in entries, which must stay
     with patch.dict(registry._REGISTRY.entries):
         yield registry._REGISTRY.entries
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_of_a_file() -> Iterator[None]:
+    """Give back what a file's tests freed; of many small tensors glibc would keep gigabytes for the rest of the run."""
+    yield
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="module", autouse=True)

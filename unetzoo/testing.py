@@ -126,7 +126,7 @@ class _Subject:
         resolve_model(name, options=options)  # an invalid option is the caller's mistake, not the model's
         self.model = self.build().eval()
         # At least 2x2 pixels at the coarsest level: a norm over a single pixel has nothing to normalise.
-        side = max(SIDE, 2 * getattr(self.model, "multiple", 1))
+        side = max(SIDE, min(2 * getattr(self.model, "multiple", 1), 128))
         torch.manual_seed(1)
         self.images = torch.rand(2, CHANNELS, *self.taken(side, side))
 

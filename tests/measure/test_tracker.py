@@ -17,7 +17,8 @@ from unetzoo.train.losses import supervised_loss
 TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)
 # An entry of each family: what is predicted depends on kinds of operators, not on names.
 LAST = {unetzoo.model_info(name).family: name for name in unetzoo.list_models()}
-FEW = sorted({**LAST, "context": "ladder_net", "dense": "unet_dense"}.values())  # those have fewer layers
+FEWER_LAYERS = {"context": "ladder_net", "dense": "unet_dense", "state-space": "ultralight_vm_unet"}
+FEW = sorted({**LAST, **FEWER_LAYERS}.values())
 
 
 @pytest.mark.parametrize(

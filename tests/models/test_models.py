@@ -35,6 +35,13 @@ CLASSES = list(
     }.values()
 )
 
+# Exports of more than about four seconds. Their parts are in others: the scan in ultralight_vm_unet, whose entry is
+# exported here; and reports/zoo has each entry's export.
+LONG_EXPORTS = {
+    "egeunet", "gated_axial_unet", "lightm_unet", "medt", "missformer", "swin_umamba", "u_mamba_enc", "vm_unet",
+    "vm_unet_v2",
+}  # fmt: skip
+
 
 def small(name: str, width: int = 4, **options: object) -> nn.Module:
     torch.manual_seed(0)
@@ -49,7 +56,9 @@ def test_it_passes_what_is_asked_of_every_model(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly) if name in LONG_EXPORTS else name for name in CLASSES]
+)
 def test_exported_it_is_the_same_function(name: str) -> None:
     check_model(name, checks="export", **narrow(name))
 
@@ -95,7 +104,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     never = {"drop_path": 0.0} if "drop_path" in unetzoo.model_info(name).options else {}
     model = without_dead_units(small(name, **never)).train()
     # Two pixels at the coarsest level, since a norm over a map of one pixel gives zero.
-    side = 220 if name in VALID else max(64, 2 * getattr(model, "multiple", 1))
+    side = 220 if name in VALID else max(64, min(2 * getattr(model, "multiple", 1), 128))
     images = torch.randn(2, 2, side, side)
     scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
     torch.stack([scale.square().mean() for scale in scales]).sum().backward()

@@ -104,9 +104,14 @@ def _pictures(out: Path, section: Section) -> list[tuple[str, str]]:
 def _summary(sections: Sequence[Section]) -> str:
     """Return question and answer of the whole page, and the command that makes it."""
     words = [overall(section.verdicts)[0] for section in sections]
-    shown = {"holds": "hold", "holds only if": "hold only if a condition is met", "does not hold": "do not hold",
-             "undecided": "are undecided", "not run yet": "are not run yet"}  # fmt: skip
-    counts = [f"{words.count(word)} {text}" for word, text in shown.items() if word in words]
+    shown = {
+        "holds": ("holds", "hold"),
+        "holds only if": ("holds only if a condition is met", "hold only if a condition is met"),
+        "does not hold": ("does not hold", "do not hold"),
+        "undecided": ("is undecided", "are undecided"),
+        "not run yet": ("is not run yet", "are not run yet"),
+    }
+    counts = [f"{n} {forms[n > 1]}" for word, forms in shown.items() if (n := words.count(word))]
     return (
         f"Which sentences that are said of U-Net hold? Of {len(sections)} sentences, {listed(counts)}. Made by "
         "`unetzoo claims --out reports/claims`; with `--train` it runs the trainings too.\n"

@@ -109,18 +109,22 @@ def _check_requests(path: Path) -> None:
     if path.suffix.lower() == ".safetensors":  # its reader checks this
         return
     size = path.stat().st_size
-    with suppress(zipfile.BadZipFile, OSError, UnicodeDecodeError):  # the reader says what is damaged
-        if _zipped(path):
-            with zipfile.ZipFile(path) as archive:
-                unpacked = sum(member.file_size for member in archive.infolist())
-            if unpacked > _most(size):
-                raise UnetzooError(
-                    f"{path}: has {size} bytes, but unpacks to {unpacked}; save it anew by torch.save, which does not "
-                    "compress"
-                )
+    if (unpacked := _unpacked(path)) > _most(size):
+        raise UnetzooError(
+            f"{path}: has {size} bytes, but unpacks to {unpacked}; save it anew by torch.save, which does not compress"
+        )
     for name, asked in _requested(path):
         if asked > _most(size):
             raise UnetzooError(f"{path}: {name} asks for memory for {asked} numbers, but the file has {size} bytes")
+
+
+def _unpacked(path: Path) -> int:
+    """Return the size of an archive's members; 0 of another file or a damaged one, of which the reader says more."""
+    with suppress(Exception):  # zipfile raises five types, among them NotImplementedError
+        if _zipped(path):
+            with zipfile.ZipFile(path) as archive:
+                return sum(member.file_size for member in archive.infolist())
+    return 0
 
 
 ALLOCATING = ("builtins.bytearray", "__builtin__.bytearray", "torch.Tensor")

@@ -47,7 +47,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in OTHERS:
         found[name] = first.with_name(name)
         shutil.copytree(first, found[name])
-    with patch("unetzoo.report.page.draw", return_value={"dice_vs_latency": (b"", b"")}):
+    with patch("unetzoo.report.page.draw", return_value={"dice_vs_latency": {"png": b"", "svg": b""}}):
         for name, folder in found.items():
             write_report(folder, lang=name)
     return found

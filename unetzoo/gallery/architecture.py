@@ -7,6 +7,7 @@ from functools import cache
 from math import log2
 from typing import TYPE_CHECKING
 
+from unetzoo._util.language import _
 from unetzoo.errors import UnetzooError, one_line
 from unetzoo.gallery.drawing import draw_topology
 from unetzoo.models.factory import ModelConfig, resolve_model
@@ -35,18 +36,23 @@ def describe(record: Record) -> Architecture | str:
     try:
         entry = model_info(str(name))
         if entry.own:
-            return "not shown, because it is a model of your own, which a report does not build"
+            return _("not shown, because it is a model of your own, which a report does not build")
         if entry.fingerprint() != source:
-            return f"not shown, because {name} is registered in another version now than when it was measured"
+            return _(
+                "not shown, because {name} is registered in another version now than when it was measured", name=name
+            )
         shape = record.cost.shape if record.cost else (1, 0, SIDE, SIDE)
         sizes = {key: dig(model, key) for key in ("in_channels", "num_classes")}
         config = resolve_model(str(name), **sizes, options=dig(model, "options"))
         params, found = _found(config.model_dump_json(), max(shape[2:]))
     except UnetzooError as error:
-        return f"not shown, because it cannot be built now: {error}"
+        return _("not shown, because it cannot be built now: {error}", error=error)
     if record.cost and params != record.cost.params:
-        return (
-            f"not shown, because {name} has {params:,} parameters now, and {record.cost.params:,} when it was measured"
+        return _(
+            "not shown, because {name} has {now:,} parameters now, and {then:,} when it was measured",
+            name=name,
+            now=params,
+            then=record.cost.params,
         )
     return found
 

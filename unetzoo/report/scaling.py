@@ -55,8 +55,9 @@ def size_scaling(records: Sequence[Record], summary: pd.DataFrame) -> Figure | N
         return None
     lines.sort(key=lambda line: line[0])
     look = looks([name for name, _ in lines], None)
-    figure = canvas(9.4, 4.2 + 0.2 * (len(lines) // 3))
-    for ax, (column, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+    panels = [(c, title) for c, title in PANELS if any(not missing(row[c]) for _, known in lines for row in known)]
+    figure = canvas(4.7 * len(panels), 4.2 + 0.2 * (len(lines) // 3))
+    for ax, (column, title) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name, known in lines:
             shown = [row for row in known if not missing(row[column]) and not missing(row["params"])]
             style = {"color": look[name].colour, "marker": look[name].marker, "linestyle": look[name].line}

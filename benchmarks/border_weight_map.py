@@ -73,7 +73,7 @@ def _coloured(instances: np.ndarray) -> np.ndarray:
 
 
 def _write(name: str, figure: Figure) -> None:
-    png, _ = save(figure)
+    png = save(figure, ["png"])["png"]
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_atomic(FOLDER / name, png)
     print(f"{FOLDER / name}: {len(png) / 1000:.0f} kB")

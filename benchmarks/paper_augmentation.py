@@ -52,7 +52,7 @@ def main() -> None:
                 for axis in came_from:
                     panel.contour(axis, np.arange(MESH / 2, SIZE, MESH), colors="#e8a33d", linewidths=0.7)
                 panel.set_axis_off()
-    png, _ = save(figure, dpi=100)
+    png = save(figure, ["png"], dpi=100)["png"]
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_atomic(FOLDER / "augmentation.png", png)
     print(f"{FOLDER / 'augmentation.png'}: {len(png) / 1000:.0f} kB")

@@ -302,7 +302,7 @@ def _plot(content: dict[str, Any], file: Path) -> None:
             panel.set_xticks(sides, [str(side) for side in sides])
             panel.minorticks_off()
         panels[0].legend()
-        write_atomic(file, save(figure)[0])
+        write_atomic(file, save(figure, ["png"])["png"])
 
 
 def _timm_csv(runs: dict[str, Run]) -> str:

@@ -94,6 +94,10 @@ FACE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "load_exported": (unetzoo.load_exported, {"path": "none", "backend": None}),
     "load_model": (unetzoo.load_model, {"path": "none.safetensors"}),
     "model_info": (unetzoo.model_info, {"name": "unet"}),
+    "plan": (  # models or data without a suite would be planned
+        unetzoo.plan,
+        {"suite": "none.toml", "memory_gib": 1.0, "timed": False},
+    ),
     "predict": (
         unetzoo.predict,
         {"model": None, "image": IMAGE, "tile": 16, "overlap": None, "tta": 1, "batch": 1, "precision": "float32"}
@@ -192,6 +196,8 @@ def test_a_wrong_value_is_our_own_error(function: str) -> None:
         (lambda: unetzoo.list_models(None), "pattern = None: must be a shell pattern"),
         (lambda: unetzoo.read_records(3), "folder = 3: must be a path"),
         (lambda: unetzoo.run(None, "a"), "suite = None: must be a Suite"),
+        (lambda: unetzoo.plan("a.toml", memory_gib=-1), "plan: memory_gib = -1: must be above 0, in GiB"),
+        (lambda: unetzoo.plan(models="unet"), "plan: models = 'unet': must be a list of names"),
         (lambda: unetzoo.run("a.toml", "b", jobs="2"), "jobs = '2': must be a whole number"),
         (lambda: unetzoo.Suite("a"), "Suite('a'): fields are given by name"),
         (lambda: unetzoo.register_model("new", 3), "spec = 3: must be a UNetSpec"),

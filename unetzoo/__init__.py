@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unetzoo._util.versions import __version__ as __version__
     from unetzoo.bench.collection import Collection
+    from unetzoo.bench.planned import plan
     from unetzoo.bench.run import run
     from unetzoo.bench.suite import Suite
     from unetzoo.data.registry import create_dataset, list_datasets, register_dataset
@@ -36,6 +37,7 @@ _HOME = {
     "__version__": "unetzoo._util.versions",
     "Suite": "unetzoo.bench.suite",
     "Collection": "unetzoo.bench.collection",
+    "plan": "unetzoo.bench.planned",
     "run": "unetzoo.bench.run",
     "read_records": "unetzoo.records.frame",
     "read_report": "unetzoo.report.read",
@@ -69,6 +71,7 @@ __all__ = [
     "load_exported",
     "load_model",
     "model_info",
+    "plan",
     "predict",
     "read_records",
     "read_report",

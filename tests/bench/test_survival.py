@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 import unetzoo
+from unetzoo._util.tail import tail
 from unetzoo.bench import fork_server, local, logs
-from unetzoo.bench.logs import LOG_BYTES, tail, trim
+from unetzoo.bench.logs import LOG_BYTES, trim
 from unetzoo.bench.run import run
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.watcher import Watcher

@@ -21,7 +21,11 @@ from support.command import run
 from support.records import baseline, everything, folder_of, noisy, record
 from unetzoo._util.language import LANGUAGES, _, _n, language
 from unetzoo.errors import UnetzooError
+from unetzoo.gallery.architecture import describe
+from unetzoo.records.fields import label_of
+from unetzoo.records.record import Record
 from unetzoo.report import write_report
+from unetzoo.report.architecture import Architecture, Stage
 from unetzoo.report.merged_page import build_merged
 from unetzoo.report.page import environment_for
 from unetzoo.report.plots import NAMES
@@ -47,10 +51,17 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in OTHERS:
         found[name] = first.with_name(name)
         shutil.copytree(first, found[name])
-    with patch("unetzoo.report.page.draw", return_value={"dice_vs_latency": (b"", b"")}):
+    with patch("unetzoo.report.page.draw", return_value={name: {"png": b"", "svg": b""} for name in NAMES[:-1]}):
         for name, folder in found.items():
-            write_report(folder, lang=name)
+            write_report(folder, lang=name, describe=described)
     return found
+
+
+def described(record: Record) -> Architecture | str:
+    """Return an architecture for one of the variants, and of the others why there is none."""
+    if label_of(record) != "unet":
+        return describe(record)
+    return Architecture(32, [Stage("encoder", 1.0, 8, "16x16", 1234, 5_600_000)], "<svg></svg>")
 
 
 def texts(page: str) -> Iterator[str]:
@@ -60,6 +71,7 @@ def texts(page: str) -> Iterator[str]:
         known = json.loads(data[1])
         yield from (str(cost[key]) for cost in known["costs"] for key in ("title", "noun", "phrase", "superlative"))
         yield from (v["setback"] for v in known["variants"])
+        yield from known["decided"].values()
     page = re.sub(r"<(style|script|code).*?</\1>", "", page, flags=re.DOTALL)
     yield from (html.unescape(text) for text in re.split(r"<[^>]*>", page))
     yield from map(html.unescape, re.findall(r'(?:alt|aria-label|placeholder|title)="([^"]*)"', page))
@@ -93,7 +105,7 @@ def test_no_phrase_is_missing(name: str) -> None:
     assert wrong == []
     with phrases.path(name).with_suffix(".mo").open("rb") as file:
         committed = GNUTranslations(file)._catalog  # pyright: ignore[reportAttributeAccessIssue]
-    made_now = GNUTranslations(phrases.io.BytesIO(phrases.compiled(found)))._catalog
+    made_now = GNUTranslations(phrases.io.BytesIO(phrases.compiled(found)))._catalog  # pyright: ignore[reportAttributeAccessIssue]
     assert {k: v for k, v in committed.items() if k} == {k: v for k, v in made_now.items() if k}, help
 
 
@@ -147,6 +159,17 @@ def test_reports_with_little_in_them_say_nothing_in_english(tmp_path: Path) -> N
         for folder in made_of.values():
             summary = write_report(folder, brief=True, lang="zh").read_text()
             assert foreign(summary, folder) == set(), folder.name
+
+
+def test_costs_of_two_machines_are_in_chinese(tmp_path: Path) -> None:
+    machines = [{"device": "cpu", "cpu": name} for name in ("A100", "H200")]
+    trials = [record(x, s, 0.6, environment=machines[s]) for x in ("unet", "up") for s in (0, 1)]
+    folder = folder_of(tmp_path / "run", *trials)
+    with patch("unetzoo.report.page.draw", return_value={}):
+        page = write_report(folder, lang="zh")
+    assert "成本在 2 种机器上测得（A100 和 H200）" in (folder / "summary.md").read_text()
+    assert "<h3>为同一机器上 unet 成本的倍数</h3>" in page.read_text()
+    assert foreign("\n".join(texts(page.read_text())), folder) == set()
 
 
 def test_a_collection_and_merged_runs_say_nothing_in_english(tmp_path: Path) -> None:

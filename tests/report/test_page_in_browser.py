@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from support.browser import browser, opened, serious
-from support.records import NASTY, baseline, everything, folder_of, full, record
+from support.records import NASTY, baseline, everything, folder_of, full, record, timing
 from unetzoo._util.text import visible
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import load
@@ -60,6 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             one = full(label, seed, mean, noise=label == "unet_noskip", unit=2 + k, **(samples[k] if not seed else {}))
             one["id"] = f"{k:08x}{seed}"
             one["cost"]["params"] = (7 - k) * 10**6
+            if label == "unet_slow":  # as fast as unet within the noise, with fewer parameters
+                one["cost"] |= {"latency_p50_ms": 20.8 + seed, "timings": [timing("float32", 20.8 + seed)]}
             made.append(one)
     made.append(record("unet_big", 0, status="oom", log_tail="killed </pre><script>alert(1)</script>"))
     made.append(baseline("otsu", 0.41))
@@ -93,7 +95,7 @@ def test_it_recommends_what_the_command_does(page: Any, folder: Path) -> None:
     rows = summarise(t).to_dict("records")
     asked = [{}, {"max_params": "5M"}, {"max_params": "4.5M"}, {"max_latency": "30ms"}, {"max_memory": "127MiB"}]
     asked += [{"max_params": "6.5M", "max_latency": "55ms"}, {"max_time": "1s"}, {"max_params": "2500k"}]
-    named, refusals = set(), []
+    named, refusals, ties = set(), [], 0
     for metric in ("dice", "nsd", "hd95"):
         page.select_option("#metric", metric)
         for given in asked:
@@ -110,11 +112,14 @@ def test_it_recommends_what_the_command_does(page: Any, folder: Path) -> None:
             taken = page.eval_on_selector_all("#variants tr.taken td:first-child a", "a => a.map(x => x.textContent)")
             assert taken == [choice.taken] if choice.taken in labels(page) else taken == []
             assert said.startswith(f"Take {choice.taken}: " if choice.taken else "No variant")
+            assert ("within the noise of the timings" in said) == bool(choice.as_fast)
+            ties += bool(choice.as_fast)
             named.add(choice.taken)
             assert set(labels(page)) - {"unet_big"} == set(choice.fit)
             command = page.inner_text("#command code")
             assert all(f"--{option.replace('_', '-')} {text}" in command for option, text in given.items())
     assert len(named) > 2
+    assert ties
     assert refusals
     assert [said for said, _ in refusals] == [error for _, error in refusals]
 
@@ -268,6 +273,14 @@ def test_every_page_is_accessible_and_fits(chromium: Any, folder: Path, scheme: 
             assert (page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)") == light
             page.click(".theme")
             assert (page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)") == light
+
+
+def test_the_page_fits_on_paper(page: Any) -> None:
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 upright
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    assert page.is_visible("#variants td >> nth=10")
+    assert not page.is_visible("#tools")
 
 
 def test_without_script_it_is_a_readable_page(chromium: Any, folder: Path) -> None:

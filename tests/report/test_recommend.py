@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import unetzoo
-from support.records import NASTY, folder_of, load, noisy, record, variables_of
+from support.records import NASTY, folder_of, load, noisy, record, timing, variables_of
 from unetzoo.errors import UnetzooError
 from unetzoo.report.advice import Advice, advise
 from unetzoo.report.judgement import judge_all
 from unetzoo.report.limits import KINDS, read_limits
-from unetzoo.report.recommend import Candidate, Field, choose
+from unetzoo.report.recommend import Candidate, Field, choose, noise_of
 from unetzoo.report.statistics import summarise
 from unetzoo.report.verdicts.comparison import Comparison
 
@@ -57,11 +57,44 @@ def test_the_fastest_of_those_not_shown_worse_is_taken(verdict: str, taken: str,
     assert (choice.taken, choice.relation, choice.best) == (taken, relation, "a")
 
 
-def test_equal_latencies_go_by_parameters_then_name() -> None:
-    field = field_of({("b", "a"): "equivalent", ("c", "a"): "equivalent"}, a=(0.9, 9), b=(0.89, 9), c=(0.89, 9))
-    assert choose(field).taken == "a"
-    field.candidates[2].costs["params"] = 10.0
-    assert choose(field).taken == "c"
+def test_latencies_within_the_noise_go_by_parameters_then_memory_then_name() -> None:
+    same = {("b", "a"): "equivalent", ("c", "a"): "equivalent", ("d", "a"): "equivalent"}
+    field = field_of(same, a=(0.9, 9.0), b=(0.89, 9.02), c=(0.89, 9.04), d=(0.89, 9.2))
+    a, b, c, d = field.candidates
+    assert (choose(field).taken, choose(field).decided) == ("a", None)  # without a noise, 0.2 % decides
+    object.__setattr__(a, "noise", 0.1)
+    for one, costs, taken, decided in (
+        (a, {}, "a", "label"),
+        (c, {"peak_train_bytes": 1.0}, "c", "peak_train_bytes"),
+        (b, {"params": 9e5}, "b", "params"),
+        (d, {"params": 1e5}, "b", "params"),  # slower than the noise explains
+    ):
+        one.costs.update(costs)
+        choice = choose(field)
+        assert (choice.taken, choice.decided) == (taken, decided)
+        assert sorted([choice.taken, *choice.as_fast]) == ["a", "b", "c"]
+    object.__setattr__(d, "noise", 0.25)  # the larger of the two noises counts
+    assert choose(field).taken == "d"
+
+
+def test_noise_is_the_spread_of_repetitions_or_the_range_over_seeds() -> None:
+    row = {"latency_p50_ms": 20.0, "latency_p50_ms_low": 19.0, "latency_p50_ms_high": 20.5, "latency_spread": 0.04}
+    assert noise_of(row) == 1.5
+    assert noise_of(row | {"latency_spread": 0.1}) == 2.0
+    assert noise_of(row | {"latency_spread": None, "latency_p50_ms_low": float("nan")}) == 0.0
+
+
+def test_the_sentence_names_the_tie() -> None:
+    made = records()
+    for one in made:
+        if one["trial"]["model"]["label"] == "up":  # 15.5 ms against 15 of ``same``, with fewer parameters
+            one["cost"] |= {"latency_p50_ms": 15.5, "params": 2_400_000, "timings": [timing("float32", 15.5)]}
+    found = advice_on(made)
+    assert found.choice.taken == "up"
+    assert "; as fast as same within the noise of the timings (15.5 ms), so fewer parameters decide; of the" in str(
+        found
+    )
+    assert "fastest (" not in str(found)
 
 
 def test_a_cost_that_was_not_measured_meets_no_limit() -> None:

@@ -7,10 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from support.records import everything, folder_of, noisy, record
+from support.records import everything, folder_of, load, noisy, record
+from unetzoo.records.fields import label_of
+from unetzoo.records.record import Record
 from unetzoo.report import write_report
+from unetzoo.report.architecture import Architecture, Stage
+from unetzoo.report.judgement import judge_all
 from unetzoo.report.line_chart import line_chart, ticks
+from unetzoo.report.options import Options
+from unetzoo.report.page import pages
 from unetzoo.report.pictures import png_uri
+from unetzoo.report.sections import context
+from unetzoo.report.statistics import summarise
 from unetzoo.report.variant_pages import addresses
 
 
@@ -88,3 +96,42 @@ def test_pictures_keep_their_colours() -> None:
         pixels = np.asarray(pixels, np.uint8)
         content = base64.b64decode(png_uri(pixels).partition(",")[2])
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), pixels)
+
+
+def test_the_architecture_and_the_ways_to_go_on(tmp_path: Path) -> None:
+    good, bad = noisy("unet", 0, 0.8), noisy("unet_<b>", 0, 0.7)
+    good |= {"id": "abcdef123456", "weights": "0" * 64}
+    good["trial"]["model"] |= {"in_channels": 1, "options": {"up": "a b", "width": 64}}
+    good["model"]["diff"] = {"up": ["x", "a b"]}
+    t = load(good, bad)
+    assert {label_of(r) for r in t.models} == {"unet", "unet_<b>"}
+    folder = tmp_path / "run"
+    own = folder / "trials" / "unet-s0-abcdef123456"
+    own.mkdir(parents=True)
+    (folder / "prepared").mkdir()
+    (own / "model.safetensors").touch()
+    (own / "log.txt").write_text("begun here\n" + "line\n" * 20 + "the end </pre>")
+    stage = Stage("encoder.<i>", 1.0, 8, "16x16", 1234, 5_600_000)
+
+    def describe(record: Record) -> Architecture | str:
+        return Architecture(32, [stage], "<svg></svg>") if label_of(record) == "unet" else "not shown, as <u>"
+
+    variables = context(t, summarise(t), judge_all(t))
+    variables |= {"plots": {}, "machines": {}, "skipped": [], "brief": False, "main_plot": None, "pareto": []}
+    made = pages(folder, t, judge_all(t), variables, {}, Options(describe=describe))
+    text, other = made["variants/unet.html"], next(made[name] for name in made if "unet_-b" in name)
+    assert "<svg></svg>" in text
+    assert "<td>encoder.&lt;i&gt;</td><td>1</td><td>8</td><td>16x16</td><td>1,234</td><td>5.6</td>" in text
+    assert "The architecture is not shown, as &lt;u&gt;." in other
+    assert "begun here" not in text
+    assert "the end &lt;/pre&gt;" in text
+    for command in (
+        "unetzoo show unet --in-channels 1 --set &#39;up=a b&#39;",
+        "unetzoo bench upsampling.toml --out .",
+        "unetzoo trial . abcdef123456",
+        "unetzoo predict trials/unet-s0-abcdef123456 IMAGES",
+        "unetzoo export trials/unet-s0-abcdef123456 --to onnx",
+    ):
+        assert f"<code>{command}</code>" in text
+    assert "unetzoo predict" not in other
+    assert "Architecture" not in pages(folder, t, judge_all(t), variables, {})["variants/unet.html"]

@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parents[2] / "unetzoo"
 METHODS = [("**/templates/*.j2", "jinja2"), ("**.py", "python")]
 OPTIONS = {"**/templates/*.j2": {"trimmed": "false"}}
 KEYWORDS = {"_": None, "N_": None, "_n": (1, 2), "_p": ((1, "c"), 2)}
-FOLDERS = ("records", "report")  # of the package, which have phrases
+FOLDERS = ("gallery", "records", "report")  # of the package, which have phrases
 NOTES = """\
 # Translations of what unetzoo's reports say. Numbers, names and commands stay as they are.
 # Brought up to date and compiled by: python tests/support/phrases.py"""

@@ -1,4 +1,4 @@
-"""Logs of trials: all that a trial prints, up to a size, and its last lines for the record of a failure."""
+"""Logs of trials: all that a trial prints, up to a size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from unetzoo._util.text import LINE, shortened, visible
-
 LOG_BYTES = 10_000_000  # a longer log loses its middle
 HEAD_BYTES, END_BYTES = 1_000_000, 4_000_000  # what then remains
 MARK = b"\n[... cut here: a log keeps at most 10 MB, its first and its last lines ...]\n"
-TAIL_LINES, TAIL_BYTES = 60, 200_000
 
 
 def redirect_output(log: Path) -> None:
@@ -38,21 +35,6 @@ def trim(log: Path) -> None:
             file.seek(HEAD_BYTES)
             file.write(MARK + end)
             file.truncate()
-
-
-def tail(log: Path) -> str:
-    """Return the last lines of a log, each of bounded length; '' if it cannot be read."""
-    try:
-        with log.open("rb") as file:
-            before = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES)
-            file.seek(before)
-            lines = file.read(TAIL_BYTES).decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    if before and len(lines) <= TAIL_LINES:
-        lines.insert(0, f"[... {before} more bytes before]")
-        del lines[1 : len(lines) - TAIL_LINES + 1]
-    return "\n".join(shortened(visible(line), LINE) for line in lines[-TAIL_LINES:])
 
 
 def append(log: Path, lines: Iterable[str]) -> None:

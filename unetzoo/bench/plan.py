@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,8 @@ class Plan(Strict):
     rows: list[PlanRow]
     most_steps: int | None = None
 
-    def __repr__(self) -> str:
-        """Return the plan as a table: parameters, MACs, memory, whether it fits, minutes of a trial."""
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Return heads and cells: parameters, MACs, memory, whether it fits, minutes of a trial."""
 
         def amount(value: float | None, unit: float, digits: int = 1) -> str:
             return "-" if value is None else f"{value / unit:,.{digits}f}"
@@ -150,15 +151,35 @@ class Plan(Strict):
             ]
             for row in self.rows
         ]
+        return heads, rows
+
+    def _words(self) -> tuple[str, list[str]]:
+        """Return what stands above and below the table."""
+        minutes = "-" if self.seconds is None else f"{self.seconds / 60:,.1f}"
+        problems = [f"{row.label}: {row.need.problem}" for row in self.rows if row.need.problem]
+        above = f"Plan of {self.suite!r} on {self.data}: {self.device}, {self.precision}, {self.threads} threads"
+        return above, [*problems, f"all trials: {minutes} min, one after the other"]
+
+    def __repr__(self) -> str:
+        """Return the plan as a table."""
+        (heads, rows), (above, below) = self._table(), self._words()
         widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-        lines = [f"Plan of {self.suite!r} on {self.data}: {self.device}, {self.precision}, {self.threads} threads"]
+        lines = [above]
         for first, *rest in [heads, *rows]:
             cells = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))]
             lines.append("  ".join(cells))
-        lines += [f"{row.label}: {row.need.problem}" for row in self.rows if row.need.problem]
-        return "\n".join([*lines, f"all trials: {amount(self.seconds, 60)} min, one after the other"])
+        return "\n".join([*lines, *below])
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        (heads, rows), (above, below) = self._table(), self._words()
+
+        def line(cells: list[str], tag: str) -> str:
+            return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+        table = f"<table>{line(heads, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+        return f"<div><p><b>{escape(above)}</b></p>{table}{''.join(f'<p>{escape(text)}</p>' for text in below)}</div>"
 
     @property
     def seconds(self) -> float | None:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.paths import user_path
+from unetzoo._util.tail import tail
 from unetzoo.bench import fork_server
+from unetzoo.bench.asked import asked_suite
 from unetzoo.bench.claims import ClaimLostError, Heart
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.gpus import Place, places
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.local import IMPORTED, run_jobs
-from unetzoo.bench.logs import tail
 from unetzoo.bench.preparation import (
     Member,
     check_kind,
@@ -37,7 +38,6 @@ from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.queue import Queue, check_unchanged, sweep
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs, training_seconds
 from unetzoo.bench.suite import Suite
-from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError, check_argument
 
@@ -113,7 +113,7 @@ def run(
     check_argument("run", "progress", progress, (bool, type(None)), "True, False or None")
     check_argument("run", "watcher", watcher, (Watcher, type(None)), "a unetzoo.bench.watcher.Watcher or None")
     changes = {"models": models, "data": data, "options": options, "seeds": seeds, "steps": steps}
-    suite = _suite(suite, {name: value for name, value in changes.items() if value is not None})
+    suite = asked_suite("run", suite, {name: value for name, value in changes.items() if value is not None})
     out = Path("runs") / suite.name if out is None else user_path(out, "run: out")
     if watcher is None and (in_notebook() if progress is None else progress):
         bar = BarWatcher()
@@ -122,38 +122,6 @@ def run(
         finally:
             bar.close()
     return _run_suite(suite, out, side_by_side, retry_failed, wait, watcher or Watcher())
-
-
-def _suite(suite: Suite | Collection | Path | str | None, changes: Mapping[str, Any]) -> Suite | Collection:
-    """Return the suite of a call, with the changes that the call asks for.
-
-    Raises:
-        UnetzooError: If there is neither a suite nor models or data, or one of them is not valid.
-    """
-    words = "a Suite, a Collection or the path of a suite file"
-    check_argument("run", "suite", suite, (Suite, Collection, str, os.PathLike, type(None)), words)
-    kinds: dict[str, tuple[Any, str]] = {
-        "models": ((list, tuple), "a list of names of models, such as ['unet', 'attention_unet']"),
-        "data": ((str, os.PathLike), "a registered data set or a path"),
-        "options": (Mapping, "a dict of options, such as {'width': 16}"),
-        "seeds": (int, "a number of seeds"),
-        "steps": (int, "a number of steps"),
-    }
-    for name, value in changes.items():
-        check_argument("run", name, value, *kinds[name])
-    if suite is None and not {"models", "data"} & set(changes):
-        raise UnetzooError(f"run: suite = None: must be {words}; or give models or data, such as models=['unet']")
-    if "models" in changes and not all(isinstance(model, str | Mapping) for model in changes["models"]):
-        raise UnetzooError("run: models must be names, or mappings with a name and set, as in a suite file")
-    if "data" in changes:
-        changes = {**changes, "data": os.fspath(changes["data"])}
-    if "models" in changes:
-        changes = {**changes, "models": list(changes["models"])}
-    if suite is not None and not isinstance(suite, Suite | Collection):
-        suite = read_suite(user_path(suite, "run: suite"))
-    if isinstance(suite, Collection):
-        return adjust_collection(suite, **changes) if changes else suite
-    return adjust(suite, **changes) if changes or suite is None else suite
 
 
 def _run_suite(
@@ -222,7 +190,7 @@ def prepare(
     for option, value in (("retry_failed", retry_failed), ("allow_mixed", allow_mixed), ("write", write)):
         check_argument("prepare", option, value, bool, "True or False")
     watcher, out = watcher or Watcher(), user_path(out, "prepare: out").absolute()
-    suite = _suite(suite, {})
+    suite = asked_suite("prepare", suite, {})
     check_kind(out, suite)
     members, todo = _open(suite, out, retry_failed, watcher, write)
     return write_prepared(out, members, todo, allow_mixed=allow_mixed, write=write)

@@ -31,7 +31,7 @@ def draw_measured(found: Measured) -> bytes | None:
         figure = canvas(7.5, max(2.2, 0.6 + 0.24 * count) if plot.kind == "bars" else 3.8)
         ax = figure.subplots()
         (_bars if plot.kind == "bars" else _lines)(ax, table, plot)
-        return save(figure)[0]
+        return save(figure, ["png"])["png"]
 
 
 def _lines(ax: Axes, table: Table, plot: Plot) -> None:
@@ -106,4 +106,4 @@ def draw_differences(verdicts: Sequence[PartVerdict]) -> bytes | None:
         ax.axvline(0, color="#888888", lw=1)
         ax.set_xlabel("difference (band: the margin)")
         ax.grid(axis="y", visible=False)
-        return save(figure)[0]
+        return save(figure, ["png"])["png"]

@@ -182,6 +182,7 @@ def bench_command(
     from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.cli.cluster import run_on_cluster
+    from unetzoo.gallery.architecture import describe
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
     from unetzoo.report import write_report
 
@@ -198,7 +199,7 @@ def bench_command(
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
-    page = write_report(folder, margin=_margins(suite))
+    page = write_report(folder, margin=_margins(suite), describe=describe)
     if lacking := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
         err.print(
             f"the weights of {lacking} trials could not be saved; --retry failed trains them again", highlight=False

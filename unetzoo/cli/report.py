@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unetzoo.cli.console import out
+from unetzoo.cli.console import err, out
 from unetzoo.cli.options import Lang
 from unetzoo.errors import UnetzooError
 
@@ -33,6 +33,15 @@ def report_command(
         bool,
         typer.Option("--paper", help="Also write paper/: tables (LaTeX, Markdown), BibTeX, methods, per-image scores."),
     ] = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="png|svg|pdf",
+            help="Format of the files in plots/; may be given several times. Default: PNG and SVG, with --brief PNG.",
+        ),
+    ] = None,
+    timings: Annotated[bool, typer.Option("--timings", help="Print how long each stage of the report took.")] = False,
     port: Annotated[
         int | None,
         typer.Option(
@@ -58,6 +67,7 @@ def report_command(
       [bold]unetzoo report reports/mine --brief[/]
       [bold]unetzoo report runs/quick --margin 0.02[/]
       [bold]unetzoo report runs/quick --paper[/]
+      [bold]unetzoo report runs/quick --format pdf --format png[/]
       [bold]unetzoo report runs/laptop runs/cluster --out runs/both[/]
       [bold]unetzoo report runs/quick --serve[/]
       [bold]unetzoo report runs/quick --lang zh[/]
@@ -67,30 +77,46 @@ def report_command(
         UnetzooError: If an option is not valid, a folder has no records, or the runs cannot be compared.
     """
     if index:
-        others = brief or paper or lang != "en" or any(x is not None for x in (margin, port, out_folder))
-        if others or len(folders) > 1:
+        others = (brief, paper, lang != "en", margin, port, out_folder, formats, timings)
+        if any(value not in (None, False) for value in others) or len(folders) > 1:
             raise UnetzooError("--index writes an index of the reports in one DIR as they are; leave out other options")
         out.print(f"index: {_index(folders[0])}", soft_wrap=True, highlight=False)
         return
     if port is not None:
-        if brief or len(folders) > 1:
-            raise UnetzooError("--serve shows the page of one DIR, without --brief")
+        if brief or formats or timings or len(folders) > 1:
+            raise UnetzooError("--serve shows the page of one DIR, without --brief, --format and --timings")
         from unetzoo.cli.serve import serve_report
 
         serve_report(folders[0], port, margin, lang)
         return
     from unetzoo.report import write_report
+    from unetzoo.report.options import Clock, check_formats
 
     if len(folders) > 1:
-        if brief or paper:
-            raise UnetzooError(f"--{'brief' if brief else 'paper'} is for one DIR, not {len(folders)}")
+        single = {"--brief": brief, "--paper": paper, "--format": formats, "--timings": timings}
+        if named := next((name for name, value in single.items() if value), None):
+            raise UnetzooError(f"{named} is for one DIR, not {len(folders)}")
         from unetzoo.report.merged_page import build_merged
 
         page = build_merged(folders, out_folder or Path("runs") / "merged", margin, lang)
     elif out_folder is not None:
         raise UnetzooError(f"--out {out_folder} is for several runs; the report of one is written to its own folder")
     else:
-        page = write_report(folders[0], brief=brief, margin=margin, paper=paper, lang=lang)
+        from unetzoo.gallery.architecture import describe
+
+        clock, asked = Clock(), check_formats(formats or None, "--format")
+        page = write_report(
+            folders[0],
+            brief=brief,
+            margin=margin,
+            paper=paper,
+            lang=lang,
+            formats=asked,
+            describe=describe,
+            clock=clock,
+        )
+        if timings:
+            err.print(str(clock), soft_wrap=True, highlight=False)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
 
 

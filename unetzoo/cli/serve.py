@@ -19,11 +19,12 @@ def serve_report(folder: Path, port: int, margin: float | None, lang: str) -> No
     Raises:
         UnetzooError: If the folder is missing, or the port is in use.
     """
+    from unetzoo.gallery.architecture import describe
     from unetzoo.report import write_report
     from unetzoo.report.serve import serve
 
     def ready(address: str) -> None:
         out.print(f"report of {folder}: {address} (Ctrl-C stops)", soft_wrap=True, highlight=False, markup=False)
 
-    serve(folder, port, ready, lambda each: write_report(each, margin=margin, lang=lang), lang)
+    serve(folder, port, ready, lambda each: write_report(each, margin=margin, lang=lang, describe=describe), lang)
     out.print("stopped", highlight=False)

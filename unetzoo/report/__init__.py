@@ -6,11 +6,16 @@ The same records give the same bytes, and nothing here needs torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unetzoo._util.language import ENGLISH, language
 from unetzoo.errors import UnetzooError, shown
+
+if TYPE_CHECKING:
+    from unetzoo.report.architecture import Describe
+    from unetzoo.report.options import Clock
 
 __all__ = ["write_report"]
 
@@ -22,11 +27,14 @@ def write_report(
     margin: float | Mapping[str, float] | None = None,
     paper: bool = False,
     lang: str = ENGLISH,
+    formats: Sequence[str] | None = None,
+    describe: Describe | None = None,
+    clock: Clock | None = None,
 ) -> Path:
     """Turn ``folder/records/*.json`` into a report inside ``folder``.
 
-    Writes ``summary.md``, ``results.csv``, ``verdicts.csv``, ``plots/*.png``, ``plots/*.svg`` and ``index.html``, and
-    removes plots of an earlier report that no longer apply. The folder of a collection gets the same for all its data
+    Writes ``summary.md``, ``results.csv``, ``verdicts.csv``, ``plots/`` and ``index.html`` with its pages, and removes
+    plots of an earlier report that no longer apply. The folder of a collection gets the same for all its data
     sets together, and the folder of each data set gets its own. A record that cannot be read becomes a row of the
     report.
 
@@ -40,33 +48,40 @@ def write_report(
         paper: Also write ``paper/`` in the folder of each data set; see `unetzoo.report.paper`.
         lang: Language of the pages and summaries, from `unetzoo._util.language.LANGUAGES`; tables, plots and ``paper/``
             are the same in each.
+        formats: Formats of the files in ``plots/``, from "png", "svg" and "pdf"; None takes PNG and SVG, or PNG alone
+            if the report is brief.
+        describe: Describes the networks on the variants' pages, such as `unetzoo.gallery.architecture.describe`, which
+            needs torch; None leaves the architecture out.
+        clock: Takes the time of each stage.
 
     Returns:
         The path of the page; with ``brief``, of ``summary.md`` (for a collection still the page).
 
     Raises:
-        UnetzooError: If the margin is below 0, the language is unknown, the folder or its records are missing, the
-            folder cannot be written, or pyarrow is missing, which ``paper`` needs.
+        UnetzooError: If the margin is below 0, the language or a format is unknown, the folder or its records are
+            missing, the folder cannot be written, or pyarrow is missing, which ``paper`` needs.
     """
     for value in margin.values() if isinstance(margin, Mapping) else [margin]:
         check_margin(value)
     from unetzoo.records.manifest import read_manifest
+    from unetzoo.report.options import Clock, Options, check_formats
 
     if paper:
         from unetzoo.report.paper import check_installed
 
         check_installed()
+    options = Options(paper=paper, formats=check_formats(formats), describe=describe, clock=clock or Clock())
     folder = Path(folder)
     with language(lang):
         if (manifest := read_manifest(folder)) is None:
             from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
 
             one = None if isinstance(margin, Mapping) else margin
-            return build(folder, keep=COSTS if brief else None, margin=one, paper=paper)
+            return build(folder, keep=COSTS if brief else None, margin=one, options=options)
         from unetzoo.report.collection import build_collection
 
         each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
-        return build_collection(folder, manifest, brief=brief, margins=each, paper=paper)
+        return build_collection(folder, manifest, brief=brief, margins=each, options=options)
 
 
 def check_margin(margin: float | None) -> None:

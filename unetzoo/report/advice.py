@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetzoo._util.language import _, _n
+from unetzoo._util.language import N_, _, _n
 from unetzoo.report.judgement import METRIC_TITLES, Judgement
 from unetzoo.report.limits import KINDS, asked
-from unetzoo.report.recommend import Choice, Field, cheapness, choose, field_of
+from unetzoo.report.recommend import LATENCY, Choice, Field, as_fast, choose, field_of
 from unetzoo.report.standing import reason
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
 from unetzoo.report.words import between, listed, number, signed
 
-SHOWN_OFF = ("latency_p50_ms", "peak_train_bytes", "params")  # costs that the recommendation mentions
+SHOWN_OFF = (LATENCY, "peak_train_bytes", "params")  # costs that the recommendation mentions
+DECIDED = {  # what decides between variants that are as fast, in words
+    "params": N_("fewer parameters decide"),
+    "peak_train_bytes": N_("less training memory decides"),
+    "label": N_("the first name is taken"),
+}
 
 
 @dataclass(frozen=True)
@@ -199,29 +204,44 @@ class _Words:
         for kind in (KINDS[cost] for cost in SHOWN_OFF):
             values = [value for c in pool if (value := c.costs[kind.cost]) is not None]
             own = taken.costs[kind.cost]
-            if own is not None and own == min(values) < max(values):
+            best = own is not None and own == min(values) < max(values)
+            if own is not None and best and not (kind.cost == LATENCY and self.choice.as_fast):
                 merits.append(_("{merit} ({amount})", merit=_(kind.superlative), amount=kind.amount(own)))
         if not merits:
+            return self._tie()
+        found = _("; of the {n} not shown worse: {merits}", n=len(pool), merits=_(", ").join(merits))
+        return self._tie() + found
+
+    def _tie(self) -> str:
+        """Say which others are as fast within the noise, and what decided between them."""
+        taken, decided = self.by_label[str(self.choice.taken)], self.choice.decided
+        if decided is None:
             return ""
-        return _("; of the {n} not shown worse: {merits}", n=len(pool), merits=_(", ").join(merits))
+        return _(
+            "; as fast as {labels} within the noise of the timings ({amount}), so {decided}",
+            labels=listed(self.choice.as_fast),
+            amount=KINDS[LATENCY].amount(taken.costs[LATENCY] or 0.0),
+            decided=_(DECIDED[decided]),
+        )
 
     def traded(self) -> list[str]:
         """Name the fastest variant that is shown worse, and what the limits cost."""
         taken = self.choice.taken
         if taken is None:
             return []
-        ours, sentences = self.by_label[taken].costs["latency_p50_ms"], []
+        ours, sentences = self.by_label[taken].costs[LATENCY], []
         faster = [
             c
             for label in self.choice.fit
             if self.field.verdict(label, taken) == "worse"
-            and (latency := (c := self.by_label[label]).costs["latency_p50_ms"]) is not None
+            and (latency := (c := self.by_label[label]).costs[LATENCY]) is not None
             and ours is not None
             and latency < ours
+            and not as_fast(self.by_label[taken], c)
         ]
         if faster and ours:
-            quick = min(faster, key=cheapness)
-            ratio = (quick.costs["latency_p50_ms"] or 0.0) / ours
+            quick = min(faster, key=lambda c: c.costs[LATENCY] or 0.0)
+            ratio = (quick.costs[LATENCY] or 0.0) / ours
             sentences.append(self._slower(self.field.pairs[quick.label, taken], ratio))
         return [*sentences, *self._given_up(taken)]
 

@@ -23,8 +23,10 @@ from unetzoo.report.folds import pooled
 from unetzoo.report.heat_map import heat_map
 from unetzoo.report.matrix import MARKS, Rank, Row, judge_rows, mean_ranks, setbacks_of
 from unetzoo.report.naming import with_seeds
+from unetzoo.report.options import Options
 from unetzoo.report.sections import failures
 from unetzoo.report.standing import standing
+from unetzoo.report.style import SCREEN
 from unetzoo.report.verdict_table import joined_verdicts
 from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS
 from unetzoo.report.words import DASH, listed, number, signed, words
@@ -52,7 +54,7 @@ def build_collection(
     *,
     brief: bool = False,
     margins: Mapping[str, float | None] | None = None,
-    paper: bool = False,
+    options: Options | None = None,
 ) -> Path:
     """Write the report of each data set, then the page over all of them.
 
@@ -61,7 +63,7 @@ def build_collection(
         manifest: Contents of its ``collection.json``.
         brief: See `unetzoo.report.write_report`.
         margins: Largest difference in Dice that does not matter, by data set; None takes the records'.
-        paper: Also write ``paper/`` in the folder of each data set; see `unetzoo.report.paper`.
+        options: What else the report of each data set has.
 
     Returns:
         The path of the page.
@@ -69,11 +71,13 @@ def build_collection(
     Raises:
         UnetzooError: If no data set has a record, or the folder cannot be written.
     """
-    members = read_members(folder, manifest)
+    options = options or Options()
+    with options.clock.stage("reading"):
+        members = read_members(folder, manifest)
     asked_margins = margins or {}
     keep = () if brief else None
     made = {
-        label: page.build(folder / label, keep=keep, margin=asked_margins.get(label), paper=paper).name
+        label: page.build(folder / label, keep=keep, margin=asked_margins.get(label), options=options).name
         for label in members
     }
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
@@ -85,16 +89,18 @@ def build_collection(
     models = _models(manifest, rows)
     learned = curves.learning_curves(rows)
     variables = context(manifest, rows, models, earlier, learned) | {"pages": made, "brief": brief}
+    formats = options.formats or (page.BRIEF if brief else SCREEN)
+    drawn = tuple(dict.fromkeys([*formats, *SCREEN]))
     with language(ENGLISH):
-        plots = {CURVES: curves.plot(learned, models)} if learned else {}
-        if plot := heat_map(rows, models):
+        plots = {CURVES: curves.plot(learned, models, drawn)} if learned else {}
+        if plot := heat_map(rows, models, drawn):
             plots[PLOT] = plot
     captions = {PLOT: _(CAPTION, legend=_(LEGEND)), CURVES: _(CURVES_CAPTION)}
     variables |= {"plots": {name: captions[name] for name in plots}}
     results = joined({label: tables(*found) for label, found in members.items()})
-    inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
+    inline = {name: page.data_uri(name, plot) for name, plot in plots.items()}
     try:
-        page.write_plots(folder, [*captions], plots, page.BRIEF if brief else page.SUFFIXES)
+        page.write_plots(folder, [*captions], plots, formats)
         write_atomic(folder / "results.csv", csv_text(results))
         every = {row.label: row.comparisons.values() for row in [*rows, *pooled(rows)]}
         write_atomic(folder / "verdicts.csv", csv_text(joined_verdicts(every)))

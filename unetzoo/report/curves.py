@@ -10,7 +10,7 @@ bands are 95 % intervals of the mean over seeds and test images, by the rule of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -25,7 +25,7 @@ from unetzoo.report.groups import groups_by_key
 from unetzoo.report.matrix import Row
 from unetzoo.report.standing import standing
 from unetzoo.report.statistics import pairs_of, score_grids
-from unetzoo.report.style import RC, Look, canvas, looks, save
+from unetzoo.report.style import RC, SCREEN, Drawn, Look, canvas, looks, save
 from unetzoo.report.verdicts.comparison import WITHHELD, Family
 from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS, interval
 from unetzoo.report.verdicts.observing import judge
@@ -168,8 +168,8 @@ def _groups(row: Row) -> dict[str, str]:
     return {f"/{key.partition('/')[2]}": group for key, group in groups.items()}
 
 
-def plot(curves: Sequence[Curve], models: Sequence[str]) -> tuple[bytes, bytes]:
-    """Draw a panel for each curve and a line with a band for each model; return (PNG, SVG)."""
+def plot(curves: Sequence[Curve], models: Sequence[str], formats: Iterable[str] = SCREEN) -> Drawn:
+    """Draw a panel for each curve and a line with a band for each model; return the plot by format."""
     look = looks(models, "unet" if "unet" in models else None)
     with mpl.rc_context(RC):
         figure = canvas(0.8 + 4.6 * len(curves), 4.4)
@@ -184,7 +184,7 @@ def plot(curves: Sequence[Curve], models: Sequence[str]) -> tuple[bytes, bytes]:
             ax.set(title=short(curve.name), xlabel="training images", ylabel="test Dice")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False)
-        return save(figure)
+        return save(figure, formats)
 
 
 def _line(ax: Axes, curve: Curve, model: str, look: Look) -> None:

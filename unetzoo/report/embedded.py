@@ -12,11 +12,12 @@ from markupsafe import Markup
 from unetzoo._util.language import N_, _
 from unetzoo.records.fields import name_of
 from unetzoo.records.frame import METRICS, Tables
+from unetzoo.report.advice import DECIDED
 from unetzoo.report.judgement import Judgement
 from unetzoo.report.limits import KINDS, Kind
 from unetzoo.report.protocol import first_of_each
 from unetzoo.report.recommend import METRICS as JUDGED_METRICS
-from unetzoo.report.recommend import NOT_WORSE, Field, field_of
+from unetzoo.report.recommend import NOT_WORSE, TIE_BREAKERS, Field, field_of, noise_of
 from unetzoo.report.sections import DISTANCES, metric_title
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER
 from unetzoo.report.words import missing
@@ -58,6 +59,8 @@ def embedded(rows: Sequence[Mapping[str, Any]], t: Tables, j: Judgement, pages: 
         "reference": j.reference,
         "margin": j.margin,
         "notWorse": NOT_WORSE,
+        "tieBreakers": TIE_BREAKERS,
+        "decided": {name: _(phrase) for name, phrase in DECIDED.items()},
         "metrics": [
             {
                 "key": m,
@@ -114,6 +117,7 @@ def _variant(
         "family": families.get(label) or [UNCHANGED],
         "scores": {m: known(row[m], row[f"{m}_sd"]) for m in metrics},
         "costs": {cost: known(row[cost], row[f"{cost}_low"], row[f"{cost}_high"]) for cost in AXES},
+        "noise": noise_of(row),
         "tuning": known(row["tuning_seconds"])[0],
         "seeds": int(row["seeds"]),
         "failed": int(row["failed"]),

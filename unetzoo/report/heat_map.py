@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from unetzoo.report.matrix import MARKS, Cell, Row
-from unetzoo.report.style import RC, canvas, save
+from unetzoo.report.style import RC, SCREEN, Drawn, canvas, save
 from unetzoo.report.words import short
 
 FULL_SHADE = 0.1  # a cell is lightest from this difference in Dice below the row's best
@@ -18,7 +18,7 @@ SHADES = Normalize(-0.03, 1.25 * FULL_SHADE)  # keeps the ends from becoming bla
 SOFT = "#6b6b6b"
 
 
-def heat_map(rows: Sequence[Row], models: Sequence[str]) -> tuple[bytes, bytes] | None:
+def heat_map(rows: Sequence[Row], models: Sequence[str], formats: Iterable[str] = SCREEN) -> Drawn | None:
     """Draw test Dice of every model on every data set; darker means nearer to the row's best.
 
     The right-hand column is the best trivial predictor.
@@ -26,9 +26,10 @@ def heat_map(rows: Sequence[Row], models: Sequence[str]) -> tuple[bytes, bytes] 
     Args:
         rows: One per data set.
         models: Labels, in the order of the columns.
+        formats: Formats to draw.
 
     Returns:
-        PNG and SVG, or None if no data set has a score.
+        The plot by format, or None if no data set has a score.
     """
     shown = [row for row in rows if row.best is not None]
     if not shown:
@@ -62,7 +63,7 @@ def heat_map(rows: Sequence[Row], models: Sequence[str]) -> tuple[bytes, bytes] 
         bar.set_ticks([0, FULL_SHADE / 2, FULL_SHADE], labels=["0", f"{FULL_SHADE / 2:g}", f"{FULL_SHADE:g} or more"])
         bar.set_label("test Dice below the row's best")
         bar.outline.set_visible(False)  # type: ignore[operator]
-        return save(figure)
+        return save(figure, formats)
 
 
 def _write(ax: Axes, row: int, column: int, cell: Cell, ink: str) -> None:

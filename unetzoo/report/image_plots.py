@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from unetzoo.report.judgement import Judgement
 from unetzoo.report.recommend import choose, field_of
 from unetzoo.report.style import Look, canvas
 from unetzoo.report.words import short
+
+MOST_WRITTEN = 25  # variants up to which the shares of ranks are written into their cells
 
 
 def _by_image(images: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
@@ -58,6 +61,38 @@ def difficulty(images: pd.DataFrame, order: Sequence[str], look: dict[str, Look]
         ax.plot(at, means[name], label=short(str(name)), zorder=2, **style)
     ax.set(xlabel="test images, hardest first (by the mean over variants)", ylabel="test Dice (mean over seeds)")
     figure.legend(loc="outside lower center", ncols=min(4, means.shape[1]), frameon=False)
+    return figure
+
+
+def image_ranks(images: pd.DataFrame, order: Sequence[str]) -> Figure | None:
+    """Draw the share of the test images on which each variant has each rank, the best mean rank first.
+
+    Variants with the same Dice on an image share their ranks evenly. None with fewer than two variants or images.
+    """
+    means = _by_image(images, order)
+    if len(means) < 2 or means.shape[1] < 2:
+        return None
+    low, high = (means.rank(axis=1, ascending=False, method=way) for way in ("min", "max"))
+    mean_rank = ((low + high) / 2).mean().sort_values(kind="stable")
+    low, high = low[mean_rank.index].to_numpy(), high[mean_rank.index].to_numpy()
+    ranks = range(1, means.shape[1] + 1)
+    shares = np.stack([((low <= k) & (k <= high)) / (high - low + 1) for k in ranks], -1).mean(0)
+    figure = canvas(3.4 + 0.55 * len(ranks), 1.6 + 0.36 * len(ranks))
+    ax = figure.subplots()
+    ax.pcolormesh(shares, cmap=mpl.colormaps["Blues"], vmin=0, vmax=1, edgecolors="white", linewidth=1)
+    for (row, column), share in np.ndenumerate(shares) if len(ranks) <= MOST_WRITTEN else ():
+        ink = "white" if share > 0.55 else "#111111"
+        text = f"{100 * share:.0f}" if share else ""
+        ax.text(column + 0.5, row + 0.5, text, color=ink, ha="center", va="center", fontsize=9)
+    every = 1 if len(ranks) <= MOST_WRITTEN else 5
+    ax.set_xticks(np.arange(0, len(ranks), every) + 0.5, [str(k) for k in ranks[::every]])
+    names = [f"{short(str(name))} ({rank:.2f})" for name, rank in mean_rank.items()]
+    ax.set_yticks(np.arange(len(names)) + 0.5, names)
+    ax.set(xlabel="rank on a test image by Dice (in brackets: the mean rank)", ylim=(len(names), 0))
+    ax.set_title(f"per cent of {len(means)} test images")
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
     return figure
 
 

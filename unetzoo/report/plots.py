@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import matplotlib as mpl
@@ -21,9 +21,10 @@ from unetzoo.records.frame import Tables
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.forest import difference
-from unetzoo.report.image_plots import best_set, difficulty, paired_lines
+from unetzoo.report.image_plots import best_set, difficulty, image_ranks, paired_lines
 from unetzoo.report.judgement import Judgement
-from unetzoo.report.style import BASELINE, RC, REFERENCE, Look, canvas, looks, save
+from unetzoo.report.scaling import size_scaling
+from unetzoo.report.style import BASELINE, RC, REFERENCE, SCREEN, Drawn, Look, canvas, looks, save
 from unetzoo.report.words import MIB, short
 
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
@@ -285,7 +286,20 @@ PARETO = {
     "dice_vs_params": dice_against("params", "parameters (millions)", 1e6),
     "dice_vs_memory": dice_against("peak_train_bytes", "peak memory of training (MiB)", MIB),
 }
-NAMES = [*PARETO, "dice_distribution", "learning_curves", "difference", "memory_split", "phases", "predictions"]
+NAMES = [
+    *PARETO,
+    "size_scaling",
+    "dice_distribution",
+    "learning_curves",
+    "difference",
+    "best_set",
+    "paired_images",
+    "image_ranks",
+    "difficulty",
+    "memory_split",
+    "phases",
+    "predictions",
+]
 
 
 def makers(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Callable[[], Figure | None]]:
@@ -306,14 +320,16 @@ def makers(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Callable
         "memory_split": lambda: memory_split(t, summary),
         "phases": lambda: phases(t, summary),
         "paired_images": lambda: paired_lines(t.images, order, look),
+        "image_ranks": lambda: image_ranks(t.images, order),
+        "size_scaling": lambda: size_scaling(t.models, summary),
         "difficulty": lambda: difficulty(t.images, order, look),
         "best_set": lambda: best_set(summary, j),
     }
 
 
 def draw(
-    t: Tables, summary: pd.DataFrame, j: Judgement, names: Sequence[str] = NAMES
-) -> dict[str, tuple[bytes, bytes]]:
+    t: Tables, summary: pd.DataFrame, j: Judgement, names: Sequence[str] = NAMES, formats: Iterable[str] = SCREEN
+) -> dict[str, Drawn]:
     """Draw the plots that have data, except the predictions.
 
     Args:
@@ -321,10 +337,11 @@ def draw(
         summary: One row per variant, in the order of the page.
         j: The verdicts.
         names: Names of the plots to draw.
+        formats: Formats to draw.
 
     Returns:
-        Name of each plot -> (PNG, SVG).
+        Name of each plot -> the plot by format.
     """
     with mpl.rc_context(RC):
         figures = {name: make() for name, make in makers(t, summary, j).items() if name in names}
-        return {name: save(figure) for name, figure in figures.items() if figure is not None}
+        return {name: save(figure, formats) for name, figure in figures.items() if figure is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from PIL import Image
 from unetzoo._util.language import _
 from unetzoo.records.fields import class_names, foreground, image_score, label_of, seed_of
 from unetzoo.records.record import Record, Sample
-from unetzoo.report.style import RC, canvas, save
+from unetzoo.report.style import RC, SCREEN, Drawn, canvas, save
 from unetzoo.report.words import short
 
 IMAGES = 3
@@ -38,30 +39,33 @@ Grid = npt.NDArray[np.uint8]
 Panel = tuple[str, Grid | None]  # title, RGB or grey pixels
 
 
-def draw_predictions(records: list[Record], folder: Path, order: list[str]) -> tuple[bytes, bytes] | None:
+def draw_predictions(
+    records: list[Record], folder: Path, order: list[str], formats: Iterable[str] = SCREEN
+) -> Drawn | None:
     """Draw the grid of the first `MOST_VARIANTS`, with images small enough for files below ``LIMIT`` bytes.
 
     Args:
         records: Records of models; of each label the one with the lowest seed is shown.
         folder: Output folder of the run, which has the samples' files.
         order: Labels, in the order of the panels.
+        formats: Formats to draw; those of screens are drawn in any case, as their size decides on the images'.
 
     Returns:
-        PNG and SVG, or None without samples.
+        The plot by format, or None without samples.
     """
     shown = shown_variants(records, order)[:MOST_VARIANTS]
     keys = list(dict.fromkeys(s.key for r in shown for s in r.samples))[:IMAGES]
     if not keys:
         return None
-    sides, made = list(SIDES), (b"", b"")
+    sides, made, formats = list(SIDES), dict[str, bytes](), dict.fromkeys([*SCREEN, *formats])
     while sides:
         side = sides.pop(0)
         panels = [_panels(shown, key, folder, side) for key in keys]
         with mpl.rc_context(RC):
-            made = _grid(panels, shown[0])
-        if max(map(len, made)) < LIMIT:
+            made = _grid(panels, shown[0], formats)
+        if max(len(made[name]) for name in SCREEN) < LIMIT:
             break
-        rest = len(made[1]) - _image_bytes(panels)  # of the SVG, at any size of the images
+        rest = len(made["svg"]) - _image_bytes(panels)  # of the SVG, at any size of the images
         sizes = {s: _image_bytes([_panels(shown, key, folder, s) for key in keys]) for s in sides}
         sides = [s for s in sides if s == sides[-1] or rest + sizes[s] < LIMIT]
     return made
@@ -117,7 +121,7 @@ def _image_bytes(panels: list[list[Panel]]) -> int:
     return total
 
 
-def _grid(panels: list[list[Panel]], record: Record) -> tuple[bytes, bytes]:
+def _grid(panels: list[list[Panel]], record: Record, formats: Iterable[str]) -> Drawn:
     """Draw the panels of each image, with a key to the colours for data like that of ``record``."""
     columns = min(len(panels[0]), COLUMNS)
     deep = -(-len(panels[0]) // columns)  # rows of panels for one image
@@ -135,7 +139,7 @@ def _grid(panels: list[list[Panel]], record: Record) -> tuple[bytes, bytes]:
         for ax, (title, pixels) in zip(axes[row * deep : (row + 1) * deep].flat, some, strict=False):
             _show(ax, pixels, title)
     figure.legend(handles=patches, loc="outside lower center", ncols=across, frameon=False, fontsize=9)
-    return save(figure, 110)
+    return save(figure, formats, 110)
 
 
 def _show(ax: Axes, pixels: Grid | None, title: str) -> None:

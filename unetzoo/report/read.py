@@ -79,6 +79,8 @@ class Report:
     def recommend(self, metric: str = "dice", **limits: str | float) -> Advice:
         """Recommend the fastest variant that meets the limits and is not shown to be worse than the best of these.
 
+        Of those that are as fast within the noise of the timings, the one with the fewest parameters is taken.
+
         Args:
             metric: Score to go by: dice, nsd, boundary_iou, hd95 or assd.
             **limits: ``max_params``, ``max_macs``, ``max_latency``, ``max_memory`` (training),

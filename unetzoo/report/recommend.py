@@ -9,7 +9,9 @@ The rule, which the script of the page follows too:
 3. *Not worse* are the best and those that fit and are better, equivalent or undecided against it. Without a verdict
    against the best a variant is left out. Nothing is recommended if the report has one variant alone, or if several
    fit and none of them has a verdict against the best.
-4. Of those not worse the one with the lowest latency is taken; then the fewest parameters, then the first name.
+4. Of those not worse the fastest is sought. Those whose latency is above the lowest by no more than the measured noise
+   (`as_fast`) are as fast as it; of them the one with the fewest parameters is taken, then the one with the least
+   training memory, then the first name.
 """
 
 # pandas ships no types: what it returns is guessed from its source, and guessed too wide.
@@ -20,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
 from unetzoo._util.language import _, _n
@@ -31,6 +34,8 @@ from unetzoo.report.verdicts.family import LOWER_IS_BETTER
 from unetzoo.report.words import listed, missing
 
 METRICS = ("dice", *METRIC_TITLES)
+LATENCY = "latency_p50_ms"
+TIE_BREAKERS = ("params", "peak_train_bytes")  # decide between variants that are as fast within the noise
 NOT_WORSE = ("better", "equivalent", "undecided")
 Relation = Literal["best", "only", "better", "equivalent", "undecided"]
 
@@ -49,6 +54,8 @@ class Candidate:
         noisy: True if a timing was noisy.
         setback: Trials that failed or did not learn, in words; empty if there are none.
         costs: Median cost by column of the summary; None if it was not measured.
+        noise: Noise of its latency in ms: the range of its repetitions (10th to 90th percentile), or of its medians
+            over seeds if that is wider; 0 if neither was recorded.
     """
 
     label: str
@@ -60,6 +67,7 @@ class Candidate:
     noisy: bool
     setback: str
     costs: dict[str, float | None]
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,8 @@ class Choice:
         fit: Labels that meet all limits.
         over: Label -> costs above a limit.
         unmeasured: Label -> limited costs that were not measured.
+        as_fast: Labels of the others that are as fast as the recommended one within the noise.
+        decided: Cost that decided between it and them, or "label"; None if the latency did.
     """
 
     taken: str | None
@@ -111,6 +121,8 @@ class Choice:
     fit: list[str]
     over: dict[str, list[str]]
     unmeasured: dict[str, list[str]]
+    as_fast: list[str] = dataclass_field(default_factory=list)
+    decided: str | None = None
 
 
 def field_of(rows: Sequence[Mapping[str, Any]], j: Judgement, metric: str = "dice") -> Field:
@@ -147,6 +159,7 @@ def field_of(rows: Sequence[Mapping[str, Any]], j: Judgement, metric: str = "dic
             noisy=bool(row["noisy"]),
             setback=j.standing.setbacks.get(label, ""),
             costs={cost: value(row[cost]) for cost in KINDS},
+            noise=noise_of(row),
         )
         for row in rows
     ]
@@ -184,15 +197,48 @@ def choose(field: Field, limits: Mapping[str, float] | None = None) -> Choice:
         return Choice(best, "only", best, labels, **rest)
     if not any(field.verdict(c.label, best) for c in fit):
         return Choice(None, None, best, labels, **rest)
-    taken = min(pool, key=cheapness).label
+    taken, as_fast, decided = cheapest(pool)
     relation = "best" if taken == best else field.verdict(taken, best)
+    rest |= {"as_fast": as_fast, "decided": decided}
     return Choice(taken, relation, best, labels, **rest)  # pyright: ignore[reportArgumentType]
 
 
-def cheapness(c: Candidate) -> tuple[float, float, str]:
-    """Return the key by which one of those not shown worse is taken: latency, parameters, name."""
-    latency, params = c.costs["latency_p50_ms"], c.costs["params"]
-    return (math.inf if latency is None else latency, math.inf if params is None else params, c.label)
+def noise_of(row: Mapping[str, Any]) -> float:
+    """Return the noise of a summary row's latency in ms; see `Candidate`."""
+    p50, low, high, spread = (
+        row.get(name) for name in (LATENCY, f"{LATENCY}_low", f"{LATENCY}_high", "latency_spread")
+    )
+    over_seeds = 0.0 if missing(low) or missing(high) else float(high) - float(low)
+    repetitions = 0.0 if missing(p50) or missing(spread) else float(p50) * float(spread)
+    return max(over_seeds, repetitions)
+
+
+def as_fast(slower: Candidate, faster: Candidate) -> bool:
+    """Return True if a latency is above another by no more than the larger of their two noises."""
+    slow, fast = _cost(slower, LATENCY), _cost(faster, LATENCY)
+    return slow == fast or slow - fast <= max(slower.noise, faster.noise)
+
+
+def _cost(c: Candidate, cost: str) -> float:
+    """Return a cost; infinity if it was not measured."""
+    value = c.costs.get(cost)
+    return math.inf if value is None else value
+
+
+def cheapest(pool: Sequence[Candidate]) -> tuple[str, list[str], str | None]:
+    """Return the variant to take of those not shown worse.
+
+    Returns:
+        Its label, the labels of the others that are as fast within the noise, and what decided between them: the name
+        of a cost, or "label"; None if the latency did.
+    """
+    quickest = min(pool, key=lambda c: _cost(c, LATENCY))
+    tied = [c for c in pool if as_fast(c, quickest)]
+    taken, *others = sorted(tied, key=lambda c: (*(_cost(c, cost) for cost in TIE_BREAKERS), c.label))
+    if not others or _cost(taken, LATENCY) == math.inf:
+        return taken.label, [], None
+    decided = next((cost for cost in TIE_BREAKERS if _cost(taken, cost) < _cost(others[0], cost)), "label")
+    return taken.label, [c.label for c in tied if c is not taken], decided
 
 
 def _none_fits(scored: Sequence[Candidate], limits: Mapping[str, float]) -> str:

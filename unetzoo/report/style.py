@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import seaborn as sns
@@ -22,9 +22,14 @@ RC: Any = {
     "text.parse_math": False,  # a '$' in a name is a dollar
     "svg.hashsalt": "unetzoo",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # letters stay text, which journals ask for
     "figure.dpi": 100,
 }
 REFERENCE = "#111111"
+UNDATED: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+FORMATS = tuple(UNDATED)
+SCREEN = ("png", "svg")  # of the files of plots, unless others are asked for
+Drawn = dict[str, bytes]  # a plot by format
 BASELINE = "#8c6d31"
 
 
@@ -52,14 +57,23 @@ def looks(labels: Sequence[str], reference: str | None) -> dict[str, Look]:
     return found | ({reference: Look(REFERENCE, "o", "-")} if reference is not None else {})
 
 
-def save(figure: Figure, dpi: int = 130) -> tuple[bytes, bytes]:
-    """Return the figure as (PNG, SVG) bytes, without a date or random ids; ``dpi`` is in pixels per inch."""
-    png, svg = io.BytesIO(), io.BytesIO()
+def save(figure: Figure, formats: Iterable[str] = SCREEN, dpi: int = 130) -> Drawn:
+    """Return the figure as bytes by format, without a date or random ids.
+
+    Args:
+        figure: The figure.
+        formats: Formats, from `FORMATS`.
+        dpi: Pixels per inch.
+    """
+    made = {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")  # a missing letter is drawn as a box
-        figure.savefig(png, format="png", dpi=dpi)
-        figure.savefig(svg, format="svg", dpi=dpi, metadata={"Date": None})
-    return png.getvalue(), svg.getvalue()
+        for name in formats:
+            file = io.BytesIO()
+            figure.savefig(file, format=name, dpi=dpi, metadata=UNDATED[name])
+            made[name] = file.getvalue()
+            figure.set_layout_engine("none")  # the first format's layout, which takes as long as drawing, serves all
+    return made
 
 
 def canvas(width: float, height: float) -> Figure:

@@ -8,16 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from unetzoo._util.language import N_, _
 from unetzoo.records.fields import chosen_rate, dig, image_score, seed_of
 from unetzoo.records.frame import METRICS, Tables
 from unetzoo.records.learnt import still_rising
 from unetzoo.records.record import Record
+from unetzoo.report.again import TrialFolders, commands
+from unetzoo.report.architecture import Describe
 from unetzoo.report.comparisons import against, details
 from unetzoo.report.judgement import Judgement
 from unetzoo.report.limits import KINDS
 from unetzoo.report.line_chart import line_chart
 from unetzoo.report.naming import by_label
+from unetzoo.report.options import Options
 from unetzoo.report.pictures import painted, png_uri, read_kept
 from unetzoo.report.predictions import legend
 from unetzoo.report.protocol import variants
@@ -29,6 +34,7 @@ SETTINGS = {"data": N_("data"), "train": N_("train"), "measure": N_("measure"), 
 LONGEST = 60  # characters of a file's name
 INPUT_SIDE = 128  # px; the browser of images has the whole input
 MOST_OTHERS = 60  # variants that a page compares its own with
+MOST_DESCRIBED = 40  # variants whose networks are built; each takes up to a second
 
 
 def addresses(labels: Iterable[str]) -> dict[str, str]:
@@ -48,7 +54,7 @@ def addresses(labels: Iterable[str]) -> dict[str, str]:
 
 
 def variant_contexts(
-    t: Tables, j: Judgement, rows: Sequence[Mapping[str, Any]], folder: Path
+    t: Tables, j: Judgement, rows: Sequence[Mapping[str, Any]], folder: Path, options: Options | None = None
 ) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield (label, variables of the template) of each variant.
 
@@ -57,10 +63,12 @@ def variant_contexts(
         j: The verdicts.
         rows: Summary rows of the variants.
         folder: Output folder of the run, which has the pictures.
+        options: What else the report has.
     """
-    records, unlearnt = by_label(t.models), t.unlearnt
+    records, unlearnt, folders = by_label(t.models), t.unlearnt, TrialFolders(folder)
     described = {v["model"]: v for v in variants(t.models)}
-    for row in rows:
+    describe = options.describe if options else None
+    for place, row in enumerate(rows):
         label = str(row["model"])
         own = records.get(label, [])
         yield (
@@ -80,10 +88,26 @@ def variant_contexts(
                 "costs": _costs(row),
                 "charts": _charts(own),
                 "seeds": [_("seed {seed}", seed=seed_of(r)) for r in own if r.curves],
-                "trials": [_trial(r, unlearnt) for r in own],
+                "trials": [_trial(r, unlearnt, folders.log(r)) for r in own],
+                "architecture": _architecture(own, describe, place),
+                "commands": commands(own, folders),
                 **_images(own, folder),
             },
         )
+
+
+def _architecture(records: Sequence[Record], describe: Describe | None, place: int) -> dict[str, Any] | None:
+    """Return the variables of the table and the drawing, or why there is none; None if none is asked for."""
+    if describe is None or not records:
+        return None
+    if place >= MOST_DESCRIBED:
+        return {"reason": _("not shown: a report describes its first {n} variants", n=MOST_DESCRIBED)}
+    found = describe(next((r for r in records if r.cost), records[0]))
+    if isinstance(found, str):
+        return {"reason": found}
+    drawing = Markup(found.drawing)  # noqa: S704 (made by `unetzoo.gallery.drawing`, which escapes names)
+    total = {"params": sum(s.params for s in found.stages), "macs": sum(s.macs for s in found.stages)}
+    return {"reason": "", "side": found.side, "stages": found.stages, "total": total, "drawing": drawing}
 
 
 def _options(records: Sequence[Record]) -> list[tuple[str, str]]:
@@ -152,7 +176,7 @@ def _seconds_per_step(record: Record) -> float | None:
     return seconds / steps
 
 
-def _trial(r: Record, unlearnt: Mapping[str, str]) -> dict[str, Any]:
+def _trial(r: Record, unlearnt: Mapping[str, str], log: str) -> dict[str, Any]:
     rate = chosen_rate(r)
     marks = [_("{label}: {what}", label=flag.kind, what=flag.text) for flag in r.flags]
     if r.id in unlearnt:
@@ -167,7 +191,7 @@ def _trial(r: Record, unlearnt: Mapping[str, str]) -> dict[str, Any]:
         "id": r.id,
         "status": r.status,
         "reason": r.reason or "",
-        "log": r.log_tail or "",
+        "log": log,
         "dice": number(result and result.dice),
         "val_dice": number(result and result.best_val_dice),
         "steps": _("{n} of {all}", n=result.best_step, all=result.steps) if result and result.steps else "",

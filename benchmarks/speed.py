@@ -63,11 +63,16 @@ def run_suites(args: argparse.Namespace) -> dict[str, Any]:
         for number in range(args.rounds):
             with tempfile.TemporaryDirectory() as folder:
                 candidates = _candidates(Path(folder), models, options, seeds, data, args.steps)
+                stages: dict[str, dict[str, float]] = {}
                 for name in list(candidates)[:: 1 if number % 2 == 0 else -1]:
+                    begun = time.time()
                     seconds = _timed_process(candidates[name])
                     values.setdefault(name, []).append(seconds)
                     print(f"{task}, round {number + 1}: {name} {seconds:.1f} s", flush=True)
-                facts[task] = _outcome(Path(folder))
+                    if (out := Path(candidates[name][-1].removeprefix("--out="))).is_dir():
+                        stages[name] = _stages(out, begun, begun + seconds)
+                        print("  " + ", ".join(f"{stage} {took:.1f} s" for stage, took in stages[name].items()))
+                facts[task] = {**_outcome(Path(folder)), "stages": stages}
         measurements += [{"name": f"{task}: {n}", "group": task, "unit": "s", "values": v} for n, v in values.items()]
     return {"measurements": measurements, "facts": facts, "steps": args.steps}
 
@@ -110,6 +115,24 @@ def _timed_process(command: list[str]) -> float:
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return time.perf_counter() - begun
+
+
+def _stages(out: Path, begun: float, ended: float) -> dict[str, float]:
+    """Return the seconds of each stage of a run, by the times at which its files were written."""
+    from unetzoo.records.record import read_record
+
+    records = {path.stat().st_mtime: read_record(path) for path in (out / "records").glob("*.json")}
+    models = {at: record.cost.wall_seconds or 0.0 for at, record in records.items() if record.cost}
+    marks = {
+        "start-up": max(path.stat().st_mtime for path in (out / "prepared").iterdir()),
+        "costs": max(path.stat().st_mtime for path in (out / "costs").iterdir()),
+        "choice of jobs": min(at - seconds for at, seconds in models.items()),
+        "trials": max(models),
+        "trivial predictors after them": max(records),
+        "report": ended,
+    }
+    before = [begun, *marks.values()]
+    return {name: round(at - last, 2) for (name, at), last in zip(marks.items(), before, strict=False)}
 
 
 def _outcome(folder: Path) -> dict[str, Any]:

@@ -210,6 +210,16 @@ def _shares(runs: dict[str, Run]) -> Iterator[str]:
         yield "\n## Share of a trial's wall time in training and evaluation\n"
         yield "Training steps with their data, validation and test, over the trial's whole time in its process.\n"
         yield _table(["run", "task", "steps", "share"], rows)
+    stages = [
+        [run, f"{task}, {name}", ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in each.items())]
+        for run, parts in runs.items()
+        for task, facts in parts.get("suites", {}).get("facts", {}).items()
+        for name, each in facts.get("stages", {}).items()
+    ]
+    if stages:
+        yield "\n## Stages of a suite\n"
+        yield "Seconds of the last round, one stage after the other, by the times at which files were written.\n"
+        yield _table(["run", "suite", "seconds"], stages)
 
 
 def _steps(runs: dict[str, Run]) -> Iterator[str]:

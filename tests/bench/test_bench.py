@@ -306,13 +306,6 @@ def test_a_child_of_a_trial_does_not_hold_up_the_suite(own: Path, tmp_path: Path
     assert time.monotonic() - begun < 60
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_model(own: Path, tmp_path: Path) -> None:
-    path = make_suite(tmp_path, own, ["unet"])
-    path.write_text(path.read_text().replace("threads = 1", "threads = 2\ndevices = 2\ndevice = 'cpu'"))
-    assert list(run(read_suite(path), tmp_path / "out")["status"]) == ["ok"]
-
-
 def test_a_model_that_changes_while_the_suite_runs_is_refused(own: Path, tmp_path: Path) -> None:
     suite = read_suite(make_suite(tmp_path, own, ["own_fine"], seeds=2))
     before = own.read_text()

@@ -53,7 +53,7 @@ def for_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # needs the extra "ray", and starts some ten processes
 @pytest.mark.skipif(sys.platform != "linux", reason="Ray's test cluster, and processes that end with their parent")
 @pytest.mark.filterwarnings("ignore")  # of Ray's own
 def test_records_are_those_of_a_local_run_although_a_node_is_lost(

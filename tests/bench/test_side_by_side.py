@@ -10,9 +10,12 @@ import pytest
 
 import unetzoo
 from support import quick_timings
+from unetzoo.bench import run as run_module
 from unetzoo.bench import side_by_side
 from unetzoo.bench.expand import expand
+from unetzoo.bench.jobs import StopRequest
 from unetzoo.bench.local import Job
+from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.run import _choose_jobs
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
@@ -153,9 +156,28 @@ def test_trials_are_rehearsed_side_by_side(tmp_path: Path, monkeypatch: pytest.M
     assert "with 2" in line or line.startswith("one trial")
 
 
-def test_nothing_is_rehearsed_if_nothing_was_measured() -> None:
-    from unetzoo.bench.local import StopRequest
+@pytest.mark.parametrize(("side_by_side", "names"), [(1, ["a", "b", "c"]), (2, ["c", "a", "b"])])
+def test_side_by_side_the_longest_training_of_a_seed_starts_first(
+    side_by_side: int, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = suite(
+        models=[
+            {"name": "unet", "label": label, "set": {"width": w}} for label, w in zip("abc", (4, 5, 6), strict=True)
+        ]
+    )
+    found = expand(made, made.data.open())
+    jobs: list[Any] = [Job(made, trial, None, OutputFolders(Path()), None) for trial in found]  # type: ignore[arg-type]
+    seconds = dict(zip([trial.costs_id for trial in found], (2.0, 1.0, 3.0), strict=False))
+    measured = {costs_id: Measured(each, None, "cpu") for costs_id, each in seconds.items()}
+    ran: list[Job] = []
+    monkeypatch.setattr(run_module, "_measure_costs", lambda todo, *_: (todo, measured))
+    monkeypatch.setattr(run_module, "run_queue", lambda queue, *_: ran.extend(queue._fresh))
+    run_module._run([], jobs, side_by_side, None, True, Watcher(), StopRequest())  # type: ignore[arg-type]
+    assert [job.trial.model.label for job in ran] == 2 * names
+    assert [job.trial.seed for job in ran] == [0, 0, 0, 1, 1, 1]
 
+
+def test_nothing_is_rehearsed_if_nothing_was_measured() -> None:
     assert _choose_jobs([], {}, Watcher(), StopRequest()) == 1
 
 

@@ -14,7 +14,7 @@ from support import slurm as stand_in
 from support.command import run as command
 from support.engines import lasting, write_suite
 from unetzoo.bench.run import prepare, run
-from unetzoo.bench.slurm import bundles, max_array_size, scripts
+from unetzoo.bench.slurm import _gpus, bundles, max_array_size, scripts
 from unetzoo.bench.slurm_options import SlurmOptions
 from unetzoo.bench.suite_file import read_suite
 from unetzoo.errors import UnetzooError
@@ -91,6 +91,20 @@ def test_scripts_hold_the_options_and_split_at_the_largest_array(
     assert [len(script.tasks) for script in scripts(prepared, options, {}, None)] == [3, 1, 0]
     assert [len(task) for task in bundles(prepared, {(None, "slow"): 200.0}, 400)] == [2, 2]
     assert [len(task) for task in bundles(prepared, {}, 600)] == [1, 1, 1, 1]
+
+
+def test_a_trial_gets_the_gpus_that_it_trains_on(suite_file: Path, tmp_path: Path) -> None:
+    suite = read_suite(suite_file)
+    suite = suite.model_copy(update={"train": suite.train.changed({"devices": 2, "batch_size": 4}, "")})
+    assert _gpus([suite], SlurmOptions()) == ["--gres=gpu:2"]
+    for enough in ("gpu:2", "gpu:a100:4", "shard:1,gpu:2g.10gb:2"):
+        assert _gpus([suite], SlurmOptions(gres=enough)) == []
+    for few in ("gpu", "gpu:1", "gpu:a100", "gpu:a100:1,shard:2"):
+        with pytest.raises(UnetzooError, match=r"a trial trains on devices = 2; give 'gpu:2'"):
+            _gpus([suite], SlurmOptions(gres=few))
+    assert _gpus([suite], SlurmOptions(extra=["--gpus=2"])) == []
+    on_cpu = suite.model_copy(update={"train": suite.train.changed({"device": "cpu"}, "")})
+    assert _gpus([on_cpu], SlurmOptions()) == []
 
 
 def test_a_dry_run_prints_the_scripts_and_writes_nothing(suite_file: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ MODELS = different(unetzoo.list_models())
 GRID = [name for name in MODELS if isinstance(unetzoo.model_info(name), GridEntry)]
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
+SIDES = {**dict.fromkeys(VALID, 220), "mt_unet": 160}
 # One entry of each class, one peer, one with timm's encoder, and every entry of the grid but the ablations: the others
 # differ in widths and counts.
 CLASSES = list(
@@ -89,12 +90,17 @@ def test_a_fractional_width_fits_together_in_every_network(width: float, depth: 
 
 
 def trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Return all parameters but MedT's frozen gates and those that a peer's library never reads (test_peers.py)."""
+    """Return all parameters but those that are not trained.
+
+    These are MedT's frozen gates, HiFormer's fusion, which has no effect by default (test_hybrids.py), and those that a
+    peer's library never reads (test_peers.py).
+    """
     entry = unetzoo.model_info(model.unetzoo_config.name)
     return [
         (n, p)
         for n, p in model.named_parameters()
-        if p.requires_grad or (entry.family != "peer" and ".gates." not in n)
+        if (p.requires_grad or (entry.family != "peer" and ".gates." not in n))
+        and not (entry.name == "hi_former" and n.startswith("fusion."))
     ]
 
 
@@ -104,7 +110,8 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     never = {"drop_path": 0.0} if "drop_path" in unetzoo.model_info(name).options else {}
     model = without_dead_units(small(name, **never)).train()
     # Two pixels at the coarsest level, since a norm over a map of one pixel gives zero.
-    side = 220 if name in VALID else max(64, min(2 * getattr(model, "multiple", 1), 128))
+    # For MT-UNet two windows, since attention among windows does nothing with one.
+    side = SIDES.get(name) or max(64, min(2 * getattr(model, "multiple", 1), 128))
     images = torch.randn(2, 2, side, side)
     scales = model.forward_all(images) if hasattr(model, "forward_all") else [model(images)]
     torch.stack([scale.square().mean() for scale in scales]).sum().backward()

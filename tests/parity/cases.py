@@ -46,12 +46,14 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "medt": ("medt", {"in_channels": 3, "num_classes": 2}, "exact"),
     "ubench_rolling_unet_m": ("rolling_unet", {"in_channels": 3, "num_classes": 1}, "exact"),
     "utransformer_hxlh50k": ("u_transformer", {"in_channels": 3, "num_classes": 2}, "exact"),
+    "ubench_hiformer": ("hi_former", {"in_channels": 3, "num_classes": 1}, "exact"),
     "ternausnet_unet16": ("ternausnet16", {"in_channels": 3, "num_classes": 1}, "exact"),
 }
 # golden file -> what the checker says of shapes where the reference registers a parameter and never uses it
 UNUSED = {
     "mednext_s_k3_2d": "DIFF(-1*1)",
     "medt": "DIFF(-1*2 -1*2x16x1x1 -1*16 -1*16x16x1x1 ...)",
+    "ubench_hiformer": "DIFF(-6*96 -1*96x96 -1*96x192 -1*192 ...)",
     "ubench_rolling_unet_m": "DIFF(-4*256 -2*512)",
 }
 

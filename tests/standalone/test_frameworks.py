@@ -213,6 +213,7 @@ def test_same_function_as_monai(
             "ResidualEncoderUNet",
             {"n_blocks_per_stage": (1, 3, 4, 6, 6, 6), "n_conv_per_stage_decoder": (1,) * 5},
         ),
+        ("nnunet_resenc_s", "ResidualEncoderUNet", {"n_blocks_per_stage": 2, "n_conv_per_stage_decoder": 1}),
     ],
 )
 def test_same_function_as_nnunet(name: str, theirs: str, arguments: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from unetzoo.models.entry import GridEntry
 from unetzoo.models.factory import ModelConfig, resolve_model
 
 # timm's smallest encoders, with a few thousand parameters, which it has for tests.
-SMALLEST = {"smp_dpt": "tu-test_vit"}
+SMALLEST = {"smp_dpt": "tu-test_vit", "unet_v2": "test_resnet", "fcb_former": "test_resnet"}
 # Least width: smp_fpn does not take every whole number; lightm_unet, whose norms then see few channels, magnifies
 # rounding; and vm_unet normalises a quarter of its width.
 LEAST = {"smp_fpn": 64, "lightm_unet": 8, "vm_unet": 16}
@@ -37,10 +37,9 @@ def narrow(name: str, width: int = 4) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if "width" in entry.options:
         options["width"] = max(width, LEAST.get(name, 1))
-    if entry.family == "pretrained":
-        options["encoder"] = "test_resnet"
-    if entry.family == "peer":
-        options["encoder"] = SMALLEST.get(name, "tu-test_resnet")
+    usual = {"pretrained": "test_resnet", "peer": "tu-test_resnet"}
+    if encoder := SMALLEST.get(name, usual.get(entry.family)):
+        options["encoder"] = encoder
     return options
 
 

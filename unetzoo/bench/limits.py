@@ -23,6 +23,9 @@ class Limits(Strict):
     cache_gib: float | None = Field(
         None, ge=0, description="GiB of decoded images in memory, the others in files; default: a quarter of the memory"
     )
+    per_device: int = Field(
+        1, ge=1, description="trials that may share a GPU, if their memory fits; without --jobs, all GPUs are used"
+    )
     checkpoint_seconds: float = Field(60, ge=0, description="seconds between two checkpoints; more if saving is slow")
     stale_seconds: float = Field(
         120, ge=1, description="seconds without a heartbeat after which another process takes a trial over"

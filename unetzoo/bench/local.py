@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -26,6 +26,8 @@ from unetzoo._util.text import LINE, REASON, shortened, visible
 from unetzoo.bench import fork_server
 from unetzoo.bench.cells import unpack
 from unetzoo.bench.claims import Claim, ClaimLostError
+from unetzoo.bench.gpus import Place, emptiest
+from unetzoo.bench.gpus import visible as visible_gpus
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.limits import Limits, oom_kills
 from unetzoo.bench.logs import redirect_output, trim
@@ -57,6 +59,7 @@ class _Running:
     oom_kills: int | None
     server: int | None  # process id of the fork server that it was started from
     started: Process | None  # what tells the process from a later one with its id
+    place: Place = ()  # its GPUs
 
     def waitables(self) -> list[Any]:
         """Return the objects to wait for with `multiprocessing.connection.wait`."""
@@ -124,6 +127,7 @@ def run_jobs(
     on_change: Callable[[Job], None],
     stop_request: StopRequest,
     note: Callable[[str], None] = lambda line: None,
+    places: Sequence[Place] = (),
 ) -> Iterator[Job]:
     """Run every job in its own process and yield each as it ends.
 
@@ -137,6 +141,7 @@ def run_jobs(
         on_change: Called with a job when it starts and after each of its messages.
         stop_request: The user's request to stop, which may be set at any time.
         note: Called with a line that the user should read.
+        places: GPUs that trials are put on, each on those that the fewest share; without any, all see all GPUs.
 
     Yields:
         Each job that has ended, with its status or ``stopped`` set.
@@ -150,7 +155,7 @@ def run_jobs(
     try:
         while running or (queue.open() and not stop_request.stop):
             while len(running) < side_by_side and not stop_request.stop and (job := queue.take()) is not None:
-                running.append(_start(job, note))
+                running.append(_start(job, note, emptiest(places, [trial.place for trial in running])))
                 on_change(job)
             yield from queue.ended()
             if stop_request.stop and not asked:
@@ -215,7 +220,7 @@ def _forgive_gap(running: list[_Running], looked: float) -> float:
     return now
 
 
-def _start(job: Job, note: Callable[[str], None]) -> _Running:
+def _start(job: Job, note: Callable[[str], None], place: Place) -> _Running:
     """Start a trial's process; if the fork server has died, start that again first.
 
     Raises:
@@ -241,6 +246,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
                 job.claim,
                 job.before,
                 job.cells,
+                visible_gpus(place),
             ),
         )
         server = fork_server.server_id()
@@ -253,7 +259,7 @@ def _start(job: Job, note: Callable[[str], None]) -> _Running:
                 raise UnetzooError(f"the process of a trial cannot be started: {one_line(error)}") from None
             note(fork_server.said_of(server))
         else:
-            return _Running(job, process, ours, began, began, oom_kills(), server, look(process.pid))
+            return _Running(job, process, ours, began, began, oom_kills(), server, look(process.pid), place)
         finally:
             theirs.close()
     raise AssertionError("unreachable")
@@ -290,6 +296,7 @@ def _trial_process(
     claim: Claim | None,
     before: str | None,
     cells: bytes,
+    gpus: str,
 ) -> None:
     """Run the trial in its fresh process, write its record if it succeeds, and report how it ended; or measure."""
     if hasattr(os, "setsid"):
@@ -298,6 +305,8 @@ def _trial_process(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     adopt_orphans()  # so that what a child starts and leaves is still found below this trial
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server ignores it, and this process inherits that
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus  # before CUDA is first used
     from unetzoo.bench.channel import Channel  # imports torch, which the harness does without
 
     channel = Channel(connection, claim)

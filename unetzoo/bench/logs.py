@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,3 +53,15 @@ def tail(log: Path) -> str:
         lines.insert(0, f"[... {before} more bytes before]")
         del lines[1 : len(lines) - TAIL_LINES + 1]
     return "\n".join(shortened(visible(line), LINE) for line in lines[-TAIL_LINES:])
+
+
+def append(log: Path, lines: Iterable[str]) -> None:
+    """Add lines to the end of a log.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    text = "".join(f"{line}\n" for line in lines)
+    if text:
+        with log.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)

@@ -29,6 +29,7 @@ from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import Strict, UnetzooError, one_line
 from unetzoo.machine.device import check_devices, resolve_device, resolve_precision
 from unetzoo.machine.memory import memory_limit
+from unetzoo.measure.batch_peaks import BatchPeaks
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops, side_read
 from unetzoo.measure.latency import Latency, measure_latency, synchronize
 from unetzoo.measure.tracker import Rehearsal, Shape
@@ -367,10 +368,11 @@ def predict(
             recompute=recipe.recompute,
         )
         infer = work.inference_peak(infer_shape)  # first, as in a trial, where the optimizer has no state yet
-        memory = TensorMemory(train=work.training_peak(train_shape), infer=infer)
+        peaks = BatchPeaks(work, train_shape)
+        memory = TensorMemory(train=peaks.at(train_shape[0]), infer=infer)
 
         def process_at(batch: int) -> int:
-            return _process_bytes(work.training_peak((batch, *train_shape[1:])).total, device)
+            return _process_bytes(peaks.at(batch).total, device)
 
         largest = None
         if limit is not None:

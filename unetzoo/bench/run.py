@@ -18,6 +18,7 @@ from unetzoo._util.paths import user_path
 from unetzoo.bench import fork_server
 from unetzoo.bench.claims import ClaimLostError, Heart
 from unetzoo.bench.collection import Collection
+from unetzoo.bench.gpus import Place, places
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.local import IMPORTED, run_jobs
 from unetzoo.bench.logs import tail
@@ -34,7 +35,7 @@ from unetzoo.bench.prepared import Prepared, write_prepared
 from unetzoo.bench.progress import BarWatcher, in_notebook
 from unetzoo.bench.progress_file import ProgressFile, together
 from unetzoo.bench.queue import Queue, check_unchanged, sweep
-from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
+from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs, training_seconds
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import adjust, adjust_collection, read_suite
 from unetzoo.bench.watcher import Watcher
@@ -244,10 +245,17 @@ def _open(
         if isinstance(suite, Collection):
             write_manifest(suite, members, out, watcher)
     todo = [job for member in members for job in make_jobs(member, retry_failed, watcher)]
-    # The first seed of all data sets runs before the second of any; trivial predictors, which are short, come last and
-    # fill the time in which fewer trials are left than run side by side.
-    todo.sort(key=lambda job: math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed))
+    todo.sort(key=_turn)
     return members, todo
+
+
+def _turn(job: Job) -> float:
+    """Return the turn of a job: the first seed of all data sets runs before the second of any.
+
+    Trivial predictors, which are short, come last and fill the time in which fewer trials are left than run side by
+    side.
+    """
+    return math.inf if job.trial.model.baseline else job.suite.seeds.index(job.trial.seed)
 
 
 def _run(
@@ -261,14 +269,18 @@ def _run(
 ) -> None:
     watcher.start([job.trial for job in todo], sum(len(member.trials) for member in members) - len(todo))
     todo, measured = _measure_costs(todo, heart, watcher, stop_request)
+    shared_out = _places(todo, measured, watcher)
     if jobs is None:
-        jobs = _choose_jobs(todo, measured, watcher, stop_request)
+        jobs = _on_gpus(todo, shared_out) or _choose_jobs(todo, measured, watcher, stop_request)
+    if jobs > 1:  # long trials first, so that in the end no long one runs alone
+        todo.sort(key=lambda job: (_turn(job), -training_seconds(job.trial, measured.get(job.trial.costs_id))))
     for job in todo:
         job.folders = replace(job.folders, jobs=jobs)
-    run_queue(Queue(todo, heart, wait=wait, note=watcher.note, waiting=watcher.wait), jobs, watcher, stop_request)
+    queue = Queue(todo, heart, wait=wait, note=watcher.note, waiting=watcher.wait)
+    run_queue(queue, jobs, watcher, stop_request, shared_out)
 
 
-def run_queue(queue: Queue, jobs: int, watcher: Watcher, stop_request: StopRequest) -> None:
+def run_queue(queue: Queue, jobs: int, watcher: Watcher, stop_request: StopRequest, on: Sequence[Place] = ()) -> None:
     """Run the jobs of a queue and keep their records.
 
     Args:
@@ -276,11 +288,12 @@ def run_queue(queue: Queue, jobs: int, watcher: Watcher, stop_request: StopReque
         jobs: Trials that run side by side.
         watcher: Callbacks that follow the run.
         stop_request: The user's request to stop.
+        on: GPUs that trials are put on; none if the machine's devices are not shared out.
 
     Raises:
         UnetzooError: If a record cannot be written.
     """
-    for job in run_jobs(queue, jobs, watcher.change, stop_request, watcher.note):
+    for job in run_jobs(queue, jobs, watcher.change, stop_request, watcher.note, on):
         try:
             _keep_failure(job, watcher)
         except ClaimLostError:
@@ -333,7 +346,7 @@ def _measure_costs(
     measured, failed = dict[str, Measured](), set[tuple[Path, str]]()
     for job in run_jobs(Queue(first.values()), 1, watcher.change, stop_request, watcher.note):
         if job.status == "ok":
-            facts = {name: job.last[name] for name in ("step_seconds", "peak", "device")}
+            facts = {name: job.last[name] for name in ("step_seconds", "peak", "device", "gpus")}
             measured[job.trial.costs_id] = Measured(**facts)
             watcher.measured(job)
         elif job.stopped or Queue([job], heart).take() is not None:  # otherwise another process runs the trial
@@ -343,6 +356,27 @@ def _measure_costs(
             failed.add((job.folders.out, job.trial.id))
             watcher.end(job)
     return [job for job in todo if (job.folders.out, job.trial.id) not in failed], measured
+
+
+def _places(todo: list[Job], measured: dict[str, Measured], watcher: Watcher) -> list[Place]:
+    """Return the GPUs that trials may be put on at the same time; none if they do not train on GPUs."""
+    models = [(job, measured[job.trial.costs_id]) for job in todo if job.trial.costs_id in measured]
+    if not models or any(found.device != "cuda" for _, found in models):
+        return []
+    peaks = [found.peak for _, found in models if found.peak is not None]
+    devices = max(job.trial.train.devices for job, _ in models)
+    per_device = min(job.suite.limits.per_device for job, _ in models)
+    found, why = places(models[0][1].gpus, devices, per_device, max(peaks, default=None))
+    if why:
+        watcher.decided(why)
+    return found
+
+
+def _on_gpus(todo: list[Job], on: Sequence[Place]) -> int:
+    """Return the number of trials side by side that fills the GPUs; 0 if there is nothing to fill."""
+    if any(job.trial.train.minutes is not None for job in todo):  # beside others they would be trained less
+        return 0
+    return min(len(on), len(todo))
 
 
 def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watcher, stop_request: StopRequest) -> int:
@@ -359,6 +393,8 @@ def _choose_jobs(todo: list[Job], measured: dict[str, Measured], watcher: Watche
     median = known[order[len(order) // 2]]
 
     def steps_per_second(jobs: int) -> float | None:
+        if jobs == 1:  # the costs were measured so, a moment ago
+            return 1 / max(measured[median.trial.costs_id].step_seconds, 1e-9)
         folders = replace(median.folders, jobs=jobs)
         rehearsals = [replace(median, task="rehearsal", folders=folders) for _ in range(jobs)]
         ended = list(run_jobs(Queue(rehearsals), jobs, lambda job: None, stop_request, watcher.note))

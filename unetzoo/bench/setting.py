@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from unetzoo.bench.limits import limit_memory
+from unetzoo.bench.one_machine import OneMachine
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.errors import UnetzooError
@@ -43,6 +44,7 @@ class Setting:
             devices=devices,
             strategy="ddp_spawn" if devices > 1 else "auto",
             precision=FABRIC_PRECISION[self.precision],  # type: ignore[arg-type]
+            plugins=[OneMachine()],
         )
 
 
@@ -70,6 +72,8 @@ def enter(suite: Suite, trial: Trial, *, jobs: int, threads: int) -> Setting:
     memory_limit = limit_memory(suite.limits, device, jobs, recipe.devices)
     torch.set_num_threads(threads)
     conditions = {**environment(device, precision), "jobs": jobs, "memory_limit": memory_limit}
+    if device == "cuda" and suite.limits.per_device > 1:
+        conditions["per_device"] = suite.limits.per_device
     if not trial.model.baseline:
         conditions |= _describe_encoder(trial.model.config)
         _check_model(trial, conditions)

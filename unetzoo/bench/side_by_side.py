@@ -17,11 +17,29 @@ MEMORY_SHARE = 0.7  # of the machine's memory that trials side by side may need 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the costs of a trial's model say of its training: seconds and peak bytes of a step, and the device."""
+    """What the costs of a trial's model say of its training.
+
+    Attributes:
+        step_seconds: Seconds of a step.
+        peak: Peak memory of a step on one device, in bytes.
+        device: The kind of device.
+        gpus: Bytes of memory of each GPU of the machine, if it trains on GPUs.
+    """
 
     step_seconds: float
     peak: int | None
     device: str
+    gpus: tuple[int, ...] = ()
+
+
+def training_seconds(trial: Trial, measured: Measured | None) -> float:
+    """Return about how long a trial trains; 0 if nothing was measured of its model.
+
+    Args:
+        trial: The trial, with a budget in steps.
+        measured: What was measured of its model.
+    """
+    return measured.step_seconds * (trial.train.steps or trial.train.most_steps) if measured else 0.0
 
 
 def most_jobs(trials: list[Trial], measured: list[Measured], memory: int | None) -> int:
@@ -37,10 +55,7 @@ def most_jobs(trials: list[Trial], measured: list[Measured], memory: int | None)
         return 1
     if any(recipe.minutes is not None for recipe in recipes):  # beside others they would be trained less
         return 1
-    seconds = sum(
-        m.step_seconds * (recipe.steps or recipe.most_steps) for m, recipe in zip(measured, recipes, strict=True)
-    )
-    if seconds < WORTHWHILE_SECONDS:
+    if sum(map(training_seconds, trials, measured)) < WORTHWHILE_SECONDS:
         return 1
     threads = max(max(1, recipe.threads) for recipe in recipes)
     need = max((m.peak or 0) + PROCESS_BYTES for m in measured)

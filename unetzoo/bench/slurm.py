@@ -19,6 +19,7 @@ from unetzoo._util.atomic import write_atomic
 from unetzoo._util.text import shortened, visible
 from unetzoo.bench.prepared import Prepared, PreparedTrial
 from unetzoo.bench.slurm_options import SlurmOptions
+from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
 
 FOLDER, JOBS = "slurm", "jobs.txt"
@@ -263,8 +264,27 @@ def _resources(prepared: Prepared, options: SlurmOptions) -> list[str]:
     values = {"time": options.time, "gres": options.gres, "mem": options.mem, "constraint": options.constraint}
     found = [f"--{name}={shlex.quote(value)}" for name, value in values.items() if value is not None]
     found += [f"--cpus-per-task={cpus}"] if cpus else []
+    found += _gpus(suites, options)
     whole = options.exclusive or any(suite.measure.where == "exclusive" for suite in suites)
     return [*_places(options), *found, *(["--exclusive"] if whole else [])]
+
+
+def _gpus(suites: Sequence[Suite], options: SlurmOptions) -> list[str]:
+    """Return the option that asks for the GPUs of a trial with several, if the suite's own options ask for none.
+
+    Raises:
+        UnetzooError: If they ask for fewer.
+    """
+    recipes = [suite.recipe(request) for suite in suites for request in suite.models]
+    needed = max(1 if recipe.device == "cpu" else recipe.devices for recipe in recipes)
+    if needed == 1 or any(re.match(r"--gpus|--gres|-G", option) for option in options.extra):
+        return []
+    if options.gres is None:
+        return [f"--gres=gpu:{needed}"]
+    given = re.search(r"\bgpu(?::[^:,]*[^:,\d][^:,]*)?(?::(\d+))?(?=,|$)", options.gres)
+    if given and int(given[1] or 1) < needed:
+        raise UnetzooError(f"slurm: gres = {options.gres!r}: a trial trains on devices = {needed}; give 'gpu:{needed}'")
+    return []
 
 
 def _unetzoo(options: SlurmOptions) -> str:

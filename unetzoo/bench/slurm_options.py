@@ -46,7 +46,9 @@ class SlurmOptions(Strict):
     account: Line | None = Field(None, description="account that the time is charged to")
     qos: Line | None = Field(None, description="quality of service")
     time: Line | None = Field(None, description="time limit of a task, such as '02:00:00'; a trial may need several")
-    gres: Line | None = Field(None, description="generic resources of a task, such as 'gpu:1'")
+    gres: Line | None = Field(
+        None, description="generic resources of a task, such as 'gpu:1'; default: the GPUs of a trial with several"
+    )
     mem: Line | None = Field(None, description="memory of a task, such as '16G'")
     cpus: int | None = Field(None, ge=1, description="cores of a task; default: `train.threads`, or what Slurm gives")
     constraint: Line | None = Field(None, description="features that a node must have")

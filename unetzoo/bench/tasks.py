@@ -6,6 +6,8 @@ import time
 from functools import partial
 from typing import Any
 
+import torch
+
 from unetzoo.bench.channel import Channel
 from unetzoo.bench.model_costs import costs_of
 from unetzoo.bench.output import OutputFolders
@@ -20,7 +22,7 @@ from unetzoo.measure.tracker import Rehearsal
 from unetzoo.train.loop import make_optimizer
 
 REHEARSED_SECONDS = 1.5
-WARM_UP, FEWEST = 2, 3  # steps
+WARM_UP, FEWEST = 1, 3  # steps
 
 
 def measure_costs(
@@ -36,13 +38,20 @@ def measure_costs(
         channel: Connection to the harness.
 
     Returns:
-        The seconds of a training step, its peak memory in bytes and the device, for the harness.
+        The seconds of a training step, its peak memory in bytes, the device, and the memory of each GPU that is
+        visible if it is one, for the harness.
     """
     threads = trial.train.threads or OutputFolders(folders.out).threads
     setting = enter(suite, trial, jobs=1, threads=threads)
     channel.send({"phase": "measure", "environment": setting.conditions})
     costs = costs_of(trial, info, setting, folders, channel, Phases("measure"))
-    return {"step_seconds": costs.step_seconds, "peak": costs.cost.peak_train_bytes, "device": setting.device}
+    gpus = range(torch.cuda.device_count() if setting.device == "cuda" else 0)
+    return {
+        "step_seconds": costs.step_seconds,
+        "peak": costs.cost.peak_train_bytes,
+        "device": setting.device,
+        "gpus": tuple(torch.cuda.get_device_properties(gpu).total_memory for gpu in gpus),
+    }
 
 
 def rehearse(suite: Suite, trial: Trial, info: DatasetInfo, folders: OutputFolders, channel: Channel) -> dict[str, Any]:
@@ -58,8 +67,9 @@ def rehearse(suite: Suite, trial: Trial, info: DatasetInfo, folders: OutputFolde
     Returns:
         The steps per second, for the harness.
     """
-    recipe = trial.train
     setting = enter(suite, trial, jobs=folders.jobs, threads=folders.threads)
+    choice = costs_of(trial, info, setting, folders, channel, Phases("measure")).choice  # from their file
+    setting, recipe = setting.choosing(choice), choice.applied(trial.train)
     work = Rehearsal(
         trial.model.config,
         info.classes,

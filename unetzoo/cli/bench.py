@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from unetzoo.cli.console import err, out
 from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
+from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def bench_command(
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Let machines take part that have other versions of unetzoo or torch.")
     ] = False,
+    track: Track = None,
 ) -> None:
     """Train and measure models under one protocol, on one or several data sets, and write the report.
 
@@ -161,6 +163,9 @@ def bench_command(
         raise UnetzooError(f"{' and '.join(engines)}: give one of them")
     if ray and (jobs != "auto" or not wait):
         raise UnetzooError(f"{'--jobs' if wait else '--no-wait'} has no effect with --ray; see [ray] in the suite file")
+    trackers = chosen_trackers(track)
+    if trackers and engines:
+        raise UnetzooError("--track: follows trials that this process runs; once all are over: unetzoo export-runs")
     suite = _suite(suite_file, data, models, options, seeds, steps, imports, accept_reading, on_leak)
     folder = folder or Path("runs") / suite.name
     if prepare or slurm:
@@ -172,7 +177,9 @@ def bench_command(
         else:
             submit_run(suite, folder, dry_run=dry_run, margin=_margins(suite), **submitted)
         return
+    from unetzoo.bench.progress_file import together
     from unetzoo.bench.run import run
+    from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
     from unetzoo.cli.cluster import run_on_cluster
     from unetzoo.records.record import WEIGHTS_NOT_SAVED
@@ -180,12 +187,13 @@ def bench_command(
 
     lost = list[str]()
     try:
-        with LiveWatcher(out) as watcher:
+        with LiveWatcher(out) as watcher, tracking(folder, trackers, watcher.note) as more:
             side_by_side, again = "auto" if jobs == "auto" else int(jobs), retry == "failed"
             if ray:
                 trials, lost = run_on_cluster(suite, folder, ray, again, allow_mixed, watcher)
             else:
-                trials = run(suite, folder, jobs=side_by_side, retry_failed=again, wait=wait, watcher=watcher)
+                every = together(watcher, *more)
+                trials = run(suite, folder, jobs=side_by_side, retry_failed=again, wait=wait, watcher=every)
     except KeyboardInterrupt:
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")

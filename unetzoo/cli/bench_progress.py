@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
@@ -41,6 +44,7 @@ class LiveWatcher(Watcher):
         self.reported_validations: dict[str, int] = {}
         self.total, self.done, self.begun = 0, 0, time.monotonic()
         self.unfinished = 0  # trials that other processes still run in the end
+        self.report: threading.Thread | None = None  # imports what writes the report
 
     def __enter__(self) -> LiveWatcher:
         self.bars.start()
@@ -97,6 +101,10 @@ class LiveWatcher(Watcher):
             self.tasks[name] = self.bars.add_task(escape(name), total=job.trial.train.steps or 1, note="")
             if not self.live and job.task == "trial":
                 self.console.print(f"{name}: started", highlight=False, markup=False)
+            last = self.done + len(self.tasks) >= self.total  # trivial predictors come last
+            if job.task == "trial" and (job.trial.model.baseline or last) and self.report is None:
+                self.report = threading.Thread(target=_import_report, name="report", daemon=True)
+                self.report.start()
         elif not self.live and job.last.get("validations", 0) > self.reported_validations.get(name, 0):
             self.reported_validations[name] = job.last["validations"]
             line = f"{name}: step {job.last['step']}/{job.last['steps']}  {_note(job.last)}"
@@ -125,6 +133,12 @@ class LiveWatcher(Watcher):
         line = f"{self.done}/{self.total} {escape(_name(job))}: [{colour}]{escape(what)}[/]{escape(_ending(job.last))}"
         self.console.print(line, highlight=False)
         self.bars.update(self.suite, completed=self.done, note=f"about {_duration(left)} left" if left else "")
+
+
+def _import_report() -> None:
+    """Import what writes the report while the last trials run; where that fails, writing it will say so."""
+    with suppress(Exception):
+        import_module("unetzoo.report.page")
 
 
 def _name(job: Job) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unetzoo.cli.console import err, out
+from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
 if TYPE_CHECKING:
@@ -32,11 +34,13 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of th
 def trial_command(
     folder: RunFolder,
     trial: Annotated[str, typer.Argument(metavar="ID", help="Id of the trial; LABEL/ID in a collection.")],
+    track: Track = None,
 ) -> None:
     """Run one trial of a prepared run; it continues from its checkpoint if it was stopped.
 
     'unetzoo bench SUITE.toml --prepare' prepares a run and prints the ids.
-    SIGTERM, SIGUSR2 and Ctrl-C let the trial save itself and end.
+    SIGTERM, SIGUSR2 and Ctrl-C let the trial save itself and end. A trial with several devices starts a process for
+    each itself; under torchrun, the first process does so and the others end at once.
 
     Exit codes: 0 it succeeded, now or before, 1 it failed and has a record, 2 wrong input, 75 stopped and saved, or
     run by another process: run it again.
@@ -48,14 +52,31 @@ def trial_command(
     Raises:
         Exit: With code 1 if the trial failed, 75 if it is to be run again.
     """
+    trackers = chosen_trackers(track)
+    if "TORCHELASTIC_RUN_ID" in os.environ and _follows():
+        return
     from unetzoo.bench.one_trial import run_prepared
+    from unetzoo.bench.progress_file import together
+    from unetzoo.bench.trackers.watch import tracking
     from unetzoo.cli.bench_progress import LiveWatcher
 
-    with LiveWatcher(out) as watcher:
-        outcome, line = run_prepared(folder, trial, watcher)
+    with LiveWatcher(out) as watcher, tracking(folder, trackers, watcher.note) as more:
+        outcome, line = run_prepared(folder, trial, together(watcher, *more))
     (out if outcome == "ok" else err).print(line, soft_wrap=True, highlight=False, markup=False)
     if outcome != "ok":
         raise typer.Exit(1 if outcome == "failed" else AGAIN)
+
+
+def _follows() -> bool:
+    """Return True in all processes of torchrun but the first, which starts those of its devices itself."""
+    from unetzoo.bench.one_machine import place_in_torchrun  # imports Fabric
+
+    place = place_in_torchrun(os.environ)
+    if place is None or place[0] == 0:
+        return False
+    err.print(f"process {place[0]} of {place[1]}: nothing to do; the first starts one for each device of the trial",
+              highlight=False, markup=False)  # fmt: skip
+    return True
 
 
 def status_command(

@@ -13,9 +13,9 @@ LONGEST = 10_000  # characters of an error on the terminal
 COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --help`
     "list": ("models", "list_command", "List the registered models."),
     "show": (
-        "models",
+        "show",
         "show_command",
-        "Show a model: its paper, its options compared with those of unet, and its stages.",
+        "Show a model: its paper, options and stages; or two models side by side.",
     ),
     "bench": (
         "bench",
@@ -46,6 +46,11 @@ COMMANDS = {  # name -> module, function or group, and its line in `unetzoo --he
         "report",
         "report_command",
         "Write the report again from the records of a folder, or one report of several runs side by side.",
+    ),
+    "export-runs": (
+        "track",
+        "export_runs_command",
+        "Write the records of a run that is over to a tracker; what it has already is not written again.",
     ),
     "recommend": (
         "recommend",

@@ -1,10 +1,9 @@
-"""``unetzoo list``, ``show`` and ``profile``: parse, call, print; ``list`` does not import torch."""
+"""``unetzoo list`` and ``profile``: parse, call, print; ``list`` does not import torch."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,14 +12,13 @@ from rich.table import Table
 
 from unetzoo._util.plugins import import_plugins
 from unetzoo.cli.console import err, out
-from unetzoo.cli.export import print_exported
 from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
-from unetzoo.errors import UnetzooError, nearest, one_line
+from unetzoo.errors import UnetzooError, nearest
 from unetzoo.grid.spec import BLOCKS
 from unetzoo.models.entry import FAMILIES, Entry
 from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.models.parameters import parameters
-from unetzoo.models.registry import entries, list_models, model_info
+from unetzoo.models.registry import entries, list_models
 
 SCALES = {"": 1, "k": 10**3, "m": 10**6}
 
@@ -169,92 +167,6 @@ def print_weights_source(config: ModelConfig) -> None:
     where = str(file) if file else "not on this machine, to be downloaded when the network is built"
     text = f"weights of {config.pretrained[0]}: {where}; not needed for this command"
     err.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def show_command(
-    name: Annotated[str, typer.Argument(help="A registered model, or the folder of an exported one.")],
-    size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Side of the input image in px; default: 256, more for valid convolutions."),
-    ] = None,
-    in_channels: Annotated[int, typer.Option(min=1, help="Channels of the image.")] = 3,
-    num_classes: Annotated[int, typer.Option(min=1, help="Channels of the output.")] = 1,
-    options: ModelOptions = None,
-    imports: Imports = None,
-) -> None:
-    """Show a model: its paper, its options compared with those of unet, and its stages.
-
-    Also says which reference implementation it equals, if any, and how that was checked.
-
-    Examples:
-      [bold]unetzoo show unet_paper --size 572 --in-channels 1 --num-classes 2[/]
-      [bold]unetzoo show unet --set up=bilinear[/]
-      [bold]unetzoo show exported/[/]
-    \f
-    Raises:
-        UnetzooError: If the name or an option is not valid, or the network does not run on the image.
-    """
-    if (Path(name) / "export.json").exists():
-        print_exported(Path(name))
-        return
-    import_plugins(imports or [])
-    entry = model_info(name)
-    config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=parse_options(options or []))
-    from unetzoo.measure.counts import side_read, stages
-
-    config.check(fetch=False)
-    try:
-        side = size or side_read(config, 256)
-        rows = stages(config, side, side)
-    except UnetzooError:
-        raise
-    except Exception as error:  # a user's model may raise anything
-        raise UnetzooError(f"model {name!r} with {config.options}: {one_line(error)}") from None
-    out.print(f"[bold]{escape(name)}[/]  {escape(entry.note)}")
-    out.print(f"paper: {escape(str(entry.paper or 'none given'))}", soft_wrap=True)
-    if entry.encoder_paper:
-        out.print(f"encoder: {escape(str(entry.encoder_paper))}", soft_wrap=True)
-    for paper in (entry.paper, entry.encoder_paper):
-        if paper and paper.code:
-            licence = paper.code_licence or "licence not stated"
-            out.print(f"code: {escape(paper.code)} ({escape(licence)})", soft_wrap=True)
-    own = {
-        option: list(v) if isinstance(v, tuple) else v for option, v in entry.options.items()
-    }  # lists, as in the config
-    changed = [option for option, value in config.options.items() if own.get(option) != value]
-    if entry.reference:
-        where = f"with its registered {', '.join(changed)} " if changed else ""
-        out.print(f"{where}the same function as {escape(str(entry.reference))}", soft_wrap=True)
-    for deviation in entry.deviations:
-        out.print(f"deviation: {escape(deviation)}", soft_wrap=True)
-    for line in entry.adaptations:
-        out.print(f"adapted: {escape(line)}", soft_wrap=True)
-
-    print_weights_source(config)
-    heading, base = entry.compared_with
-    table = Table("option", "value", heading, box=None, header_style="bold")
-    for option, value in config.options.items():
-        differs = base.get(option) != value
-        table.add_row(
-            option,
-            escape(repr(value)),
-            escape(repr(base.get(option))) if differs else "",
-            style="yellow" if differs else None,
-        )
-    out.print(table)
-
-    table = Table("stage", "output", "parameters", "MACs", box=None, header_style="bold")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(row.name, "x".join(map(str, row.shape)), f"{row.params:,}", f"{row.macs:,}")
-    table.add_row("total", "", f"{sum(r.params for r in rows):,}", f"{sum(r.macs for r in rows):,}", style="bold")
-    out.print(
-        f"input: {in_channels}x{side}x{side}; output: CxHxW, the coarsest of an encoder's maps, channels last for "
-        "tokens; MACs: convolutions and matrix products of one image",
-        soft_wrap=True,
-    )
-    out.print(table)
 
 
 def profile_command(

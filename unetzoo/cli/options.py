@@ -18,6 +18,9 @@ Time = Annotated[
     bool,
     typer.Option("--time/--no-time", help="Measure times, which runs the models; --no-time predicts memory alone."),
 ]
+Lang = Annotated[
+    str, typer.Option("--lang", metavar="LANG", help="Language of what is said: en or zh (Chinese); default: en.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unetzoo.cli.console import err, out
-from unetzoo.cli.options import AsJson
+from unetzoo.cli.options import AsJson, Lang
 from unetzoo.errors import UnetzooError
+
+if TYPE_CHECKING:
+    from unetzoo.report.read import Report
 
 
 def recommend_command(
@@ -34,6 +37,7 @@ def recommend_command(
         float | None,
         typer.Option(help="Largest difference in Dice that does not matter, 0 or more; default: the suite's, or 0.01."),
     ] = None,
+    lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
     """Say which variant of a run to take under limits on its costs, how sure that is, and what it rests on.
@@ -49,6 +53,7 @@ def recommend_command(
     Raises:
         UnetzooError: If an option is not valid, the folder has no records, or no variant meets the limits.
     """
+    from unetzoo._util.language import language
     from unetzoo.report.limits import read_limits
     from unetzoo.report.read import read_report
 
@@ -61,7 +66,11 @@ def recommend_command(
         "max_time": max_time,
     }
     limits = read_limits(given, dashes=True)
-    report = read_report(folder, margin=margin)
+    with language(lang):
+        _recommend(read_report(folder, margin=margin), limits, metric, as_json)
+
+
+def _recommend(report: Report, limits: dict[str, float], metric: str, as_json: bool) -> None:
     if not report.members:
         found = report.advise(limits, metric)
         print(json.dumps(found.as_json(), indent=1)) if as_json else out.print(

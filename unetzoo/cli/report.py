@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unetzoo.cli.console import out
+from unetzoo.cli.options import Lang
 from unetzoo.errors import UnetzooError
 
 
@@ -42,6 +43,7 @@ def report_command(
             help="Serve the page on 127.0.0.1 and refresh it while a suite runs; Ctrl-C stops. Default port: 8765.",
         ),
     ] = None,
+    lang: Lang = "en",
     index: Annotated[
         bool, typer.Option("--index", help="DIR is a folder of reports: write the index README.md of all of them.")
     ] = False,
@@ -58,13 +60,15 @@ def report_command(
       [bold]unetzoo report runs/quick --paper[/]
       [bold]unetzoo report runs/laptop runs/cluster --out runs/both[/]
       [bold]unetzoo report runs/quick --serve[/]
+      [bold]unetzoo report runs/quick --lang zh[/]
       [bold]unetzoo report reports --index[/]
     \f
     Raises:
         UnetzooError: If an option is not valid, a folder has no records, or the runs cannot be compared.
     """
     if index:
-        if brief or paper or margin is not None or port is not None or out_folder is not None or len(folders) > 1:
+        others = brief or paper or lang != "en" or any(x is not None for x in (margin, port, out_folder))
+        if others or len(folders) > 1:
             raise UnetzooError("--index writes an index of the reports in one DIR as they are; leave out other options")
         out.print(f"index: {_index(folders[0])}", soft_wrap=True, highlight=False)
         return
@@ -73,7 +77,7 @@ def report_command(
             raise UnetzooError("--serve shows the page of one DIR, without --brief")
         from unetzoo.cli.serve import serve_report
 
-        serve_report(folders[0], port, margin)
+        serve_report(folders[0], port, margin, lang)
         return
     from unetzoo.report import write_report
 
@@ -82,11 +86,11 @@ def report_command(
             raise UnetzooError(f"--{'brief' if brief else 'paper'} is for one DIR, not {len(folders)}")
         from unetzoo.report.merged_page import build_merged
 
-        page = build_merged(folders, out_folder or Path("runs") / "merged", margin)
+        page = build_merged(folders, out_folder or Path("runs") / "merged", margin, lang)
     elif out_folder is not None:
         raise UnetzooError(f"--out {out_folder} is for several runs; the report of one is written to its own folder")
     else:
-        page = write_report(folders[0], brief=brief, margin=margin, paper=paper)
+        page = write_report(folders[0], brief=brief, margin=margin, paper=paper, lang=lang)
     out.print(f"report: {page}", soft_wrap=True, highlight=False)
 
 

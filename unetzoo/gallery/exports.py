@@ -34,6 +34,19 @@ def equal(check: ExportCheck) -> bool:
     return check.relative is not None and check.relative <= TOLERANCE
 
 
+def exported(checks: Mapping[tuple[str, str], ExportCheck], name: str) -> str:
+    """Return "yes" if every runtime equals torch for a network, "no" if one that was checked does not, or "unchecked".
+
+    Args:
+        checks: Checks by entry and runtime.
+        name: The entry.
+    """
+    found = [check for runtime in RUNTIMES if (check := checks.get((name, runtime)))]
+    if not all(map(equal, found)):
+        return "no"
+    return "yes" if len(found) == len(RUNTIMES) else "unchecked"
+
+
 def export_table(checks: Mapping[tuple[str, str], ExportCheck], names: Iterable[str]) -> dict[str, Any] | None:
     """Return what the page tells about exports; None if none was checked.
 

@@ -16,10 +16,10 @@ from markupsafe import Markup
 from unetzoo._util.atomic import write_atomic
 from unetzoo.errors import UnetzooError
 from unetzoo.gallery.drawing import draw_topology
-from unetzoo.gallery.exports import export_table, read_checks
+from unetzoo.gallery.exports import export_table, exported, read_checks
 from unetzoo.gallery.measured import EntryMeasurements, Ratio
+from unetzoo.gallery.timeline import cited, timeline
 from unetzoo.models.entry import FAMILIES, PROOFS, Entry
-from unetzoo.models.papers import Paper
 from unetzoo.report.page import render
 from unetzoo.report.words import DASH, MIB, fields, number, words
 
@@ -68,8 +68,11 @@ def write_zoo(
         UnetzooError: If the folder cannot be written, or a line of its checks of exports is broken.
     """
     drawings = {name: draw_topology(found.topology) for name, found in measurements.items() if found.topology}
+    checks = read_checks(folder)
     rows = [
-        _row(entry, measurements[name], drawings.get(name)) for name, entry in entries.items() if name in measurements
+        _row(entry, measurements[name], drawings.get(name)) | {"export": exported(checks, name)}
+        for name, entry in entries.items()
+        if name in measurements
     ]
     families = [
         {"name": family, "what": what, "rows": sorted(own, key=lambda row: (row["year"] or 9999, row["name"]))}
@@ -93,7 +96,8 @@ def write_zoo(
         "parity": parity,
         "absent": _many(len(entries) - len(rows), "registered network") if len(entries) > len(rows) else None,
         "mib": MIB,
-        "exports": export_table(read_checks(folder), [row["name"] for family in families for row in family["rows"]]),
+        "timeline": timeline(entries[row["name"]] for row in rows),
+        "exports": export_table(checks, [row["name"] for family in families for row in family["rows"]]),
     }
     try:
         kept = {folder / "drawings" / _file(name): drawings[name] for name in drawings if name in entries}
@@ -117,9 +121,9 @@ def _row(entry: Entry, measurements: EntryMeasurements, drawing: str | None) -> 
         "diff": [f"{option} {words(base)} → {words(here)}" for option, (base, here) in entry.diff.items()],
         "deviations": entry.deviations,
         "year": entry.paper.year if entry.paper else None,
-        "cited": _cited(entry.paper) if entry.paper else DASH,
+        "cited": cited(entry.paper) if entry.paper else DASH,
         "paper": entry.paper,
-        "encoder": f"{_cited(entry.encoder_paper)} {entry.encoder_paper.year}" if entry.encoder_paper else None,
+        "encoder": f"{cited(entry.encoder_paper)} {entry.encoder_paper.year}" if entry.encoder_paper else None,
         "encoder_link": entry.encoder_paper.link if entry.encoder_paper else None,
         "params": measurements.parameters,
         "macs": measurements.macs,
@@ -148,12 +152,6 @@ def _time(ratio: Ratio | None) -> tuple[str, str]:
 
 def _three(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def _cited(paper: Paper) -> str:
-    """Cite as 'Ronneberger et al.'; the paper's authors are written first name first."""
-    authors = paper.authors.split(", ")
-    return authors[0].split()[-1] + (" et al." if len(authors) > 1 else "")
 
 
 def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:

@@ -14,8 +14,9 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,21 @@ Shape = tuple[int, int, int, int]
 Purpose = Literal["parameters", "gradients", "optimizer", "activations", "skips", "other"]
 
 
+@dataclass
+class Trace:
+    """Changes of the bytes held, in their order; the first ones are what was held before.
+
+    Attributes:
+        purposes: Purpose of each change.
+        sizes: Bytes of each change, negative where they were freed.
+        begun: Index of the last change before the peak counts.
+    """
+
+    purposes: list[Purpose] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    begun: int = 0
+
+
 class MemoryTracker(TorchDispatchMode):
     """Dispatch mode that counts the bytes of all storages that operators return, by purpose, and their peak.
 
@@ -47,6 +63,7 @@ class MemoryTracker(TorchDispatchMode):
         self.held: dict[int, tuple[weakref.ref[Any], int, Purpose]] = {}
         self.now = Counter[Purpose]()
         self.peak = Counter[Purpose]()
+        self.trace: Trace | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -63,13 +80,19 @@ class MemoryTracker(TorchDispatchMode):
         size = storage.nbytes()
         # The Python object of a storage lives as long as the storage does, whoever holds it.
         self.held[key] = weakref.ref(storage, lambda _: self._forget(key)), size, self.purpose
-        self.now[self.purpose] += size
+        self._change(self.purpose, size)
         if self.now.total() > self.peak.total():
             self.peak = self.now.copy()
 
     def _forget(self, key: int) -> None:
         _, size, purpose = self.held.pop(key)
-        self.now[purpose] -= size
+        self._change(purpose, -size)
+
+    def _change(self, purpose: Purpose, size: int) -> None:
+        self.now[purpose] += size
+        if self.trace is not None:
+            self.trace.purposes.append(purpose)
+            self.trace.sizes.append(size)
 
     def file(self, tensors: Iterable[Tensor], purpose: Purpose) -> None:
         """Change the purpose of storages from now on.
@@ -83,8 +106,8 @@ class MemoryTracker(TorchDispatchMode):
             key = tensor.untyped_storage()._cdata
             reference, size, before = self.held[key]
             self.held[key] = reference, size, purpose
-            self.now[before] -= size
-            self.now[purpose] += size
+            self._change(before, -size)
+            self._change(purpose, size)
 
     @contextmanager
     def during(self, purpose: Purpose) -> Iterator[None]:
@@ -102,22 +125,36 @@ class MemoryTracker(TorchDispatchMode):
     def restart(self) -> None:
         """Forget the peak so far."""
         self.peak = self.now.copy()
+        if self.trace is not None:
+            self.trace.begun = len(self.trace.sizes) - 1
 
-    def breakdown(self, *, has_skips: bool) -> Breakdown:
-        """Return the peak since the last `restart`.
+    @contextmanager
+    def tracing(self) -> Iterator[Trace]:
+        """Note all changes inside the block, after what is held before it."""
+        held = [(purpose, self.now[purpose]) for purpose in get_args(Purpose) if self.now[purpose]]
+        self.trace = Trace([purpose for purpose, _ in held], [size for _, size in held])
+        try:
+            yield self.trace
+        finally:
+            self.trace = None
 
-        Args:
-            has_skips: Whether the network has skips; otherwise their bytes are None.
-        """
-        return Breakdown(
-            total=self.peak.total(),
-            parameters=self.peak["parameters"],
-            gradients=self.peak["gradients"],
-            optimizer=self.peak["optimizer"],
-            activations=self.peak["activations"] + self.peak["skips"],
-            other=self.peak["other"],
-            skips=self.peak["skips"] if has_skips else None,
-        )
+
+def breakdown(peak: Counter[Purpose], *, has_skips: bool) -> Breakdown:
+    """Return a peak as it is recorded.
+
+    Args:
+        peak: Bytes by purpose.
+        has_skips: Whether the network has skips; otherwise their bytes are None.
+    """
+    return Breakdown(
+        total=peak.total(),
+        parameters=peak["parameters"],
+        gradients=peak["gradients"],
+        optimizer=peak["optimizer"],
+        activations=peak["activations"] + peak["skips"],
+        other=peak["other"],
+        skips=peak["skips"] if has_skips else None,
+    )
 
 
 def adamw(network: nn.Module) -> torch.optim.Optimizer:
@@ -165,7 +202,7 @@ class Rehearsal:
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # A user's network may hold constants that were made before; these stay real tensors.
         self.mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext()
-        self.tracker = MemoryTracker()
+        self.tracker, self.trace = MemoryTracker(), Trace()
         network = self._build(config, fake)
         with self._tracked():
             with torch.device(device):
@@ -252,10 +289,12 @@ class Rehearsal:
             self.tracker.restart()
             with self.tracker.during("activations"):
                 self.forward(images)
-            return self.tracker.breakdown(has_skips=self.has_skips)
+            return breakdown(self.tracker.peak, has_skips=self.has_skips)
 
     def training_peak(self, shape: Shape) -> Breakdown:
         """Return the peak of a steady-state training step, in which the optimizer's state is already allocated.
+
+        Its changes, those of its images included, are then in `trace`.
 
         Args:
             shape: Shape of the images, (N, C, H, W).
@@ -265,10 +304,11 @@ class Rehearsal:
                 self.step(self.images(shape), self.masks(shape))
                 state = tree_leaves([dict(values) for values in self.optimizer.state.values()])
                 self.tracker.file((value for value in state if isinstance(value, Tensor)), "optimizer")
-            images, masks = self.images(shape), self.masks(shape)
-            self.tracker.restart()
-            self.step(images, masks)
-            return self.tracker.breakdown(has_skips=self.has_skips)
+            with self.tracker.tracing() as self.trace:
+                images, masks = self.images(shape), self.masks(shape)
+                self.tracker.restart()
+                self.step(images, masks)
+            return breakdown(self.tracker.peak, has_skips=self.has_skips)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision == "float32":

@@ -1,7 +1,7 @@
 """Attention: ``attention(channels)`` multiplies a map (N, C, H, W) by weights in [0, 1] computed from the map itself.
 
 Modules that squeeze the channels by a reduction keep at least 4 of them, so that narrow networks do not depend on a
-single ReLU.
+single ReLU; all but `ChannelAttention`, which follows published code.
 """
 
 from __future__ import annotations
@@ -75,6 +75,32 @@ class SpatialAttention(nn.Module):
         """Map (N, C, H, W) to the same shape."""
         maps = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
         return x * self.conv(maps).sigmoid()
+
+
+class ChannelAttention(nn.Module):
+    """A weight per channel from mean and maximum through one shared network without biases (the first half of CBAM).
+
+    Args:
+        channels: Channels of the map.
+        reduction: Factor by which the hidden layer of the shared network is narrower; it keeps at least one channel.
+
+    References:
+        Woo et al. 2018, arXiv 1807.06521.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 16) -> None:
+        super().__init__()
+        few = max(1, channels // reduction)
+        self.shared = nn.Sequential(
+            nn.Conv2d(channels, few, kernel_size=1, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(few, channels, kernel_size=1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        mean, highest = x.mean(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
+        return x * (self.shared(mean) + self.shared(highest)).sigmoid()
 
 
 class CBAM(nn.Module):

@@ -71,14 +71,24 @@ class AttentionSkip(ConcatSkip):
         conv: The 1x1 convolution.
         norm: The norm.
         act: The activation.
+        c_mid: Channels in which the two maps are added; half of ``c_skip`` if None.
 
     References:
         Attention U-Net, Oktay et al. 2018, arXiv 1804.03999, equations 1 and 2.
     """
 
-    def __init__(self, c_skip: int, c_up: int, *, conv: MakeModule, norm: MakeModule, act: MakeModule) -> None:
+    def __init__(
+        self,
+        c_skip: int,
+        c_up: int,
+        *,
+        conv: MakeModule,
+        norm: MakeModule,
+        act: MakeModule,
+        c_mid: int | None = None,
+    ) -> None:
         super().__init__(c_skip, c_up)
-        few = max(1, c_skip // 2)
+        few = c_mid or max(1, c_skip // 2)
         self.see_up = nn.Sequential(conv(c_up, few), norm(few))
         self.see_skip = nn.Sequential(conv(c_skip, few), norm(few))
         self.act = act()

@@ -79,17 +79,18 @@ def as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class MLP(nn.Sequential):
-    """Linear layer to four times the channels, GELU, dropout, linear layer back, dropout.
+    """Linear layer to several times the channels, GELU, dropout, linear layer back, dropout.
 
     The initial weights are those of ViT: Xavier-uniform, biases N(0, 1e-6).
 
     Args:
         channels: Channels of the tokens.
         dropout: Probability of dropout.
+        expansion: Channels between the two layers over ``channels``.
     """
 
-    def __init__(self, channels: int, dropout: float = 0.0) -> None:
-        first, last = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+    def __init__(self, channels: int, dropout: float = 0.0, *, expansion: int = 4) -> None:
+        first, last = nn.Linear(channels, expansion * channels), nn.Linear(expansion * channels, channels)
         super().__init__(first, nn.GELU(), nn.Dropout(dropout), last, nn.Dropout(dropout))
         for linear in (first, last):
             nn.init.xavier_uniform_(linear.weight)

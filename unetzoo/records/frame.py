@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.language import ENGLISH, language
 from unetzoo._util.paths import user_path
 from unetzoo._util.spreadsheet import safe_cell
 from unetzoo.metrics.policy import ISBI, ISBI_BEST, SURFACE
@@ -93,9 +94,14 @@ class Tables:
 
     @property
     def unlearnt(self) -> dict[str, str]:
-        """Trial id of each model's run that did not learn, with the reason; see `unetzoo.records.learnt`."""
-        known = self.trials[self.trials["unlearnt"].notna()]
-        return dict(zip(known["id"], known["unlearnt"], strict=True))
+        """Trial id of each model's run that did not learn, with the reason in the language of the report.
+
+        See `unetzoo.records.learnt`; the reasons in ``trials`` are in English.
+        """
+        known = set(self.trials.loc[self.trials["unlearnt"].notna(), "id"])
+        baselines = [r for r in self.records if r.baseline]
+        found = {r.id: unlearnt(r, baselines) for r in self.models if r.id in known}
+        return {trial: why.reason for trial, why in found.items() if why is not None}
 
     @property
     def leaking(self) -> bool:
@@ -266,7 +272,8 @@ def _columns(by_class: Iterable[str], phases: Iterable[str]) -> list[str]:
 def _learning(record: Record, baselines: list[Record]) -> dict[str, Any]:
     if record.baseline or record.status != "ok":
         return {}
-    found = unlearnt(record, baselines)
+    with language(ENGLISH):
+        found = unlearnt(record, baselines)
     return {"unlearnt": found.reason if found else None, "still_rising": still_rising(record)}
 
 

@@ -10,12 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from unetzoo._util.language import N_, _, _n
 from unetzoo.records.fields import class_names, foreground, label_of, seed_of
 from unetzoo.records.record import Record, Result
 
 MOST_MISSED = 0.9  # share of the images with a class in which it may be missed
 GAP = 0.1  # least Dice between two camps of seeds
 WIDTHS = 3.0  # the gap between two camps, in widths of the wider one
+NO_VALIDATION = N_(
+    "test Dice {ours:.3f} is not above the {best:.3f} of {label!r} (not validation Dice, of which this run has none on"
+    " record)"
+)
+SOME_NO_VALIDATION = N_(
+    "test Dice {ours:.3f} is not above the {best:.3f} of {label!r} (not validation Dice, of which some trivial"
+    " predictors have none on record)"
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class Unlearnt:
 
     Attributes:
         kind: The rule that says so: "trivial" (not above the best trivial predictor), "constant" or "missed".
-        reason: The rule in words and numbers, for the report.
+        reason: The rule in words and numbers, for the report, in its language.
     """
 
     kind: Literal["trivial", "constant", "missed"]
@@ -53,15 +62,14 @@ def unlearnt(record: Record, baselines: Sequence[Record]) -> Unlearnt | None:
 def _not_above_trivial(result: Result, baselines: Sequence[Record]) -> Unlearnt | None:
     results = [(label_of(b), b.result) for b in baselines if b.status == "ok" and b.result]
     ours, theirs = result.best_val_dice, [(r.best_val_dice, label) for label, r in results]
-    what, why = "validation", ""
-    if ours is None or any(dice is None for dice, _ in theirs):
-        who = "this run has" if ours is None else "some trivial predictors have"
-        what, why = "test", f" (not validation Dice, of which {who} none on record)"
+    sentence = N_("validation Dice {ours:.3f} is not above the {best:.3f} of {label!r}")
+    if ours is None or any(dice is None for dice, _label in theirs):
+        sentence = NO_VALIDATION if ours is None else SOME_NO_VALIDATION
         ours, theirs = result.dice, [(r.dice, label) for label, r in results]
     known = [(dice, label) for dice, label in theirs if dice is not None]
     if not known or ours is None or ours > (best := max(known))[0]:
         return None
-    return Unlearnt("trivial", f"{what} Dice {ours:.3f} is not above the {best[0]:.3f} of {best[1]!r}{why}")
+    return Unlearnt("trivial", _(sentence, ours=ours, best=best[0], label=best[1]))
 
 
 def _missed(record: Record, result: Result) -> Unlearnt | None:
@@ -72,11 +80,16 @@ def _missed(record: Record, result: Result) -> Unlearnt | None:
     if not often:
         return None
     worst = max(often, key=lambda name: often[name])
-    more = f", and {len(often) - 1} more of {len(names)} classes" if len(often) > 1 else ""
-    images = images_with(result, worst)
-    return Unlearnt(
-        "missed", f"{worst!r} is missed in {result.missed[worst]} of the {images} test images with it{more}"
+    values = {"name": worst, "n": result.missed[worst], "images": images_with(result, worst)}
+    if len(often) == 1:
+        return Unlearnt("missed", _("{name!r} is missed in {n} of the {images} test images with it", **values))
+    more = _(
+        "{name!r} is missed in {n} of the {images} test images with it, and {more} more of {all} classes",
+        more=len(often) - 1,
+        all=len(names),
+        **values,
     )
+    return Unlearnt("missed", more)
 
 
 def images_with(result: Result, name: str) -> int:
@@ -100,9 +113,15 @@ def camps(records: Sequence[Record], baselines: Sequence[Record]) -> str | None:
     """
     done = [r for r in records if r.status == "ok" and r.result]
     failed = [seed_of(r) for r in done if unlearnt(r, baselines)]
-    scored = sorted((r.result.dice, seed_of(r)) for r in done if r.result and r.result.dice is not None)
     if 0 < len(failed) < len(done):
-        return f"{len(failed)} of {len(done)} seeds did not learn ({_listed(failed)})"
+        return _("{n} of {all} seeds did not learn ({seeds})", n=len(failed), all=len(done), seeds=_listed(failed))
+    return two_camps(records)
+
+
+def two_camps(records: Sequence[Record]) -> str | None:
+    """Return a sentence if the test scores of one label fall in two camps, by the second rule of `camps`."""
+    done = [r for r in records if r.status == "ok" and r.result]
+    scored = sorted((r.result.dice, seed_of(r)) for r in done if r.result and r.result.dice is not None)
     if len(scored) < 3:
         return None
     cut = max(range(1, len(scored)), key=lambda i: scored[i][0] - scored[i - 1][0])
@@ -110,12 +129,16 @@ def camps(records: Sequence[Record], baselines: Sequence[Record]) -> str | None:
     gap, width = high[0][0] - low[-1][0], max(camp[-1][0] - camp[0][0] for camp in (low, high))
     if gap <= GAP or gap <= WIDTHS * width:
         return None
-    seeds, dice = _listed([seed for _, seed in low]), low[-1][0]
-    return f"the seeds fall in two camps: test Dice up to {dice:.3f} ({seeds}) and from {high[0][0]:.3f} (the others)"
+    return _(
+        "the seeds fall in two camps: test Dice up to {low:.3f} ({seeds}) and from {high:.3f} (the others)",
+        low=low[-1][0],
+        seeds=_listed([seed for _dice, seed in low]),
+        high=high[0][0],
+    )
 
 
 def _listed(seeds: Sequence[int]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}"
+    return _n("seed {seeds}", "seeds {seeds}", len(seeds), seeds=", ".join(map(str, sorted(seeds))))
 
 
 def still_rising(record: Record) -> bool:
@@ -125,6 +148,6 @@ def still_rising(record: Record) -> bool:
     """
     if record.status != "ok" or record.baseline or record.result is None or record.curves is None:
         return False
-    validated = [step for step, _, _ in record.curves.val]
+    validated = [step for step, *_scores in record.curves.val]
     best_was_last = len(validated) > 1 and record.result.best_step == validated[-1]
     return best_was_last and record.result.ended != "converged"

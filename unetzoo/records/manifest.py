@@ -14,7 +14,7 @@ from unetzoo.errors import Strict, UnetzooError
 from unetzoo.records.record import read_record
 
 MANIFEST = "collection.json"
-TAKEN = ("records", "trials", "plots", "prepared", "slurm")
+TAKEN = ("records", "trials", "plots", "prepared", "slurm", "trackers")
 
 
 def folder_name(label: str) -> str:

@@ -9,13 +9,19 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from unetzoo._util.language import ENGLISH, language
 from unetzoo.errors import UnetzooError, shown
 
 __all__ = ["write_report"]
 
 
 def write_report(
-    folder: Path, *, brief: bool = False, margin: float | Mapping[str, float] | None = None, paper: bool = False
+    folder: Path,
+    *,
+    brief: bool = False,
+    margin: float | Mapping[str, float] | None = None,
+    paper: bool = False,
+    lang: str = ENGLISH,
 ) -> Path:
     """Turn ``folder/records/*.json`` into a report inside ``folder``.
 
@@ -32,13 +38,15 @@ def write_report(
         margin: Largest difference in Dice that does not matter, for all data sets or by the label of each; None takes
             the ``[score] margin`` that the records state, else 0.01.
         paper: Also write ``paper/`` in the folder of each data set; see `unetzoo.report.paper`.
+        lang: Language of the pages and summaries, from `unetzoo._util.language.LANGUAGES`; tables, plots and ``paper/``
+            are the same in each.
 
     Returns:
         The path of the page; with ``brief``, of ``summary.md`` (for a collection still the page).
 
     Raises:
-        UnetzooError: If the margin is below 0, the folder or its records are missing, the folder cannot be written, or
-            pyarrow is missing, which ``paper`` needs.
+        UnetzooError: If the margin is below 0, the language is unknown, the folder or its records are missing, the
+            folder cannot be written, or pyarrow is missing, which ``paper`` needs.
     """
     for value in margin.values() if isinstance(margin, Mapping) else [margin]:
         check_margin(value)
@@ -49,15 +57,16 @@ def write_report(
 
         check_installed()
     folder = Path(folder)
-    if (manifest := read_manifest(folder)) is None:
-        from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
+    with language(lang):
+        if (manifest := read_manifest(folder)) is None:
+            from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
 
-        one = None if isinstance(margin, Mapping) else margin
-        return build(folder, keep=COSTS if brief else None, margin=one, paper=paper)
-    from unetzoo.report.collection import build_collection
+            one = None if isinstance(margin, Mapping) else margin
+            return build(folder, keep=COSTS if brief else None, margin=one, paper=paper)
+        from unetzoo.report.collection import build_collection
 
-    each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
-    return build_collection(folder, manifest, brief=brief, margins=each, paper=paper)
+        each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
+        return build_collection(folder, manifest, brief=brief, margins=each, paper=paper)
 
 
 def check_margin(margin: float | None) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unetzoo._util.language import _, _n
 from unetzoo.report.judgement import METRIC_TITLES, Judgement
-from unetzoo.report.limits import KINDS
+from unetzoo.report.limits import KINDS, asked
 from unetzoo.report.recommend import Choice, Field, cheapness, choose, field_of
+from unetzoo.report.standing import reason
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
 from unetzoo.report.words import between, listed, number, signed
@@ -68,7 +70,7 @@ class _Words:
     def __init__(self, field: Field, choice: Choice, j: Judgement, limits: dict[str, float]) -> None:
         self.field, self.choice, self.j, self.limits = field, choice, j, limits
         self.by_label = {c.label: c for c in field.candidates}
-        self.title = "Dice" if field.metric == "dice" else METRIC_TITLES[field.metric][0]
+        self.title = "Dice" if field.metric == "dice" else _(METRIC_TITLES[field.metric][0])
         self.digits = 2 if field.metric in ("hd95", "assd") else 3
 
     def taken(self) -> list[str]:
@@ -76,48 +78,78 @@ class _Words:
         taken, best = self.choice.taken, self.choice.best
         if taken is None:
             return self._nothing()
-        asked = self._with()
+        names = {"label": taken, "score": self._score(taken), "limits": asked(self.limits)}
         if self.choice.relation == "only":
-            return [f"Take {taken}: the only variant{asked or ' with a score'}{self._reached(taken)}."]
+            if self.limits:
+                return [_("Take {label}: the only variant with {limits} ({score}).", **names)]
+            return [_("Take {label}: the only variant with a score ({score}).", **names)]
         c = self._against_best() if taken == best else self.field.pairs[taken, str(best)]
         if self.choice.relation == "best":
-            return [f"Take {taken}{self._reached(taken)}: {self._lead(c)}{self._merits()}."]
+            names |= {"lead": self._lead(c), "merits": self._merits()}
+            return [_("Take {label} ({score}): {lead}{merits}.", **names)]
         relation = {
-            "equivalent": f"equivalent to the best{asked}, {best}, within ±{self.j.margin:g} {self.title}",
-            "undecided": f"undecided against the best{asked}, {best}",
-            "better": f"shown to score better than the one with the best mean{asked}, {best}",
+            "equivalent": _(
+                "equivalent to {best}, within ±{margin:g} {metric}",
+                best=self._the_best(),
+                margin=self.j.margin,
+                metric=self.title,
+            ),
+            "undecided": _("undecided against {best}", best=self._the_best()),
+            "better": _("shown to score better than {best}", best=self._the_best(by_mean=True)),
         }[str(self.choice.relation)]
-        return [f"Take {taken}: {relation}{self._budget(c)} ({self._interval(c)}){self._merits()}."]
+        names |= {"relation": self._at_budget(c, relation), "interval": self._interval(c), "merits": self._merits()}
+        return [_("Take {label}: {relation} ({interval}){merits}.", **names)]
+
+    def _the_best(self, by_mean: bool = False) -> str:
+        """Name the best of those within the limits."""
+        names = {"label": self.choice.best, "limits": asked(self.limits)}
+        if by_mean:
+            alone, limited = (
+                _("the one with the best mean, {label}"),
+                _("the one with the best mean with {limits}, {label}"),
+            )
+        else:
+            alone, limited = _("the best, {label}"), _("the best with {limits}, {label}")
+        return (limited if self.limits else alone).format(**names)
+
+    def _at_budget(self, c: Comparison, relation: str) -> str:
+        return _("{relation} at this budget", relation=relation) if self.j.standing.at_budget(c) else relation
 
     def _nothing(self) -> list[str]:
         fit, best = self.choice.fit, self.choice.best
         if not fit:
-            return ["No trial finished with a test score that counts, so there is nothing to recommend yet."]
+            return [_("No trial finished with a test score that counts, so there is nothing to recommend yet.")]
         if len(self.field.candidates) == 1:
-            return [f"There is no other variant to compare {fit[0]} with{self._reached(fit[0])}."]
+            score = self._score(fit[0])
+            return [_("There is no other variant to compare {label} with ({score}).", label=fit[0], score=score)]
         if best is None:
             most = max(self.by_label[label].learnt for label in fit)
-            why = f"a verdict needs {MIN_SEEDS} seeds, all of which finished and learnt"
+            why = _("a verdict needs {least} seeds, all of which finished and learnt", least=MIN_SEEDS)
             if most < MIN_SEEDS:
-                why = f"there {'is 1 seed' if most == 1 else f'are {most} seeds'}, and a verdict needs {MIN_SEEDS}"
-            return [f"No variant can be recommended{self._within()}: {why}."]
-        notes = [c.note or c.verdict for label in fit if (c := self.field.pairs.get((label, best))) is not None]
-        why = f": {notes[0].removeprefix('not judged: ')}" if notes else ""
-        return [f"No variant can be recommended{self._within()}, since none is judged against another{why}."]
+                why = _n(
+                    "there is {n} seed, and a verdict needs {least}",
+                    "there are {n} seeds, and a verdict needs {least}",
+                    most,
+                    least=MIN_SEEDS,
+                )
+            return [self._none_is(_("{nothing}: {why}."), why)]
+        notes = [c.note or reason(c.verdict) for label in fit if (c := self.field.pairs.get((label, best))) is not None]
+        if notes:
+            return [self._none_is(_("{nothing}, since none is judged against another: {why}."), notes[0])]
+        return [self._none_is(_("{nothing}, since none is judged against another."))]
 
-    def _within(self) -> str:
-        return f" among those with {self._asked()}" if self.limits else ""
+    def _none_is(self, sentence: str, why: str = "") -> str:
+        nothing = _("No variant can be recommended")
+        if self.limits:
+            nothing = _("No variant can be recommended among those with {limits}", limits=asked(self.limits))
+        return sentence.format(nothing=nothing, why=why)
 
-    def _with(self) -> str:
-        return f" with {self._asked()}" if self.limits else ""
-
-    def _asked(self) -> str:
-        return " and ".join(KINDS[cost].most(most) for cost, most in self.limits.items())
-
-    def _reached(self, label: str) -> str:
+    def _score(self, label: str) -> str:
         c = self.by_label[label]
-        spread = "" if c.sd is None else f" ± {number(c.sd, self.digits)} over {c.learnt} seeds"
-        return f" ({self.title} {number(c.score, self.digits)}{spread})"
+        score = f"{self.title} {number(c.score, self.digits)}"
+        if c.sd is None:
+            return score
+        return _("{score} ± {sd} over {n} seeds", score=score, sd=number(c.sd, self.digits), n=c.learnt)
 
     def _against_best(self) -> Comparison:
         """Return the closest comparison of the best with another one that fits."""
@@ -131,19 +163,34 @@ class _Words:
         beaten = [x for x in self.choice.fit if x != best and self.field.verdict(x, best) == "worse"]
         ties = [x for x in self.choice.not_worse if x != best]
         if not ties:
-            others = beaten[0] if len(beaten) == 1 else f"each of {len(beaten)} others"
-            closest = "" if len(beaten) == 1 else f"closest: {c.reference}, "
-            return f"shown to score better than {others}{self._with()}{self._budget(c)} ({closest}{self._interval(c)})"
-        tied = f"not shown to be better than {listed(ties)}"
-        whose = f"{c.reference}: " if len(ties) > 1 else ""
-        return f"the best mean {self.title}{self._with()}, {tied}{self._budget(c)} ({whose}{self._interval(c)})"
+            better = self._better_than(beaten)
+            names = {"lead": self._at_budget(c, better), "interval": self._interval(c), "label": c.reference}
+            if len(beaten) == 1:
+                return _("{lead} ({interval})", **names)
+            return _("{lead} (closest: {label}, {interval})", **names)
+        mean = _("the best mean {metric}", metric=self.title)
+        if self.limits:
+            mean = _("the best mean {metric} with {limits}", metric=self.title, limits=asked(self.limits))
+        tied = self._at_budget(c, _("{mean}, not shown to be better than {labels}", mean=mean, labels=listed(ties)))
+        names = {"lead": tied, "interval": self._interval(c), "label": c.reference}
+        return _("{lead} ({label}: {interval})", **names) if len(ties) > 1 else _("{lead} ({interval})", **names)
 
-    def _budget(self, c: Comparison) -> str:
-        return " at this budget" if self.j.standing.wording(c) != c.verdict else ""
+    def _better_than(self, beaten: list[str]) -> str:
+        names = {"label": beaten[0], "n": len(beaten), "limits": asked(self.limits)}
+        if len(beaten) == 1:
+            alone = _("shown to score better than {label}", **names)
+            return _("shown to score better than {label} with {limits}", **names) if self.limits else alone
+        alone = _("shown to score better than each of {n} others", **names)
+        return _("shown to score better than each of {n} others with {limits}", **names) if self.limits else alone
 
     def _interval(self, c: Comparison) -> str:
-        simultaneous = f"simultaneous 95 % interval {between(c.low, c.high, self.digits)}"
-        return f"difference {signed(c.difference, self.digits)}, {simultaneous}"
+        return _("difference {difference}, {interval}", difference=self._difference(c), interval=self._simultaneous(c))
+
+    def _difference(self, c: Comparison) -> str:
+        return signed(c.difference, self.digits)
+
+    def _simultaneous(self, c: Comparison) -> str:
+        return _("simultaneous 95 % interval {interval}", interval=between(c.low, c.high, self.digits))
 
     def _merits(self) -> str:
         """Say in what the variant is the cheapest of those not shown worse."""
@@ -153,8 +200,10 @@ class _Words:
             values = [value for c in pool if (value := c.costs[kind.cost]) is not None]
             own = taken.costs[kind.cost]
             if own is not None and own == min(values) < max(values):
-                merits.append(f"{kind.superlative} ({kind.amount(own)})")
-        return f"; of the {len(pool)} not shown worse: {', '.join(merits)}" if merits else ""
+                merits.append(_("{merit} ({amount})", merit=_(kind.superlative), amount=kind.amount(own)))
+        if not merits:
+            return ""
+        return _("; of the {n} not shown worse: {merits}", n=len(pool), merits=_(", ").join(merits))
 
     def traded(self) -> list[str]:
         """Name the fastest variant that is shown worse, and what the limits cost."""
@@ -173,13 +222,19 @@ class _Words:
         if faster and ours:
             quick = min(faster, key=cheapness)
             ratio = (quick.costs["latency_p50_ms"] or 0.0) / ours
-            gap = self._gap(self.field.pairs[quick.label, taken])
-            sentences.append(f"{quick.label} {gap} than {taken}, at {ratio:.2g} times the latency.")
+            sentences.append(self._slower(self.field.pairs[quick.label, taken], ratio))
         return [*sentences, *self._given_up(taken)]
 
-    def _gap(self, c: Comparison) -> str:
-        way = "higher" if (c.difference or 0.0) > 0 else "lower"
-        return f"scores {number(abs(c.difference or 0.0), self.digits)} {way} ({self._interval(c).partition(', ')[2]})"
+    def _slower(self, c: Comparison, ratio: float) -> str:
+        """Say by how much a faster variant scores worse."""
+        sentence = (
+            _("{label} scores {gap} higher ({interval}) than {taken}, at {ratio:.2g} times the latency.")
+            if (c.difference or 0.0) > 0
+            else _("{label} scores {gap} lower ({interval}) than {taken}, at {ratio:.2g} times the latency.")
+        )
+        gap = number(abs(c.difference or 0.0), self.digits)
+        interval = self._simultaneous(c)
+        return sentence.format(label=c.model, gap=gap, interval=interval, taken=c.reference, ratio=ratio)
 
     def _given_up(self, taken: str) -> list[str]:
         """Say what the best without limits would score."""
@@ -190,25 +245,36 @@ class _Words:
             return []
         verdict = self.field.verdict(taken, free)
         if verdict is None:
-            return [f"The best without these limits, {free}, is not judged against it."]
-        c = self.field.pairs[taken, free]
-        relation = "shown to be worse than" if verdict == "worse" else f"{verdict} against"
-        relation = "equivalent to" if verdict == "equivalent" else relation
-        return [f"It is {relation} the best without these limits, {free} ({self._interval(c)})."]
+            return [_("The best without these limits, {label}, is not judged against it.", label=free)]
+        sentence = {
+            "worse": _("It is shown to be worse than the best without these limits, {label} ({interval})."),
+            "better": _("It is better against the best without these limits, {label} ({interval})."),
+            "equivalent": _("It is equivalent to the best without these limits, {label} ({interval})."),
+            "undecided": _("It is undecided against the best without these limits, {label} ({interval})."),
+        }[verdict]
+        return [sentence.format(label=free, interval=self._interval(self.field.pairs[taken, free]))]
 
     def reservations(self) -> list[str]:
         """Say what the reader must know beside it."""
         sentences = []
         rising = [x for x in self.choice.not_worse if self.by_label[x].rising]
         if rising:
-            are = "was" if len(rising) == 1 else "were"
-            sentences.append(f"{listed(rising)} {are} still rising when the budget ended: more steps may change this.")
+            still = _n(
+                "{labels} was still rising when the budget ended: more steps may change this.",
+                "{labels} were still rising when the budget ended: more steps may change this.",
+                len(rising),
+                labels=listed(rising),
+            )
+            sentences.append(still)
         taken = self.choice.taken
         if taken is not None and self.by_label[taken].noisy:
-            sentences.append(f"The timing of {taken} was noisy, so its latency is rough.")
+            sentences.append(_("The timing of {label} was noisy, so its latency is rough.", label=taken))
         for cost in self.limits:
             if lacking := [label for label, costs in self.choice.unmeasured.items() if cost in costs]:
-                sentences.append(f"Left out, with no measured {KINDS[cost].noun}: {listed(lacking)}.")
+                out = _(
+                    "Left out, with no measured {cost}: {labels}.", cost=_(KINDS[cost].noun), labels=listed(lacking)
+                )
+                sentences.append(out)
         return [*sentences, *self._not_considered()]
 
     def _not_considered(self) -> list[str]:
@@ -219,19 +285,27 @@ class _Words:
         out = [x for x in self.choice.fit if x != best and self.field.verdict(x, best) is None]
         if not out:
             return []
-        names = [f"{x} ({setback})" if (setback := self.by_label[x].setback) else x for x in out]
-        return [f"Not considered, for lack of a verdict: {listed(names)}."]
+        names = [
+            _("{label} ({setback})", label=x, setback=setback) if (setback := self.by_label[x].setback) else x
+            for x in out
+        ]
+        return [_("Not considered, for lack of a verdict: {labels}.", labels=listed(names))]
 
     def basis(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Count trials, seeds, test images and groups."""
         trials = sum(int(row["seeds"]) + int(row["failed"]) for row in rows)
         seeds = sorted({c.learnt for c in self.field.candidates if c.learnt})
-        seed_text = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0] if seeds else 0}"
-        parts = [
-            f"{trials} trial{'s' * (trials != 1)}",
-            f"{seed_text} seed{'s' * (seed_text != '1')}",
-            f"{self.j.images} test image{'s' * (self.j.images != 1)}",
-        ]
-        groups = self.j.groups
-        grouped = "" if groups is None else f" in {groups} group{'s' * (groups != 1)}"
-        return f"{', '.join(parts)}{grouped}."
+        seed_text = (
+            _("{low} to {high} seeds", low=seeds[0], high=seeds[-1])
+            if len(seeds) > 1
+            else _n("{n} seed", "{n} seeds", seeds[0] if seeds else 0)
+        )
+        names = {
+            "trials": _n("{n} trial", "{n} trials", trials),
+            "seeds": seed_text,
+            "images": _n("{n} test image", "{n} test images", self.j.images),
+        }
+        if self.j.groups is None:
+            return _("{trials}, {seeds}, {images}.", **names)
+        groups = _n("{n} group", "{n} groups", self.j.groups)
+        return _("{trials}, {seeds}, {images} in {groups}.", **names, groups=groups)

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from unetzoo._util.language import _
 from unetzoo.records.fields import data_of, label_of, seed_of
 from unetzoo.records.frame import Tables
-from unetzoo.records.learnt import camps
+from unetzoo.records.learnt import two_camps
 from unetzoo.records.record import Record
 from unetzoo.report.naming import by_label, distinct, named
 from unetzoo.report.words import listed, words
@@ -38,16 +41,26 @@ def did_not_learn(t: Tables) -> list[str]:
     lines = []
     for some in found.values():
         reasons = list(dict.fromkeys(words(out[r.id]) for r in some))
-        alike = f"; {len(some) - 1} more alike" if len(reasons) > 1 else ""
-        lines.append(f"Did not learn: {named(some)}: {reasons[0]}{alike}.")
+        names = {"trials": named(some), "why": reasons[0], "n": len(some) - 1}
+        if len(reasons) > 1:
+            lines.append(_("Did not learn: {trials}: {why}; {n} more alike.", **names))
+        else:
+            lines.append(_("Did not learn: {trials}: {why}.", **names))
     if len(lines) > MOST_FLAGS:
         rest = len(lines) - MOST_FLAGS
-        lines = [*lines[:MOST_FLAGS], f"Did not learn: {rest} more variants; see the column unlearnt of results.csv."]
+        more = _("Did not learn: {n} more variants; see the column unlearnt of results.csv.", n=rest)
+        lines = [*lines[:MOST_FLAGS], more]
     if lines:
-        lines[-1] += " Runs that did not learn take part in no verdict and no rank."
-    baselines = [r for r in t.records if r.baseline]
-    apart = {label: camps(some, baselines) for label, some in by_label(t.models).items()}
-    return [*lines, *(f"{label}: {text}." for label, text in apart.items() if text and "camps" in text)]
+        last = _("{sentence} Runs that did not learn take part in no verdict and no rank.", sentence=lines[-1])
+        lines = [*lines[:-1], last]
+    apart = {label: two_camps(some) for label, some in by_label(t.models).items() if not _some_learnt(some, out)}
+    return [*lines, *(_("{label}: {what}.", label=label, what=text) for label, text in apart.items() if text)]
+
+
+def _some_learnt(records: list[Record], unlearnt: Mapping[str, str]) -> bool:
+    """Return True if some of a variant's runs learnt and some did not."""
+    learnt = [r.id not in unlearnt for r in records if r.status == "ok" and r.result]
+    return any(learnt) and not all(learnt)
 
 
 def flags(records: list[Record]) -> list[str]:
@@ -62,11 +75,11 @@ def flags(records: list[Record]) -> list[str]:
     lines = []
     for (kind, text), some in found.items():
         models = [r for r in some if not r.baseline]
-        who = f"all {every} trials" if len(models) == every > 1 else named(some)
-        lines.append(f"{kind}: {text} \u2013 {who}.")
+        who = _("all {n} trials", n=every) if len(models) == every > 1 else named(some)
+        lines.append(_("{kind}: {text} \u2013 {trials}.", kind=kind, text=text, trials=who))
     if len(lines) > MOST_FLAGS:
         rest = len(lines) - MOST_FLAGS
-        lines = [*lines[:MOST_FLAGS], f"{rest} more flags: see the column flags of results.csv."]
+        lines = [*lines[:MOST_FLAGS], _("{n} more flags: see the column flags of results.csv.", n=rest)]
     return lines
 
 
@@ -77,7 +90,10 @@ def same_predictions(records: list[Record]) -> list[str]:
         if record.status == "ok" and record.result and record.result.predictions:
             groups.setdefault(record.result.predictions, []).append(record)
     return [
-        f"{named(some)} predict exactly the same in every test image: a constant, or one network twice?"
+        _(
+            "{trials} predict exactly the same in every test image: a constant, or one network twice?",
+            trials=named(some),
+        )
         for some in groups.values()
         if len({(label_of(r), seed_of(r)) for r in some}) > 1 and not all(r.baseline or _constant(r) for r in some)
     ]
@@ -92,7 +108,11 @@ def same_dice(t: Tables) -> list[str]:
     done = t.done.loc[t.done["predictions"].isna(), ["model", "dice"]]
     groups = done.assign(score=done["dice"].round(6)).groupby("score")["model"].unique()
     return [
-        f"{listed(sorted(map(str, names)))} share a test Dice of {score:.6f}: a constant, or one network twice?"
+        _(
+            "{labels} share a test Dice of {score:.6f}: a constant, or one network twice?",
+            labels=listed(sorted(map(str, names))),
+            score=score,
+        )
         for score, names in groups.items()
         if len(names) > 1
     ]
@@ -110,7 +130,10 @@ def below_baseline(t: Tables) -> list[str]:
         return []
     means = t.done.groupby("model")["dice"].mean()
     beaten = [f"{label} ({dice:.3f})" for label, dice in means.items() if dice <= best[1]]
-    return [f"Not better than the baseline {best[0]} (Dice {best[1]:.3f}): {listed(beaten)}."] if beaten else []
+    if not beaten:
+        return []
+    names = {"baseline": best[0], "dice": best[1], "labels": listed(beaten)}
+    return [_("Not better than the baseline {baseline} (Dice {dice:.3f}): {labels}.", **names)]
 
 
 def in_order(record: Record) -> bool:
@@ -123,30 +146,47 @@ def in_order(record: Record) -> bool:
 def read_early(records: list[Record]) -> list[str]:
     """Report trials whose recorded order of events breaks the rule of `in_order`."""
     wrong = [r for r in records if r.status == "ok" and r.events and not in_order(r)]
-    rule = "The test split was not read exactly once, after the weights had been chosen"
-    return [f"{rule}: {named(wrong)}."] if wrong else []
+    if not wrong:
+        return []
+    rule = _("The test split was not read exactly once, after the weights had been chosen: {trials}.")
+    return [rule.format(trials=named(wrong))]
 
 
 def mixed(t: Tables) -> list[str]:
     """Report mixed conditions and unequal seeds; baselines are ignored, since they do not train."""
     sentences = []
-    for title, get in (
-        ("suites", lambda r: r.suite),
-        ("data sets", data_of),
-        ("protocol versions", lambda r: r.trial.get("protocol")),
-        ("devices", lambda r: r.environment.get("device")),
-        ("precisions", lambda r: r.environment.get("precision")),
-        ("thread counts", lambda r: r.environment.get("threads")),
-        ("processors", lambda r: r.environment.get("cpu")),
+    for sentence, get in (
+        (_("{n} different suites are mixed here; comparisons are only sound within one."), lambda r: r.suite),
+        (_("{n} different data sets are mixed here; comparisons are only sound within one."), data_of),
+        (
+            _("{n} different protocol versions are mixed here; comparisons are only sound within one."),
+            lambda r: r.trial.get("protocol"),
+        ),
+        (
+            _("{n} different devices are mixed here; comparisons are only sound within one."),
+            lambda r: r.environment.get("device"),
+        ),
+        (
+            _("{n} different precisions are mixed here; comparisons are only sound within one."),
+            lambda r: r.environment.get("precision"),
+        ),
+        (
+            _("{n} different thread counts are mixed here; comparisons are only sound within one."),
+            lambda r: r.environment.get("threads"),
+        ),
+        (
+            _("{n} different processors are mixed here; comparisons are only sound within one."),
+            lambda r: r.environment.get("cpu"),
+        ),
     ):
         if (n := len(distinct(t.models, get))) > 1:
-            sentences.append(f"{n} different {title} are mixed here; comparisons are only sound within one.")
+            sentences.append(sentence.format(n=n))
     done, models = t.done, {label_of(r) for r in t.models}
     learnt = set(done.loc[~done["id"].isin(list(t.unlearnt)), "model"])
     if "unet" in models - learnt:
-        sentences.append("No trial of unet finished and learnt, so another variant is the reference.")
-    if len({len(seeds) for _, seeds in done.groupby("model")["seed"]}) > 1:
-        sentences.append("The variants have different numbers of finished seeds; see the failures.")
+        sentences.append(_("No trial of unet finished and learnt, so another variant is the reference."))
+    if len({len(seeds) for _label, seeds in done.groupby("model")["seed"]}) > 1:
+        sentences.append(_("The variants have different numbers of finished seeds; see the failures."))
     if done.duplicated(["model", "seed"]).any():
-        sentences.append("Some variants have several records for one seed; they are averaged.")
+        sentences.append(_("Some variants have several records for one seed; they are averaged."))
     return sentences

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unetzoo._util.language import N_, _
 from unetzoo.records.fields import image_score, label_of
 from unetzoo.records.record import Record
 from unetzoo.report.pictures import Kept, painted, png_uri, read_kept
@@ -16,7 +17,7 @@ from unetzoo.report.verdicts.family import LOWER_IS_BETTER
 from unetzoo.report.words import percent
 
 BYTES = 3_000_000  # of pictures on the page
-BOUNDARY = {"nsd": "NSD", "hd95": "HD95", "assd": "ASSD", "boundary_iou": "boundary IoU"}
+BOUNDARY = {"nsd": "NSD", "hd95": "HD95", "assd": "ASSD", "boundary_iou": N_("boundary IoU")}
 
 
 def browse(records: list[Record], folder: Path, order: Sequence[str]) -> dict[str, Any] | None:
@@ -46,7 +47,7 @@ def browse(records: list[Record], folder: Path, order: Sequence[str]) -> dict[st
     return {
         "images": found,
         "kept": len(keys),
-        "boundary": BOUNDARY.get(metric or ""),
+        "boundary": _(BOUNDARY[metric]) if metric else None,
         "lower": metric in LOWER_IS_BETTER,
         "legend": legend(shown[0]),
         "variants": len(shown),
@@ -68,7 +69,7 @@ def _disagreement(kept: Sequence[Kept]) -> float:
 def _image(records: Sequence[Record], key: str, folder: Path, metric: str | None) -> dict[str, Any]:
     kept = _kept(records, key, folder)
     first = next(iter(kept.values()))
-    tiles = [{"label": "truth", "source": painted(first, records[0], truth=True), "dice": None, "boundary": None}]
+    tiles = [{"label": _("truth"), "source": painted(first, records[0], truth=True), "dice": None, "boundary": None}]
     for record in records:
         one = kept.get(label_of(record))
         tiles.append(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.language import ENGLISH, N_, _, _n, language
 from unetzoo.errors import UnetzooError
 from unetzoo.records.fields import class_names, current, dig, margin_of
 from unetzoo.records.frame import csv_text, joined, tables
@@ -20,27 +21,27 @@ from unetzoo.report.alarms import red_lines
 from unetzoo.report.choice import answer, margins_text, rank_texts
 from unetzoo.report.folds import pooled
 from unetzoo.report.heat_map import heat_map
-from unetzoo.report.matrix import MARKS, Rank, Row, judge_rows, mean_ranks
+from unetzoo.report.matrix import MARKS, Rank, Row, judge_rows, mean_ranks, setbacks_of
+from unetzoo.report.naming import with_seeds
 from unetzoo.report.sections import failures
 from unetzoo.report.standing import standing
 from unetzoo.report.verdict_table import joined_verdicts
 from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS
 from unetzoo.report.words import DASH, listed, number, signed, words
 
-UNRANKED = f"{DASH} not judged; the variants are in the order of the suite."
-LEGEND = (
-    "★ the highest of its row, = equivalent to it, ▼ shown to score lower than another, ? undecided,"
-    f" {DASH} not judged."
+UNRANKED = N_("\u2013 not judged; the variants are in the order of the suite.")
+LEGEND = N_(
+    "★ the highest of its row, = equivalent to it, ▼ shown to score lower than another, ? undecided, \u2013 not judged."
 )
 CONVENTIONS = "collection_conventions.txt.j2"
 PLOT = "dice_by_data_set"
 CURVES = "learning_curves"
-CURVES_CAPTION = (
+CURVES_CAPTION = N_(
     "Test Dice against the number of training images: means over seeds; the bands are 95 % intervals of the mean over"
     " test images and seeds (no band for fewer than three seeds, or five images or groups)."
 )
-CAPTION = (
-    f"Test Dice, mean over seeds. {LEGEND} Darker means nearer to the row's highest; data sets without a highest are"
+CAPTION = N_(
+    "Test Dice, mean over seeds. {legend} Darker means nearer to the row's highest; data sets without a highest are"
     " left out. Right-hand column: the best trivial predictor."
 )
 
@@ -76,18 +77,19 @@ def build_collection(
         for label in members
     }
     asked = {label: [(trial.model, trial.id) for trial in trials] for label, trials in manifest.data.items()}
-    kept = {label: current(records, asked[label]) for label, (records, _) in members.items()}
-    earlier = sum(len(records) - len(kept[label]) for label, (records, _) in members.items())
+    kept = {label: current(records, asked[label]) for label, (records, _bad) in members.items()}
+    earlier = sum(len(records) - len(kept[label]) for label, (records, _bad) in members.items())
     given = {label: tables(kept[label], members[label][1]) if label in members else None for label in manifest.data}
     found = {label: margin_of(t.records) for label, t in given.items() if t}
     rows = judge_rows(given, found | {label: m for label, m in asked_margins.items() if m is not None})
     models = _models(manifest, rows)
     learned = curves.learning_curves(rows)
     variables = context(manifest, rows, models, earlier, learned) | {"pages": made, "brief": brief}
-    plots = {CURVES: curves.plot(learned, models)} if learned else {}
-    if plot := heat_map(rows, models):
-        plots[PLOT] = plot
-    captions = {PLOT: CAPTION, CURVES: CURVES_CAPTION}
+    with language(ENGLISH):
+        plots = {CURVES: curves.plot(learned, models)} if learned else {}
+        if plot := heat_map(rows, models):
+            plots[PLOT] = plot
+    captions = {PLOT: _(CAPTION, legend=_(LEGEND)), CURVES: _(CURVES_CAPTION)}
     variables |= {"plots": {name: captions[name] for name in plots}}
     results = joined({label: tables(*found) for label, found in members.items()})
     inline = {name: page.data_uri(name, *both) for name, both in plots.items()}
@@ -130,7 +132,7 @@ def context(
     found = {(row.label, record.id) for row in rows for record in row.models}
     return {
         "title": manifest.name,
-        "question": manifest.question or "Which U-Net should I use, and does it depend on the data?",
+        "question": manifest.question or _("Which U-Net should I use, and does it depend on the data?"),
         "answer": [line for curve in learned for line in curves.sentences(curve, models)]
         or answer(units, models, ranks, ranked),
         "missing": missing_trials(manifest, rows),
@@ -143,7 +145,7 @@ def context(
         "variants": protocol.variants(records),
         "finished": sum(len(row.tables.done) for row in rows if row.tables),
         "trials": len(asked | found),
-        "legend": LEGEND if any(row.best for row in rows) else UNRANKED,
+        "legend": _(LEGEND if any(row.best for row in rows) else UNRANKED),
         "margins": margins_text(rows),
         "min_seeds": MIN_SEEDS,
         "min_groups": MIN_GROUPS,
@@ -158,14 +160,21 @@ def missing_trials(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
         done = {record.id for record in row.tables.records} if row.tables else set()
         lacking = [trial for trial in asked if trial.id not in done]
         if not row.tables:
-            planned = f"; {len(asked)} are planned" if asked else ""
-            sentences.append(f"{row.label}: no trial has run yet{planned}.")
+            none = _("{data}: no trial has run yet; {n} are planned.") if asked else _("{data}: no trial has run yet.")
+            sentences.append(none.format(data=row.label, n=len(asked)))
         elif lacking:
             seeds: dict[str, list[str]] = {}
             for trial in lacking:
                 seeds.setdefault(trial.model, []).extend([] if trial.baseline else [str(trial.seed)])
-            names = [f"{m} (seed{'s' if len(s) > 1 else ''} {listed(s)})" if s else m for m, s in seeds.items()]
-            sentences.append(f"{row.label}: {len(lacking)} of {len(asked)} trials have no record: {listed(names)}.")
+            names = [with_seeds(m, s) if s else m for m, s in seeds.items()]
+            without = _(
+                "{data}: {n} of {all} trials have no record: {trials}.",
+                data=row.label,
+                n=len(lacking),
+                all=len(asked),
+                trials=listed(names),
+            )
+            sentences.append(without)
     return sentences
 
 
@@ -174,13 +183,25 @@ def below_baselines(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for row in rows:
         if lost := [
-            f"{m} ({cell.unlearnt} trial{'s' * (cell.unlearnt > 1)})" for m, cell in row.cells.items() if cell.unlearnt
+            _n("{label} ({n} trial)", "{label} ({n} trials)", cell.unlearnt, label=m)
+            for m, cell in row.cells.items()
+            if cell.unlearnt
         ]:
-            sentences.append(f"{row.label}: did not learn, so in no verdict and no rank: {listed(lost)}.")
+            lost = listed(lost)
+            sentences.append(
+                _("{data}: did not learn, so in no verdict and no rank: {labels}.", data=row.label, labels=lost)
+            )
         name, least = row.baseline or ("", -1.0)
         scores = [(m, row.cell(m).dice) for m in row.cells]
         if beaten := [f"{m} ({dice:.3f})" for m, dice in scores if dice is not None and dice <= least]:
-            sentences.append(f"{row.label}: not better than {name} (Dice {least:.3f}): {listed(beaten)}.")
+            below = _(
+                "{data}: not better than {baseline} (Dice {dice:.3f}): {labels}.",
+                data=row.label,
+                baseline=name,
+                dice=least,
+                labels=listed(beaten),
+            )
+            sentences.append(below)
     return sentences
 
 
@@ -190,18 +211,25 @@ def _notes(
     sentences = []
     if ranks and len(ranked) < len(units):
         out = [row.label for row in units if row.label not in ranked]
-        sentences.append(f"Not in the mean ranks, because a variant cannot be ranked there: {listed(out)}.")
+        sentences.append(
+            _("Not in the mean ranks, because a variant cannot be ranked there: {data}.", data=listed(out))
+        )
     rising = {row.label: sorted(standing(row.tables).rising) for row in rows if row.tables}
-    if named := [f"{label} ({listed(models)})" for label, models in rising.items() if models]:
-        sentences.append(
-            f"Still rising in some seed, as the best checkpoint was the last: {listed(named, len(named))}. What the"
-            " page says of these holds at this budget; longer training may change it."
+    named = [_("{data} ({labels})", data=data, labels=listed(models)) for data, models in rising.items() if models]
+    if named:
+        still = _(
+            "Still rising in some seed, as the best checkpoint was the last: {which}. What the page says of these holds"
+            " at this budget; longer training may change it.",
+            which=listed(named, len(named)),
         )
+        sentences.append(still)
     if earlier:
-        records = "1 record" if earlier == 1 else f"{earlier} records"
-        sentences.append(
-            f"Left out here: {records} with earlier settings of a variant; see the data sets' pages and results.csv."
+        left_out = _n(
+            "Left out here: {n} record with earlier settings of a variant; see the data sets' pages and results.csv.",
+            "Left out here: {n} records with earlier settings of a variant; see the data sets' pages and results.csv.",
+            earlier,
         )
+        sentences.append(left_out)
     return sentences
 
 
@@ -225,9 +253,7 @@ def _cell(row: Row, model: str) -> dict[str, Any]:
         "mark": cell.mark,
         "sign": MARKS[cell.mark] if cell.mark else "",
         "difference": "" if cell.difference is None else signed(cell.difference),
-        "failed": ", ".join(
-            f"{n} {how}" for n, how in ((cell.failed, "failed"), (cell.unlearnt, "did not learn")) if n
-        ),
+        "failed": _(", ").join(setbacks_of(cell)),
     }
 
 
@@ -249,5 +275,5 @@ def _data_set(row: Row) -> dict[str, str]:
         "channels": words(first.data.get("channels") or DASH),
         "classes": ", ".join(names[i] for i in counted if i < len(names)) if isinstance(counted, list) else DASH,
         "budget": protocol.budget(first) or DASH,
-        "crops": DASH if batch is None or crop is None else f"{words(batch)} of {words(crop)} px",
+        "crops": DASH if batch is None or crop is None else _("{n} of {size} px", n=words(batch), size=words(crop)),
     }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from unetzoo._util.language import N_, _, _n
 from unetzoo.records.frame import Tables
 from unetzoo.records.learnt import still_rising
 from unetzoo.report.answer import settled_by
@@ -18,7 +19,7 @@ from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.words import DASH, between, number, p_text, percent, signed
 
 SIGNS = {"better": "▲", "worse": "▼", "equivalent": "=", "undecided": "?"}
-LEGEND = f"▲ better, ▼ worse, = equivalent, ? undecided, {DASH} not judged."
+LEGEND = N_("▲ better, ▼ worse, = equivalent, ? undecided, \u2013 not judged.")
 MOST_LABELS = 24  # of the matrix of pairs
 MOST_PAIRS = 45  # listed one by one
 
@@ -50,21 +51,32 @@ def remarks(t: Tables, j: Judgement) -> list[str]:
     for c in j.against.values():
         if c.note and c.verdict in ("better", "worse", "equivalent"):  # the other notes are in the answer
             notes.setdefault(c.note, []).append(c.model)
-    lines = [sampled(j), *(f"{', '.join(models)}: {note}." for note, models in notes.items())]
+    lines = [sampled(j)]
+    lines += [_("{label}: {what}.", label=_(", ").join(models), what=note) for note, models in notes.items()]
     if rising := [r for r in t.models if still_rising(r)]:
-        lines.append(
-            f"Still rising, as the best checkpoint was the last: {named(rising)}. What the page says of these variants"
-            " holds at this budget; longer training may change it."
+        still = _(
+            "Still rising, as the best checkpoint was the last: {trials}. What the page says of these variants holds at"
+            " this budget; longer training may change it.",
+            trials=named(rising),
         )
+        lines.append(still)
     return lines
 
 
 def sampled(j: Judgement) -> str:
     """Say how many test images there are, and in how many groups they were sampled."""
-    text = f"{j.images} test image{'s' if j.images != 1 else ''}"
+    images = _n("{n} test image", "{n} test images", j.images)
     if j.groups is None:
-        return f"{text}. No groups are known (patients, films, volumes), so each counts as sampled by itself."
-    return f"{text}, sampled in {j.groups} group{'s' if j.groups != 1 else ''} (patients, films or volumes)."
+        return _(
+            "{images}. No groups are known (patients, films, volumes), so each counts as sampled by itself.",
+            images=images,
+        )
+    return _n(
+        "{images}, sampled in {n} group (patients, films or volumes).",
+        "{images}, sampled in {n} groups (patients, films or volumes).",
+        j.groups,
+        images=images,
+    )
 
 
 def pairs(j: Judgement, labels: Sequence[str]) -> dict[str, Any]:
@@ -75,7 +87,7 @@ def pairs(j: Judgement, labels: Sequence[str]) -> dict[str, Any]:
         labels: The variants, in the order of the rows.
     """
     found = j.by_pair
-    known = [label for label in labels if any(label == model for model, _ in found)]
+    known = [label for label in labels if any(label == model for model, _other in found)]
     if not any(j.judged(c) for c in found.values()):
         return {}
     cells = {pair: _cell(j, c) for pair, c in found.items()}
@@ -92,7 +104,7 @@ def details(j: Judgement, c: Comparison) -> dict[str, str]:
     """Return a comparison in texts: verdict, difference, intervals, effect, and what would settle it."""
     judged = j.judged(c)
     return {
-        "pair": f"{c.model} against {c.reference}",
+        "pair": _("{label} against {reference}", label=c.model, reference=c.reference),
         "word": j.standing.wording(c),
         "difference": signed(c.difference),
         "interval": interval(j, c),
@@ -102,7 +114,7 @@ def details(j: Judgement, c: Comparison) -> dict[str, str]:
         "superiority": percent(c.superiority) if judged else DASH,
         "prob_false": percent(c.prob_false, 1) if judged else DASH,
         "sd": " / ".join(number(sd) for sd in (c.sd_image, c.sd_seed, c.sd_interaction)) if judged else DASH,
-        "agree": f"{c.agree} of {c.seeds}",
+        "agree": _("{n} of {all}", n=c.agree, all=c.seeds),
         "settle": settled_by(c) if c.verdict == "undecided" else "" if judged else c.note,
     }
 
@@ -130,7 +142,7 @@ def other_verdicts(j: Judgement, rows: Sequence[dict[str, Any]]) -> dict[str, An
 
     titles = {**METRIC_TITLES, **COST_TITLES}
     return {
-        "heads": [dict(zip(("title", "unit"), titles[m], strict=True)) for m in shown],
+        "heads": [dict(zip(("title", "unit"), map(_, titles[m]), strict=True)) for m in shown],
         "rows": [
             {"model": row["model"], "cells": [cell(m, row) for m in shown]}
             for row in rows

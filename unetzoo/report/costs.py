@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from unetzoo._util.language import _, _n
 from unetzoo.records.fields import chosen_rate, headline, label_of
 from unetzoo.records.record import Record
 from unetzoo.report.naming import by_label, distinct
@@ -26,7 +27,7 @@ def timings(rows: Rows, records: list[Record]) -> list[dict[str, str]]:
             "rate": number(r["images_per_second_infer"], 1),
             "utilisation": percent(r["utilisation"]),
             "float32": ("~" if r["noisy_float32"] else "") + number(r["latency_float32_ms"], 1),
-            "noisy": f"{r['noisy']} of {r['timed']}",
+            "noisy": _("{n} of {all}", n=r["noisy"], all=r["timed"]),
         }
         for r in rows
         if r["timed"]
@@ -38,9 +39,11 @@ def noise(rows: Rows) -> str | None:
     noisy, timed = (sum(r[k] for r in rows) for k in ("noisy", "timed"))
     if not noisy:
         return None
-    return (
-        f"~: the timing was noisy in {noisy} of {timed} trials: its repetitions, or a fixed matrix product timed before"
-        " and after it, varied by more than the bound in every attempt. Such a latency is rough."
+    return _(
+        "~: the timing was noisy in {n} of {all} trials: its repetitions, or a fixed matrix product timed before and"
+        " after it, varied by more than the bound in every attempt. Such a latency is rough.",
+        n=noisy,
+        all=timed,
     )
 
 
@@ -94,7 +97,7 @@ def _between(row: dict[str, Any]) -> str:
     """Format the steps: '240', or '180 (170 to 191)' if the seeds differ."""
     steps = number(row["steps"], 0)
     ends = number(row["steps_low"], 0), number(row["steps_high"], 0)
-    return steps if ends[0] == ends[1] else f"{steps} ({ends[0]} to {ends[1]})"
+    return steps if ends[0] == ends[1] else _("{steps} ({low} to {high})", steps=steps, low=ends[0], high=ends[1])
 
 
 def _rates(records: list[Record]) -> str:
@@ -102,7 +105,9 @@ def _rates(records: list[Record]) -> str:
     chosen = Counter(rate for r in records if (rate := chosen_rate(r)) is not None)
     if len(chosen) < 2:
         return "".join(f"{rate:g}" for rate in chosen) or DASH
-    return listed([f"{rate:g} ({n} seed{'s' if n > 1 else ''})" for rate, n in sorted(chosen.items())])
+    return listed(
+        [_n("{rate:g} ({n} seed)", "{rate:g} ({n} seeds)", n, rate=rate) for rate, n in sorted(chosen.items())]
+    )
 
 
 def sweep(records: list[Record]) -> str | None:
@@ -111,11 +116,14 @@ def sweep(records: list[Record]) -> str | None:
         return None
     rates = distinct(swept, lambda r: ", ".join(f"{t.lr:g}" for t in sorted(r.tuning, key=lambda t: t.lr)))
     spent = sum(r.cost.tuning_seconds or 0.0 for r in swept if r.cost)
-    n = len(swept)
-    return (
-        f"Learning rates tried: {'; or '.join(rates)}; each trial keeps the one with the best validation Dice."
-        f" On top of training the sweep took {span(spent)} in all, over {n} trial{'s' if n > 1 else ''};"
-        " the training times do not include it."
+    return _n(
+        "Learning rates tried: {rates}; each trial keeps the one with the best validation Dice. On top of training the"
+        " sweep took {time} in all, over {n} trial; the training times do not include it.",
+        "Learning rates tried: {rates}; each trial keeps the one with the best validation Dice. On top of training the"
+        " sweep took {time} in all, over {n} trials; the training times do not include it.",
+        len(swept),
+        rates=_("; or ").join(rates),
+        time=span(spent),
     )
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from unetzoo._util.language import N_, _, _n
 from unetzoo.records.fields import dig
 from unetzoo.report.groups import groups_by_key
 from unetzoo.report.matrix import Row
@@ -30,6 +31,14 @@ from unetzoo.report.verdicts.family import MIN_GROUPS, MIN_SEEDS, interval
 from unetzoo.report.verdicts.observing import judge
 from unetzoo.report.verdicts.pair import complete, weigh
 from unetzoo.report.words import listed, short
+
+MARKED = {  # mark of a model -> the words for it at some numbers of images
+    "worse": N_("shown to score lower than the highest with {numbers}"),
+    "equivalent": N_("equivalent to it with {numbers}"),
+    "undecided": N_("undecided against it with {numbers}"),
+    "not enough data": N_("not judged with {numbers}"),
+    WITHHELD: N_("not judged: near-duplicates across splits with {numbers}"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,28 +93,32 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
     sentences = []
     best = {n: row.best for n, row in curve.rows.items() if row.best is not None}
     if not best:
-        return [
-            f"{curve.name}: nothing is ranked, since verdicts need {MIN_SEEDS} seeds; run the suite with --seeds 3."
-        ]
+        none = _(
+            "{data}: nothing is ranked, since verdicts need {least} seeds; run the suite with --seeds 3.",
+            data=curve.name,
+            least=MIN_SEEDS,
+        )
+        return [none]
     for model in dict.fromkeys(best.values()):
         at = [str(n) for n in best if best[n] == model]
-        sentences.append(f"{model} has the highest mean Dice with {listed(at, len(at))} training image{_s(at)}")
-    lines = [f"{curve.name}: {'; '.join(sentences)}."]
+        highest = _n(
+            "{label} has the highest mean Dice with {numbers} training image",
+            "{label} has the highest mean Dice with {numbers} training images",
+            1 if at == ["1"] else 2,
+            label=model,
+            numbers=listed(at, len(at)),
+        )
+        sentences.append(highest)
+    lines = [_("{label}: {what}.", label=curve.name, what=_("; ").join(sentences))]
     for model in models:
         marks = {n: row.cell(model).mark for n, row in curve.rows.items()}
         parts = [
-            f"{text} with {listed(at, len(at))}"
-            for mark, text in (
-                ("worse", "shown to score lower than the highest"),
-                ("equivalent", "equivalent to it"),
-                ("undecided", "undecided against it"),
-                ("not enough data", "not judged"),
-                (WITHHELD, WITHHELD),
-            )
+            _(text, numbers=listed(at, len(at)))
+            for mark, text in MARKED.items()
             if (at := [str(n) for n, found in marks.items() if found == mark])
         ]
         if parts:
-            lines.append(f"{model}: {'; '.join(parts)}.")
+            lines.append(_("{label}: {what}.", label=model, what=_("; ").join(parts)))
     return [*lines, *_as_far(curve, models)]
 
 
@@ -126,11 +139,19 @@ def _as_far(curve: Curve, models: Sequence[str]) -> list[str]:
     pairs = pairs_of({name: grids[key] for name, key in names.items()}, tested, _groups(curve.rows[most]))
     reached: dict[tuple[str, str], int] = {}
     for c in judge(pairs, Family(margin=None, plan=False)):
-        (n, fast), (_, slow) = names[c.model], names[c.reference]
+        (n, fast), (_most, slow) = names[c.model], names[c.reference]
         if c.p_adjusted is not None and c.low is not None and c.low >= -margin:
             reached.setdefault((fast, slow), n)  # points are in the order of the numbers
     return [
-        f"With {n} image{'s' * (n > 1)} {fast} is shown to be at most {margin:g} Dice below {slow} with {most}."
+        _n(
+            "With {n} image {label} is shown to be at most {margin:g} Dice below {other} with {most}.",
+            "With {n} images {label} is shown to be at most {margin:g} Dice below {other} with {most}.",
+            n,
+            label=fast,
+            margin=margin,
+            other=slow,
+            most=most,
+        )
         for (fast, slow), n in reached.items()
     ]
 
@@ -145,10 +166,6 @@ def _grids(row: Row) -> dict[str, pd.DataFrame]:
 def _groups(row: Row) -> dict[str, str]:
     groups = groups_by_key(row.tables) if row.tables else {}
     return {f"/{key.partition('/')[2]}": group for key, group in groups.items()}
-
-
-def _s(at: Sequence[str]) -> str:
-    return "" if list(at) == ["1"] else "s"
 
 
 def plot(curves: Sequence[Curve], models: Sequence[str]) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from unetzoo._util.language import N_, _
 from unetzoo.records.fields import name_of
 from unetzoo.records.frame import METRICS, Tables
 from unetzoo.report.judgement import Judgement
@@ -16,17 +17,17 @@ from unetzoo.report.limits import KINDS, Kind
 from unetzoo.report.protocol import first_of_each
 from unetzoo.report.recommend import METRICS as JUDGED_METRICS
 from unetzoo.report.recommend import NOT_WORSE, Field, field_of
-from unetzoo.report.sections import DISTANCES, TITLES
+from unetzoo.report.sections import DISTANCES, metric_title
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER
 from unetzoo.report.words import missing
 
 AXES = {  # cost -> its name on an axis and in the table of limits, unit there, size of that unit
-    "params": ("parameters", "M", 1e6),
-    "macs": ("MACs of one image", "G", 1e9),
-    "latency_p50_ms": ("latency, median", "ms", 1.0),
-    "peak_train_bytes": ("training memory", "MiB", 2.0**20),
-    "peak_infer_bytes": ("inference memory", "MiB", 2.0**20),
-    "train_seconds": ("training time", "s", 1.0),
+    "params": (N_("parameters"), "M", 1e6),
+    "macs": (N_("MACs of one image"), "G", 1e9),
+    "latency_p50_ms": (N_("latency, median"), "ms", 1.0),
+    "peak_train_bytes": (N_("training memory"), "MiB", 2.0**20),
+    "peak_infer_bytes": (N_("inference memory"), "MiB", 2.0**20),
+    "train_seconds": (N_("training time"), "s", 1.0),
 }
 MOST_DETAILED = 60  # variants up to which each pair's difference is there, not only its verdict
 UNCHANGED = "none"  # family of a variant whose options are all those of `unet`
@@ -60,7 +61,7 @@ def embedded(rows: Sequence[Mapping[str, Any]], t: Tables, j: Judgement, pages: 
         "metrics": [
             {
                 "key": m,
-                "title": TITLES.get(m, m),
+                "title": metric_title(m),
                 "lower": m in LOWER_IS_BETTER,
                 "digits": 2 if m in DISTANCES else 3,
                 "judged": m in fields,
@@ -79,16 +80,16 @@ def _cost(kind: Kind) -> dict[str, Any]:
     title, unit, scale = AXES[kind.cost]
     return {
         "key": kind.cost,
-        "title": title,
+        "title": _(title),
         "unit": unit,
         "scale": scale,
         "option": kind.option,
         "units": kind.units,
         "example": kind.example,
-        "noun": kind.noun,
-        "phrase": kind.phrase,
-        "superlative": kind.superlative,
-        "cheapest": kind.cheapest,
+        "noun": _(kind.noun),
+        "phrase": _(kind.phrase),
+        "superlative": _(kind.superlative),
+        "cheapest": _(kind.cheapest),
     }
 
 

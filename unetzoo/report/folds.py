@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from unetzoo._util.language import _
 from unetzoo.records.fields import dig
 from unetzoo.report.matrix import Cell, Row, settled
 from unetzoo.report.verdicts.best import MIN_FOLDS, pool_folds
@@ -59,7 +60,7 @@ def _pool(rows: Sequence[Row]) -> Row:
     order = sorted(cells, key=lambda name: -(cells[name].dice or -1.0))
     shared = set.intersection(*(set(row.findings) for row in rows))
     findings = {key: _finding([row.findings[key] for row in rows], 1 / (data["folds"] - 1)) for key in sorted(shared)}
-    label = f"{data['name']} ({len(rows)} folds)"
+    label = _("{label} ({n} folds)", label=data["name"], n=len(rows))
     return Row(label, None, {name: cells[name] for name in order}, None, rows[0].margin, findings)
 
 
@@ -71,11 +72,12 @@ def _finding(folds: Sequence[Finding], held_out: float) -> Finding:
         seeds=min(f.comparison.seeds for f in folds),
         images=sum(f.comparison.images for f in folds),
         reference=first.reference,
-        note=f"{len(folds)} folds, pooled by Nadeau and Bengio's corrected t",
+        note=_("{n} folds, pooled by Nadeau and Bengio's corrected t", n=len(folds)),
     )
     differences = np.array([f.comparison.difference for f in folds], float)
     if len(folds) < MIN_FOLDS or np.isnan(differences).any():
-        return Finding(replace(found, note=f"{len(folds)} folds with scores, a verdict needs {MIN_FOLDS}"))
+        note = _("{n} folds with scores, a verdict needs {least}", n=len(folds), least=MIN_FOLDS)
+        return Finding(replace(found, note=note))
     e = pool_folds(differences, held_out)
     low, high = (float(x) for x in interval(e))
     agree = int((np.sign(differences) == np.sign(e.difference)).sum())

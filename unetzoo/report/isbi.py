@@ -9,21 +9,22 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.language import N_, _
 from unetzoo.records.frame import Tables
 from unetzoo.report.words import missing, number
 
-UP, DOWN = "\u00a0↑", "\u00a0↓"
-BEST = "best threshold"
+UP = "\u00a0↑"
+BEST = N_("best threshold")
 HEADS = {  # score -> title, subtitle, digits
     "v_rand": ("V_rand" + UP, "", 4),
     "v_rand_max": ("V_rand" + UP, BEST, 4),
     "v_info": ("V_info" + UP, "", 4),
     "v_info_max": ("V_info" + UP, BEST, 4),
-    "pixel_error": ("pixel error" + DOWN, "", 4),
-    "warping_error": ("warping error" + DOWN, "", 6),
-    "rand_error_min": ("2012 Rand error" + DOWN, BEST, 4),
-    "pixel_f_error_min": ("2012 pixel error" + DOWN, BEST, 4),
-    "split_merge_error_min": ("2012 warping error" + DOWN, BEST, 6),
+    "pixel_error": (N_("pixel error\u00a0↓"), "", 4),
+    "warping_error": (N_("warping error\u00a0↓"), "", 6),
+    "rand_error_min": (N_("2012 Rand error\u00a0↓"), BEST, 4),
+    "pixel_f_error_min": (N_("2012 pixel error\u00a0↓"), BEST, 4),
+    "split_merge_error_min": (N_("2012 warping error\u00a0↓"), BEST, 6),
 }
 
 
@@ -52,7 +53,7 @@ def isbi(t: Tables, rows: list[dict[str, Any]], baselines: list[dict[str, Any]])
         return {"variant": label, "cells": cells}
 
     return {
-        "heads": [{"title": HEADS[name][0], "unit": HEADS[name][1]} for name in shown],
+        "heads": [{"title": _(HEADS[name][0]), "unit": _(HEADS[name][1])} for name in shown],
         "rows": [line(r["model"], t.done) for r in rows if r["seeds"]],
         "baselines": [line(r["model"], t.baselines) for r in baselines],
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.language import N_, _
 from unetzoo.metrics.policy import SURFACE
 from unetzoo.records.fields import margin_of
 from unetzoo.records.frame import Tables
@@ -24,17 +25,17 @@ from unetzoo.report.verdicts.family import MIN_SEEDS
 
 METRIC_TITLES = {  # metric -> title, unit
     "nsd": ("NSD", ""),
-    "boundary_iou": ("boundary IoU", ""),
-    "hd95": ("HD95", "lower is better"),
-    "assd": ("ASSD", "lower is better"),
+    "boundary_iou": (N_("boundary IoU"), ""),
+    "hd95": ("HD95", N_("lower is better")),
+    "assd": ("ASSD", N_("lower is better")),
 }
 COST_TITLES = {
-    "params": ("parameters", ""),
-    "macs": ("MACs", ""),
-    "peak_train_bytes": ("memory", "training"),
-    "peak_infer_bytes": ("memory", "inference"),
-    "latency_p50_ms": ("latency", "median"),
-    "train_seconds": ("training", "time"),
+    "params": (N_("parameters"), ""),
+    "macs": (N_("MACs"), ""),
+    "peak_train_bytes": (N_("memory"), N_("training")),
+    "peak_infer_bytes": (N_("memory"), N_("inference")),
+    "latency_p50_ms": (N_("latency"), N_("median")),
+    "train_seconds": (N_("training"), N_("time")),
 }
 COUNTED = ("params", "macs")  # exact whatever the number of seeds
 
@@ -177,8 +178,9 @@ def _costs(trials: pd.DataFrame, reference: str, cost: str) -> list[Comparison]:
     found = []
     for c in compare_costs(costs, reference, cost):
         if {c.model, reference} & noisy:
-            c = replace(c, verdict="not enough data", note="a timing was noisy")
+            c = replace(c, verdict="not enough data", note=_("a timing was noisy"))
         elif c.seeds < MIN_SEEDS and cost not in COUNTED:
-            c = replace(c, verdict="not enough data", note=f"{c.seeds} seeds in common, a verdict needs {MIN_SEEDS}")
+            note = _("{n} seeds in common, a verdict needs {least}", n=c.seeds, least=MIN_SEEDS)
+            c = replace(c, verdict="not enough data", note=note)
         found.append(c)
     return found

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from unetzoo._util.language import N_, _
 from unetzoo.errors import UnetzooError
 from unetzoo.report.words import listed, span
 
@@ -18,7 +19,7 @@ SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Kind:
-    """A cost that can be limited.
+    """A cost that can be limited; its words are in English, for `unetzoo._util.language`.
 
     Attributes:
         cost: Column of the summary.
@@ -50,56 +51,88 @@ class Kind:
         for size, unit in steps:
             if value >= size:
                 return f"{value / size:.3g} {unit}" if value < 1000 * size else f"{value / size:,.0f} {unit}"
-        return f"{value:,.0f} bytes" if self.units is BYTES else f"{value:,.0f}"
+        return _("{n:,.0f} bytes", n=value) if self.units is BYTES else f"{value:,.0f}"
 
     def most(self, limit: float) -> str:
         """Return a limit in words: 'at most 5 M parameters'."""
-        return self.phrase.format(f"at most {self.amount(limit)}")
+        return _(self.phrase).format(_("at most {amount}", amount=self.amount(limit)))
 
     def has(self, value: float) -> str:
         """Return a cost in words: '7.76 M parameters', 'a latency of 20 ms'."""
-        return self.phrase.format(self.amount(value))
+        return _(self.phrase).format(self.amount(value))
 
 
 KINDS = {
     kind.cost: kind
     for kind in (
-        Kind("params", "max_params", COUNT, "5M", "{} parameters", "parameters", "fewest parameters", "smallest"),
-        Kind("macs", "max_macs", COUNT, "10G", "{} MACs", "MACs", "fewest MACs", "one with the fewest MACs"),
-        Kind("latency_p50_ms", "max_latency", MILLISECONDS, "50ms", "a latency of {}", "latency", "fastest", "fastest"),
+        Kind(
+            "params",
+            "max_params",
+            COUNT,
+            "5M",
+            N_("{} parameters"),
+            N_("parameters"),
+            N_("fewest parameters"),
+            N_("smallest"),
+        ),
+        Kind(
+            "macs",
+            "max_macs",
+            COUNT,
+            "10G",
+            N_("{} MACs"),
+            N_("MACs"),
+            N_("fewest MACs"),
+            N_("one with the fewest MACs"),
+        ),
+        Kind(
+            "latency_p50_ms",
+            "max_latency",
+            MILLISECONDS,
+            "50ms",
+            N_("a latency of {}"),
+            N_("latency"),
+            N_("fastest"),
+            N_("fastest"),
+        ),
         Kind(
             "peak_train_bytes",
             "max_memory",
             BYTES,
             "2GiB",
-            "{} of training memory",
-            "training memory",
-            "least training memory",
-            "one with the least training memory",
+            N_("{} of training memory"),
+            N_("training memory"),
+            N_("least training memory"),
+            N_("one with the least training memory"),
         ),
         Kind(
             "peak_infer_bytes",
             "max_inference_memory",
             BYTES,
             "500MiB",
-            "{} of inference memory",
-            "inference memory",
-            "least inference memory",
-            "one with the least inference memory",
+            N_("{} of inference memory"),
+            N_("inference memory"),
+            N_("least inference memory"),
+            N_("one with the least inference memory"),
         ),
         Kind(
             "train_seconds",
             "max_time",
             SECONDS,
             "10min",
-            "a training time of {}",
-            "training time",
-            "shortest training",
-            "one with the shortest training",
+            N_("a training time of {}"),
+            N_("training time"),
+            N_("shortest training"),
+            N_("one with the shortest training"),
         ),
     )
 }
 BY_OPTION = {kind.option: kind for kind in KINDS.values()}
+
+
+def asked(limits: Mapping[str, float]) -> str:
+    """Return limits by column of the summary in words: 'at most 5 M parameters and a latency of at most 50 ms'."""
+    return _(" and ").join(KINDS[cost].most(most) for cost, most in limits.items())
 
 
 def read_limits(given: Mapping[str, str | float | None], dashes: bool = False) -> dict[str, float]:

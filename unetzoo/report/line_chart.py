@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
+from unetzoo._util.language import _
+
 WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 48, 410, 10, 190  # of the area of the lines
 COLOURS = 8  # of the style sheet's classes l0 to l7
@@ -52,7 +54,7 @@ def line_chart(lines: Sequence[tuple[str, Points]], horizontal: str, vertical: s
         f'<text transform="translate(11 {(TOP + BOTTOM) / 2:g}) rotate(-90)" text-anchor="middle">'
         f"{escape(vertical)}</text>"
     )
-    label = escape(f"{vertical} against {horizontal}")
+    label = escape(_("{vertical} against {horizontal}", vertical=vertical, horizontal=horizontal))
     return Markup(  # noqa: S704 (names are escaped above)
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )

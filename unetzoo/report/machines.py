@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from unetzoo._util.language import N_, _
 from unetzoo.records.frame import Tables, tables
 from unetzoo.records.record import Cost, Record
 from unetzoo.report.statistics import summarise
 from unetzoo.report.words import DASH, MIB, listed, missing, number, span, words
 
 COSTS = {  # column -> title, format
-    "latency_p50_ms": ("latency (ms)", lambda v: number(v, 1)),
-    "peak_train_bytes": ("training (MiB)", lambda v: number(v, 0, MIB)),
-    "peak_infer_bytes": ("inference (MiB)", lambda v: number(v, 0, MIB)),
-    "train_seconds": ("training time", span),
+    "latency_p50_ms": (N_("latency (ms)"), lambda v: number(v, 1)),
+    "peak_train_bytes": (N_("training (MiB)"), lambda v: number(v, 0, MIB)),
+    "peak_infer_bytes": (N_("inference (MiB)"), lambda v: number(v, 0, MIB)),
+    "train_seconds": (N_("training time"), span),
 }
 ALIKE = ("params", "macs", "shape", "train_shape", "memory_method", "latency_method", "train_flops")  # on all machines
 COST_PLOTS = ("dice_vs_latency", "dice_vs_memory", "memory_split", "phases")
@@ -25,7 +26,7 @@ COST_PLOTS = ("dice_vs_latency", "dice_vs_memory", "memory_split", "phases")
 def kind_of(record: Record) -> str:
     """Return the kind of machine of a record: its GPU or its processor."""
     env = record.environment
-    return words(env.get("device_name") or env.get("cpu") or env.get("device") or "machine not named")
+    return words(env.get("device_name") or env.get("cpu") or env.get("device") or _("machine not named"))
 
 
 def kinds(t: Tables) -> list[str]:
@@ -64,10 +65,14 @@ def by_machine(t: Tables, reference: str | None) -> dict[str, Any]:
     models = [] if reference is None else dict.fromkeys(model for some in rows.values() for model in some)
     ratios = [(kind, cost) for cost in COSTS for kind in found if cost in shown[kind]]
     return {
-        "note": f"Costs were measured on {len(found)} kinds of machine ({listed(found)}) and stand in a table for each."
-        " Those of different machines cannot be compared, so no plot shows them and nothing is recommended by them.",
+        "note": _(
+            "Costs were measured on {n} kinds of machine ({machines}) and stand in a table for each. Those of different"
+            " machines cannot be compared, so no plot shows them and nothing is recommended by them.",
+            n=len(found),
+            machines=listed(found),
+        ),
         "tables": [_table(kind, some, shown[kind]) for kind, some in rows.items() if shown[kind]],
-        "heads": [(COSTS[cost][0].partition(" (")[0], kind) for kind, cost in ratios],
+        "heads": [(_(COSTS[cost][0]).partition(" (")[0].partition("（")[0], kind) for kind, cost in ratios],
         "ratios": [
             {"model": model, "cells": [_ratio(rows[kind], model, reference, cost) for kind, cost in ratios]}
             for model in models
@@ -84,7 +89,7 @@ def _summary(t: Tables, kind: str) -> dict[str, dict[str, Any]]:
 def _table(kind: str, rows: dict[str, dict[str, Any]], costs: list[str]) -> dict[str, Any]:
     return {
         "machine": kind,
-        "heads": ["trials", *(COSTS[cost][0] for cost in costs)],
+        "heads": [_("trials"), *(_(COSTS[cost][0]) for cost in costs)],
         "rows": [
             {"model": model, "cells": [str(row["seeds"]), *(cell(row, cost) for cost in costs)]}
             for model, row in rows.items()

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from unetzoo._util.language import _
 from unetzoo.records.frame import Tables
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import best_baseline
@@ -36,7 +37,7 @@ from unetzoo.report.verdicts.comparison import (
 from unetzoo.report.verdicts.family import MIN_SEEDS
 from unetzoo.report.verdicts.observing import observe_all
 from unetzoo.report.verdicts.pair import Array, Evidence
-from unetzoo.report.words import DASH
+from unetzoo.report.words import DASH, listed
 
 Mark = Literal[
     "best", "equivalent", "undecided", "worse", "not enough data", "not judged: near-duplicates across splits"
@@ -170,10 +171,15 @@ def _standing_of_folds(row: Row) -> Standing:
     """Return the conditions of a row that stands for several folds: those of its cells."""
     setbacks = {}
     for label, cell in row.cells.items():
-        counts = ((cell.failed, "failed"), (cell.unlearnt, "did not learn"))
-        if how := [f"{count} {what}" for count, what in counts if count]:
-            setbacks[label] = f"of its trials {' and '.join(how)}"
+        if how := setbacks_of(cell):
+            setbacks[label] = _("of its trials {what}", what=listed(how))
     return Standing(unlearnt={}, setbacks=setbacks, uneven={}, rising=frozenset())
+
+
+def setbacks_of(cell: Cell) -> list[str]:
+    """Return how many trials failed and how many did not learn, in words; empty if none did."""
+    failed = [_("{n} failed", n=cell.failed)] if cell.failed else []
+    return failed + ([_("{n} did not learn", n=cell.unlearnt)] if cell.unlearnt else [])
 
 
 def _observed(label: str, tables: Tables | None, margin: float) -> Row:

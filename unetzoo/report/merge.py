@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unetzoo._util.language import _, _n
 from unetzoo.errors import UnetzooError
 from unetzoo.records.fields import dig, label_of, margin_of
 from unetzoo.records.frame import Tables, tables
@@ -62,9 +63,12 @@ class Part:
 def machine_of(record: Record) -> str:
     """Name the machine of a record: its processor or GPU, and the number of threads on a CPU."""
     env = record.environment
-    name = words(env.get("device_name") or env.get("cpu") or env.get("device") or "machine not named")
+    name = words(env.get("device_name") or env.get("cpu") or env.get("device") or _("machine not named"))
     threads = env.get("threads") if env.get("device", "cpu") == "cpu" else None
-    return f"{name}, {words(threads)} thread{'s' * (threads != 1)}" if threads else name
+    if not threads:
+        return name
+    some = 1 if threads == 1 else 2  # a record may say anything
+    return _n("{name}, {threads} thread", "{name}, {threads} threads", some, name=name, threads=words(threads))
 
 
 def gather(folders: Sequence[Path], margin: float | None = None) -> tuple[list[Part], list[str]]:
@@ -89,12 +93,12 @@ def gather(folders: Sequence[Path], margin: float | None = None) -> tuple[list[P
         members = {"": read_all(folder)} if manifest is None else read_members(folder, manifest)
         for label, (records, bad) in members.items():
             found += [Found(name, label, record) for record in records]
-            unreadable += [f"{name}: {file} cannot be read: {why}" for file, why in bad]
+            unreadable += [_("{run}: {file} cannot be read: {why}", run=name, file=file, why=why) for file, why in bad]
     _check_protocols(found)
     kept = _once(found)
     remarks = list(unreadable)
     if len(kept) < len(found):
-        remarks.append(f"{len(found) - len(kept)} records are in several runs and count once.")
+        remarks.append(_("{n} records are in several runs and count once.", n=len(found) - len(kept)))
     by_data: dict[str, list[Found]] = {}
     for each in kept:
         by_data.setdefault(_identity(each.record), []).append(each)
@@ -140,7 +144,7 @@ def _labels(by_data: dict[str, list[Found]]) -> dict[str, str]:
     """Name each data set; two of one name get the beginning of their digests."""
     plain = {data: _name(some[0]) for data, some in by_data.items()}
     return {
-        data: name if list(plain.values()).count(name) == 1 else f"{name} (data {data[:8]})"
+        data: name if list(plain.values()).count(name) == 1 else _("{name} (data {digest})", name=name, digest=data[:8])
         for data, name in plain.items()
     }
 
@@ -148,8 +152,10 @@ def _labels(by_data: dict[str, list[Found]]) -> dict[str, str]:
 def _name(each: Found) -> str:
     data = each.record.trial.get("data")
     fold, folds = dig(data, "fold"), dig(data, "folds")
-    name = each.label or words(dig(data, "name") or "data set not named")
-    return name if fold is None or each.label else f"{name}, fold {words(fold)} of {words(folds)}"
+    name = each.label or words(dig(data, "name") or _("data set not named"))
+    if fold is None or each.label:
+        return name
+    return _("{name}, fold {n} of {all}", name=name, n=words(fold), all=words(folds))
 
 
 def _part(label: str, found: Sequence[Found], margin: float | None) -> Part:
@@ -190,8 +196,13 @@ def different_digests(parts: Sequence[Part]) -> list[str]:
         for name in distinct(part.tables.models, lambda r: dig(r.trial, "data", "name")):
             names.setdefault(name, set()).add(part.label)
     return [
-        f"{name} is here with {len(labels)} different digests (other images, splits, options or folds), which are"
-        f" judged apart: {listed(sorted(labels))}."
+        _(
+            "{name} is here with {n} different digests (other images, splits, options or folds), which are judged"
+            " apart: {labels}.",
+            name=name,
+            n=len(labels),
+            labels=listed(sorted(labels)),
+        )
         for name, labels in names.items()
         if len(labels) > 1
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.language import ENGLISH, N_, _, language
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import csv_text
 from unetzoo.report import check_margin
@@ -29,27 +30,33 @@ from unetzoo.report.statistics import summarise
 from unetzoo.report.verdict_table import joined_verdicts
 from unetzoo.report.words import DASH, number
 
-COSTS_APART = (
+COSTS_APART = N_(
     "Measured costs stand in columns of their machine, as those of different machines cannot be compared, and no"
     " variant is recommended by its latency."
 )
 
 
-def build_merged(folders: Sequence[Path], out: Path, margin: float | None = None) -> Path:
+def build_merged(folders: Sequence[Path], out: Path, margin: float | None = None, lang: str = ENGLISH) -> Path:
     """Write the report of several runs to ``out``; return the path of its page.
 
     Args:
         folders: Output folders of runs or collections.
         out: Folder for ``index.html``, ``summary.md``, ``results.csv`` and ``verdicts.csv``.
         margin: Largest difference in Dice that does not matter; None takes the records'.
+        lang: Language of the page and the summary, from `unetzoo._util.language.LANGUAGES`.
 
     Raises:
-        UnetzooError: If a folder has no records, records cannot be compared, or ``out`` is one of the folders or has
-            records of its own.
+        UnetzooError: If the language is unknown, a folder has no records, records cannot be compared, or ``out`` is one
+            of the folders or has records of its own.
     """
     if out.resolve() in [folder.resolve() for folder in folders] or (out / "records").exists():
         raise UnetzooError(f"--out {out}: holds a run of its own, whose report would be lost; name another folder")
     check_margin(margin)
+    with language(lang):
+        return _build(folders, out, margin)
+
+
+def _build(folders: Sequence[Path], out: Path, margin: float | None) -> Path:
     parts, remarks = gather(folders, margin)
     variables = {
         "title": " + ".join(run_names(folders)),
@@ -89,11 +96,11 @@ def section(part: Part) -> dict[str, Any]:
     one_machine = len(part.machines) < 2
     return {
         "label": part.label,
-        "recommendation": advise(rows, j).sentences if one_machine else [COSTS_APART],
+        "recommendation": advise(rows, j).sentences if one_machine else [_(COSTS_APART)],
         "answer": answer(rows, j),
         "warnings": red_lines(t),
         "groups": [(machine, len(shown)) for machine, shown in costs.items() if shown],
-        "heads": [COSTS[cost][0] for shown in costs.values() for cost in shown],
+        "heads": [_(COSTS[cost][0]) for shown in costs.values() for cost in shown],
         "reference": j.reference,
         "rows": [
             {
@@ -114,7 +121,9 @@ def _scores(part: Part, row: dict[str, Any]) -> dict[str, Any]:
         "model": row["model"],
         "runs": ", ".join(part.runs.get(row["model"], [])),
         "dice": number(row["dice"]) + spread,
-        "seeds": f"{row['seeds']}" + (f" (+{row['failed']} failed)" if row["failed"] else ""),
+        "seeds": _("{n} (+{failed} failed)", n=row["seeds"], failed=row["failed"])
+        if row["failed"]
+        else f"{row['seeds']}",
         "against": against(part.judgement, row["model"]),
         "params": number(row["params"], 2, 1e6),
         "macs": number(row["macs"], 2, 1e9),

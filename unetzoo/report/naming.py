@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from unetzoo._util.language import _n
 from unetzoo.records.fields import label_of, seed_of
 from unetzoo.records.record import Record
 from unetzoo.report.words import listed, words
@@ -37,5 +38,10 @@ def named(records: Iterable[Record], detail: Callable[[Record], str] = lambda r:
             baselines.append(label_of(record))
         else:
             seeds.setdefault(label_of(record), []).append(detail(record))
-    names = [f"{label} (seed{'s' if len(some) > 1 else ''} {listed(some)})" for label, some in seeds.items()]
+    names = [with_seeds(label, some) for label, some in seeds.items()]
     return listed([*names, *dict.fromkeys(baselines)])
+
+
+def with_seeds(label: str, seeds: list[str]) -> str:
+    """Name a variant with some of its seeds: 'unet (seeds 0 and 1)'."""
+    return _n("{label} (seed {seeds})", "{label} (seeds {seeds})", len(seeds), label=label, seeds=listed(seeds))

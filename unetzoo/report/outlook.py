@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import t
 
+from unetzoo._util.language import _
 from unetzoo.report.judgement import Judgement
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import ALPHA
@@ -45,8 +46,16 @@ def more_seeds(j: Judgement) -> list[str]:
     middle = sorted(found, key=lambda c: expected_reach(c, c.seeds, alpha))[len(found) // 2]
     now, then = (expected_reach(middle, seeds, alpha) for seeds in (middle.seeds, AIM))
     if number(now) == number(then):
-        return [f"{AIM} seeds instead of {middle.seeds} would hardly narrow the intervals: images are the larger part."]
+        hardly = _("{aim} seeds instead of {n} would hardly narrow the intervals: images are the larger part.")
+        return [hardly.format(aim=AIM, n=middle.seeds)]
     return [
-        f"With {AIM} seeds instead of {middle.seeds}, an interval such as {middle.model}'s is expected to reach"
-        f" ±{number(then)} instead of ±{number(now)}."
+        _(
+            "With {aim} seeds instead of {n}, an interval such as {label}'s is expected to reach ±{then} instead of"
+            " ±{now}.",
+            aim=AIM,
+            n=middle.seeds,
+            label=middle.model,
+            then=number(then),
+            now=number(now),
+        )
     ]

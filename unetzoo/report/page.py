@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from unetzoo._util.atomic import write_atomic
+from unetzoo._util.language import ENGLISH, N_, _, language
 from unetzoo.errors import UnetzooError
 from unetzoo.records.frame import Tables, csv_text, load
 from unetzoo.report.browser import browse
@@ -18,6 +20,7 @@ from unetzoo.report.embedded import as_script, embedded
 from unetzoo.report.judgement import Judgement, judge_all
 from unetzoo.report.machines import COST_PLOTS, apart, by_machine, kind_of
 from unetzoo.report.paper import write_paper
+from unetzoo.report.phrases import as_literal, in_script, phrases
 from unetzoo.report.plots import NAMES, PARETO, draw
 from unetzoo.report.predictions import draw_predictions, left_out
 from unetzoo.report.sections import context
@@ -25,31 +28,39 @@ from unetzoo.report.statistics import summarise
 from unetzoo.report.strips import difference_strips, score_strips
 from unetzoo.report.variant_pages import FOLDER, addresses, variant_contexts
 from unetzoo.report.verdict_table import verdict_table
-from unetzoo.report.words import escape_markdown, link, number, signed, span
+from unetzoo.report.words import escape_markdown, link, number, signed, span, status_text
 
-BARS = " Bars: SD of Dice and range of the cost over seeds."
-FRONT = " Dashed: the Pareto front (nothing at the same or lower cost scores higher)." + BARS
+BARS = N_(" Bars: SD of Dice and range of the cost over seeds.")
+FRONT = N_(" Dashed: the Pareto front (nothing at the same or lower cost scores higher).")
 CAPTIONS = {
-    "dice_vs_latency": "Test Dice against the median time of one forward pass.",
-    "dice_vs_params": "Test Dice against the number of parameters.",
-    "dice_vs_memory": "Test Dice against the peak memory of one training step.",
-    "dice_distribution": "Dice of each test image, all seeds, in the order of the table; box: quartiles and"
-    " median, line: lowest to highest.",
-    "learning_curves": "Mean over seeds; the band runs from the lowest to the highest seed.",
-    "difference": "Difference in test Dice from the reference with its simultaneous 95 % interval, p after Holm's"
-    " correction, number of seeds whose own difference has the same sign, verdict. Green band: the margin within which"
-    " a difference does not matter. No interval: not judged.",
-    "memory_split": "Tensors at the peak of one training step, by purpose. Skips: encoder levels that the decoder"
-    " has yet to use. Diamond: the peak predicted without allocating anything.",
-    "phases": "Where a trial's time goes; median over seeds. In brackets: the share of training (with loading"
-    " its crops), validation and test.",
-    "predictions": "Test images, the ground truth, and the prediction of each variant's lowest-numbered seed.",
+    "dice_vs_latency": N_("Test Dice against the median time of one forward pass."),
+    "dice_vs_params": N_("Test Dice against the number of parameters."),
+    "dice_vs_memory": N_("Test Dice against the peak memory of one training step."),
+    "dice_distribution": N_(
+        "Dice of each test image, all seeds, in the order of the table; box: quartiles and median, line: lowest to"
+        " highest."
+    ),
+    "learning_curves": N_("Mean over seeds; the band runs from the lowest to the highest seed."),
+    "difference": N_(
+        "Difference in test Dice from the reference with its simultaneous 95 % interval, p after Holm's correction,"
+        " number of seeds whose own difference has the same sign, verdict. Green band: the margin within which a"
+        " difference does not matter. No interval: not judged."
+    ),
+    "memory_split": N_(
+        "Tensors at the peak of one training step, by purpose. Skips: encoder levels that the decoder has yet to use."
+        " Diamond: the peak predicted without allocating anything."
+    ),
+    "phases": N_(
+        "Where a trial's time goes; median over seeds. In brackets: the share of training (with loading its crops),"
+        " validation and test."
+    ),
+    "predictions": N_("Test images, the ground truth, and the prediction of each variant's lowest-numbered seed."),
 }
 SUFFIXES = ("png", "svg")
 BRIEF = SUFFIXES[:1]
 COSTS = tuple(PARETO)
 BROWSER = "images.html"
-HOLLOW = " Hollow: the timing was noisy in at least one seed."
+HOLLOW = N_(" Hollow: the timing was noisy in at least one seed.")
 
 
 def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | None = None, paper: bool = False) -> Path:
@@ -75,9 +86,7 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
         summary = summary.sort_values("model", kind="stable", ignore_index=True)
     order = sorted(summary["model"], key=lambda label: label != j.reference)  # the reference, then by row
     shown = NAMES if keep is None else [name for name in NAMES if name in keep]
-    plots = draw(t, summary, j, shown)
-    if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
-        plots["predictions"] = predictions
+    plots = _plots(folder, t, summary, j, shown, order)
     captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}
     if "predictions" in captions:
         captions["predictions"] += left_out(t.models, order)
@@ -93,7 +102,8 @@ def build(folder: Path, *, keep: Sequence[str] | None = None, margin: float | No
         "pareto": [name for name in PARETO if name in plots],
     }
     if paper:
-        write_paper(folder, t, j)
+        with language(ENGLISH):
+            write_paper(folder, t, judge_all(t, margin))
     try:
         write_atomic(folder / "results.csv", csv_text(_results(full, bool(machines))))
         return _write(folder, t, j, variables, plots)
@@ -109,9 +119,24 @@ def _results(t: Tables, several: bool) -> pd.DataFrame:
     return t.trials.assign(machine=t.trials["id"].map(known))
 
 
+def _plots(
+    folder: Path, t: Tables, summary: pd.DataFrame, j: Judgement, shown: Sequence[str], order: list[str]
+) -> dict[str, tuple[bytes, bytes]]:
+    """Draw the plots, in English in every report: the fonts that matplotlib brings lack other scripts."""
+    with language(ENGLISH):
+        plots = draw(t, summary, j, shown)
+        if "predictions" in shown and (predictions := draw_predictions(t.models, folder, order)) is not None:
+            plots["predictions"] = predictions
+    return plots
+
+
 def _caption(name: str, ranked: bool, noisy: bool) -> str:
-    front = "" if name not in PARETO else FRONT if ranked else BARS
-    return CAPTIONS[name] + front + (HOLLOW if noisy and name == "dice_vs_latency" else "")
+    sentences = [CAPTIONS[name]]
+    if name in PARETO:
+        sentences += [FRONT, BARS] if ranked else [BARS]
+    if noisy and name == "dice_vs_latency":
+        sentences.append(HOLLOW)
+    return "".join(map(_, sentences))
 
 
 def _write(
@@ -158,11 +183,11 @@ def pages(
     environment = environment_for("variant.html.j2")
     template = environment.get_template("variant.html.j2")
     for label, one in variant_contexts(t, j, rows, folder):
-        title = f"{label}, {variables['title']}"
+        title = _("{label}, {suite}", label=label, suite=variables["title"])
         made[found[label]] = template.render(**shared, **one, title=title)
     if images:
         template = environment.get_template("images.html.j2")
-        made[BROWSER] = template.render(**shared, **images, title=f"Test images of {variables['title']}")
+        made[BROWSER] = template.render(**shared, **images, title=_("Test images of {suite}", suite=variables["title"]))
     return made
 
 
@@ -225,5 +250,7 @@ def environment_for(template: str, package: str | None = None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"num": number, "span": span, "link": link, "signed": signed}
+    environment.filters |= {"num": number, "span": span, "link": link, "signed": signed, "status": status_text}
+    environment.filters |= {"js": in_script, "in_js": as_literal}
+    environment.globals |= phrases(escape_markdown if markdown else escape)
     return environment

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Patch
 from PIL import Image
 
+from unetzoo._util.language import _
 from unetzoo.records.fields import class_names, foreground, image_score, label_of, seed_of
 from unetzoo.records.record import Record, Sample
 from unetzoo.report.style import RC, canvas, save
@@ -78,7 +79,9 @@ def shown_variants(records: list[Record], order: list[str]) -> list[Record]:
 def left_out(records: list[Record], order: list[str]) -> str:
     """Say how many variants with samples are not in the grid; nothing if all are."""
     known = len(shown_variants(records, order))
-    return f" Shown: the first {MOST_VARIANTS} of {known} variants." if known > MOST_VARIANTS else ""
+    if known <= MOST_VARIANTS:
+        return ""
+    return _(" Shown: the first {n} of {all} variants.", n=MOST_VARIANTS, all=known)
 
 
 def _panels(records: list[Record], key: str, folder: Path, side: int) -> list[Panel]:
@@ -106,7 +109,7 @@ def _variant(record: Record, sample: Sample | None, key: str, folder: Path, side
 def _image_bytes(panels: list[list[Panel]]) -> int:
     """Return the size of the images of all panels inside an SVG, to within a few bytes each."""
     total = 0
-    for _, pixels in (panel for some in panels for panel in some):
+    for _title, pixels in (panel for some in panels for panel in some):
         if pixels is not None:
             file = io.BytesIO()
             Image.fromarray(pixels).convert("RGBA").save(file, format="png")
@@ -118,7 +121,7 @@ def _grid(panels: list[list[Panel]], record: Record) -> tuple[bytes, bytes]:
     """Draw the panels of each image, with a key to the colours for data like that of ``record``."""
     columns = min(len(panels[0]), COLUMNS)
     deep = -(-len(panels[0]) // columns)  # rows of panels for one image
-    shapes = [pixels.shape for _, pixels in panels[0][1:] if pixels is not None]
+    shapes = [pixels.shape for _title, pixels in panels[0][1:] if pixels is not None]
     height, width = shapes[0][:2] if shapes else (1, 1)
     patches = [Patch(facecolor=colour, edgecolor="#cccccc", label=text) for text, colour in legend(record)]
     wide = 0.6 + 0.085 * max(len(str(patch.get_label())) for patch in patches)  # inches of the longest entry
@@ -206,11 +209,12 @@ def paint(truth: Grid, guess: Grid, record: Record) -> Grid:
 def legend(record: Record) -> list[tuple[str, str]]:
     """Return what the colours of painted predictions mean, for data like that of ``record``: (text, colour)."""
     names, colours = class_names(record), _class_colours(record)
-    named = {k: short(names[k], 18) if k < len(names) else f"class {k}" for k in colours}
-    shown: list[tuple[str, str | RGB]] = [(f"{named[k]}, correct", colours[k]) for k in list(colours)[:6]]
+    named = {k: short(names[k], 18) if k < len(names) else _("class {n}", n=k) for k in colours}
+    correct = [(_("{name}, correct", name=named[k]), colours[k]) for k in list(colours)[:6]]
+    shown: list[tuple[str, str | RGB]] = [*correct]
     if len(names) > len(colours) or not names:
-        shown += [("false positive", FALSE_POSITIVE), ("false negative", FALSE_NEGATIVE)]
+        shown += [(_("false positive"), FALSE_POSITIVE), (_("false negative"), FALSE_NEGATIVE)]
     if len(colours) > 1:
-        shown.append(("wrong class", WRONG_CLASS))
-    shown.append(("ignored", GREY))
+        shown.append((_("wrong class"), WRONG_CLASS))
+    shown.append((_("ignored"), GREY))
     return [(text, to_hex(colour)) for text, colour in shown]

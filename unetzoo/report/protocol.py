@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from unetzoo._util.language import N_, _, _n
 from unetzoo.records.fields import class_names, dig, label_of, seed_of
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import in_order
@@ -12,7 +13,7 @@ from unetzoo.report.naming import distinct, named
 from unetzoo.report.words import compute, fields, listed, number, percent, words
 
 MOST_SPREAD = 0.05  # of the steps of one variant's seeds, under a budget in minutes
-QUANTITIES = {"params": "parameters", "macs": "MACs"}
+QUANTITIES = {"params": N_("parameters"), "macs": N_("MACs")}
 
 
 def first_of_each(records: list[Record]) -> dict[str, Record]:
@@ -32,17 +33,17 @@ def variants(records: list[Record]) -> list[dict[str, Any]]:
             "matched": _matched_to(r),
             "papers": [
                 _cited(r.model.paper),
-                *([_cited(r.model.encoder_paper, "encoder: ")] if r.model.encoder_paper else []),
+                *([_cited(r.model.encoder_paper, N_("encoder: {title}"))] if r.model.encoder_paper else []),
             ],
         }
         for label, r in first_of_each(records).items()
     ]
 
 
-def _cited(paper: dict[str, Any], of: str = "") -> dict[str, Any]:
+def _cited(paper: dict[str, Any], of: str = N_("{title}")) -> dict[str, Any]:
     known = {k: words(v) for k, v in paper.items() if v not in (None, "", [], {})}
     return {
-        "title": of + known.pop("title", "no paper named"),
+        "title": _(of, title=known.pop("title", _("no paper named"))),
         "by": ", ".join(known.pop(k) for k in ("authors", "year") if k in known),
         "more": known,
     }
@@ -54,25 +55,25 @@ def _ratio(record: Record) -> float | None:
 
 
 def _quantity(matched: dict[str, Any]) -> str:
-    return QUANTITIES.get(words(matched.get("what")), words(matched.get("what")))
+    what = words(matched.get("what"))
+    return _(QUANTITIES.get(what, what))
 
 
 def _matched_to(record: Record) -> str | None:
     matched, ratio = record.model.matched, _ratio(record)
     if matched.get("reference") == label_of(record):
-        return f"the others' {_quantity(matched)} are matched to it"
+        return _("the others' {what} are matched to it", what=_quantity(matched))
     if ratio is None:
         return fields(matched)
     unit, name = (1e6, "M") if matched.get("what") == "params" else (1e9, "G")
     target, reached = (
         v if isinstance(v, (int, float)) else None for v in (matched.get("target"), matched.get("reached"))
     )
-    amounts = (
-        f"{number(reached, 3, unit)} {name} for a target of {number(target, 3, unit)} {name}, "
-        if target and reached
-        else ""
-    )
-    return f"{_quantity(matched)} matched to {words(matched.get('reference'))}: {amounts}x{ratio:.3f}"
+    names = {"what": _quantity(matched), "reference": words(matched.get("reference")), "ratio": ratio}
+    if not (target and reached):
+        return _("{what} matched to {reference}: x{ratio:.3f}", **names)
+    names |= {"reached": f"{number(reached, 3, unit)} {name}", "target": f"{number(target, 3, unit)} {name}"}
+    return _("{what} matched to {reference}: {reached} for a target of {target}, x{ratio:.3f}", **names)
 
 
 def matched_to(records: list[Record]) -> str | None:
@@ -89,21 +90,28 @@ def _odd_widths(records: list[Record]) -> bool:
 
 def matched(records: list[Record]) -> list[str]:
     """Return one sentence for each quantity and reference that widths were matched to."""
-    odd = " Fractional widths give unusual channel counts, which run slower than their MACs suggest, so these latencies"
-    odd += " do not apply to the variants at usual widths."
     groups: dict[tuple[str, str], dict[str, float]] = {}
     for label, record in first_of_each(records).items():
         matched, ratio = record.model.matched, _ratio(record)
         if ratio is not None and matched.get("reference") != label:
             groups.setdefault((_quantity(matched), words(matched.get("reference"))), {})[label] = ratio
-    return [
-        f"Widths were chosen so that {what} match {reference}'s within"
-        f" {100 * max(abs(r - 1) for r in ratios.values()):.1f} %: "
-        + listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12)
-        + "."
-        + (odd if _odd_widths(records) else "")
+    sentences = [
+        _(
+            "Widths were chosen so that {what} match {reference}'s within {percent:.1f} %: {ratios}.",
+            what=what,
+            reference=reference,
+            percent=100 * max(abs(r - 1) for r in ratios.values()),
+            ratios=listed([f"{label} x{r:.3f}" for label, r in ratios.items()], 12),
+        )
         for (what, reference), ratios in groups.items()
     ]
+    if not _odd_widths(records):
+        return sentences
+    odd = _(
+        "{sentence} Fractional widths give unusual channel counts, which run slower than their MACs suggest, so these"
+        " latencies do not apply to the variants at usual widths."
+    )
+    return [odd.format(sentence=sentence) for sentence in sentences]
 
 
 def recipes(records: list[Record]) -> list[str]:
@@ -117,11 +125,14 @@ def recipes(records: list[Record]) -> list[str]:
         groups.setdefault(words(fields({o: recipe.get(o) for o in varying})), []).append(label)
     if len(groups) < 2:
         return []
-    recipes = "; ".join(f"{listed(labels, 12)}: {how}" for how, labels in groups.items())
-    warning = (
-        "The variants were not trained alike, so differences between these groups also reflect the training recipe"
+    warning = _(
+        "The variants were not trained alike, so differences between these groups also reflect the training recipe."
+        " {recipes}.",
+        recipes=_("; ").join(
+            _("{label}: {what}", label=listed(labels, 12), what=how) for how, labels in groups.items()
+        ),
     )
-    return [f"{warning}. {recipes}."]
+    return [warning]
 
 
 def spread_of_steps(records: list[Record]) -> list[str]:
@@ -135,8 +146,12 @@ def spread_of_steps(records: list[Record]) -> list[str]:
         return []
     parts = [f"{label} {percent(spread)}" for label, spread in spreads.items()]
     return [
-        f"In equal minutes the seeds of one variant take different numbers of steps; spread, (most - fewest) / median:"
-        f" {listed(parts, len(parts))}. Over {percent(MOST_SPREAD)} there is no verdict."
+        _(
+            "In equal minutes the seeds of one variant take different numbers of steps; spread, (most - fewest) /"
+            " median: {spreads}. Over {most} there is no verdict.",
+            spreads=listed(parts, len(parts)),
+            most=percent(MOST_SPREAD),
+        )
     ]
 
 
@@ -145,20 +160,21 @@ def data_wait(records: list[Record]) -> list[str]:
     shares = {r.id: r.cost.data_share for r in records if r.cost and r.cost.data_share is not None}
     if not shares:
         return []
-    return [f"Waiting for data took at most {percent(max(shares.values()), 1)} of a trial's training time."]
+    most = percent(max(shares.values()), 1)
+    return [_("Waiting for data took at most {share} of a trial's training time.", share=most)]
 
 
 def budget(record: Record) -> str | None:
     """Return the training budget that every model shares: equal time, compute, steps or convergence; None if none."""
     recipe = record.trial.get("train")
     if minutes := dig(recipe, "minutes"):
-        return f"equal time: {words(minutes)} min of training, validation not included"
+        return _("equal time: {n} min of training, validation not included", n=words(minutes))
     if dig(recipe, "until"):
-        return f"until converged, within {words(dig(recipe, 'most_steps'))} steps"
+        return _("until converged, within {n} steps", n=words(dig(recipe, "most_steps")))
     for key, value in recipe.items() if isinstance(recipe, dict) else ():
         if "flops" in key and isinstance(value, (int, float)) and value:
-            return f"equal compute: {compute(value)} of training, forward and backward"
-    return f"equal steps: {words(dig(recipe, 'steps'))}" if dig(recipe, "steps") else None
+            return _("equal compute: {compute} of training, forward and backward", compute=compute(value))
+    return _("equal steps: {n}", n=words(dig(recipe, "steps"))) if dig(recipe, "steps") else None
 
 
 def order_of_reading(records: list[Record]) -> list[str]:
@@ -172,14 +188,26 @@ def order_of_reading(records: list[Record]) -> list[str]:
     sentences = []
     if heeded:
         n, of = len(heeded), len(done)
-        which = "the one trial" if of == 1 else f"all {of} trials" if n == of else f"{n} of {of} trials"
-        sentences.append(f"In {which} the test split was read once, after the weights had been chosen.")
+        sentence = (
+            _("In the one trial the test split was read once, after the weights had been chosen.")
+            if of == 1
+            else _("In all {all} trials the test split was read once, after the weights had been chosen.")
+            if n == of
+            else _("In {n} of {all} trials the test split was read once, after the weights had been chosen.")
+        )
+        sentences.append(sentence.format(n=n, all=of))
     if known and len(known) < len(done):
-        n = len(done) - len(known)
-        sentences.append(f"{n} trial{'s do' if n > 1 else ' does'} not say in which order the splits were read.")
+        silent = _n(
+            "{n} trial does not say in which order the splits were read.",
+            "{n} trials do not say in which order the splits were read.",
+            len(done) - len(known),
+        )
+        sentences.append(silent)
     if resumed := [r for r in records if r.resumed]:
-        steps = named(resumed, lambda r: f"{seed_of(r)} at step {listed([str(s) for s in r.resumed])}")
-        sentences.append(f"Interrupted and resumed: {steps}.")
+        steps = named(
+            resumed, lambda r: _("{seed} at step {steps}", seed=seed_of(r), steps=listed([str(s) for s in r.resumed]))
+        )
+        sentences.append(_("Interrupted and resumed: {trials}.", trials=steps))
     return sentences
 
 
@@ -190,11 +218,12 @@ def policies(records: list[Record]) -> list[str]:
         policy = record.result.policy if record.result else {}
         return fields({words(k).replace("_", " "): v for k, v in policy.items() if not isinstance(v, dict)})
 
-    sentences = [f"Scoring options: {line}" for line in distinct(records, options)]
+    sentences = [_("Scoring options: {options}", options=line) for line in distinct(records, options)]
     for record in records:
         for rules in record.result.policy.values() if record.result else ():
-            sentences += [f"{words(k)}: {words(v)}" for k, v in rules.items()] if isinstance(rules, dict) else []
-    return [f"{line[:1].upper()}{line[1:]}." for line in dict.fromkeys(sentences)]
+            pairs = rules.items() if isinstance(rules, dict) else ()
+            sentences += [_("{label}: {what}", label=words(k), what=words(v)) for k, v in pairs]
+    return [_("{sentence}.", sentence=line[:1].upper() + line[1:]) for line in dict.fromkeys(sentences)]
 
 
 def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
@@ -203,7 +232,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
     def splits(record: Record) -> str | None:
         by_split = record.data.get("splits")
         sizes = [
-            f"{name}: {words(dig(split, 'n'))} ({words(dig(split, 'digest') or 'no hash')})"
+            f"{name}: {words(dig(split, 'n'))} ({words(dig(split, 'digest') or _('no hash'))})"
             for name, split in (by_split.items() if isinstance(by_split, dict) else [])
         ]
         return "; ".join(sizes) or None
@@ -214,21 +243,23 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
     def classes(record: Record) -> str | None:
         counted = record.data.get("foreground")
         names = class_names(record)
-        return f"{', '.join(names)}; foreground (indices): {words(counted)}" if names else None
+        if not names:
+            return None
+        return _("{names}; foreground (indices): {indices}", names=", ".join(names), indices=words(counted))
 
     rows: list[tuple[str, list[str]]] = [
-        ("Data", distinct(records, lambda r: r.data.get("description") or dig(r.trial, "data", "name"))),
-        ("Data digest", distinct(records, lambda r: dig(r.trial, "data", "digest"))),
-        ("Classes", distinct(records, classes)),
-        ("Splits", distinct(records, splits)),
-        ("Seeds", [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
-        ("Budget", distinct(records, budget)),
-        ("Training", distinct(records, lambda r: fields(r.trial.get("train")))),
-        ("Measurement", distinct(records, lambda r: fields(r.trial.get("measure")))),
-        ("Memory", cost("{c.memory_method}; training step at {c.train_shape}")),
-        ("Latency", cost("{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)")),
-        ("MACs", cost("one forward pass of one image at the size of {c.shape} (N, C, H, W)")),
-        ("Protocol version", distinct(records, lambda r: r.trial.get("protocol"))),
+        (_("Data"), distinct(records, lambda r: r.data.get("description") or dig(r.trial, "data", "name"))),
+        (_("Data digest"), distinct(records, lambda r: dig(r.trial, "data", "digest"))),
+        (_("Classes"), distinct(records, classes)),
+        (_("Splits"), distinct(records, splits)),
+        (_("Seeds"), [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
+        (_("Budget"), distinct(records, budget)),
+        (_("Training"), distinct(records, lambda r: fields(r.trial.get("train")))),
+        (_("Measurement"), distinct(records, lambda r: fields(r.trial.get("measure")))),
+        (_("Memory"), cost(_("{c.memory_method}; training step at {c.train_shape}"))),
+        (_("Latency"), cost(_("{c.latency_method}; {c.latency_repeats} repeats at {c.shape} (N, C, H, W)"))),
+        (_("MACs"), cost(_("one forward pass of one image at the size of {c.shape} (N, C, H, W)"))),
+        (_("Protocol version"), distinct(records, lambda r: r.trial.get("protocol"))),
     ]
     keys = dict.fromkeys(k for r in records for k in r.environment)
     rows += [(key, distinct(records, lambda r, key=key: r.environment.get(key))) for key in keys]

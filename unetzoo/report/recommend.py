@@ -22,9 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from unetzoo._util.language import _, _n
 from unetzoo.errors import UnetzooError, nearest
 from unetzoo.report.judgement import METRIC_TITLES, Judgement, turned
-from unetzoo.report.limits import KINDS
+from unetzoo.report.limits import KINDS, asked
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER
 from unetzoo.report.words import listed, missing
@@ -201,8 +202,14 @@ def _none_fits(scored: Sequence[Candidate], limits: Mapping[str, float]) -> str:
         kind = KINDS[cost]
         known = [(value, c.label) for c in scored if (value := c.costs[cost]) is not None]
         if not known:
-            parts.append(f"no record has {kind.noun}")
+            parts.append(_("no record has {cost}", cost=_(kind.noun)))
         elif (least := min(known))[0] > most or len(limits) > 1:
-            parts.append(f"the {kind.cheapest}, {least[1]}, has {kind.has(least[0])}")
-    asked = " and ".join(KINDS[cost].most(most) for cost, most in limits.items())
-    return f"none of {len(scored)} variant{'s' * (len(scored) > 1)} has {asked}; {'; '.join(parts)}"
+            cost, label = kind.has(least[0]), least[1]
+            parts.append(_("the {cheapest}, {label}, has {cost}", cheapest=_(kind.cheapest), label=label, cost=cost))
+    return _n(
+        "none of {n} variant has {asked}; {why}",
+        "none of {n} variants has {asked}; {why}",
+        len(scored),
+        asked=asked(limits),
+        why=_("; ").join(parts),
+    )

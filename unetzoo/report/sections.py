@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from unetzoo._util.language import N_, _, _p
 from unetzoo.records.frame import COUNTS, METRICS, Tables
 from unetzoo.records.record import Record
 from unetzoo.report import costs, protocol
@@ -21,7 +22,7 @@ from unetzoo.report.judgement import Judgement
 from unetzoo.report.naming import distinct
 from unetzoo.report.statistics import summarise
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER, MIN_GROUPS, MIN_SEEDS
-from unetzoo.report.words import DASH, MIB, missing, number
+from unetzoo.report.words import DASH, MIB, missing, number, status_text
 
 TITLES = {
     "dice": "Dice",
@@ -29,11 +30,26 @@ TITLES = {
     "nsd": "NSD",
     "hd95": "HD95",
     "assd": "ASSD",
-    "boundary_iou": "boundary IoU",
+    "boundary_iou": N_("boundary IoU"),
+    "recall": N_("recall"),
+    "specificity": N_("specificity"),
     "brier": "Brier",
     "ece": "ECE",
 }
+COUNT_TITLES = {
+    "undefined": N_("undefined"),
+    "missed": N_("missed"),
+    "false_alarms": N_("false alarms"),
+    "penalised": N_("penalised"),
+}
 DISTANCES = {"hd95", "assd"}
+
+
+def metric_title(metric: str) -> str:
+    """Return the title of a score."""
+    if metric == "precision":  # elsewhere that of numbers
+        return _p("score", "precision")
+    return _(TITLES[metric]) if metric in TITLES else metric
 
 
 def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
@@ -51,7 +67,7 @@ def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
     baselines = [row for row in summarise(t, baselines=True).to_dict("records") if row["seeds"]]
     models = t.models
     return {
-        "title": ", ".join(distinct(t.records, lambda r: r.suite)) or "report",
+        "title": ", ".join(distinct(t.records, lambda r: r.suite)) or _("report"),
         "questions": distinct(t.records, lambda r: r.question),
         "recommendation": advise(rows, j).sentences,
         "answer": answer(rows, j),
@@ -65,7 +81,7 @@ def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
         "remarks": remarks(t, j),
         "pairs": pairs(j, [row["model"] for row in rows]),
         "other_verdicts": other_verdicts(j, rows),
-        "legend": LEGEND,
+        "legend": _(LEGEND),
         "margin": f"{j.margin:g}",
         "baselines": baselines,
         "notes": [
@@ -86,7 +102,7 @@ def context(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Any]:
         "sweep": costs.sweep(models),
         "variants": protocol.variants(models),
         "per_class": per_class(t),
-        "counts": [what for what in COUNTS if t.per_class[what].notna().any()],
+        "counts": {what: _(COUNT_TITLES[what]) for what in COUNTS if t.per_class[what].notna().any()},
         "order": protocol.order_of_reading(models),
         "policies": protocol.policies(models),
         "protocol": protocol.protocol(models),
@@ -104,9 +120,11 @@ def failures(t: Tables) -> list[dict[str, Any]]:
         {
             "who": row["id"]
             if pd.isna(row["model"])
-            else row["model"] + ("" if row["baseline"] else f", seed {row['seed']}"),
-            "status": row["status"] if row["status"] != "ok" else "no score",
-            "reason": "no reason recorded" if pd.isna(row["reason"]) else row["reason"],
+            else row["model"]
+            if row["baseline"]
+            else _("{label}, seed {seed}", label=row["model"], seed=row["seed"]),
+            "status": status_text(row["status"]) if row["status"] != "ok" else _("no score"),
+            "reason": _("no reason recorded") if pd.isna(row["reason"]) else row["reason"],
             "log": tails.get(row["id"]) or "",
         }
         for row in bad.to_dict("records")
@@ -129,7 +147,7 @@ def metrics(rows: list[dict[str, Any]], baselines: list[dict[str, Any]], records
     def head(metric: str) -> dict[str, str]:
         way = "↓" if metric in LOWER_IS_BETTER else "↑"
         return {
-            "title": f"{TITLES.get(metric, metric)}\u00a0{way}",
+            "title": f"{metric_title(metric)}\u00a0{way}",
             "unit": " / ".join(units) if metric in DISTANCES else "",
         }
 

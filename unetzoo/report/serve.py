@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from unetzoo._util.language import ENGLISH, _, check_language, language
 from unetzoo.errors import UnetzooError
 from unetzoo.records.manifest import read_manifest
 from unetzoo.records.progress import read_progress
@@ -37,10 +38,12 @@ class Refresher:
     Args:
         folder: Output folder of a run, or of a collection.
         write: Writes the report of a folder.
+        lang: Language of what is said above the report, from `unetzoo._util.language.LANGUAGES`.
     """
 
-    def __init__(self, folder: Path, write: Callable[[Path], object] = write_report) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, write: Callable[[Path], object] = write_report, lang: str = ENGLISH) -> None:
+        check_language(lang)
+        self.folder, self.lang = folder, lang
         self.version = 0  # of the report; the page loads itself again when it grows
         self.problem = ""
         self._write = write
@@ -49,12 +52,16 @@ class Refresher:
 
     def look(self) -> None:
         """Write the report if the records are others than at the last look; keep why it could not be."""
+        with language(self.lang):
+            self._look()
+
+    def _look(self) -> None:
         try:
             if not self.folder.is_dir():
-                raise UnetzooError(f"{self.folder}: the folder is gone")
+                raise UnetzooError(_("{folder}: the folder is gone", folder=self.folder))
             seen = _signature(self.folder)
             if not seen:
-                self.problem = "no trial has ended yet"
+                self.problem = _("no trial has ended yet")
             elif seen != self._seen:
                 self._write(self.folder)
                 self._seen, self.problem, self.version = seen, "", self.version + 1
@@ -121,6 +128,10 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "unetzoo", ""
 
     def do_GET(self) -> None:
+        with language(self.refresher.lang):  # each request has a thread of its own
+            self._answer()
+
+    def _answer(self) -> None:
         address = f"{ADDRESS}:{self.connection.getsockname()[1]}"
         if self.headers.get("Host") not in (address, address.replace(ADDRESS, "localhost")):
             self._send(403, "text/plain", b"this server answers on 127.0.0.1 alone\n")
@@ -175,7 +186,11 @@ def _live(page: str) -> str:
 
 
 def serve(
-    folder: Path, port: int, ready: Callable[[str], None], write: Callable[[Path], object] = write_report
+    folder: Path,
+    port: int,
+    ready: Callable[[str], None],
+    write: Callable[[Path], object] = write_report,
+    lang: str = ENGLISH,
 ) -> None:
     """Serve the report of a folder until Ctrl-C.
 
@@ -184,13 +199,14 @@ def serve(
         port: Port on 127.0.0.1; 0 takes a free one.
         ready: Called with the address.
         write: Writes the report of a folder.
+        lang: Language of what is said above the report, from `unetzoo._util.language.LANGUAGES`.
 
     Raises:
-        UnetzooError: If the folder is missing, or the port is in use.
+        UnetzooError: If the folder is missing, the language is unknown, or the port is in use.
     """
     if not folder.is_dir():
         raise UnetzooError(f"{folder}: no such folder")
-    refresher = Refresher(folder, write)
+    refresher = Refresher(folder, write, lang)
     with make_server(refresher, port) as server:
         thread = threading.Thread(target=refresher.run, daemon=True)
         thread.start()

@@ -10,14 +10,39 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from unetzoo._util.language import N_, _
 from unetzoo.records.fields import dig, label_of
 from unetzoo.records.frame import Tables
 from unetzoo.records.learnt import still_rising
 from unetzoo.report.protocol import MOST_SPREAD
 from unetzoo.report.verdicts.comparison import Comparison, Verdict
+from unetzoo.report.words import listed, status_text
 
 UNEVEN: Verdict = "not judged: uneven steps"
 JUDGED = ("better", "worse", "equivalent", "undecided")
+WORDS: dict[str, str] = {  # verdict -> its words
+    "better": N_("better"),
+    "worse": N_("worse"),
+    "equivalent": N_("equivalent"),
+    "undecided": N_("undecided"),
+    "not enough data": N_("not enough data"),
+    "not judged: near-duplicates across splits": N_("not judged: near-duplicates across splits"),
+    "not judged: uneven steps": N_("not judged: uneven steps"),
+}
+AT_BUDGET = {
+    "better": N_("better at this budget"),
+    "worse": N_("worse at this budget"),
+    "equivalent": N_("equivalent at this budget"),
+}
+REASONS = {
+    "not judged: near-duplicates across splits": N_("near-duplicates across splits"),
+    "not judged: uneven steps": N_("uneven steps"),
+}
+
+
+def reason(verdict: str) -> str:
+    """Return a verdict in words; if there is none, the reason alone."""
+    return _(REASONS.get(verdict, WORDS.get(verdict, verdict)))
 
 
 @dataclass(frozen=True)
@@ -42,25 +67,37 @@ class Standing:
 
     def temper(self, c: Comparison) -> Comparison:
         """Take back a verdict on scores that the conditions do not allow, and say why in the note."""
-        uneven = [f"{x}'s by {100 * self.uneven[x]:.0f} %" for x in (c.model, c.reference) if x in self.uneven]
+        uneven = [
+            _("{label}'s by {percent:.0f} %", label=x, percent=100 * self.uneven[x])
+            for x in (c.model, c.reference)
+            if x in self.uneven
+        ]
         if c.verdict in JUDGED and uneven:
-            note = f"in equal minutes the seeds' numbers of steps differ, {' and '.join(uneven)}"
+            note = _("in equal minutes the seeds' numbers of steps differ, {which}", which=listed(uneven))
             return replace(c, verdict=UNEVEN, note=note, needed_seeds=None, needed_groups=None)
         return self.unselected(c)
 
     def unselected(self, c: Comparison) -> Comparison:
         """Take back a verdict that is not against a variant with setbacks: its other seeds are a selection."""
-        stopped = [f"{x}: {self.setbacks[x]}" for x in (c.model, c.reference) if x in self.setbacks]
+        stopped = [
+            _("{label}: {what}", label=x, what=self.setbacks[x]) for x in (c.model, c.reference) if x in self.setbacks
+        ]
         allowed = {"better": c.model, "worse": c.reference}.get(c.verdict, "")
         if c.verdict not in JUDGED or not stopped or (allowed and allowed not in self.setbacks):
             return c
-        note = f"{'; '.join(stopped)}, so what is left is a selection and never called better or equivalent"
+        note = _(
+            "{stopped}, so what is left is a selection and never called better or equivalent",
+            stopped=_("; ").join(stopped),
+        )
         return replace(c, verdict="not enough data", note=note, needed_seeds=None, needed_groups=None)
 
     def wording(self, c: Comparison) -> str:
         """Return the verdict as the page words it: "better at this budget" if a run of either side was still rising."""
-        claimed = c.verdict in JUDGED and c.verdict != "undecided"
-        return f"{c.verdict} at this budget" if claimed and self.rising & {c.model, c.reference} else c.verdict
+        return _((AT_BUDGET if self.at_budget(c) else WORDS)[c.verdict])
+
+    def at_budget(self, c: Comparison) -> bool:
+        """Return True if a verdict only holds at this budget, since a run of either side was still rising."""
+        return c.verdict in AT_BUDGET and bool(self.rising & {c.model, c.reference})
 
 
 def standing(t: Tables) -> Standing:
@@ -76,9 +113,13 @@ def standing(t: Tables) -> Standing:
             idle[label_of(record)] += 1
     setbacks = {}
     for label in dict.fromkeys([*stopped, *idle]):
-        how = [f"{len(stopped[label])} failed ({', '.join(dict.fromkeys(stopped[label]))})"] if label in stopped else []
-        how += [f"{idle[label]} did not learn"] if idle[label] else []
-        setbacks[label] = f"of {trials[label]} trials {' and '.join(how)}"
+        how = []
+        if label in stopped:
+            why = _(", ").join(map(status_text, dict.fromkeys(stopped[label])))
+            how.append(_("{n} failed ({why})", n=len(stopped[label]), why=why))
+        if idle[label]:
+            how.append(_("{n} did not learn", n=idle[label]))
+        setbacks[label] = _("of {n} trials {what}", n=trials[label], what=listed(how))
     return Standing(
         unlearnt=unlearnt,
         setbacks=setbacks,

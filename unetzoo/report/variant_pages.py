@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unetzoo._util.language import N_, _
 from unetzoo.records.fields import chosen_rate, dig, image_score, seed_of
 from unetzoo.records.frame import METRICS, Tables
 from unetzoo.records.learnt import still_rising
@@ -20,10 +21,11 @@ from unetzoo.report.naming import by_label
 from unetzoo.report.pictures import painted, png_uri, read_kept
 from unetzoo.report.predictions import legend
 from unetzoo.report.protocol import variants
-from unetzoo.report.sections import DISTANCES, TITLES
+from unetzoo.report.sections import DISTANCES, metric_title
 from unetzoo.report.words import fields, missing, number, span, words
 
 FOLDER = "variants"
+SETTINGS = {"data": N_("data"), "train": N_("train"), "measure": N_("measure"), "score": N_("score")}
 LONGEST = 60  # characters of a file's name
 INPUT_SIDE = 128  # px; the browser of images has the whole input
 MOST_OTHERS = 60  # variants that a page compares its own with
@@ -77,7 +79,7 @@ def variant_contexts(
                 "scores": _scores(row),
                 "costs": _costs(row),
                 "charts": _charts(own),
-                "seeds": [f"seed {seed_of(r)}" for r in own if r.curves],
+                "seeds": [_("seed {seed}", seed=seed_of(r)) for r in own if r.curves],
                 "trials": [_trial(r, unlearnt) for r in own],
                 **_images(own, folder),
             },
@@ -95,7 +97,7 @@ def _options(records: Sequence[Record]) -> list[tuple[str, str]]:
 def _others(j: Judgement, label: str, labels: Sequence[str]) -> list[dict[str, str]]:
     """Return the verdicts against each other variant, in the order of the rows."""
     found = [(other, c) for other in labels if (c := j.by_pair.get((label, other))) is not None]
-    if not any(j.judged(c) for _, c in found):
+    if not any(j.judged(c) for _other, c in found):
         return []
     return [{"other": other, **details(j, c)} for other, c in found[:MOST_OTHERS]]
 
@@ -106,7 +108,7 @@ def _scores(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         if not missing(row[m]):
             digits = 2 if m in DISTANCES else 3
             spread = "" if missing(row[f"{m}_sd"]) else f" ± {number(row[f'{m}_sd'], digits)}"
-            found.append((TITLES.get(m, m), number(row[m], digits) + spread))
+            found.append((metric_title(m), number(row[m], digits) + spread))
     return found
 
 
@@ -116,8 +118,9 @@ def _costs(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for kind in KINDS.values():
         value, low, high = (row[kind.cost + end] for end in ("", "_low", "_high"))
         if not missing(value):
-            ends = "" if low == high else f"{kind.amount(float(low))} to {kind.amount(float(high))}"
-            found.append((kind.noun, kind.amount(float(value)), ends))
+            ends = [kind.amount(float(end)) for end in (low, high)]
+            between = "" if low == high else _("{low} to {high}", low=ends[0], high=ends[1])
+            found.append((_(kind.noun), kind.amount(float(value)), between))
     return found
 
 
@@ -125,15 +128,15 @@ def _charts(records: Sequence[Record]) -> list[Any]:
     """Return curves of loss and validation Dice, against the step and against the seconds of training."""
     curved = [r for r in records if r.curves]
     charts = []
-    for title, at in (("optimizer step", lambda r: 1.0), ("seconds of training", _seconds_per_step)):
-        rates = [(f"seed {seed_of(r)}", r, rate) for r in curved if (rate := at(r)) is not None]
+    for title, at in ((_("optimizer step"), lambda r: 1.0), (_("seconds of training"), _seconds_per_step)):
+        rates = [(_("seed {seed}", seed=seed_of(r)), r, rate) for r in curved if (rate := at(r)) is not None]
         loss = [(n, [(rate * s, v) for s, v in r.curves.train if _finite(v)]) for n, r, rate in rates if r.curves]
         dice = [
-            (n, [(rate * s, v) for s, _, v in r.curves.val if v is not None and _finite(v)])
+            (n, [(rate * s, v) for s, _loss, v in r.curves.val if v is not None and _finite(v)])
             for n, r, rate in rates
             if r.curves
         ]
-        charts += [line_chart(loss, title, "training loss"), line_chart(dice, title, "validation Dice")]
+        charts += [line_chart(loss, title, _("training loss")), line_chart(dice, title, _("validation Dice"))]
     return [chart for chart in charts if chart]
 
 
@@ -151,13 +154,13 @@ def _seconds_per_step(record: Record) -> float | None:
 
 def _trial(r: Record, unlearnt: Mapping[str, str]) -> dict[str, Any]:
     rate = chosen_rate(r)
-    marks = [f"{flag.kind}: {flag.text}" for flag in r.flags]
+    marks = [_("{label}: {what}", label=flag.kind, what=flag.text) for flag in r.flags]
     if r.id in unlearnt:
-        marks.append(f"did not learn: {unlearnt[r.id]}")
+        marks.append(_("did not learn: {why}", why=unlearnt[r.id]))
     if still_rising(r):
-        marks.append("still rising: the best checkpoint was the last")
+        marks.append(_("still rising: the best checkpoint was the last"))
     if r.resumed:
-        marks.append(f"resumed at step {', '.join(map(str, r.resumed))}")
+        marks.append(_("resumed at step {steps}", steps=_(", ").join(map(str, r.resumed))))
     result, cost = r.result, r.cost
     return {
         "seed": seed_of(r),
@@ -167,7 +170,7 @@ def _trial(r: Record, unlearnt: Mapping[str, str]) -> dict[str, Any]:
         "log": r.log_tail or "",
         "dice": number(result and result.dice),
         "val_dice": number(result and result.best_val_dice),
-        "steps": f"{result.best_step} of {result.steps}" if result and result.steps else "",
+        "steps": _("{n} of {all}", n=result.best_step, all=result.steps) if result and result.steps else "",
         "lr": "" if rate is None else f"{rate:g}",
         "train": span(cost and cost.train_seconds),
         "wall": span(cost and cost.wall_seconds),
@@ -175,8 +178,8 @@ def _trial(r: Record, unlearnt: Mapping[str, str]) -> dict[str, Any]:
         "settings": [
             (title, text)
             for title, text in (
-                *((k, fields(r.trial.get(k))) for k in ("data", "train", "measure", "score")),
-                ("machine and software", fields(r.environment)),
+                *((_(title), fields(r.trial.get(k))) for k, title in SETTINGS.items()),
+                (_("machine and software"), fields(r.environment)),
             )
             if text
         ],
@@ -193,14 +196,14 @@ def _images(records: Sequence[Record], folder: Path) -> dict[str, Any]:
     keys = record.result.per_image if record.result else {}
     every = sorted((x for key in keys if (x := image_score(record, key)) is not None), reverse=True)
     places = dict.fromkeys([0, len(scored) // 2, len(scored) - 1]) if scored else {}
-    names = {0: "best", len(scored) - 1: "worst"} if len(scored) > 1 else {}
+    names = {0: _("best"), len(scored) - 1: _("worst")} if len(scored) > 1 else {}
     shown = []
     for place in places:
         score, sample = scored[place]
         kept = read_kept(folder, sample, INPUT_SIDE)
         shown.append(
             {
-                "name": names.get(place, "median" if len(scored) > 2 else ""),
+                "name": names.get(place, _("median") if len(scored) > 2 else ""),
                 "key": sample.key,
                 "dice": number(score),
                 "rank": every.index(score) + 1,

@@ -9,8 +9,19 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from unetzoo._util.language import N_, _
+
 DASH = "\u2013"
 MIB = 2**20
+STATUSES = {
+    "ok": N_("ok"),
+    "crashed": N_("crashed"),
+    "killed": N_("killed"),
+    "oom": N_("oom"),
+    "nan": N_("nan"),
+    "timeout": N_("timeout"),
+    "hung": N_("hung"),
+}
 
 
 def escape_markdown(value: Any) -> Any:
@@ -48,11 +59,11 @@ def p_text(p: float) -> str:
 
 def between(low: float | None, high: float | None, digits: int = 3) -> str:
     """Format an interval: '+0.002 to +0.011'; a bound of exactly 0 is open: 'above 0 to +0.011'."""
-    ends = [
-        "above 0" if low == 0 != high else signed(low, digits),
-        "below 0" if high == 0 != low else signed(high, digits),
-    ]
-    return " to ".join(ends)
+    return _(
+        "{low} to {high}",
+        low=_("above 0") if low == 0 != high else signed(low, digits),
+        high=_("below 0") if high == 0 != low else signed(high, digits),
+    )
 
 
 def span(seconds: Any) -> str:
@@ -73,6 +84,11 @@ def compute(flops: Any) -> str:
         if flops >= unit:
             return f"{flops / unit:.3g} {name}FLOP"
     return f"{flops / 1e9:.3g} GFLOP"
+
+
+def status_text(status: str) -> str:
+    """Return how a trial ended, in words."""
+    return _(STATUSES.get(status, status))
 
 
 def link(key: str, value: Any) -> str | None:
@@ -107,8 +123,8 @@ def fields(tree: Any) -> str | None:
 def listed(names: list[str], most: int = 6) -> str:
     """Join names: 'a', 'a and b', 'a, b and c', or with more than ``most`` of them '... and 4 more'."""
     if len(names) > most:
-        names = [*names[:most], f"{len(names) - most} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        names = [*names[:most], _("{n} more", n=len(names) - most)]
+    return names[0] if len(names) == 1 else _("{names} and {last}", names=_(", ").join(names[:-1]), last=names[-1])
 
 
 def short(text: str, n: int = 26) -> str:

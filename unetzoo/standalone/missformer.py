@@ -25,17 +25,18 @@ def on_map(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 class MixFFN(nn.Module):
-    """Linear layer to four times the channels, depthwise 3x3 convolution, GELU, linear layer back.
+    """Linear layer to several times the channels, depthwise 3x3 convolution, GELU, linear layer back.
 
     Args:
         channels: Channels of input and output.
         kind: "mix_skip" adds the convolution's input to it and normalises the sum (the paper's Enhanced Mix-FFN); "mix"
             does not (SegFormer's); "plain" has no convolution.
+        expansion: Channels between the two linear layers over ``channels``.
     """
 
-    def __init__(self, channels: int, kind: str = "mix_skip") -> None:
+    def __init__(self, channels: int, kind: str = "mix_skip", *, expansion: int = 4) -> None:
         super().__init__()
-        inner = 4 * channels
+        inner = expansion * channels
         self.kind = kind
         self.first = nn.Linear(channels, inner)
         self.conv = nn.Sequential() if kind == "plain" else nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
@@ -166,7 +167,7 @@ class MISSFormer(AnySize):
         self.last = Expand(width, width, 4)
         self.head = nn.Conv2d(width, num_classes, 1)
         for module in (self.ups, self.fuse, self.decoder, self.last, self.head):
-            module.apply(_init)
+            module.apply(init_xavier)
 
     def logits(self, x: Tensor) -> Tensor:
         pyramid: list[Tensor] = []
@@ -183,7 +184,7 @@ class MISSFormer(AnySize):
         return self.head(self.last(x).permute(0, 3, 1, 2))
 
 
-def _init(module: nn.Module) -> None:
+def init_xavier(module: nn.Module) -> None:
     """Initialise a layer as the authors' decoder: Xavier-uniform weights, biases 0."""
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)

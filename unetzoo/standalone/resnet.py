@@ -11,39 +11,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet of basic blocks: (N, C, H, W) to the stem's map, of stride 4, then a map of each level.
+    """ResNet: (N, C, H, W) to the stem's map, of stride 4, then a map of each level.
 
-    The first level keeps the stem's size. Level i has ``width * 2**i`` channels and stride ``4 * 2**i``.
+    The first level keeps the stem's size. Level i has ``width * 2**i`` channels, four times as many with bottlenecks,
+    and stride ``4 * 2**i``.
 
     Args:
         in_channels: Channels of the image.
         blocks: Blocks of each level: (2, 2, 2, 2) for ResNet-18, (3, 4, 6, 3) for ResNet-34.
-        width: Channels of the stem and the first level.
+        width: Channels of the stem and, without bottlenecks, of the first level.
+        block: Block of the levels: `BasicBlock`, or `Bottleneck` for ResNet-50 and deeper ones.
+        stem: Another module for the stem, which keeps its initial weights; optional.
     """
 
-    def __init__(self, in_channels: int, *, blocks: Sequence[int], width: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        blocks: Sequence[int],
+        width: int,
+        block: type[BasicBlock | Bottleneck] = BasicBlock,
+        stem: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.channels = [width * 2**level for level in range(len(blocks))]
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(3, stride=2, padding=1),
-        )
+        self.channels = [block.expansion * width * 2**level for level in range(len(blocks))]
+        self.stem: nn.Module = nn.Identity()
+        if stem is None:
+            self.stem = nn.Sequential(
+                nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+                nn.MaxPool2d(3, stride=2, padding=1),
+            )
         self.levels = nn.ModuleList()
-        for c_in, c_out, n in zip((width, *self.channels), self.channels, blocks, strict=False):
-            project = None
+        for i, (c_in, c_out, n) in enumerate(zip((width, *self.channels), self.channels, blocks, strict=False)):
+            stride, planes, project = (2 if i else 1), c_out // block.expansion, None
             if c_in != c_out:
-                project = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm2d(c_out))
-            first = BasicBlock(c_in, c_out, 1 if project is None else 2, project)
-            self.levels.append(nn.Sequential(first, *(BasicBlock(c_out, c_out) for _ in range(n - 1))))
+                project = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm2d(c_out))
+            first = block(c_in, planes, stride, project)
+            self.levels.append(nn.Sequential(first, *(block(c_out, planes) for _ in range(n - 1))))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if stem is not None:
+            self.stem = stem
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map images (N, C, H, W) to five maps: the stem's, (N, width, H / 4, W / 4), and those of the levels."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unetzoo.nn.attention import SpatialAttention
+from unetzoo.nn.attention import ChannelAttention, SpatialAttention
 from unetzoo.nn.blocks import spatial
 
 TIMES = 4  # by which the logits of each level are enlarged
@@ -24,14 +24,11 @@ class Weighed(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        few = max(1, c_in // 16)
-        self.shared = nn.Sequential(nn.Conv2d(c_in, few, 1, bias=False), nn.ReLU(), nn.Conv2d(few, c_in, 1, bias=False))
-        self.by_pixel = SpatialAttention(c_in)
+        self.by_channel, self.by_pixel = ChannelAttention(c_in), SpatialAttention(c_in)
         self.reduce = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        mean, highest = x.mean(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
-        return self.reduce(self.by_pixel(x * (self.shared(mean) + self.shared(highest)).sigmoid()))
+        return self.reduce(self.by_pixel(self.by_channel(x)))
 
 
 class Infusion(nn.Module):

@@ -33,16 +33,18 @@ class TransformerLayer(nn.Module):
         channels: Channels of a token.
         heads: Number of heads; must divide ``channels``.
         qkv_bias: Give queries, keys and values a bias.
+        expansion: Channels between the two layers over ``channels``.
+        eps: Added to the variance in the norms.
     """
 
-    def __init__(self, channels: int, heads: int, *, qkv_bias: bool) -> None:
+    def __init__(self, channels: int, heads: int, *, qkv_bias: bool, expansion: int = 4, eps: float = 1e-5) -> None:
         super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(channels)
+        self.heads, inner = heads, expansion * channels
+        self.norm = nn.LayerNorm(channels, eps=eps)
         self.project = nn.Linear(channels, 3 * channels, bias=qkv_bias)
         self.out = nn.Linear(channels, channels)
         self.think = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
+            nn.LayerNorm(channels, eps=eps), nn.Linear(channels, inner), nn.GELU(), nn.Linear(inner, channels)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -279,6 +279,8 @@ class Training:
                 "step": done.step,
                 "steps": steps,
                 "loss": loss,
+                "val_step": done.val_curve[-1][0] if done.val_curve else None,
+                "val_loss": done.val_curve[-1][1] if done.val_curve else None,
                 "val_dice": done.val_curve[-1][2] if done.val_curve else None,
                 "validations": len(done.val_curve),
                 "seconds": done.seconds,

@@ -141,6 +141,19 @@ ENTRIES: tuple[Entry, ...] = (
         family="framework",
         reference=Reference(f"{_NNUNET}ResidualEncoderUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
     ),
+    FactoryEntry(
+        "nnunet_resenc_s",
+        f"{_HERE}.nnunet:ResidualEncoderUNet",
+        defaults={"stages": 6, "max_width": 320, "blocks": (2,)},
+        paper=ISENSEE_2024,
+        note="nnunet_resenc with two blocks in each of six stages, the smallest in use",
+        deviations=(
+            "nnU-Net has no preset S; this is the 2-D form of the network that gardening_tools calls resenc_unet_s.",
+            _HEADS,
+        ),
+        family="framework",
+        reference=Reference(f"{_NNUNET}ResidualEncoderUNet(1, 6, [32, 64, 128, 256, 320, 320], ...)", "live"),
+    ),
     *(
         FactoryEntry(
             name,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from unetzoo.models.entry import Entry, FactoryEntry, Reference
-from unetzoo.models.papers import DINH_2023, LI_2024, RUAN_2022, RUAN_2023, TANG_2023
-from unetzoo.models.papers_further import GALDRAN_2020, LIU_2024_ROLLING
+from unetzoo.models.papers import DINH_2023, HOWARD_2019, LI_2024, RUAN_2022, RUAN_2023, TANG_2023
+from unetzoo.models.papers_further import GALDRAN_2020, JIANG_2024, LIU_2024_ROLLING, RAHMAN_2025
 
 _HERE = "unetzoo.standalone"
 
 _ANY = "Any number of image channels and classes; the code has 3 and 1."
+_GREY = "Images of one channel are used as they are; the code repeats the channel three times."
 _LOGITS = "Logits; the code ends in a sigmoid."
 
 
@@ -102,6 +103,33 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         family="block",
         reference=Reference("CUHK-AIM-Group/U-KAN Seg_UKAN/archs.py: UKAN(1, embed_dims=[64, 96, 128])", "transcribed"),
+    ),
+    FactoryEntry(
+        "lv_unet",
+        f"{_HERE}.lv_unet:LVUNet",
+        paper=JIANG_2024,
+        encoder_paper=HOWARD_2019,
+        note="MobileNetV3's levels, then 1x1 convolutions whose activation looks at neighbours: 0.93 M parameters",
+        deviations=(
+            "Starts from random weights; the code's MobileNetV3 starts from ImageNet weights.",
+            "slope stays as it is set; the code can raise it from 0 to 1 in training and then fuses the convolutions.",
+        ),
+        family="light",
+        reference=Reference("juntaoJianggavin/LV-UNet LV_UNet.py: LV_UNet(1, 3)", "transcribed"),
+        packages=("torchvision",),
+    ),
+    FactoryEntry(
+        "mk_unet",
+        f"{_HERE}.mk_unet:MKUNet",
+        paper=RAHMAN_2025,
+        note="depthwise kernels of three sizes at once, channel and spatial attention, gated skips: 0.32 M parameters",
+        deviations=(
+            _GREY,
+            "Logits of the finest level alone, like the code; the heads of three more, which it declares but never "
+            "uses, are not built.",
+        ),
+        family="light",
+        reference=Reference("lepotatoguy/MK-UNet mkunet_network.py: MK_UNet(1, 3)", "transcribed"),
     ),
     *(
         FactoryEntry(

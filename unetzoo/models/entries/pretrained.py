@@ -1,7 +1,7 @@
 """Entries with an encoder of timm, whose weights are random unless ``pretrained`` is set.
 
 Depth 6 is the whole encoder, down to stride 32; width 16 gives decoder channels of 16 to 256, as in
-segmentation-models-pytorch.
+segmentation-models-pytorch. Of timm's Hieras only that of SAM 2 takes images of any size, so it is the one here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from unetzoo.grid.spec import replace
 from unetzoo.models import papers
 from unetzoo.models.entries.grid import ATTENTION, BASE, UNET3PLUS, UNETPP
 from unetzoo.models.entry import Entry, GridEntry
+from unetzoo.models.papers_further import RYALI_2023
 
 ENTRIES: tuple[Entry, ...] = (
     *(
@@ -38,6 +39,7 @@ ENTRIES: tuple[Entry, ...] = (
                     ("convnextv2_atto", "convnextv2_atto", papers.WOO_2023),
                     ("swin_tiny", "swin_tiny_patch4_window7_224", papers.LIU_2021),
                     ("mit_b0", "mit_b0", papers.XIE_2021),
+                    ("hiera_tiny", "sam2_hiera_tiny", RYALI_2023),
                 ),
             ),
             ("unetpp", UNETPP, papers.ZHOU_2018, (("resnet34", "resnet34", papers.HE_2015),)),

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from unetzoo._util.language import _
 from unetzoo.report.verdicts.family import ALPHA, LOWER_IS_BETTER, holm, interval, possible, words
 from unetzoo.report.verdicts.pair import Array, Evidence, gathered
 from unetzoo.report.verdicts.planning import MOST_GROUPS, MOST_SEEDS, needed_groups, needed_seeds
@@ -186,12 +187,17 @@ def _verdicts(findings: Sequence[Finding], p_adjusted: Array, comparisons: int, 
 
 def _planned(c: Comparison, seeds: int | None, groups: int | None) -> Comparison:
     """Add the seeds and groups that would settle an undecided comparison; None if no number in reach would."""
-    what = "images" if c.groups is None else "groups of images"
-    lacking = [
-        *([] if seeds else [f"{MOST_SEEDS} seeds on these images"]),
-        *([] if groups else [f"{MOST_GROUPS:,} {what} with these seeds"]),
-    ]
-    note = f"not even {' nor '.join(lacking)} would settle it" if lacking else ""
+    more_images = (
+        _("{n:,} images with these seeds", n=MOST_GROUPS)
+        if c.groups is None
+        else _("{n:,} groups of images with these seeds", n=MOST_GROUPS)
+    )
+    more_seeds = _("{n} seeds on these images", n=MOST_SEEDS)
+    note = ""
+    if not seeds and not groups:
+        note = _("not even {seeds} nor {images} would settle it", seeds=more_seeds, images=more_images)
+    elif not seeds or not groups:
+        note = _("not even {sample} would settle it", sample=more_images if seeds else more_seeds)
     return replace(c, needed_seeds=seeds, needed_groups=groups, note=note)
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from unetzoo._util.language import _
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import ALPHA, MIN_SEEDS, holm, interval, words
 from unetzoo.report.verdicts.pair import Evidence, two_sided
@@ -78,17 +79,18 @@ def _one(
     if len(set(ours.values())) == len(set(theirs.values())) == 1:
         ratio = next(iter(ours.values())) / next(iter(theirs.values())) - 1
         verdict = "equivalent" if ratio == 0 else "better" if ratio < 0 else "worse"
-        return replace(c, verdict=verdict, difference=ratio, low=ratio, high=ratio, note="exact"), None
+        return replace(c, verdict=verdict, difference=ratio, low=ratio, high=ratio, note=_("exact")), None
     ratios = np.array([np.log(ours[s] / theirs[s]) for s in seeds])
     if not seeds:
-        return replace(c, note="no seed in common"), None
+        return replace(c, note=_("no seed in common")), None
     c = replace(
         c,
         difference=float(np.expm1(ratios.mean())),
         agree=int((np.sign(ratios) == np.sign(ratios.mean())).sum()),
     )
     if len(seeds) < MIN_SEEDS:
-        return replace(c, note=f"{len(seeds)} seeds in common, a verdict needs {MIN_SEEDS}"), None
+        note = _("{n} seeds in common, a verdict needs {least}", n=len(seeds), least=MIN_SEEDS)
+        return replace(c, note=note), None
     none, variance = np.zeros(()), ratios.var(ddof=1) / len(seeds)
     e = Evidence(ratios.mean(), none, variance, none, 1, len(seeds), len(seeds) - 1.0)
     return replace(c, p=float(two_sided(e))), e

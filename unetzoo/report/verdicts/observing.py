@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from unetzoo._util.language import _, _n
 from unetzoo.report.verdicts.comparison import Comparison, Family, Finding, Pair, settle
 from unetzoo.report.verdicts.family import LOWER_IS_BETTER, MIN_GROUPS, MIN_SEEDS, interval, possible
 from unetzoo.report.verdicts.pair import (
@@ -98,7 +99,7 @@ def _observed(pairs: Sequence[Pair], seeds: Mask, images: Mask, family: Family) 
         for pair, a, b in zip(pairs, left, right, strict=True)
     ]
     if not seeds.any():
-        return [Finding(Comparison(**c, note="no seed or no test image in common")) for c in bare]
+        return [Finding(Comparison(**c, note=_("no seed or no test image in common"))) for c in bare]
     filled = complete(scores)
     e, agree = _weighed(filled, left, right, codes)
     higher = superiority(scores)
@@ -139,9 +140,7 @@ def _measured(bare: Sequence[dict[str, Any]], e: Evidence, means: Array, family:
     for k, c in enumerate(bare):
         seeds, of_groups = c["seeds"], c["groups"] is not None
         if (count := c["groups"] if of_groups else c["images"]) < MIN_GROUPS:
-            plural = "s" * (count != 1)
-            what = f"group{plural} of test images" if of_groups else f"test image{plural}"
-            c["note"] = f"{count} {what} in common, at least {MIN_GROUPS} are needed"
+            c["note"] = _too_few(count, of_groups)
             findings.append(Finding(Comparison(**c)))
             continue
         c |= {"low": lows[k], "high": highs[k], "low_alone": lows[k], "high_alone": highs[k]}
@@ -151,11 +150,31 @@ def _measured(bare: Sequence[dict[str, Any]], e: Evidence, means: Array, family:
             c["effect"] = c["difference"] / spread if spread > 1e-12 else None
             c |= {"sd_image": image, "sd_seed": seed, "sd_interaction": interaction}
         if seeds < 2:
-            note = "one seed in common: the difference between these two trained networks, not between the variants"
-            c["note"] = f"{note}; run --seeds {MIN_SEEDS}"
+            c["note"] = _(
+                "one seed in common: the difference between these two trained networks, not between the variants; run"
+                " --seeds {least}",
+                least=MIN_SEEDS,
+            )
         elif seeds < MIN_SEEDS:
-            c["note"] = f"{seeds} seeds in common, a verdict needs {MIN_SEEDS}; run --seeds {MIN_SEEDS}"
+            c["note"] = _("{n} seeds in common, a verdict needs {least}; run --seeds {least}", n=seeds, least=MIN_SEEDS)
         else:
             c |= {"p": p[k], "prob_false": false[k]}
         findings.append(Finding(Comparison(**c), e.at(k) if "p" in c else None, float(means[k])))
     return findings
+
+
+def _too_few(count: int, of_groups: bool) -> str:
+    """Say that there are too few test images, or groups of them, for a verdict."""
+    if of_groups:
+        return _n(
+            "{n} group of test images in common, at least {least} are needed",
+            "{n} groups of test images in common, at least {least} are needed",
+            count,
+            least=MIN_GROUPS,
+        )
+    return _n(
+        "{n} test image in common, at least {least} are needed",
+        "{n} test images in common, at least {least} are needed",
+        count,
+        least=MIN_GROUPS,
+    )

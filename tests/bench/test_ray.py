@@ -74,4 +74,4 @@ def test_records_are_those_of_a_local_run_although_a_node_is_lost(
     assert any("was lost, and goes on" in line for line in strikes.notes), strikes.notes
     run(read_suite(suite_file), tmp_path / "local")
     assert lasting(tmp_path / "out") == lasting(tmp_path / "local")
-    assert sum(bool(read_record(path).resumed) for path in (tmp_path / "out/records").glob("*.json")) == 1
+    assert any(read_record(path).resumed for path in (tmp_path / "out/records").glob("*.json"))

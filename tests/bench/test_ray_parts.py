@@ -94,8 +94,9 @@ def test_wrong_use_is_code_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
-def test_a_node_without_the_disk_sends_the_record_back(tmp_path: Path) -> None:
+def test_a_node_without_the_disk_sends_the_record_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trial of a copy comes back as files; without a copy, or with other data, it has no record."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # so that the trial waits for no timing of other tests
     small = suite()
     prepared = prepare(small, tmp_path / "out")
     line = next(line for line in prepared.trials if line.trial["model"]["label"] == "otsu")

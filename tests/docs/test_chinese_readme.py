@@ -30,7 +30,7 @@ def test_figures_are_those_of_the_english_readme() -> None:
     def figures(text: str) -> set[str]:
         return set(re.findall(r"\d+(?:[.,]\d+)*", prose(text)))
 
-    assert {"0.01", "5.6", "93", "128"} <= figures(CHINESE)
+    assert {"0.01", "5.6"} <= figures(CHINESE)
     assert figures(CHINESE) <= figures(ENGLISH)
 
 

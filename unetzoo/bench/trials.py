@@ -128,7 +128,7 @@ class Trial(Strict):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy, whose id is its own."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("id", None)
+        vars(copied).pop("id", None)
         return copied
 
     @property

@@ -16,8 +16,9 @@ class _BareOption(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Write the usual value after the option where it has none."""
         full: list[str] = []
-        for word, following in zip(args, [*args[1:], ""], strict=True):
+        for place, word in enumerate(args):
             full.append(word)
+            following = "".join(args[place + 1 : place + 2])
             if word == self.option and not self.is_value(following):
                 full.append(self.usual)
         return super().parse_args(ctx, full)

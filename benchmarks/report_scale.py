@@ -4,8 +4,8 @@
 
 Makes synthetic run folders from a committed record (kept in --folder for the next run) and runs the command line on
 them, each time in a new process. Times are CPU seconds (user and system) of that process and its children, so that
-other work on the machine hardly changes them; wall time is printed beside them. Memory is the peak resident set. Each report
-prints the time of its stages.
+other work on the machine hardly changes them; wall time is printed beside them. Memory is the peak resident set.
+Each report prints the time of its stages.
 """
 
 from __future__ import annotations

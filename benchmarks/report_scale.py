@@ -5,6 +5,7 @@
 Makes synthetic run folders from a committed record (kept in --folder for the next run) and runs the command line on
 them, each time in a new process. Times are CPU seconds (user and system) of that process and its children, so that
 other work on the machine hardly changes them; wall time is printed beside them. Memory is the peak resident set.
+Each report prints the time of its stages.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def main() -> None:
     found = [measure(f"unetzoo {' '.join(words)}", "start", 0, words, repeats=5) for words in START]
     for trials in [int(size) for size in options.trials.split(",") if size]:
         folder = write_folder(options.folder / f"plain-{trials}", trials, options.variants, False)
-        found.append(measure("unetzoo report", "report", trials, ["report", str(folder)]))
+        found.append(measure("unetzoo report", "report", trials, ["report", str(folder), "--timings"]))
     if options.pictures:
         name = f"pictures-{options.pictures}"
         folder = write_folder(options.folder / name, options.pictures, options.variants, True)

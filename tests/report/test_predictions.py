@@ -44,7 +44,7 @@ def test_sizes_that_cannot_fit_are_not_drawn(tmp_path: Path, monkeypatch: pytest
     for side in sides:
         monkeypatch.setattr(predictions, "SIDES", (side,))
         alone.append(draw_predictions(t.models, tmp_path, labels))
-    sizes = [max(map(len, both)) for both in alone if both]
+    sizes = [max(map(len, both.values())) for both in alone if both]
     monkeypatch.setattr(predictions, "SIDES", sides)
     monkeypatch.setattr(predictions, "LIMIT", sizes[3] + 1)
     grid, drawn = predictions._grid, []

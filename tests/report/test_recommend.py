@@ -11,6 +11,7 @@ import pytest
 
 import unetzoo
 from support.records import NASTY, folder_of, load, noisy, record, timing, variables_of
+from unetzoo._util.language import language
 from unetzoo.errors import UnetzooError
 from unetzoo.report.advice import Advice, advise
 from unetzoo.report.judgement import judge_all
@@ -95,6 +96,8 @@ def test_the_sentence_names_the_tie() -> None:
         found
     )
     assert "fastest (" not in str(found)
+    with language("zh"):
+        assert "；与 same 的速度差异在计时噪声之内（15.5 ms），因此取参数量较少者；在" in str(advice_on(made))
 
 
 def test_a_cost_that_was_not_measured_meets_no_limit() -> None:

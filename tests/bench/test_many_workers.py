@@ -73,8 +73,9 @@ def start(out: Path, host: str, trials: int, seconds: float, skew: float = 0.0) 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_two_hundred_faults_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    out, dice, trials, faults = tmp_path, random.Random(20), 60, 200
+@pytest.mark.parametrize(("faults", "trials"), [(50, 20), pytest.param(200, 60, marks=pytest.mark.nightly)])
+def test_faults_lose_nothing_and_repeat_nothing(faults: int, trials: int, tmp_path: Path) -> None:
+    out, dice = tmp_path, random.Random(20)
     (out / "records").mkdir()
     workers = {n: start(out, f"host{n % 3}", trials, 0.3, skew=1e6 * (n % 3 - 1)) for n in range(4)}
     struck: Counter[str] = Counter()

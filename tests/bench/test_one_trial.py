@@ -169,7 +169,7 @@ def test_a_trial_of_a_living_process_is_code_75_and_of_a_silent_one_taken_over(
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="a signal of POSIX")
-@pytest.mark.parametrize("number", ["SIGUSR2", "SIGTERM"])
+@pytest.mark.parametrize("number", ["SIGUSR2", pytest.param("SIGTERM", marks=pytest.mark.nightly)])
 def test_a_stopped_trial_is_code_75_and_goes_on(suite_file: Path, tmp_path: Path, number: str) -> None:
     out = tmp_path / "out"
     suite_file.write_text(SUITE.replace("steps = 4", "steps = 20000").replace("_every = 2", "_every = 20000"))

@@ -12,7 +12,7 @@ import pytest
 
 from support import slurm as stand_in
 from support.command import run as command
-from support.engines import lasting, write_suite
+from support.engines import SUITE, lasting, write_suite
 from unetzoo.bench.run import prepare, run
 from unetzoo.bench.slurm import _gpus, bundles, max_array_size, scripts
 from unetzoo.bench.slurm_options import SlurmOptions
@@ -40,25 +40,30 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="the stand-in looks at /proc")
-def test_records_are_those_of_a_local_run_whatever_happens(suite_file: Path, cluster: Path, tmp_path: Path) -> None:
-    """One task is out of time, the harness of another and the node of a third are killed."""
-    assert list(run(read_suite(suite_file), tmp_path / "local")["status"]) == ["ok"] * 4
+@pytest.mark.parametrize("kinds", [["node"], pytest.param(["timeout", "kill", "node"], marks=pytest.mark.nightly)])
+def test_records_are_those_of_a_local_run_whatever_happens(kinds: list[str], cluster: Path, tmp_path: Path) -> None:
+    """The node of a task is killed; nightly also the harness of another, and a third is out of time."""
+    trials = len(kinds) + 1
+    suite_file = write_suite(tmp_path, SUITE.replace("seeds = 4", f"seeds = {trials}"))
+    assert list(run(read_suite(suite_file), tmp_path / "local")["status"]) == ["ok"] * trials
     out = tmp_path / "out"
     faults = [
         {"task": task, "kind": kind, "when": f"{out}/trials/*-s{task}-*/checkpoint.pt"}
-        for task, kind in enumerate(("timeout", "kill", "node"))
+        for task, kind in enumerate(kinds)
     ]
     (cluster / "faults.json").write_text(stand_in.json.dumps(faults))
     done = command("bench", suite_file, "--out", out, "--slurm")
     assert done.returncode == 0, done.stderr
-    assert "4 trials in 4 tasks: jobs 1, and 2 for the report" in done.stdout
+    assert f"{trials} trials in {trials} tasks: jobs 1, and 2 for the report" in done.stdout
     assert command("bench", suite_file, "--out", out, "--slurm").stderr.count("job 1 of this run is still queued") == 1
     assert stand_in.wait(cluster, 480), "\n".join(path.read_text() for path in (out / "slurm").glob("*.log"))
-    assert sorted((cluster / "struck.txt").read_text().split()) == ["1_0", "1_1", "1_2", "kill", "node", "timeout"]
+    assert sorted((cluster / "struck.txt").read_text().split()) == sorted(
+        [*(f"1_{n}" for n in range(len(kinds))), *kinds]
+    )
     assert lasting(out) == lasting(tmp_path / "local")
-    assert sum(bool(read_record(path).resumed) for path in (out / "records").glob("*.json")) == 3
+    assert sum(bool(read_record(path).resumed) for path in (out / "records").glob("*.json")) == len(kinds)
     assert (out / "index.html").exists() or list(out.glob("*.html"))
-    assert command("status", out).stdout.startswith("4 trials: 4 done")
+    assert command("status", out).stdout.startswith(f"{trials} trials: {trials} done")
     (cluster / "faults.json").write_text("[]")
     assert "nothing to submit" in command("bench", suite_file, "--out", out, "--slurm").stdout
 

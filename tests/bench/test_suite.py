@@ -30,7 +30,12 @@ def ids(**changes: object) -> list[str]:
     return [trial.id for trial in expand(made, made.data.open())]
 
 
-@pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path",
+    # The first builds nearly all networks, which many other tests do.
+    [pytest.param(path, marks=pytest.mark.nightly) if path.stem == "zoo-cells" else path for path in SUITES],
+    ids=lambda path: path.stem,
+)
 def test_our_own_suites_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {name: entry for name, entry in registry.entries().items() if entry.family != "own"}
     monkeypatch.setattr(registry._REGISTRY, "entries", ours)  # patterns match models of other tests

@@ -84,7 +84,7 @@ class Kills(Watcher):
                     return
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)  # four processes import everything
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_killed_trial_of_two_processes_is_resumed(

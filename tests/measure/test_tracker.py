@@ -17,7 +17,9 @@ from unetzoo.train.losses import supervised_loss
 TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)
 # An entry of each family: what is predicted depends on kinds of operators, not on names.
 LAST = {unetzoo.model_info(name).family: name for name in unetzoo.list_models()}
-FEWER_LAYERS = {"context": "ladder_net", "dense": "unet_dense", "state-space": "ultralight_vm_unet"}
+FEWER_LAYERS = {
+    "context": "ladder_net", "dense": "unet_dense", "peer": "smp_unet", "state-space": "ultralight_vm_unet",
+}  # fmt: skip
 FEW = sorted({**LAST, **FEWER_LAYERS}.values())
 
 

@@ -40,7 +40,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     live = folder_of(path / "live", noisy("unet", 0, 0.8))
     shutil.copy(REPORTS / "overhead/index.html", live)
     running = RunningTrial(name=NASTY, phase="train", step=5, steps=10, loss=0.4, curve=[(1, 0.9, None), (5, 0.4, 0.5)])
-    (live / PROGRESS).write_text(Progress(total=4, done=1, failed=1, seconds=30, running=[running]).model_dump_json())
+    (live / PROGRESS).mkdir()
+    (live / PROGRESS / "one.json").write_text(
+        Progress(total=4, done=1, failed=1, seconds=30, running=[running]).model_dump_json()
+    )
     with make_server(Refresher(live, lambda folder: None), 0) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

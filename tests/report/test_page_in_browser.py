@@ -261,8 +261,7 @@ def test_the_browser_of_images(chromium: Any, folder: Path) -> None:
         assert serious(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
 def test_every_page_is_accessible_and_fits(chromium: Any, folder: Path, scheme: str, width: int) -> None:
     for name in ("index.html", "images.html", "variants/unet_d2.html", "variants/unet_big.html"):
         with opened(chromium, (folder / name).as_uri(), color_scheme=scheme) as page:

@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from torch.overrides import TorchFunctionMode
 from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.nn.blocks import spatial
 from unetzoo.standalone.common import AnySize, one_of, whole
+
+_UNUSED: dict[str, list[str]] = {}  # names of the parameters that an architecture on an encoder never reads
 
 
 class Peer(AnySize):
@@ -68,13 +71,15 @@ class Peer(AnySize):
             stride: int = network.encoder.output_stride
             self.multiple = multiple or (stride if network.requires_divisible_input_shape else 1)
             self.least = max(least, stride, self.multiple)
-            unused = never_read(network, (2, in_channels, self.least, self.least))
+            key = json.dumps([architecture, encoder, options], sort_keys=True)
+            if key not in _UNUSED:
+                _UNUSED[key] = never_read(network, (2, in_channels, self.least, self.least))
         except Exception as error:  # smp and timm raise many types for an encoder that does not suit a decoder
             raise UnetzooError(
                 f"option encoder = {encoder!r}: smp's {architecture} cannot use it ({one_line(error)})"
             ) from None
-        for parameter in unused:
-            parameter.requires_grad_(False)
+        for name in _UNUSED[key]:
+            network.get_parameter(name).requires_grad_(False)
         self.network: nn.Module = network
 
     def logits(self, x: Tensor) -> Tensor:
@@ -108,8 +113,8 @@ class _ReadNumbers(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]:
-    """Return the parameters on which the output for a batch of this shape does not depend; nothing is allocated.
+def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[str]:
+    """Return the names of parameters that the output for such a batch does not depend on; nothing is allocated.
 
     Args:
         network: The network.
@@ -121,7 +126,7 @@ def never_read(network: nn.Module, shape: tuple[int, ...]) -> list[nn.Parameter]
         buffers = {name: torch.empty(b.shape, dtype=b.dtype) for name, b in network.named_buffers()}
         output = functional_call(network, {**wanted, **buffers}, (torch.empty(shape),))
         gradients = torch.autograd.grad(output.sum(), list(wanted.values()), allow_unused=True)
-    return [p for p, gradient in zip(parameters.values(), gradients, strict=True) if gradient is None]
+    return [name for name, gradient in zip(parameters, gradients, strict=True) if gradient is None]
 
 
 def unet(in_channels: int, num_classes: int, *, encoder: str = "resnet34", width: int = 16) -> Peer:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
 
+from unetzoo.cli import console
 from unetzoo.cli.main import app
 from unetzoo.errors import UnetzooError
 
 
 def shown(*arguments: str) -> Any:
-    return CliRunner().invoke(app, ["show", *arguments], env={"COLUMNS": "300"})
+    with patch.object(console.out, "_width", 300):  # its width is decided when it is imported
+        return CliRunner().invoke(app, ["show", *arguments])
 
 
 def test_two_of_the_grid_differ_in_few_options() -> None:

@@ -66,7 +66,7 @@ def test_a_filter_leaves_what_fits(page: Any, field: str, value: str, left: list
     families = {row.get_attribute("data-family") for row in rows.all()}
     assert {row.get_attribute("id") for row in page.locator("tr.family:visible").all()} == families
     page.locator("#filters [type=reset]").click()
-    page.wait_for_function("document.getElementById('shown').textContent === '3 of 3 networks'")
+    page.wait_for_selector("#shown:text-is('3 of 3 networks')")
 
 
 def test_the_page_is_accessible(page: Any) -> None:

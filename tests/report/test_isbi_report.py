@@ -138,6 +138,7 @@ def test_the_report_has_a_table_of_means_over_seeds(tmp_path: Path):
 
 def test_without_such_records_the_report_is_as_before():
     variables = variables_of(record("unet", 0, 0.8)) | {
+        "machines": {},
         "plots": {},
         "skipped": [],
         "main_plot": None,

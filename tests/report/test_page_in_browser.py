@@ -304,7 +304,7 @@ def test_two_thousand_trials(chromium: Any, tmp_path: Path) -> None:
     t = load(folder_of(tmp_path / "many", *made))
     j = judge_all(t)
     variables = context(t, summarise(t), j)
-    variables |= {"plots": {}, "skipped": [], "brief": False, "main_plot": None, "pareto": []}
+    variables |= {"machines": {}, "plots": {}, "skipped": [], "brief": False, "main_plot": None, "pareto": []}
     found = pages(tmp_path / "many", t, j, variables, {})
     assert len(found) == 201
     assert len(found["index.html"].encode()) < 10_000_000

@@ -55,7 +55,9 @@ def get(port: int, path: str, host: str = "") -> tuple[int, str]:
 def test_it_follows_the_records_and_the_run(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run")
     running = RunningTrial(name="unet seed 1", phase="train", step=5, steps=10, loss=0.4, curve=[(1, 0.9, None)])
-    (folder / PROGRESS).write_text(Progress(total=4, done=1, failed=1, seconds=30, running=[running]).model_dump_json())
+    (folder / PROGRESS).mkdir()
+    progress = folder / PROGRESS / "one.json"
+    progress.write_text(Progress(total=4, done=1, failed=1, seconds=30, running=[running]).model_dump_json())
     with served(folder) as (refresher, port):
         refresher.look()
         status, text = get(port, "/")
@@ -75,7 +77,7 @@ def test_it_follows_the_records_and_the_run(tmp_path: Path) -> None:
         assert "live.json" in page
         assert "connect-src 'self'" in page
         assert "live.json" not in (folder / "index.html").read_text()
-        (folder / PROGRESS).unlink()
+        progress.unlink()
         assert json.loads(get(port, "/live.json")[1])["progress"] is None
 
 
@@ -117,6 +119,16 @@ def test_a_port_in_use_and_a_missing_folder_are_one_line(tmp_path: Path) -> None
         serve(tmp_path / "nothing here", 0, print)
 
 
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process if the test fails meanwhile; nothing else would end it."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", *(noisy(label, seed, 0.8) for label in ("unet", "b") for seed in (0, 1, 2)))
     command = [sys.executable, "-m", "unetzoo.cli", "report", str(folder), "--serve", "0"]
@@ -125,7 +137,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes, preexec_fn=heeding) as process:
+    with subprocess.Popen(command, **pipes, preexec_fn=heeding) as process, ended(process):
         assert process.stdout is not None
         line = process.stdout.readline()
         port = int(line.partition("127.0.0.1:")[2].partition("/")[0])
@@ -141,7 +153,8 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
             page.wait_for_selector("#live b")
             assert page.inner_text("#live b") == "No run goes on in this folder."
             progress = Progress(total=4, done=1, seconds=30, running=[RunningTrial(name="<b>unet</b> seed 1")])
-            (folder / PROGRESS).write_text(progress.model_dump_json())
+            (folder / PROGRESS).mkdir()
+            (folder / PROGRESS / "one.json").write_text(progress.model_dump_json())
             page.wait_for_selector("#live div")
             assert "1 of 4 trials done, 1 running, 0 failed, about 90 s left" in page.inner_text("#live")
             assert "<b>unet</b> seed 1: starting" in page.inner_text("#live")

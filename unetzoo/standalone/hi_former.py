@@ -50,7 +50,7 @@ class Positions(nn.Module):
     @property
     def of_class(self) -> Tensor:
         """Vector of the class token, (1, 1, C)."""
-        return self.table[:, :1]
+        return self.table[:, :1].clone()  # a view would keep torch from counting operations without gradients
 
     def forward(self, h: int, w: int) -> Tensor:
         """Return the vectors of an ``h`` x ``w`` grid, (1, h, w, C)."""

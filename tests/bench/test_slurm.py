@@ -41,7 +41,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="the stand-in looks at /proc")
 @pytest.mark.parametrize("kinds", [["node"], pytest.param(["timeout", "kill", "node"], marks=pytest.mark.nightly)])
-def test_records_are_those_of_a_local_run_whatever_happens(kinds: list[str], cluster: Path, tmp_path: Path) -> None:
+def test_records_are_those_of_a_local_run_whatever_happens(
+    kinds: list[str], cluster: Path, tmp_path: Path, clean_registry: Any
+) -> None:
     """The node of a task is killed; nightly also the harness of another, and a third is out of time."""
     trials = len(kinds) + 1
     suite_file = write_suite(tmp_path, SUITE.replace("seeds = 4", f"seeds = {trials}"))

@@ -36,6 +36,7 @@ def test_a_scan_is_measured_once_and_its_chunk_bounds_its_memory(
 ) -> None:
     timed: list[object] = []
     ratio = Ratio(median=1.5, p10=1.4, p90=1.8, rounds=9, p50_ms=3, other_p50_ms=2)
+    monkeypatch.setattr("torch.set_num_threads", lambda threads: None)  # pytest's process keeps its own
     monkeypatch.setattr("unetzoo.gallery.paired.time_ratio", lambda *works, **how: timed.append(works) or ratio)
     arguments = ["--only", "scan", "--lengths", "512", "--chunks", "16", "--threads", "1", "--out", str(tmp_path)]
     for _ in range(2):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -59,11 +60,8 @@ def here(zoo: ModuleType) -> Callable[..., EntryMeasurements]:
 
     def found(name: str, key: str, args: Any) -> EntryMeasurements:
         reports: list[EntryMeasurements] = []
-        threads = torch.get_num_threads()
-        try:
+        with patch.object(torch, "set_num_threads"):  # pytest's process keeps its own
             zoo.measure(name, key, args, reports.append)
-        finally:
-            torch.set_num_threads(threads)
         return reports[-1]
 
     return found

@@ -46,7 +46,7 @@ def test_records_are_those_of_a_local_run_whatever_happens(
 ) -> None:
     """The node of a task is killed; nightly also the harness of another, and a third is out of time."""
     trials = len(kinds) + 1
-    suite_file = write_suite(tmp_path, SUITE.replace("seeds = 4", f"seeds = {trials}"))
+    suite_file = write_suite(tmp_path, SUITE.replace("seeds = 4", f"seeds = {trials}").replace("= 20", "= 80"))
     assert list(run(read_suite(suite_file), tmp_path / "local")["status"]) == ["ok"] * trials
     out = tmp_path / "out"
     faults = [

@@ -1,4 +1,4 @@
-"""What the selective scan costs by length and chunk, and state-space networks beside convolutional ones.
+"""Measure the selective scan by length and chunk, and state-space networks beside convolutional ones.
 
     python benchmarks/state_space.py                 # measure what is missing, then write reports/state-space (quiet)
     python benchmarks/state_space.py --page          # write the page again from what was measured

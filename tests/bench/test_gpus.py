@@ -1,4 +1,4 @@
-"""Which GPUs trials get, by a list of GPUs that this machine need not have."""
+"""Trials get their GPUs from a list, also of GPUs that this machine does not have."""
 
 from __future__ import annotations
 

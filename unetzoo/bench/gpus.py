@@ -1,4 +1,4 @@
-"""Which GPUs each of several trials gets on a machine that has some."""
+"""Assignment of GPUs to trials that run side by side."""
 
 from __future__ import annotations
 

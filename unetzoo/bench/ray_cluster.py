@@ -56,7 +56,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a trial asks of a node; ``resources`` are those that Ray does not know by itself."""
+    """Demands of a trial on a node; ``resources`` are those that Ray does not know by itself."""
 
     cpus: int
     gpus: float = 0.0

@@ -17,7 +17,7 @@ MEMORY_SHARE = 0.7  # of the machine's memory that trials side by side may need 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the costs of a trial's model say of its training.
+    """Figures of a trial's training that its model's costs tell.
 
     Attributes:
         step_seconds: Seconds of a step.

@@ -18,7 +18,7 @@ from unetzoo.records.record import read_record
 
 @dataclass
 class Exported:
-    """What became of the records of a run.
+    """Outcome of writing the records of a run to a tracker.
 
     Attributes:
         store: Where the tracker stores.

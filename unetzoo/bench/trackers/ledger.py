@@ -11,7 +11,7 @@ LEDGER = "written.jsonl"
 
 
 class Ledger:
-    """What has been written to one store of a tracker.
+    """List of the records that one store of a tracker holds.
 
     Args:
         folder: Folder of the tracker in the run.

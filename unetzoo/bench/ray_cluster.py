@@ -93,7 +93,7 @@ def connected(address: str) -> Iterator[Any]:
     ours = {name: value for name, value in VARIABLES.items() if name not in os.environ}
     os.environ.update(ours)
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise UnetzooError("--ray needs the package ray, which is not installed: pip install 'unetzoo[ray]'") from None
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -201,7 +201,7 @@ def on_each(ray: Any, nodes: Sequence[Node], function: Any, *arguments: Any) -> 
     Raises:
         UnetzooError: If a node does not answer.
     """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
     call = ray.remote(function)
     asked = []

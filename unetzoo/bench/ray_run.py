@@ -226,7 +226,7 @@ class _Driver:
 
     @cached_property
     def _desk(self) -> Any:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # pyright: ignore[reportMissingImports]
 
         here = NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         return self._ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
@@ -341,7 +341,7 @@ def _defaults() -> dict[str, str]:
 
 def _run(task: Task, prepared: Mapping[str, bytes], desk: Any) -> Ended:
     """Run a trial in a worker of Ray."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     here = ray.get_runtime_context().get_node_id()
     cores = next((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["NodeID"] == here), 0.0)

@@ -116,6 +116,16 @@ def _short_of(row: dict[str, Any], factor: float) -> float:
     return max(row["process"][what] - factor * row["predicted"][what]["total"] for what in ("train", "infer"))
 
 
+def answer(rows: list[dict[str, Any]]) -> str:
+    """Return in a sentence how far off the predictions of a training are."""
+    worst = max(abs(ratios(row, "train")[0] - 1) for row in rows)
+    factors = [ratios(row, "train")[1] for row in rows]
+    return (
+        f"Predictions for training were within {worst:.3%} of the tensors' peak, and the process took "
+        f"{statistics.median(factors):.2f} times as much (median; at most {max(factors):.2f} times)."
+    )
+
+
 def page(rows: list[dict[str, Any]]) -> str:
     """Return the README from the measured rows."""
     import torch
@@ -124,6 +134,10 @@ def page(rows: list[dict[str, Any]]) -> str:
 
     lines = [
         "# Predicted memory against measured",
+        "",
+        "How far is the memory that `unetzoo plan` predicts from what a training takes?",
+        "",
+        answer(rows),
         "",
         "`unetzoo plan` and `unetzoo profile` predict memory by running a model on fake tensors, which have shapes and",
         "no values. Here the prediction stands beside the same account of real tensors, and beside what the process",

@@ -466,6 +466,11 @@ def page(tables: list[str], soft_tables: list[str]) -> str:
     reasons = "\n\n".join(f"{i}. {r.text}" for i, r in enumerate(REASONS, start=1))
     return f"""# Metric conventions
 
+Why do libraries give different scores to the same masks?
+
+For {len(REASONS)} reasons, such as whether pixels are pooled over images, what an empty mask scores, and how far
+away a missed object is; elsewhere they agree.
+
 The same masks scored by unetzoo, scikit-learn, torchmetrics and MONAI. Where all speak of the same thing, they agree:
 `tests/metrics/test_metrics.py` checks that on thousands of random masks. Here are the cases in which they do not,
 and why.

@@ -123,10 +123,24 @@ def start(trials: int, out: Path) -> list[dict[str, Any]]:
     return found
 
 
+def answer(found: dict[str, Any]) -> str:
+    """Return the largest share that was lost, and the time until the first trial, in a sentence."""
+    worst = max(found["workers"], key=lambda row: row["lost"])
+    before = sum(row["seconds"] for row in found["start"][:3])
+    return (
+        f"At most {100 * worst['lost']:.1f} % of the time of trials that last {found['trial_seconds']:g} s "
+        f"({worst['workers']} workers); a suite of {found['trials']:,} trials starts within {before:.1f} s."
+    )
+
+
 def page(found: dict[str, Any]) -> str:
     """Return the page of the figures, which says under which conditions they were taken."""
     lines = [
         "# What scheduling costs",
+        "",
+        "How much time do claims, heartbeats and records take from the trials of a suite?",
+        "",
+        answer(found),
         "",
         f"Trials of {found['trial_seconds']:g} s that only sleep, run by workers that share one folder. Each worker is"
         " a thread that does all that a harness on a machine of its own does: claim, heartbeat, proof of the claim,"

@@ -18,6 +18,8 @@ from unetzoo.report.style import RC, canvas, save
 
 PLAIN = ("plain script, loading in the process", "plain script, two loading processes")
 OURS = ("unetzoo bench --jobs 1", "unetzoo bench")
+QUESTION = "How many times as fast as a plain float32 script, and as other libraries, is unetzoo?"
+STEP = "unet, training step, 4x1x256x256"
 BEGIN, END = "<!-- written by benchmarks/speed.py page -->\n", "<!-- end -->\n"
 COLUMNS = (
     "model",
@@ -58,7 +60,14 @@ def write_page(folder: Path, readme: Path) -> None:
     runs = read_runs(folder)
     if not runs:
         raise SystemExit(f"{folder}: no run yet; see benchmarks/speed.py --help")
-    parts = ["# How fast?\n", _conditions(runs), *_suites(runs), *_shares(runs), *_steps(runs), *_sweeps(runs, folder)]
+    parts = [
+        f"# How fast?\n\n{QUESTION}\n\n{answer(runs)}\n",
+        _conditions(runs),
+        *_suites(runs),
+        *_shares(runs),
+        *_steps(runs),
+        *_sweeps(runs, folder),
+    ]
     parts += [*prediction(runs, _table, _ratio), *options(runs, _table)]
     notes = Path(__file__).with_name("speed_notes.md")
     parts += [notes.read_text()] if notes.exists() else []
@@ -72,44 +81,77 @@ def write_page(folder: Path, readme: Path) -> None:
     print(folder / "README.md")
 
 
+def answer(runs: dict[str, Run]) -> str:
+    """Return in a sentence how many times as fast as plain float32 things are, by the median of all rounds.
+
+    Args:
+        runs: From `read_runs`.
+    """
+    found = {
+        "suites of six variants": [ratios for key, ratios in _suite_ratios(runs) if "six variants" in key],
+        "a training step of `unet`": _step_ratios(runs, STEP),
+        "prediction on 512x512 px": [
+            ratios for side, name, ratios in _prediction_ratios(runs) if (side, name) == (512, "eager float32")
+        ],
+    }
+    said = ", ".join(f"{what} {np.median(np.concatenate(ratios)):.1f}" for what, ratios in found.items() if ratios)
+    return f"Times as fast as float32, by the median of all rounds: {said}. Losing cases stand in the tables."
+
+
 def readme_table(runs: dict[str, Run]) -> str:
     """Return the ratios that the project's README quotes, of all runs together.
 
     Args:
         runs: From `read_runs`.
     """
-    rows: list[list[str]] = []
     suites: dict[str, list[np.ndarray]] = {}
+    for key, ratios in _suite_ratios(runs):
+        suites.setdefault(key, []).append(ratios)
+    rows = [[key, "a plain float32 script", _spread(np.concatenate(found))] for key, found in suites.items()]
+    for name, what in (
+        (STEP, "training step of `unet`, width 16, 4x1x256x256"),
+        ("unet, forward pass, 1x1x512x512", "forward pass of `unet`, width 16, 1x1x512x512"),
+    ):
+        if found := _step_ratios(runs, name):
+            rows.append([what, "float32", _spread(np.concatenate(found))])
+    for size, candidate, ratios in _prediction_ratios(runs):
+        rows.append([f"`unetzoo predict`, `unet`, width 32, {size}x{size}", candidate, _spread(ratios)])
+    return _table(["what", "against", "times as fast: median (range)"], rows)
+
+
+def _suite_ratios(runs: dict[str, Run]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what was run, in words, and each round's seconds of the plain script over those of `unetzoo bench`."""
     for run in runs.values():
         for task, facts in run.get("suites", {}).get("facts", {}).items():
             values = _values(run["suites"])
             plain = np.minimum(*(values[f"{task}: {name}"] for name in PLAIN))
-            ours = values[f"{task}: {OURS[1]}"]
             steps, jobs = run["suites"]["steps"], facts["jobs"][-1]
             key = f"`unetzoo bench`, {task}, {steps} steps each, with everything it measures (`--jobs {jobs}`)"
-            suites.setdefault(key, []).append(plain / ours)
-    rows += [[key, "a plain float32 script", _spread(np.concatenate(found))] for key, found in suites.items()]
-    pairs = (
-        ("unet, training step, 4x1x256x256", "steps", "training step of `unet`, width 16, 4x1x256x256", "float32"),
-        ("unet, forward pass, 1x1x512x512", "steps", "forward pass of `unet`, width 16, 1x1x512x512", "float32"),
-    )
-    for name, part, what, other in pairs:
-        found = [_values(run[part]) for run in runs.values() if part in run]
-        if found:
-            ratios = [each[f"{name}, plain"] / each[f"{name}, unetzoo"] for each in found]
-            rows.append([what, other, _spread(np.concatenate(ratios))])
+            yield key, plain / values[f"{task}: {OURS[1]}"]
+
+
+def _step_ratios(runs: dict[str, Run], name: str) -> list[np.ndarray]:
+    found = [_values(run["steps"]) for run in runs.values() if "steps" in run]
+    return [each[f"{name}, plain"] / each[f"{name}, unetzoo"] for each in found]
+
+
+def _prediction_ratios(runs: dict[str, Run]) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Yield size, candidate, and the rounds' seconds of the candidate over those of `unetzoo auto`, of all runs."""
     sizes: dict[tuple[int, str], list[np.ndarray]] = {}
     for run in runs.values():
         for part in ("inference", "large"):
-            for each in run.get(part, {}).get("measurements", []):
-                sizes.setdefault((each["size"], each["candidate"]), []).append(np.array(each["values"]))
-    for (size, candidate), theirs in sizes.items():
-        if candidate.startswith("unetzoo"):
-            continue
-        ours = next(v for (side, name), v in sizes.items() if side == size and name.startswith("unetzoo auto"))
-        ratios = np.concatenate([a[: len(b)] / b[: len(a)] for a, b in zip(theirs, ours, strict=True)])
-        rows.append([f"`unetzoo predict`, `unet`, width 32, {size}x{size}", candidate, _spread(ratios)])
-    return _table(["what", "against", "times as fast: median (range)"], rows)
+            same = {
+                (each["size"], each["candidate"]): np.array(each["values"])
+                for each in run.get(part, {}).get("measurements", [])
+            }
+            for (size, candidate), theirs in same.items():
+                if candidate.startswith("unetzoo"):
+                    continue
+                ours = next(v for (side, name), v in same.items() if side == size and name.startswith("unetzoo auto"))
+                rounds = min(len(theirs), len(ours))
+                sizes.setdefault((size, candidate), []).append(theirs[:rounds] / ours[:rounds])
+    for (size, candidate), ratios in sizes.items():
+        yield size, candidate, np.concatenate(ratios)
 
 
 def _spread(ratios: np.ndarray) -> str:

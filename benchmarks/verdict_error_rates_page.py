@@ -77,6 +77,8 @@ def write(rows: list[dict[str, Any]], pages: list[dict[str, Any]], folder: Path,
     (folder / "README.md").write_text(
         PAGE.read_text().format(
             cells=len(frame),
+            highest=f"{100 * frame['error'].max():.1f}",
+            cells_within=sum(row["error"] <= TARGETS.get(row["seeds"], 0.06) for row in frame.to_dict("records")),
             replications=listed(frame["replications"]),
             **{name: listed(frame[name]) for name in ("variants", "seeds", "images")},
             **described,

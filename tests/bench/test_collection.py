@@ -323,7 +323,7 @@ def test_a_failure_is_named_with_its_data_set_and_the_exit_code_is_1(tmp_path: P
 
 
 def test_plan_of_a_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)  # its search has tests of its own
+    monkeypatch.setattr("unetzoo.bench.need.largest_batch", lambda *_: 1)  # its search has tests of its own
     path = write(tmp_path)
     plans = json.loads(command("plan", path, "--models", "unet_d2", "--no-time", "--json").stdout)
     assert list(plans["data"]) == ["cells", "driving"]

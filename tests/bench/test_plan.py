@@ -13,8 +13,12 @@ from torch import nn
 
 import unetzoo
 from support.entries import narrow_config
+from unetzoo.bench import need as needs
 from unetzoo.bench import plan as planning
-from unetzoo.bench.plan import largest_batch, plan_suite, profile_model
+from unetzoo.bench.limits import PROCESS_BASE, PROCESS_FACTOR
+from unetzoo.bench.need import largest_batch, predict, process_bytes
+from unetzoo.bench.plan import plan_suite
+from unetzoo.bench.profile import profile_model
 from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_parameters, stages
@@ -33,7 +37,7 @@ def own_models(clean_registry: dict) -> Callable[..., object]:
 @pytest.fixture
 def _no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the search for the largest batch, which takes most of a plan's time and has tests of its own."""
-    monkeypatch.setattr(planning, "largest_batch", lambda bytes_at, limit, start: int(bytes_at(1) <= limit))
+    monkeypatch.setattr(needs, "largest_batch", lambda bytes_at, limit, start: int(bytes_at(1) <= limit))
 
 
 class Awkward(nn.Module):
@@ -80,11 +84,11 @@ def test_largest_batch(bytes_at: Callable[[int], int], start: int) -> None:
 
 
 def test_largest_batch_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, limit = narrow_config("unet_d3"), planning.PROCESS_BASE + 64 * 2**20
+    config, limit = narrow_config("unet_d3"), PROCESS_BASE + 64 * 2**20
     need = profile_model(config, size=64, batch=2, precision="float32", limit=limit, timed=False).need
     assert need.largest_batch is not None
     assert need.largest_batch > 2
-    monkeypatch.setattr(planning, "largest_batch", lambda *_: None)  # it was found above
+    monkeypatch.setattr(needs, "largest_batch", lambda *_: None)  # it was found above
     for batch, fits in ((need.largest_batch, True), (need.largest_batch + 1, False)):
         there = profile_model(config, size=64, batch=batch, precision="float32", limit=limit, timed=False).need
         assert there.fits is fits
@@ -93,7 +97,7 @@ def test_largest_batch_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_batch_that_cannot_be_trained_does_not_hide_the_memory() -> None:
     """At 16 px the deepest of five levels has one pixel, so batch norm refuses to train on one image."""
     shape = (8, 1, 16, 16)
-    need = planning.predict(narrow_config("unet"), shape, (1, 1, 64, 64), None, Recipe(), "cpu", "float32", 1)
+    need = predict(narrow_config("unet"), shape, (1, 1, 64, 64), None, Recipe(), "cpu", "float32", 1)
     assert (need.fits, need.largest_batch, need.problem) == (False, None, None)
     assert need.memory is not None
 
@@ -143,7 +147,7 @@ def test_plan_with_a_budget_of_minutes(suite: Suite) -> None:
 
 
 def test_plan_for_a_machine_that_is_too_small(suite: Suite) -> None:
-    plan = plan_suite(suite, limit=planning.PROCESS_BASE // 2)
+    plan = plan_suite(suite, limit=PROCESS_BASE // 2)
     assert [(row.need.fits, row.need.largest_batch, row.trial_seconds) for row in plan.rows] == [(False, 0, None)] * 2
     assert plan.seconds is None
 
@@ -152,7 +156,7 @@ def test_plan_for_a_machine_that_is_too_small(suite: Suite) -> None:
 def test_what_does_not_fit_here_is_not_timed_for_a_larger_machine(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "memory_limit", lambda device: (planning.PROCESS_BASE, "physical memory"))
+    monkeypatch.setattr(needs, "memory_limit", lambda device: (PROCESS_BASE, "physical memory"))
     plan = plan_suite(suite, limit=2**50)
     assert [(row.need.fits, row.trial_seconds) for row in plan.rows] == [(True, None)] * 2
 
@@ -181,10 +185,10 @@ def test_the_assumed_process_covers_every_measured_one() -> None:
     folder = Path(__file__).parents[2] / "reports" / "memory-prediction"
     rows = json.loads((folder / "measured.json").read_text())
     ratios = [row["process"]["train"] / row["predicted"]["train"]["total"] for row in rows]
-    assert round(median(ratios), 2) == planning.PROCESS_FACTOR
+    assert round(median(ratios), 2) == PROCESS_FACTOR
     base = median(row["base"] for row in rows)
     for row in rows:
-        need = planning._process_bytes(max(row["predicted"][what]["total"] for what in ("train", "infer")), "cpu")
+        need = process_bytes(max(row["predicted"][what]["total"] for what in ("train", "infer")), "cpu")
         assert need >= base + max(row["process"].values())
         for what in ("train", "infer"):
             assert row["predicted"][what]["total"] == pytest.approx(row["tracked"][what]["total"], rel=0.1)

@@ -21,7 +21,7 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path, monkeypatch: pytes
     )
     line = ["plan", "--models", "unet_d2,odd[red]", "--import", "own.py", "--no-time", "--memory", 4, "--seeds", 3]
     with monkeypatch.context() as patch:
-        patch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)  # the search takes seconds
+        patch.setattr("unetzoo.bench.need.largest_batch", lambda *_: 1)  # the search takes seconds
         done = run(*line, cwd=tmp_path)
         facts = json.loads(run(*line, "--json", cwd=tmp_path).stdout)
     assert done.returncode == 0, done.stderr
@@ -43,7 +43,7 @@ def test_plan_and_profile_on_the_command_line(tmp_path: Path, monkeypatch: pytes
     assert done.returncode == 0, done.stderr
     for words in ("unet at 2x3x32x32", "latency", "largest training batch", "of these"):
         assert words in done.stdout
-    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)
+    monkeypatch.setattr("unetzoo.bench.need.largest_batch", lambda *_: 1)
     facts = json.loads(run(*line, "--no-time", "--json").stdout)
     assert facts["latency_p50_ms"] is None
     assert facts["need"]["memory"]["train"]["total"] > facts["need"]["memory"]["infer"]["total"]

@@ -61,7 +61,7 @@ def test_other_channels_keep_the_stem(channels: int, file: Path, state: dict[str
 @pytest.fixture
 def _no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out a profile's search for the largest batch, which takes most of its time."""
-    monkeypatch.setattr("unetzoo.bench.plan.largest_batch", lambda *_: 1)
+    monkeypatch.setattr("unetzoo.bench.need.largest_batch", lambda *_: 1)
 
 
 @pytest.mark.usefixtures("_no_search")

@@ -42,7 +42,7 @@ def test_the_more_is_recomputed_the_less_is_held() -> None:
 
 
 def test_a_plan_knows_of_it() -> None:
-    from unetzoo.bench.plan import predict
+    from unetzoo.bench.need import predict
     from unetzoo.train.recipe import Recipe
 
     peaks = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from unetzoo.bench.limits import PROCESS_BASE, PROCESS_FACTOR
+
 MEMORY_SHARE = 0.9  # of a GPU's memory that the trials on it may need by their measured peaks
-FACTOR, BASE = 1.27, 896 * 2**20  # of a process's memory by the peak of its tensors, as `unetzoo.bench.plan` has them
 
 Place = tuple[int, ...]  # the GPUs of a trial, by their indices among those that this process sees
 
@@ -27,7 +28,7 @@ def places(memory: Sequence[int], devices: int, per_device: int, peak: int | Non
     if not groups:
         return [], ""
     smallest = min(memory[gpu] for group in groups for gpu in group)
-    needed = None if peak is None else round(FACTOR * peak) + BASE
+    needed = None if peak is None else round(PROCESS_FACTOR * peak) + PROCESS_BASE
     fit = per_device if needed is None else max(1, min(per_device, int(MEMORY_SHARE * smallest / needed)))
     why = ""
     if fit < per_device and needed is not None:

@@ -11,6 +11,11 @@ from unetzoo.errors import Strict
 
 GIB = 2**30
 
+# Memory of a process: the median ratio of its peak to the predicted peak of its tensors in training, and a constant.
+# Together they cover every model in reports/memory-prediction (CPU; not measured on a GPU).
+PROCESS_FACTOR = 1.27
+PROCESS_BASE = 896 * 2**20
+
 
 class Limits(Strict):
     """Limits of a trial; they decide whether it succeeds, never its result, so they are not part of its id."""

@@ -199,7 +199,7 @@ def profile_command(
     limit = gib(memory)
     import_plugins(imports or [])
     config = resolve_model(name, in_channels=in_channels, num_classes=num_classes, options=parse_options(options or []))
-    from unetzoo.bench.plan import profile_model
+    from unetzoo.bench.profile import profile_model
     from unetzoo.cli.plan_tables import print_profile
 
     print_weights_source(config)

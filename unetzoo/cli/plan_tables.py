@@ -6,7 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unetzoo.bench.plan import PROCESS_BASE, PROCESS_FACTOR, Need, Plan, Profile
+from unetzoo.bench.limits import PROCESS_BASE, PROCESS_FACTOR
+from unetzoo.bench.need import Need
+from unetzoo.bench.plan import Plan
+from unetzoo.bench.profile import Profile
 from unetzoo.cli.bench_progress import _duration
 from unetzoo.records.measured import Breakdown
 

@@ -2,19 +2,21 @@
 
     python benchmarks/scheduling.py [--seconds 10] [--rounds 3] [--workers 1,4,16,64] [--trials 10000]
 
-Each worker is a thread that does what a harness on a machine of its own does: it claims trials in the folder that all
-share, beats for them, sleeps in place of a training, proves its claim, and writes the record. No process is started,
-so what is measured is the share of time that claims, heartbeats, waiting and records take, not the imports of a trial.
+Each worker is a process that does what a harness on a machine of its own does: it claims trials in the folder that all
+share, beats for them, sleeps in place of a training, proves its claim, and writes the record. The workers are forked
+once all is imported, so what is measured is the share of time that claims, heartbeats, waiting and records take, not
+the imports of a trial.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
+import resource
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,33 +51,40 @@ def run_workers(workers: int, rounds: int, seconds: float, out: Path) -> dict[st
     """Run ``rounds`` sleeping trials for each worker, and return how long that took and what of it was no sleep."""
     template = read_record(next(iter(sorted((ROOT / "reports/zoo-cells/records").glob("unet-*.json")))))
     stems = [f"trial-s{number}-{number:012x}" for number in range(workers * rounds)]
-    ran: dict[str, list[float]] = {stem: [] for stem in stems}
-    threads = [threading.Thread(target=_work, args=(stems, out, seconds, template, ran)) for _ in range(workers)]
     (out / "records").mkdir(parents=True)
-    begun, cpu = time.monotonic(), time.process_time()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = max(max(times, default=0.0) for times in ran.values()) - begun  # until the last record is written
+    fork = multiprocessing.get_context("fork")
+    ready, ran = fork.Barrier(workers + 1), fork.Queue()
+    given = (stems, out, seconds, template, ready, ran)
+    processes = [fork.Process(target=_work, args=given) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ready.wait()
+    begun = time.monotonic()
+    ended = [ran.get(timeout=60 + 2 * rounds * seconds) for _ in stems]
+    for process in processes:
+        process.join()
+    took = max(at for _, at in ended) - begun  # until the last record is written
     records = {path.stem for path in (out / "records").glob("*.json")}
-    if any(len(times) != 1 for times in ran.values()) or records != set(stems):
-        raise SystemExit(f"of {len(stems)} trials, {sum(len(times) != 1 for times in ran.values())} did not run once")
+    if {stem for stem, _ in ended} != set(stems) or records != set(stems):
+        raise SystemExit(f"{len(stems)} trials ended as {len(set(ended))} with {len(records)} records")
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "workers": workers,
         "trials": len(stems),
         "seconds": round(took, 3),
         "asleep": rounds * seconds,
         "lost": round(1 - rounds * seconds / took, 4),
-        "cpu_seconds": round(time.process_time() - cpu, 3),
+        "cpu_seconds": round(spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime, 3),
     }
 
 
-def _work(stems: list[str], out: Path, seconds: float, template: Any, ran: dict[str, list[float]]) -> None:
+def _work(stems: list[str], out: Path, seconds: float, template: Any, ready: Any, ran: Any) -> None:
     """Do what a harness does, with a sleep in place of a trial."""
     suite = SimpleNamespace(limits=SimpleNamespace(stale_seconds=120.0))
     with Heart() as heart:
         queue = Queue([_job(stem, out, suite) for stem in stems], heart)
+        ready.wait()
         while queue.open():
             job: Any = queue.take()
             queue.ended()
@@ -86,7 +95,7 @@ def _work(stems: list[str], out: Path, seconds: float, template: Any, ran: dict[
             job.claim.renew()
             record = template.model_copy(update={"id": job.trial.stem[-12:]})
             write_atomic(job.folders.record(job.trial), record.to_json())
-            ran[job.trial.stem].append(time.monotonic())
+            ran.put((job.trial.stem, time.monotonic()))
             job.status = "ok"
             queue.release(job)
 
@@ -133,6 +142,17 @@ def answer(found: dict[str, Any]) -> str:
     )
 
 
+def crowding(found: dict[str, Any]) -> str:
+    """Return how much of this machine's processors the most workers took, which would have their own elsewhere."""
+    most = max(found["workers"], key=lambda row: row["workers"])
+    busy = most["cpu_seconds"] / (most["seconds"] * found["cores"])
+    each = most["cpu_seconds"] / most["workers"] / most["seconds"]
+    return (
+        f"The {most['workers']} workers share {found['cores']} cores here, keep them busy for {busy:.0%} of the time, "
+        f"and wait for each other, since their sleeps end together. A worker by itself takes {each:.1%} of a core."
+    )
+
+
 def page(found: dict[str, Any]) -> str:
     """Return the page of the figures, which says under which conditions they were taken."""
     lines = [
@@ -143,8 +163,8 @@ def page(found: dict[str, Any]) -> str:
         answer(found),
         "",
         f"Trials of {found['trial_seconds']:g} s that only sleep, run by workers that share one folder. Each worker is"
-        " a thread that does all that a harness on a machine of its own does: claim, heartbeat, proof of the claim,"
-        " record. No process is started, so imports are not in it. Lost: the share of the time that was no sleep.",
+        " a forked process that does all that a harness on a machine of its own does: claim, heartbeat, proof of the"
+        " claim, record. No trial is started, so imports are not in it. Lost: the share of the time that was no sleep.",
         "",
         f"{found['cpu']}, {found['cores']} cores, load {found['load'][0]} before and {found['load'][1]} after;"
         f" Python {found['python']}, {found['system']}. Made by `benchmarks/scheduling.py`.",
@@ -156,6 +176,8 @@ def page(found: dict[str, Any]) -> str:
             f" {100 * row['lost']:.1f} % | {row['cpu_seconds']:.2f} |"
             for row in found["workers"]
         ),
+        "",
+        crowding(found),
         "",
         f"## Start of a suite of {found['trials']:,} trials",
         "",

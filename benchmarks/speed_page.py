@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import FuncFormatter
 from speed_parts import options, prediction
 
 from unetzoo._util.atomic import write_atomic
@@ -314,8 +315,9 @@ def _sweeps(runs: dict[str, Run], folder: Path) -> Iterator[str]:
             sides = ", ".join(str(e["shape"][2]) for e in points)
             rows.append([run, group.removeprefix("sweep of size, "), sides, f"{time:.2f}", f"{memory:.2f}"])
     yield _table(["run", "what", "sides in px", "exponent of time", "of memory"], rows)
-    _plot(next(iter(found.values())), folder / "size.png")
-    yield "![Time and memory of unet against the side of the image](size.png)\n"
+    *_, (last, content) = found.items()
+    _plot(content, folder / "size.png")
+    yield f"![Time and memory of unet against the side of the image, {last}](size.png)\n"
     yield "\n### Batch, width, threads\n"
     rows = []
     for run, content in found.items():
@@ -341,6 +343,7 @@ def _plot(content: dict[str, Any], file: Path) -> None:
             panels[1].plot(sides, [e["predicted_bytes"] / 2**20 for e in points], "o-", label=what)
         for panel, label in zip(panels, ("seconds, one image", "MiB of tensors, one image"), strict=True):
             panel.set(xscale="log", yscale="log", xlabel="side in px", ylabel=label)
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             panel.set_xticks(sides, [str(side) for side in sides])
             panel.minorticks_off()
         panels[0].legend()

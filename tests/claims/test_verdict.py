@@ -35,8 +35,19 @@ def test_the_whole_interval_must_be_on_one_side(part: Part, low: float, high: fl
 
 def test_quantities_that_are_missing_or_noisy_settle_nothing() -> None:
     assert judge_quantity(LEAST, None).word == "not run yet"
-    noisy = Estimate(value=9.0, low=8.0, high=10.0, noisy=True)
+    noisy = Estimate(value=3.0, low=2.5, high=3.5, noisy=True)
     assert judge_quantity(LEAST, noisy).word == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("factor", "word"), [(0.4, "does not hold"), (0.6, "undecided"), (1.5, "undecided"), (2.5, "holds")]
+)
+def test_a_noisy_time_settles_what_half_and_twice_of_it_would(factor: float, word: str) -> None:
+    value = factor * LEAST.bound
+    estimate = Estimate(value=value, low=value * 0.99, high=value * 1.01, noisy=True)
+    found = judge_quantity(LEAST, estimate)
+    assert found.word == word
+    assert "not quiet" in found.found
 
 
 def test_an_open_quantity_says_how_many_repetitions_would_settle_it() -> None:

@@ -26,6 +26,8 @@ def run(*arguments: object, cwd: Path | None = None) -> Done:
         redirect_stderr(StringIO()) as err,
         patch.object(sys, "argv", argv),
         patch.dict(registry._REGISTRY.entries),
+        patch("unetzoo.machine.allocation.keep_freed_memory"),  # it would hold for all tests of this process
+        patch("unetzoo.machine.allocation.ask_for_huge_pages"),
     ):
         os.chdir(cwd or here)
         try:

@@ -23,7 +23,7 @@ from unetzoo.train.loop import make_optimizer
 from unetzoo.train.losses import supervised_loss
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
-BESIDE = 0.2  # share of the time limit that the timing in float32 has, beside that in the trial's precision
+BESIDE = 0.1  # of the time limit, for one attempt at the timing in float32 beside that in the trial's precision
 
 
 def measure_cost(
@@ -82,7 +82,7 @@ def measure_cost(
                 macs=macs,
                 repeats=trial.measure.repeats,
                 seconds=trial.measure.seconds * (1 if kind == precision else BESIDE),
-                attempts=trial.measure.attempts,
+                attempts=trial.measure.attempts if kind == precision else 1,
                 beat=hooks.beat,
             )
         hooks.beat()

@@ -23,7 +23,7 @@ class Estimate(Strict):
         low: Lower bound.
         high: Upper bound.
         n: Number of independent repetitions behind the interval.
-        noisy: True if the machine was not quiet, so that no verdict may rest on it.
+        noisy: True if the machine was not quiet; then the quantity is a positive one, and may be wrong by a factor.
     """
 
     value: float

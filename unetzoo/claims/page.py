@@ -26,7 +26,7 @@ the measurements and records in this folder by these rules; none is written by h
 `benchmarks/claims/`.
 
 - A **quantity** confirms if its whole 95 % interval is on the stated side of the bound, and refutes if it is on the
-  other.
+  other. A time from a machine that was not quiet settles a part only if half and twice of it would, too.
 - A **comparison** follows the verdicts of the reports (seeds and images, Holm's correction, at least three seeds and
   five independent test images), with the stated margin.
 - **holds**: every part does. **does not hold**: none does. **holds only if**: all parts are settled and some hold.
@@ -134,6 +134,7 @@ def _section(section: Section, pictures: Sequence[tuple[str, str]]) -> str:
     lines += [f"**Verdict: {word}.** {_md(why[:1].upper() + why[1:])}", ""]
     rows = [
         [
+            _md(v.part.name),
             _md(v.part.data or DASH),
             _md(v.part.question),
             _md(v.part.rule),
@@ -143,7 +144,7 @@ def _section(section: Section, pictures: Sequence[tuple[str, str]]) -> str:
         ]
         for v in section.verdicts
     ]
-    lines.append(_table(["data", "question", "stated beforehand", "found", "verdict", "would settle it"], rows))
+    lines.append(_table(["part", "data", "question", "stated beforehand", "found", "verdict", "would settle it"], rows))
     lines += [f"![{_md(caption)}]({path})\n\n{_md(caption)}\n" for path, caption in pictures]
     if found is not None:
         lines.append(f"*How:* {_md(found.method)}\n")

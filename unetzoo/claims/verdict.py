@@ -12,6 +12,7 @@ from unetzoo.claims.measured import Estimate
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.words import between, listed, signed
 
+NOISE = 2.0  # a time from a machine that was not quiet may be wrong by this factor
 Word = Literal["holds", "holds only if", "does not hold", "undecided", "not run yet"]
 
 
@@ -45,6 +46,8 @@ class PartVerdict:
 def judge_quantity(part: Part, estimate: Estimate | None) -> PartVerdict:
     """Judge a part by its quantity: its whole interval must be on one side of the bound.
 
+    If the machine was not quiet, so must an interval that is `NOISE` times as wide to either side.
+
     Args:
         part: The part.
         estimate: The quantity; None if it was not measured.
@@ -55,11 +58,15 @@ def judge_quantity(part: Part, estimate: Estimate | None) -> PartVerdict:
     found = f"{estimate.value:.4g}{unit}"
     if estimate.low != estimate.high:
         found += f" ({estimate.low:.4g} to {estimate.high:.4g}, n = {estimate.n})"
+    low, high = estimate.low, estimate.high
     if estimate.noisy:
-        return PartVerdict(part, "undecided", f"{found}; the machine was not quiet", "a quiet machine")
+        found += "; the machine was not quiet"
+        low, high = low / NOISE, high * NOISE
     upward = part.at_least is not None
-    holds = estimate.low >= part.bound if upward else estimate.high <= part.bound
-    fails = estimate.high < part.bound if upward else estimate.low > part.bound
+    holds = low >= part.bound if upward else high <= part.bound
+    fails = high < part.bound if upward else low > part.bound
+    if estimate.noisy and not (holds or fails):
+        return PartVerdict(part, "undecided", found, "a quiet machine")
     if holds or fails:
         return PartVerdict(part, "holds" if holds else "does not hold", found)
     return PartVerdict(part, "undecided", found, _repetitions(estimate, part.bound))

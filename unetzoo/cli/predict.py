@@ -101,6 +101,10 @@ def predict_command(
         UnetzooError: If the model, the images or an option are not valid.
         Exit: With code 2 if every image was refused, 1 if some failed, 130 if the run was interrupted.
     """
+    from unetzoo.machine import allocation
+
+    allocation.ask_for_huge_pages()  # before torch is imported
+    allocation.keep_freed_memory()
     import_plugins(imports or [])
     from unetzoo.cli.predict_progress import LiveWatcher, print_result
     from unetzoo.inference.files import Options, predict_files

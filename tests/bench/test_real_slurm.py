@@ -47,7 +47,7 @@ def wait_until_empty(seconds: float) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("cluster")
 def test_records_are_those_of_a_local_run(tmp_path: Path, clean_registry: Any) -> None:
-    """Twelve trials in two arrays; Slurm puts a task back in the queue in mid-trial, and another gets its signal."""
+    """Twelve trials in two arrays; one task is put back in the queue in mid-trial, one gets the signal of its end."""
     suite_file = write_suite(tmp_path, SUITE.replace("seeds = 4", "seeds = 12").replace("= 20", "= 80"))
     local = run(read_suite(suite_file), tmp_path / "local")
     assert list(local["status"]) == ["ok"] * 12
@@ -62,7 +62,8 @@ def test_records_are_those_of_a_local_run(tmp_path: Path, clean_registry: Any) -
             assert time.monotonic() < deadline, slurm("squeue")
             time.sleep(0.1)
         job = (out / "slurm" / "jobs.txt").read_text().split()[0]
-        slurm(*strike, f"{job}_{seed}")
+        # scancel repeats a signal that Slurm cannot pass on any more, as the task puts itself back, and then fails.
+        subprocess.run([*strike, f"{job}_{seed}"], capture_output=True, check=False)
     wait_until_empty(600)
     logs = "\n".join(path.read_text() for path in sorted((out / "slurm").glob("*.log")))
     assert lasting(out) == lasting(tmp_path / "local"), logs

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
@@ -67,19 +67,15 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={folder}/munge.socket"]
     munged += [f"--{name}-file={folder}/munge.{name}" for name in ("pid", "log", "seed")]
     environment = {"SLURM_CONF": str(conf), "PATH": _path()}
-    daemons = []
-    try:
+    with ExitStack() as stack:
         for command in (munged, ["slurmctld", "-D"], ["slurmd", "-D"]):
-            log = (folder / f"{command[0]}.out").open("w")
-            daemons.append(subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log))
+            log = stack.enter_context((folder / f"{command[0]}.out").open("w"))
+            daemon = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
+            stack.callback(daemon.wait, 30)
+            stack.callback(daemon.terminate)
             time.sleep(1)
         _wait_until_idle(folder, environment)
         yield environment
-    finally:
-        for daemon in reversed(daemons):
-            daemon.terminate()
-        for daemon in daemons:
-            daemon.wait(30)
 
 
 def _wait_until_idle(folder: Path, environment: dict[str, str]) -> None:

@@ -35,6 +35,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, bias: Tenso
     References:
         Vaswani et al. 2017, arXiv 1706.03762.
     """
+    if exporting() and query.dim() > 3 and bias is None:  # ONNX has attention of 4-D tensors alone, heads included
+        lead = query.shape[:-2]
+        return attend(*(x.flatten(0, -3) for x in (query, key, value)), heads).unflatten(0, lead)
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(-2, -3) for x in (query, key, value))
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(-2, -3).flatten(-2)
 

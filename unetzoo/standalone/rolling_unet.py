@@ -31,8 +31,8 @@ def rolled(x: Tensor, dim: int, sign: int = 1) -> Tensor:
         dim: 2 or 3.
         sign: 1, or -1 for the other direction.
     """
-    side, channels = x.shape[dim], torch.arange(x.shape[1], device=x.device)
-    place = (torch.arange(side, device=x.device) - sign * channels[:, None]) % side  # (C, side)
+    at, channels = (torch.arange(x.shape[axis], device=x.device) for axis in (dim, 1))
+    place = (at - sign * channels[:, None]) % (at[-1] + 1)  # (C, side); the side as a tensor, for exporters
     index = place[:, :, None] if dim == 2 else place[:, None, :]
     return x.gather(dim, index.expand_as(x))
 

@@ -34,7 +34,8 @@ def rolled(x: Tensor, sides: Sequence[int], shift: Sequence[int]) -> Tensor:
     if not exporting():
         return x.roll((shift[0], shift[1]), (1, 2))
     for axis, (side, by) in enumerate(zip(sides, shift, strict=True), start=1):  # torch.roll takes no symbolic shift
-        x = x.index_select(axis, (torch.arange(side, device=x.device) + (side - by)) % side)
+        at = torch.arange(side, device=x.device)
+        x = x.index_select(axis, (at + (side - by)) % (at[-1] + 1))  # ONNX has no remainder of a symbolic number
     return x
 
 
@@ -98,7 +99,8 @@ class WindowAttention(nn.Module):
         for size, inside, by in zip(full, real, shift, strict=True):
             at = torch.arange(by, size + by, device=self.table.device)
             around = (at >= size).int()
-            regions.append(torch.where(at % size < inside, around, 2))
+            place = torch.where(at >= size, at - size, at)  # at % size, which ONNX has not for a symbolic size
+            regions.append(torch.where(place < inside, around, 2))
         labels = self.windows((3 * regions[0][:, None] + regions[1])[None, :, :, None])[0].squeeze(-1)
         different = labels[:, None, :, None] != labels[:, None, None, :]
         return APART * different.to(self.table.dtype)

@@ -143,6 +143,7 @@ def losses(changes: dict[str, object]) -> list[float]:
 def traced(connection: Connection) -> None:
     """Send the losses without and with compilation, by the backend that only traces, and how often it was asked for."""
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", message="The .srun. command is available")  # wherever Slurm is installed
     calls, real = 0, torch.compile
 
     def trace(model: nn.Module, **_: object) -> object:

@@ -38,7 +38,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, *, bias: Tenso
     if exporting() and query.dim() > 3:  # ONNX has attention of 4-D tensors alone, heads included
         lead = query.shape[:-2]
         bias = None if bias is None else bias.expand(*lead, *bias.shape[-3:]).flatten(0, -4)
-        return attend(*(x.flatten(0, -3) for x in (query, key, value)), heads, bias=bias).unflatten(0, lead)
+        query, key, value = (x.flatten(0, -3) for x in (query, key, value))
+        return attend(query, key, value, heads, bias=bias).unflatten(0, lead)
     query, key, value = (x.unflatten(-1, (heads, -1)).transpose(-2, -3) for x in (query, key, value))
     x = F.scaled_dot_product_attention(query, key, value, attn_mask=bias).transpose(-2, -3)
     if exporting():  # converters lay the result out in another way, in which it cannot be viewed flat

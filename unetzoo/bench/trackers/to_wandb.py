@@ -15,7 +15,6 @@ from PIL import Image
 
 from unetzoo.bench.trackers.tracker import Ending, TrackedTrial, Tracker
 
-wandb: Any = import_module("wandb")  # which is checked without it
 EXIT_CODES = {"ok": 0, "failed": 1, "stopped": 75}
 LONGEST = 120  # characters of a project's name
 
@@ -26,7 +25,8 @@ class Adapter(Tracker):
     def __init__(self, folder: Path, trial: TrackedTrial) -> None:
         super().__init__(folder, trial)
         folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
+        self._wandb: Any = import_module("wandb")  # types and examples are checked without it
+        self._run = self._wandb.init(
             mode=self.store(folder),
             dir=str(folder),
             project=re.sub(r"[^\w.-]", "-", trial.project)[:LONGEST],
@@ -35,7 +35,9 @@ class Adapter(Tracker):
             resume=None if self.store(folder) == "offline" else "allow",
             config=dict(trial.settings),
             reinit="create_new",  # several trials run side by side
-            settings=wandb.Settings(silent=True, console="off", save_code=False, disable_git=True, x_disable_meta=True),
+            settings=self._wandb.Settings(
+                silent=True, console="off", save_code=False, disable_git=True, x_disable_meta=True
+            ),
         )
 
     @classmethod
@@ -52,7 +54,7 @@ class Adapter(Tracker):
         for name, value in {**ending.values, "status": ending.status, "reason": ending.reason}.items():
             self._run.summary[name] = value
         for key, png in ending.pictures.items():
-            self._run.log({f"pictures/{key}": wandb.Image(Image.open(io.BytesIO(png)))}, step=ending.step)
+            self._run.log({f"pictures/{key}": self._wandb.Image(Image.open(io.BytesIO(png)))}, step=ending.step)
         if ending.record is not None:
             shutil.copy(ending.record, self._run.dir)  # all files there are uploaded
         self._run.finish(exit_code=EXIT_CODES[ending.status])

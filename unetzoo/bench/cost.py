@@ -23,7 +23,7 @@ from unetzoo.train.loop import make_optimizer
 from unetzoo.train.losses import supervised_loss
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
-BESIDE = 0.1  # of the time limit, for one attempt at the timing in float32 beside that in the trial's precision
+BESIDE = 0.1  # share of the time limit for the timing in float32 beside that in the trial's precision, tried once
 
 
 def measure_cost(

@@ -46,7 +46,7 @@ class PartVerdict:
 def judge_quantity(part: Part, estimate: Estimate | None) -> PartVerdict:
     """Judge a part by its quantity: its whole interval must be on one side of the bound.
 
-    If the machine was not quiet, so must an interval that is `NOISE` times as wide to either side.
+    If the machine was not quiet, so must the interval from the lower bound over `NOISE` to `NOISE` times the upper one.
 
     Args:
         part: The part.

@@ -17,7 +17,7 @@ RC: Any = {
     "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same glyphs on every machine
     "font.size": 10,
     "axes.titlesize": 11,
-    "axes.titley": 1.0,  # where it goes anyway; looking for room above ticks takes a tenth of a report
+    "axes.titley": 1.0,  # where it goes anyway; looking for room above ticks takes seconds of a report
     "axes.edgecolor": "#888888",
     "grid.color": "#e6e6e6",
     "text.parse_math": False,  # a '$' in a name is a dollar

@@ -13,7 +13,8 @@ import unetzoo
 from support import quick_timings
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import read_suite
-from unetzoo.inference.files import Options, Watcher, predict_files
+from unetzoo.inference.files import Watcher, predict_files
+from unetzoo.inference.session import Options
 
 SUITE = f"""
 imports = ['{quick_timings.__file__}']

@@ -21,7 +21,7 @@ import unetzoo
 from unetzoo.cli import main as cli
 from unetzoo.data.base import DatasetInfo
 from unetzoo.data.folders.files import read_stored
-from unetzoo.inference import files
+from unetzoo.inference import session
 from unetzoo.train.weights import read_header
 
 pytestmark = pytest.mark.filterwarnings("ignore:these weights do not tell")  # `tiny` gives no data set
@@ -372,7 +372,7 @@ def test_what_is_of_something_else_is_not_written_over(run: Callable[..., Run]) 
 def test_ctrl_c_keeps_what_is_finished(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     tiny(Path("m.safetensors"))
     images("a.png", "b.png", "c.png")
-    predict, calls = files.predict, []
+    predict, calls = session.predict, []
 
     def interrupted(*arguments: object, **options: object) -> object:
         calls.append(1)
@@ -380,7 +380,7 @@ def test_ctrl_c_keeps_what_is_finished(run: Callable[..., Run], monkeypatch: pyt
             raise KeyboardInterrupt
         return predict(*arguments, **options)
 
-    monkeypatch.setattr(files, "predict", interrupted)
+    monkeypatch.setattr(session, "predict", interrupted)
     done = run("m.safetensors", "a.png", "b.png", "c.png", "--probabilities")
     assert done.code == 130
     assert "interrupted; finished images are kept in predictions" in done.err

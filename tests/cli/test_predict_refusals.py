@@ -48,7 +48,7 @@ def test_a_full_disk_is_not_wrong_input(folder: Path, monkeypatch: pytest.Monkey
     def full(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("unetzoo.inference.files.save_image", full)
+    monkeypatch.setattr("unetzoo.inference.session.save_image", full)
     done = predict("a.png", "c.png")
     assert done.exit_code == 1
     assert "disk full" in done.output

@@ -23,7 +23,8 @@ import unetzoo
 from unetzoo import UnetzooError
 from unetzoo.data.expected import Expected
 from unetzoo.data.folders.file_dataset import FileDataset
-from unetzoo.inference.files import Options, Result, Watcher, predict_files
+from unetzoo.inference.files import Result, Watcher, predict_files
+from unetzoo.inference.session import Options
 from unetzoo.models import registry
 
 SHAPE = (24, 30)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 import unetzoo
 from unetzoo import UnetzooError
-from unetzoo.inference import files
+from unetzoo.inference import files, session
 from unetzoo.inference.batches import MOST, Batches
+from unetzoo.inference.images import Item
 from unetzoo.inference.overlap import ahead, behind
 
 CPU, GPU = torch.device("cpu"), torch.device("meta")  # a device that is no CPU, and that torch always has
@@ -180,7 +181,7 @@ def test_files_that_cannot_be_written_fail_their_image_alone(tmp_path: Path, mon
     path = unetzoo.save_model(model, tmp_path / "m.safetensors")
     for name in "abc":
         Image.fromarray((255 * noise(20, 30)).astype(np.uint8)).save(tmp_path / f"{name}.png")
-    save, told = files.save_image, []
+    save, told = session.save_image, []
 
     def failing(image: Image.Image, to: Path, kind: str) -> None:
         if to.name.startswith(".b.png"):
@@ -188,12 +189,12 @@ def test_files_that_cannot_be_written_fail_their_image_alone(tmp_path: Path, mon
         save(image, to, kind)
 
     class Watching(files.Watcher):
-        def end(self, item: files.Item, what: str) -> None:
+        def end(self, item: Item, what: str) -> None:
             told.append((item.path.name, threading.current_thread() is threading.main_thread()))
 
-    monkeypatch.setattr(files, "save_image", failing)
+    monkeypatch.setattr(session, "save_image", failing)
     images = [tmp_path / f"{name}.png" for name in "abc"]
-    result = files.predict_files(path, images, tmp_path / "out", files.Options(device="cpu"), Watching())
+    result = files.predict_files(path, images, tmp_path / "out", session.Options(device="cpu"), Watching())
     assert (result.predicted, list(map(str, result.failed.values()))) == (2, [f"{images[1]}: OSError: disk full"])
     assert told == [("a.png", True), ("b.png", True), ("c.png", True)]
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a.png", "c.png", "predictions.json", "predictions.csv"}

@@ -13,7 +13,8 @@ from PIL import Image
 
 import unetzoo
 from unetzoo.errors import UnetzooError
-from unetzoo.inference.files import Options, Watcher, predict_files
+from unetzoo.inference.files import Watcher, predict_files
+from unetzoo.inference.session import Options
 from unetzoo.records.record import ModelDescription, Record
 from unetzoo.train.weights import file_checksum, read_header
 

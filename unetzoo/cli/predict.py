@@ -107,7 +107,8 @@ def predict_command(
     allocation.keep_freed_memory()
     import_plugins(imports or [])
     from unetzoo.cli.predict_progress import LiveWatcher, print_result
-    from unetzoo.inference.files import Options, predict_files
+    from unetzoo.inference.files import predict_files
+    from unetzoo.inference.session import Options
 
     options = Options(
         tile=tile,

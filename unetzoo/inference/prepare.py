@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 
 from unetzoo.data.expected import Expected, distance, histogram
-from unetzoo.data.folders.reading import block_mean
+from unetzoo.data.folders.convert import block_mean
 from unetzoo.errors import UnetzooError
 from unetzoo.inference.images import Opened
 from unetzoo.inference.read_as import ReadAs, Spelling

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unetzoo import UnetzooError
+from unetzoo.data.folders.convert import read_instances, read_pair
 from unetzoo.data.folders.file_dataset import FileDataset
 from unetzoo.data.folders.files import count_pages, read_stored
-from unetzoo.data.folders.reading import ClassReading, Pair, Reading, Value, interval, read_instances, read_pair
+from unetzoo.data.folders.reading import ClassReading, Pair, Reading, Value, interval
 from unetzoo.data.folders.reading_file import read_reading, to_toml
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)

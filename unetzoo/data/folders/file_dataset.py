@@ -12,9 +12,10 @@ import numpy as np
 from unetzoo._util.helpers import spread
 from unetzoo.data.base import SPLITS, DatasetInfo, SegmentationDataset
 from unetzoo.data.expected import Storage
+from unetzoo.data.folders.convert import read_image_of, read_instances, read_pair
 from unetzoo.data.folders.look import Content, contents, tasks_of
 from unetzoo.data.folders.pairs import some
-from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of, read_image_of, read_instances, read_pair
+from unetzoo.data.folders.reading import COLOUR, Pair, Reading, groups_of
 from unetzoo.data.folders.reading_file import shown_values
 from unetzoo.data.folders.thumbnails import Compared, Thumbnails
 

@@ -12,9 +12,10 @@ import numpy as np
 from unetzoo._util.helpers import spread
 from unetzoo._util.progress import tell
 from unetzoo.data.expected import Storage
+from unetzoo.data.folders.convert import convert_pair
 from unetzoo.data.folders.files import Stored, array_digest, check_same_size
 from unetzoo.data.folders.properties import ImageProperties, MaskProperties, image_properties, mask_properties
-from unetzoo.data.folders.reading import Pair, Reading, convert_pair
+from unetzoo.data.folders.reading import Pair, Reading
 from unetzoo.data.folders.thumbnails import views
 from unetzoo.errors import UnetzooError
 

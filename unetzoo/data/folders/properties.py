@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from unetzoo.data.folders.convert import mask_values, where
 from unetzoo.data.folders.files import Stored, array_digest
-from unetzoo.data.folders.reading import mask_values, where
 from unetzoo.errors import UnetzooError
 
 MOST_VALUES = 4096  # different values in a mask; more are not classes and hardly ids

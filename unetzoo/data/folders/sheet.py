@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 
 from unetzoo.data.base import SPLITS
 from unetzoo.data.folders.check import Check
-from unetzoo.data.folders.reading import Pair, Reading, read_instances, read_pair
+from unetzoo.data.folders.convert import read_instances, read_pair
+from unetzoo.data.folders.reading import Pair, Reading
 from unetzoo.errors import UnetzooError
 
 NAME = "contact_sheet.png"

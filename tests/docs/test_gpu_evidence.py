@@ -1,0 +1,59 @@
+"""The choice of trials for a GPU: what settles most for a second comes first, as far as the time goes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from unetzoo.claims.definition import claims_folder, read_claims
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return import_module("gpu_evidence")
+
+
+def test_seeds_for_a_verdict_come_together_and_further_ones_singly(script: Any) -> None:
+    first, second, third = script.batches("skips", "nuclei", 4, {"a": 10.0, "b": 20.0}, {"a": 3, "b": 1}, most=5)
+    assert (first.seeds, first.seconds, first.worth) == (3, 40.0, 4.0)
+    assert (second.seeds, second.seconds, second.worth) == (4, 30.0, 2.0)
+    assert (third.seeds, third.seconds) == (5, 30.0)
+    assert script.batches("skips", "nuclei", 4, {"a": 10.0}, {"a": 5}, most=5) == []
+
+
+def test_what_settles_most_for_a_second_comes_first_within_the_time(script: Any) -> None:
+    dear = script.batches("dear", "x", 10, {"a": 100.0}, {}, most=4)  # 300 s for 10 parts, then 100 s for 5
+    cheap = script.batches("cheap", "x", 3, {"a": 10.0}, {}, most=4)  # 30 s for 3 parts, then 10 s for 1.5
+    order = [("cheap", 3), ("cheap", 4), ("dear", 3), ("dear", 4)]
+    assert [(batch.suite, batch.seeds) for batch in script.chosen([dear, cheap], 1000)] == order
+    assert [b.suite for b in script.chosen([dear, cheap], 100)] == ["cheap", "cheap"]
+    assert script.chosen([dear, cheap], 5) == []
+
+
+def test_without_results_every_comparison_is_open(script: Any, tmp_path: Path) -> None:
+    claims = read_claims(claims_folder())
+    found = script.open_parts(claims, tmp_path)
+    asked = sum(part.data is not None for c in claims if c.suite and not c.results for part in c.parts)
+    apart = sum(part.against_data not in (None, part.data) for c in claims if not c.results for part in c.parts)
+    assert sum(found.values()) == asked + apart > 50
+    assert all(label in script.members(name) for name, label in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--minutes", "0"], "must be above 0"), (["--minutes", "5"], "torch sees no CUDA device")]
+)
+def test_what_cannot_be_done_is_said(words: list[str], said: str) -> None:
+    if torch.cuda.is_available() and "0" not in words:
+        pytest.skip("this machine has a CUDA device")
+    command = [sys.executable, str(ROOT / "benchmarks/gpu_evidence.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr

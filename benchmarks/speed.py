@@ -5,6 +5,8 @@
     python benchmarks/speed.py inference --run first                 # predict, other runtimes, MONAI
     python benchmarks/speed.py large --run first --rounds 2          # predict and MONAI on 10,000 x 10,000 px
     python benchmarks/speed.py options --run first                   # options of a training step, and the loader
+    python benchmarks/speed.py recompute --run first                 # maps that are computed twice: time and memory
+    python benchmarks/speed.py choices --run first                   # precision and layout by `compute = "auto"`
     python benchmarks/speed.py page                                  # reports/speed, and the table in README.md
 
 ``--run`` names the folder of reports/speed that gets the JSON files; a second run, on another day or under another
@@ -196,6 +198,22 @@ def run_options(args: argparse.Namespace) -> dict[str, Any]:
     return {"measurements": [], "step": _script("training_step.py", [rounds]), "loader": _script("loader.py", [rounds])}
 
 
+def run_recompute(args: argparse.Namespace) -> dict[str, Any]:
+    """Time training steps that compute maps twice, and predict their memory."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from speed_choices import recompute
+
+    return {"measurements": recompute(args.rounds)}
+
+
+def run_choices(args: argparse.Namespace) -> dict[str, Any]:
+    """List how trials of each network compute, where that is chosen by timing."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from speed_choices import choices
+
+    return {"measurements": [], "choices": choices()}
+
+
 def _script(name: str, options: list[str]) -> dict[str, Any]:
     """Run another script of this folder and return what it wrote."""
     with tempfile.TemporaryDirectory() as folder:
@@ -214,6 +232,8 @@ def main() -> None:
         "inference": run_inference,
         "large": run_large,
         "options": run_options,
+        "recompute": run_recompute,
+        "choices": run_choices,
     }
     parser.add_argument("part", choices=(*parts, "page"))
     parser.add_argument("--run", default="first", help="folder of reports/speed (default: %(default)s)")

@@ -12,15 +12,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import FuncFormatter
-from speed_parts import options, prediction
+from speed_parts import choices, options, prediction, recompute
+from speed_ratios import OURS, PLAIN, Run, quoted, ratio, values
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.report.style import RC, canvas, save
 
-PLAIN = ("plain script, loading in the process", "plain script, two loading processes")
-OURS = ("unetzoo bench --jobs 1", "unetzoo bench")
 QUESTION = "How many times as fast as a plain float32 script, and as other libraries, is unetzoo?"
-STEP = "unet, training step, 4x1x256x256"
 BEGIN, END = "<!-- written by benchmarks/speed.py page -->\n", "<!-- end -->\n"
 COLUMNS = (
     "model",
@@ -36,7 +34,6 @@ COLUMNS = (
     "layout",
     "device",
 )
-Run = dict[str, dict[str, Any]]  # part -> content of its file
 
 
 def read_runs(folder: Path) -> dict[str, Run]:
@@ -69,7 +66,7 @@ def write_page(folder: Path, readme: Path) -> None:
         *_steps(runs),
         *_sweeps(runs, folder),
     ]
-    parts += [*prediction(runs, _table, _ratio), *options(runs, _table)]
+    parts += [*prediction(runs, _table), *recompute(runs, _table), *choices(runs, _table), *options(runs, _table)]
     notes = Path(__file__).with_name("speed_notes.md")
     parts += [notes.read_text()] if notes.exists() else []
     write_atomic(folder / "README.md", "\n".join(parts).rstrip() + "\n")
@@ -83,95 +80,37 @@ def write_page(folder: Path, readme: Path) -> None:
 
 
 def answer(runs: dict[str, Run]) -> str:
-    """Return in a sentence how many times as fast as plain float32 things are, by the median of all rounds.
+    """Return in a sentence how many times as fast as plain float32 things were, in the last run that timed them.
 
     Args:
         runs: From `read_runs`.
     """
-    found = {
-        "suites of six variants": [ratios for key, ratios in _suite_ratios(runs) if "six variants" in key],
-        "a training step of `unet`": _step_ratios(runs, STEP),
-        "prediction on 512x512 px": [
-            ratios for side, name, ratios in _prediction_ratios(runs) if (side, name) == (512, "eager float32")
-        ],
+    parts = {
+        "suites of six variants": ("six variants", "a plain float32 script"),
+        "a training step of `unet`": ("training step of", "float32"),
+        "prediction on 512x512 px": ("512x512", "eager float32"),
     }
-    said = ", ".join(f"{what} {np.median(np.concatenate(ratios)):.1f}" for what, ratios in found.items() if ratios)
-    return f"Times as fast as float32, by the median of all rounds: {said}. Losing cases stand in the tables."
+    said = []
+    for words, (part, against) in parts.items():
+        for (what, other), by_run in quoted(runs).items():
+            if part in what and other == against:
+                said.append(f"{words} {np.median(list(by_run.values())[-1]):.1f}")
+    return (
+        f"Times as fast as float32, by the median of the last run: {', '.join(said)}. Losing cases stand in the tables."
+    )
 
 
 def readme_table(runs: dict[str, Run]) -> str:
-    """Return the ratios that the project's README quotes, of all runs together.
+    """Return the ratios that the project's README quotes: the last run, and those before it.
 
     Args:
         runs: From `read_runs`.
     """
-    suites: dict[str, list[np.ndarray]] = {}
-    for key, ratios in _suite_ratios(runs):
-        suites.setdefault(key, []).append(ratios)
-    rows = [[key, "a plain float32 script", _spread(np.concatenate(found))] for key, found in suites.items()]
-    for name, what in (
-        (STEP, "training step of `unet`, width 16, 4x1x256x256"),
-        ("unet, forward pass, 1x1x512x512", "forward pass of `unet`, width 16, 1x1x512x512"),
-    ):
-        if found := _step_ratios(runs, name):
-            rows.append([what, "float32", _spread(np.concatenate(found))])
-    for size, candidate, ratios in _prediction_ratios(runs):
-        rows.append([f"`unetzoo predict`, `unet`, width 32, {size}x{size}", candidate, _spread(ratios)])
-    return _table(["what", "against", "times as fast: median (range)"], rows)
-
-
-def _suite_ratios(runs: dict[str, Run]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield what was run, in words, and each round's seconds of the plain script over those of `unetzoo bench`."""
-    for run in runs.values():
-        for task, facts in run.get("suites", {}).get("facts", {}).items():
-            values = _values(run["suites"])
-            plain = np.minimum(*(values[f"{task}: {name}"] for name in PLAIN))
-            steps, jobs = run["suites"]["steps"], facts["jobs"][-1]
-            key = f"`unetzoo bench`, {task}, {steps} steps each, with everything it measures (`--jobs {jobs}`)"
-            yield key, plain / values[f"{task}: {OURS[1]}"]
-
-
-def _step_ratios(runs: dict[str, Run], name: str) -> list[np.ndarray]:
-    found = [_values(run["steps"]) for run in runs.values() if "steps" in run]
-    return [each[f"{name}, plain"] / each[f"{name}, unetzoo"] for each in found]
-
-
-def _prediction_ratios(runs: dict[str, Run]) -> Iterator[tuple[int, str, np.ndarray]]:
-    """Yield size, candidate, and the rounds' seconds of the candidate over those of `unetzoo auto`, of all runs."""
-    sizes: dict[tuple[int, str], list[np.ndarray]] = {}
-    for run in runs.values():
-        for part in ("inference", "large"):
-            same = {
-                (each["size"], each["candidate"]): np.array(each["values"])
-                for each in run.get(part, {}).get("measurements", [])
-            }
-            for (size, candidate), theirs in same.items():
-                if candidate.startswith("unetzoo"):
-                    continue
-                ours = next(v for (side, name), v in same.items() if side == size and name.startswith("unetzoo auto"))
-                rounds = min(len(theirs), len(ours))
-                sizes.setdefault((size, candidate), []).append(theirs[:rounds] / ours[:rounds])
-    for (size, candidate), ratios in sizes.items():
-        yield size, candidate, np.concatenate(ratios)
-
-
-def _spread(ratios: np.ndarray) -> str:
-    return f"{np.median(ratios):.2f} ({_range(ratios)})"
-
-
-def _range(ratios: np.ndarray) -> str:
-    return f"{ratios.min():.2f} to {ratios.max():.2f}" if len(ratios) > 1 else "one round"
-
-
-def _values(part: dict[str, Any]) -> dict[str, np.ndarray]:
-    return {each["name"]: np.array(each["values"]) for each in part["measurements"]}
-
-
-def _ratio(over: np.ndarray, under: np.ndarray) -> str:
-    """Return the median of the rounds' ratios and their range."""
-    rounds = min(len(over), len(under))
-    ratios = over[:rounds] / under[:rounds]
-    return f"**{np.median(ratios):.2f}** ({_range(ratios)})"
+    rows = []
+    for (what, against), by_run in quoted(runs).items():
+        *before, last = by_run.values()
+        rows.append([what, against, ratio(last, np.ones_like(last)), ", ".join(f"{np.median(r):.2f}" for r in before)])
+    return _table(["what", "against", "times as fast: median (range) of the last run", "runs before"], rows)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -206,13 +145,13 @@ def _suites(runs: dict[str, Run]) -> Iterator[str]:
     )
     rows = []
     for run, content in found.items():
-        values = _values(content)
+        taken = values(content)
         for task in content["facts"]:
-            plain = np.minimum(*(values[f"{task}: {name}"] for name in PLAIN))
+            plain = np.minimum(*(taken[f"{task}: {name}"] for name in PLAIN))
             seconds = f"{np.median(plain):.0f} s"
-            ours = [values[f"{task}: {name}"] for name in OURS]
+            ours = [taken[f"{task}: {name}"] for name in OURS]
             jobs = ", ".join(map(str, content["facts"][task]["jobs"]))
-            rows.append([run, task, str(content["steps"]), seconds, *(_ratio(plain, each) for each in ours), jobs])
+            rows.append([run, task, str(content["steps"]), seconds, *(ratio(plain, each) for each in ours), jobs])
     yield _table(["run", "task", "steps", "plain script", "`--jobs 1`", "`--jobs auto`", "jobs chosen"], rows)
     for content in found.values():
         for task, facts in content["facts"].items():
@@ -277,19 +216,19 @@ def _steps(runs: dict[str, Run]) -> Iterator[str]:
     )
     rows = []
     for run, content in found.items():
-        values = _values(content)
-        products = [(int(name.split()[0]), v) for name, v in values.items() if name.endswith("product, bfloat16")]
-        peak = max(2 * side**3 / float(np.median(taken)) for side, taken in products)
+        taken = values(content)
+        products = [(int(name.split()[0]), v) for name, v in taken.items() if name.endswith("product, bfloat16")]
+        peak = max(2 * side**3 / float(np.median(seconds)) for side, seconds in products)
         for each in content["measurements"]:
             if each.get("by") != "unetzoo":
                 continue
             ours = np.array(each["values"])
-            plain = values[each["name"].replace(", unetzoo", ", plain")]
+            plain = taken[each["name"].replace(", unetzoo", ", plain")]
             factor = 3 if each["what"] == "training step" else 1
             used = 2 * each["macs"] * each["shape"][0] * factor / float(np.median(ours)) / peak
             size = "x".join(map(str, each["shape"]))
             times = [f"{1000 * np.median(v):.0f}" for v in (plain, ours)]
-            rows.append([run, each["model"], each["what"], size, *times, _ratio(plain, ours), f"{used:.2f}"])
+            rows.append([run, each["model"], each["what"], size, *times, ratio(plain, ours), f"{used:.2f}"])
     yield _table(["run", "network", "what", "shape", "plain, ms", "unetzoo, ms", "ratio", "utilisation"], rows)
 
 

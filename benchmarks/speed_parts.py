@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from speed_ratios import ratio
 
 Table = Callable[[list[str], list[list[str]]], str]
-Ratio = Callable[[np.ndarray, np.ndarray], str]
 Runs = dict[str, dict[str, dict[str, Any]]]
 
 
-def prediction(runs: Runs, table: Table, ratio: Ratio) -> Iterator[str]:
+def prediction(runs: Runs, table: Table) -> Iterator[str]:
     """Yield the section on prediction.
 
     Args:
         runs: Run -> part -> content of its file.
         table: Function from a head and rows to Markdown.
-        ratio: Function from the seconds of another way and ours to words.
     """
     rows, said = [], ""
     for run, parts in runs.items():
@@ -45,6 +44,57 @@ def prediction(runs: Runs, table: Table, ratio: Ratio) -> Iterator[str]:
     yield table(["run", "image", "way", "seconds", "over unetzoo auto", "peak, MiB"], rows)
 
 
+def recompute(runs: Runs, table: Table) -> Iterator[str]:
+    """Yield the section on memory and time of `recompute`.
+
+    Args:
+        runs: Run -> part -> content of its file.
+        table: Function from a head and rows to Markdown.
+    """
+    rows = []
+    for run, parts in runs.items():
+        measured = parts.get("recompute", {}).get("measurements", [])
+        whole = {each["width"]: each for each in measured if each["way"] == "none"}
+        for each in measured:
+            base = whole[each["width"]]
+            memory = each["peak_bytes"] / base["peak_bytes"]
+            time = "" if each is base else ratio(np.array(each["values"]), np.array(base["values"]))
+            size, mib = "x".join(map(str, each["shape"])), f"{each['peak_bytes'] / 2**20:.0f}"
+            rows.append([run, str(each["width"]), size, f"`{each['way']}`", mib, f"**{memory:.2f}**", time])
+    if rows:
+        yield "\n## Memory that is computed again\n"
+        yield (
+            "A training step of `unet` in bfloat16 and channels_last. Memory is the predicted peak of the tensors; "
+            "memory and time are given over those of `none`.\n"
+        )
+        yield table(["run", "width", "shape", "`recompute`", "peak, MiB", "memory", "time"], rows)
+
+
+def choices(runs: Runs, table: Table) -> Iterator[str]:
+    """Yield the section on how trials of each network compute.
+
+    Args:
+        runs: Run -> part -> content of its file.
+        table: Function from a head and rows to Markdown.
+    """
+    rows, ways = [], dict[str, None]()
+    found = [(run, each) for run, parts in runs.items() for each in parts.get("choices", {}).get("choices", [])]
+    for _, each in found:
+        ways |= dict.fromkeys(each["seconds"])
+    for run, each in found:
+        options = ", ".join(f"{name} {value}" for name, value in each["options"].items())
+        times = [f"{1000 * each['seconds'][way]:.0f}" if each["seconds"].get(way) else "fails" for way in ways]
+        rows.append([run, f"`{each['model']}`" + (f", {options}" if options else ""), *times, each["choice"]])
+    if rows:
+        yield "\n## How each network computes\n"
+        yield (
+            "Milliseconds of a training step on 4x1x256x256 px, medians of at least three, by which "
+            '`compute = "auto"` chooses: the first way, unless another saves a tenth of its time. '
+            "A way that takes 1.5 times as long as the first in one round is not timed again.\n"
+        )
+        yield table(["run", "network", *ways, "choice"], rows)
+
+
 def options(runs: Runs, table: Table) -> Iterator[str]:
     """Yield the sections on options of a training step, on evaluation, and on the loader.
 
@@ -58,8 +108,7 @@ def options(runs: Runs, table: Table) -> Iterator[str]:
     yield "\n## Options of a training step\n"
     yield (
         "`unet` of width 16 on 4x1x256x256, bfloat16 and channels_last, one thread. Ratios of the time with the option "
-        "to that of today's way, by the clock, median and quartiles of paired rounds: below 1 is a gain. Memory of "
-        "`recompute` stands in the reference of suites.\n"
+        "to that of today's way, by the clock, median and quartiles of paired rounds: below 1 is a gain.\n"
     )
     rows = []
     for run, content in found.items():

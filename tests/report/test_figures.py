@@ -12,7 +12,9 @@ import pytest
 from support.command import run
 from support.records import folder_of, load, noisy
 from unetzoo.errors import UnetzooError
+from unetzoo.report import page, plots, write_report
 from unetzoo.report.image_plots import image_ranks
+from unetzoo.report.judgement import judge_all
 from unetzoo.report.options import Clock, check_formats
 from unetzoo.report.scaling import families, size_scaling
 from unetzoo.report.statistics import summarise
@@ -46,6 +48,23 @@ def test_equal_dice_shares_the_ranks() -> None:
     shares = np.asarray(ax.collections[0].get_array()).reshape(3, 3)
     assert shares.tolist() == [[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]]
     assert image_ranks(pd.DataFrame(rows[:3]), ["a"]) is None
+
+
+def test_of_many_variants_the_first_are_drawn_and_the_caption_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [f"v{k}" for k in range(6)]
+    made = [noisy(label, seed, 0.9 - 0.05 * k) for k, label in enumerate(labels) for seed in range(3)]
+    for module in (plots, page):
+        monkeypatch.setattr(module, "MOST", 3)
+    t = load(*made)
+    figures = {name: make() for name, make in plots.makers(t, summarise(t), judge_all(t)).items()}
+    for name in ("dice_distribution", "image_ranks", "best_set"):
+        assert len(figures[name].axes[0].get_yticklabels()) == 3, name
+    assert len(figures["paired_images"].axes[0].get_xticklabels()) == 3
+    assert len(figures["dice_vs_params"].axes[0].texts) == 6
+    text = write_report(folder_of(tmp_path / "run", *made)).read_text()
+    assert "Shown: the first 3 of 6 variants." in text
 
 
 def test_formats_replace_the_usual_ones_and_stages_are_timed(tmp_path: Path) -> None:

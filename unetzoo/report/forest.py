@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from matplotlib.figure import Figure
 
 from unetzoo.report.judgement import Judgement
@@ -12,12 +14,12 @@ VERDICT_COLOURS = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E
 NO_VERDICT = "#b5b5b5"
 
 
-def difference(j: Judgement) -> Figure | None:
-    """Draw the difference of each variant from the reference, coloured by verdict; None if none is judged.
+def difference(j: Judgement, names: Collection[str]) -> Figure | None:
+    """Draw the difference of these variants from the reference, coloured by verdict; None if none is judged.
 
     The band is the margin. Only differences with a verdict have an interval.
     """
-    shown = [c for c in j.against.values() if c.difference is not None]
+    shown = [c for c in j.against.values() if c.difference is not None and c.model in names]
     shown.sort(key=lambda c: -(c.difference or 0.0))
     if not any(j.judged(c) for c in shown):
         return None

@@ -52,7 +52,7 @@ def difficulty(images: pd.DataFrame, order: Sequence[str], look: dict[str, Look]
     if len(means) < 2 or means.shape[1] < 1:
         return None
     means = means.loc[means.mean(axis=1).sort_values(kind="stable").index]
-    figure = canvas(7.4, 4.2)
+    figure = canvas(7.4, 4.2 + 0.22 * max(0, np.ceil(means.shape[1] / 4) - 2))  # room for the legend
     ax = figure.subplots()
     at = np.arange(1, len(means) + 1)
     ax.fill_between(at, means.min(axis=1), means.max(axis=1), color="#dddddd", linewidth=0, zorder=1)
@@ -96,8 +96,8 @@ def image_ranks(images: pd.DataFrame, order: Sequence[str]) -> Figure | None:
     return figure
 
 
-def best_set(summary: pd.DataFrame, j: Judgement) -> Figure | None:
-    """Draw the difference of each variant from the best with its interval, by verdict; None without a verdict.
+def best_set(summary: pd.DataFrame, j: Judgement, most: int) -> Figure | None:
+    """Draw the difference of the first variants from the best with its interval, by verdict; None without a verdict.
 
     Variants whose verdict is not "worse" are the set in which the best may be.
     """
@@ -108,7 +108,7 @@ def best_set(summary: pd.DataFrame, j: Judgement) -> Figure | None:
     rows = [c for x in field.candidates if (c := field.pairs.get((x.label, str(best)))) and j.judged(c)]
     if not rows:
         return None
-    rows.sort(key=lambda c: -(c.difference or 0.0))
+    rows = sorted(rows, key=lambda c: -(c.difference or 0.0))[: most - 1]
     figure = canvas(7.6, 1.5 + 0.4 * (len(rows) + 1))
     ax = figure.subplots()
     ax.axvspan(-j.margin, j.margin, color=VERDICT_COLOURS["equivalent"], alpha=0.1, linewidth=0)

@@ -22,8 +22,8 @@ from unetzoo.report.machines import COST_PLOTS, apart, by_machine, kind_of
 from unetzoo.report.options import Clock, Options
 from unetzoo.report.paper import write_paper
 from unetzoo.report.phrases import as_literal, in_script, phrases
-from unetzoo.report.plots import NAMES, PARETO, draw
-from unetzoo.report.predictions import draw_predictions, left_out
+from unetzoo.report.plots import ALL, MOST, NAMES, PARETO, draw
+from unetzoo.report.predictions import draw_predictions, left_out, shown_first
 from unetzoo.report.sections import context
 from unetzoo.report.statistics import summarise
 from unetzoo.report.strips import difference_strips, score_strips
@@ -118,6 +118,9 @@ def build(
     drawn = tuple(dict.fromkeys([*formats, *(SCREEN if keep is None else ())]))
     plots = _plots(folder, t, summary, j, shown, order, drawn, options.clock)
     captions = {name: _caption(name, j.ranked, summary["noisy"].any()) for name in NAMES if name in plots}
+    if len(summary) > MOST:
+        for name in captions.keys() - {*ALL, "predictions"}:
+            captions[name] += shown_first(MOST, len(summary))
     if "predictions" in captions:
         captions["predictions"] += left_out(t.models, order)
     with stage("tables"):

@@ -29,6 +29,8 @@ from unetzoo.report.words import MIB, short
 
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
 MARKERS = "o^sDvPX"  # of the seeds
+MOST = 40  # variants in a plot that has a row, a column or a line for each
+ALL = {"dice_vs_latency", "dice_vs_params", "dice_vs_memory", "size_scaling"}  # plots of points, which show more
 CROWDED = 30  # with more points than this, only those with room beside them are named
 Baseline = tuple[str, float]  # label and test Dice of the best trivial predictor
 
@@ -310,20 +312,23 @@ def makers(t: Tables, summary: pd.DataFrame, j: Judgement) -> dict[str, Callable
         summary: One row per variant, in the order of the page.
         j: The verdicts.
     """
-    order, baseline = [str(name) for name in summary["model"]], best_baseline(t)
-    look = looks(order, j.reference)
+    baseline = best_baseline(t)
+    look = looks([str(name) for name in summary["model"]], j.reference)
+    first = summary.head(MOST)
+    order = [str(name) for name in first["model"]]
+    curves = t.curves[t.curves["model"].isin(order)]
     return {
         **{name: partial(plot, summary, look, baseline, j.ranked) for name, plot in PARETO.items()},
         "dice_distribution": lambda: dice_distribution(t.images, order, look, baseline),
-        "learning_curves": lambda: learning_curves(t.curves, look),
-        "difference": lambda: difference(j),
-        "memory_split": lambda: memory_split(t, summary),
-        "phases": lambda: phases(t, summary),
+        "learning_curves": lambda: learning_curves(curves, look),
+        "difference": lambda: difference(j, order),
+        "memory_split": lambda: memory_split(t, first),
+        "phases": lambda: phases(t, first),
         "paired_images": lambda: paired_lines(t.images, order, look),
         "image_ranks": lambda: image_ranks(t.images, order),
         "size_scaling": lambda: size_scaling(t.models, summary),
         "difficulty": lambda: difficulty(t.images, order, look),
-        "best_set": lambda: best_set(summary, j),
+        "best_set": lambda: best_set(summary, j, MOST),
     }
 
 

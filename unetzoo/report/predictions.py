@@ -85,7 +85,12 @@ def left_out(records: list[Record], order: list[str]) -> str:
     known = len(shown_variants(records, order))
     if known <= MOST_VARIANTS:
         return ""
-    return _(" Shown: the first {n} of {all} variants.", n=MOST_VARIANTS, all=known)
+    return shown_first(MOST_VARIANTS, known)
+
+
+def shown_first(n: int, known: int) -> str:
+    """Say that a plot shows the first variants alone."""
+    return _(" Shown: the first {n} of {all} variants.", n=n, all=known)
 
 
 def _panels(records: list[Record], key: str, folder: Path, side: int) -> list[Panel]:

@@ -222,3 +222,20 @@ def test_trackio_gets_a_run_of_its_own_in_the_folder(tmp_path: Path, monkeypatch
     assert calls[1] == (3, {"train/loss": 0.5})
     assert calls[2][1] == {"test/dice": 0.25, "record": '    {"a": "<b>"}', "status": "ok"}
     assert calls[3] == "end"
+
+
+@pytest.mark.nightly  # needs the extra "wandb", which starts a service of its own
+def test_wandb_writes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    (tmp_path / "suite.toml").write_text(SUITE)
+    done = command("bench", tmp_path / "suite.toml", "--out", tmp_path / "out", "--track", "wandb")
+    assert (done.returncode, done.stderr) == (0, "")
+    (record,) = (tmp_path / "out" / "records").glob("*.json")
+    (store,) = (tmp_path / "out" / "trackers").rglob("*.wandb")
+    content = store.read_bytes()  # records of protobuf, whose strings stand in it as they are
+    for word in ("val/loss", "test/dice", "cost/params", "train.steps", read_record(record).id):
+        assert word.encode() in content, word
+    (copied,) = store.parent.rglob(record.name)
+    assert copied.read_bytes() == record.read_bytes()
+    assert len(list(store.parent.rglob("*.png"))) == 2

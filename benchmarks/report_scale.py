@@ -4,7 +4,8 @@
 
 Makes synthetic run folders from a committed record (kept in --folder for the next run) and runs the command line on
 them, each time in a new process. Times are CPU seconds (user and system) of that process and its children, so that
-other work on the machine hardly changes them; wall time is printed beside them. Memory is the peak resident set.
+other work on the machine hardly changes them; wall time is printed beside them. Memory is the peak resident set. The
+folders are made by other processes, since Linux counts the memory of the one that starts a command as the command's.
 Each report prints the time of its stages.
 """
 
@@ -13,12 +14,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,6 +147,12 @@ def write_suite(folder: Path, trials: int) -> list[str]:
     return ["bench", str(suite), "--out", str(out)]
 
 
+def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a function that another process has computed."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
 def measure(name: str, kind: str, trials: int, arguments: list[str], repeats: int = 1) -> Measured:
     """Run the command line in a new process, and return the run that took the least CPU time.
 
@@ -185,15 +193,16 @@ def main() -> None:
     print(f"{'command':34} {'trials':>7} {'CPU s':>10} {'wall s':>10} {'peak MiB':>10}", flush=True)
     found = [measure(f"unetzoo {' '.join(words)}", "start", 0, words, repeats=5) for words in START]
     for trials in [int(size) for size in options.trials.split(",") if size]:
-        folder = write_folder(options.folder / f"plain-{trials}", trials, options.variants, False)
+        folder = apart(write_folder, options.folder / f"plain-{trials}", trials, options.variants, False)
         found.append(measure("unetzoo report", "report", trials, ["report", str(folder), "--timings"]))
     if options.pictures:
         name = f"pictures-{options.pictures}"
-        folder = write_folder(options.folder / name, options.pictures, options.variants, True)
+        folder = apart(write_folder, options.folder / name, options.pictures, options.variants, True)
         found.append(measure("unetzoo report, with pictures", "pictures", options.pictures, ["report", str(folder)]))
     if options.resume:
-        resume = write_suite(options.folder / f"suite-{options.resume}", options.resume)
-        found.append(measure("unetzoo bench, all trials done", "resume", options.resume, resume))
+        resume = apart(write_suite, options.folder / f"suite-{options.resume}", options.resume)
+        found.append(measure("unetzoo bench, all trials done", "report", options.resume, resume))
+        found.append(measure("unetzoo bench, report there, too", "resume", options.resume, resume))
     if options.out:
         rows = [run._asdict() for run in found]
         options.out.write_text(json.dumps({"variants": options.variants, "measurements": rows}, indent=1) + "\n")

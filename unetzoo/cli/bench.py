@@ -199,7 +199,7 @@ def bench_command(
         done = sum(len(list(folder.glob(f"{records}/*.json"))) for records in ("records", "*/records"))
         err.print(f"interrupted; {done} records are kept in {folder}, and the same command continues from there")
         raise typer.Exit(130) from None
-    page = write_report(folder, margin=_margins(suite), describe=describe)
+    page = write_report(folder, margin=_margins(suite), describe=describe, if_changed=True)
     if lacking := int(trials["flags"].fillna("").str.contains(f"{WEIGHTS_NOT_SAVED}: ").sum()):
         err.print(
             f"the weights of {lacking} trials could not be saved; --retry failed trains them again", highlight=False

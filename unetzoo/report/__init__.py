@@ -15,7 +15,7 @@ from unetzoo.errors import UnetzooError, shown
 
 if TYPE_CHECKING:
     from unetzoo.report.architecture import Describe
-    from unetzoo.report.options import Clock
+    from unetzoo.report.options import Clock, Options
 
 __all__ = ["write_report"]
 
@@ -30,6 +30,7 @@ def write_report(
     formats: Sequence[str] | None = None,
     describe: Describe | None = None,
     clock: Clock | None = None,
+    if_changed: bool = False,
 ) -> Path:
     """Turn ``folder/records/*.json`` into a report inside ``folder``.
 
@@ -53,6 +54,8 @@ def write_report(
         describe: Describes the networks on the variants' pages, such as `unetzoo.gallery.architecture.describe`, which
             needs torch; None leaves the architecture out.
         clock: Takes the time of each stage.
+        if_changed: Write nothing if the report was last written with this option, and nothing has changed since:
+            neither records, nor options, nor unetzoo, nor the report's own files.
 
     Returns:
         The path of the page; with ``brief``, of ``summary.md`` (for a collection still the page).
@@ -64,6 +67,7 @@ def write_report(
     for value in margin.values() if isinstance(margin, Mapping) else [margin]:
         check_margin(value)
     from unetzoo.records.manifest import read_manifest
+    from unetzoo.report.fresh import Stamp
     from unetzoo.report.options import Clock, Options, check_formats
 
     if paper:
@@ -72,16 +76,28 @@ def write_report(
         check_installed()
     options = Options(paper=paper, formats=check_formats(formats), describe=describe, clock=clock or Clock())
     folder = Path(folder)
+    stamp = Stamp(folder, repr((brief, margin, paper, lang, options.formats, describe is not None)))
+    if if_changed and stamp.valid():
+        return folder / ("summary.md" if brief and read_manifest(folder) is None else "index.html")
     with language(lang):
-        if (manifest := read_manifest(folder)) is None:
-            from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
+        page = _write(folder, brief, margin, options)
+    if if_changed:
+        stamp.put()
+    return page
 
-            one = None if isinstance(margin, Mapping) else margin
-            return build(folder, keep=COSTS if brief else None, margin=one, options=options)
-        from unetzoo.report.collection import build_collection
 
-        each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
-        return build_collection(folder, manifest, brief=brief, margins=each, options=options)
+def _write(folder: Path, brief: bool, margin: float | Mapping[str, float] | None, options: Options) -> Path:
+    from unetzoo.records.manifest import read_manifest
+
+    if (manifest := read_manifest(folder)) is None:
+        from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
+
+        one = None if isinstance(margin, Mapping) else margin
+        return build(folder, keep=COSTS if brief else None, margin=one, options=options)
+    from unetzoo.report.collection import build_collection
+
+    each = margin if isinstance(margin, Mapping) else dict.fromkeys(manifest.data, margin)
+    return build_collection(folder, manifest, brief=brief, margins=each, options=options)
 
 
 def check_margin(margin: float | None) -> None:

@@ -1,0 +1,33 @@
+"""A report that nothing would change is not written again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from support.records import folder_of, noisy
+from unetzoo.report import write_report
+
+
+def test_written_if_changed_it_is_left_alone_until_something_changes(tmp_path: Path) -> None:
+    folder, more = folder_of(tmp_path / "run", noisy("unet", 0, 0.8)), folder_of(tmp_path / "b", noisy("b", 0, 0.7))
+    page = write_report(folder, brief=True, if_changed=True)
+
+    def written(if_changed: bool = True, **options: Any) -> bool:
+        before = page.stat().st_mtime_ns
+        assert write_report(folder, brief=True, if_changed=if_changed, **options) == page
+        return page.stat().st_mtime_ns != before
+
+    assert not written()
+    assert written(margin=0.02)
+    assert written()  # the margin is another again
+    (folder / "results.csv").write_text("changed by hand")
+    assert written()
+    shutil.copytree(more / "records", folder / "records", dirs_exist_ok=True)
+    assert written()
+    assert not written()
+    assert written(if_changed=False, lang="zh")  # as by another command, which leaves no stamp
+    assert written()
+    (folder / ".report").write_bytes(b"\xff")
+    assert written()

@@ -1,6 +1,7 @@
 """Time and memory of reports, of resuming a finished suite, and of start-up, against the number of trials.
 
-    python benchmarks/report_scale.py --trials 10,100,1000,10000 --pictures 500 --resume 500 --out scale.json
+    python benchmarks/report_scale.py --trials 10,100,1000,10000 --pictures 500 --resume 500 \
+        --out reports/speed/NAME/scale.json    # then benchmarks/speed.py page
 
 Makes synthetic run folders from a committed record (kept in --folder for the next run) and runs the command line on
 them, each time in a new process. Times are CPU seconds (user and system) of that process and its children, so that
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/unetzoo-scale"))  # noqa: S108
     parser.add_argument("--out", type=Path, help="file for the measurements, as JSON")
     options = parser.parse_args()
+    begun = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     print("CPU seconds (user + system) count; wall seconds depend on what else the machine does.")
     print(f"{'command':34} {'trials':>7} {'CPU s':>10} {'wall s':>10} {'peak MiB':>10}", flush=True)
     found = [measure(f"unetzoo {' '.join(words)}", "start", 0, words, repeats=5) for words in START]
@@ -204,8 +206,14 @@ def main() -> None:
         found.append(measure("unetzoo bench, all trials done", "report", options.resume, resume))
         found.append(measure("unetzoo bench, report there, too", "resume", options.resume, resume))
     if options.out:
-        rows = [run._asdict() for run in found]
-        options.out.write_text(json.dumps({"variants": options.variants, "measurements": rows}, indent=1) + "\n")
+        from unetzoo.machine.environment import environment
+
+        rows = [
+            run._asdict() | {"limit_seconds": LIMITS[run.kind][0], "limit_mib": LIMITS[run.kind][1]} for run in found
+        ]
+        conditions = {**environment("cpu", "float32"), "begun": begun}
+        content = {"environment": conditions, "variants": options.variants, "measurements": rows}
+        options.out.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import FuncFormatter
-from speed_parts import choices, options, prediction, recompute
+from speed_parts import choices, options, prediction, recompute, scale
 from speed_ratios import OURS, PLAIN, Run, quoted, ratio, values
 
 from unetzoo._util.atomic import write_atomic
@@ -66,7 +66,13 @@ def write_page(folder: Path, readme: Path) -> None:
         *_steps(runs),
         *_sweeps(runs, folder),
     ]
-    parts += [*prediction(runs, _table), *recompute(runs, _table), *choices(runs, _table), *options(runs, _table)]
+    parts += [
+        *prediction(runs, _table),
+        *recompute(runs, _table),
+        *choices(runs, _table),
+        *options(runs, _table),
+        *scale(runs, _table),
+    ]
     notes = Path(__file__).with_name("speed_notes.md")
     parts += [notes.read_text()] if notes.exists() else []
     write_atomic(folder / "README.md", "\n".join(parts).rstrip() + "\n")

@@ -140,3 +140,26 @@ def options(runs: Runs, table: Table) -> Iterator[str]:
         for row in content["loader"]["share"]
     ]
     yield table(["run", "augmentation", "step", "share of loading"], rows)
+
+
+def scale(runs: Runs, table: Table) -> Iterator[str]:
+    """Yield the section on reports, finished suites and start-up against the number of trials.
+
+    Args:
+        runs: Run -> part -> content of its file.
+        table: Function from a head and rows to Markdown.
+    """
+    rows = []
+    for run, parts in runs.items():
+        for each in parts.get("scale", {}).get("measurements", []):
+            trials = f"{each['trials']:,}" if each["trials"] else ""
+            seconds, wanted = f"**{each['cpu_seconds']:.1f}**", f"{each['limit_seconds']:g}"
+            memory, most = f"{each['peak_mib']:,.0f}", f"{each['limit_mib']:,}"
+            rows.append([run, f"`{each['name']}`", trials, seconds, wanted, memory, most])
+    if rows:
+        yield "\n## Reports and start-up\n"
+        yield (
+            "Processor seconds and peak resident memory of the command, on synthetic records of 100 variants "
+            "(`benchmarks/report_scale.py`), beside what was asked for.\n"
+        )
+        yield table(["run", "command", "trials", "seconds", "asked for", "peak, MiB", "asked for"], rows)

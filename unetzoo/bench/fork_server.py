@@ -9,14 +9,17 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from typing import Any
 
+from unetzoo.errors import UnetzooError
 from unetzoo.machine.allocation import ask_for_huge_pages
 from unetzoo.machine.processes import kill_descendants
 
 PRELOADED = ["unetzoo.bench.run_trial", "unetzoo.bench.tasks", "unetzoo.bench.adopt"]
+LONGEST = 107 - len("/pymp-12345678/listener-12345678")  # bytes of a temporary folder, for names of sockets end at 107
 STARTING = threading.Lock()  # held while a process is being started, when nobody knows its id yet
 
 
@@ -27,6 +30,7 @@ def start_method() -> Any:
     ask_for_huge_pages()
     if sys.platform != "linux":  # Windows cannot fork; macOS cannot do so safely once these libraries are loaded
         return multiprocessing.get_context("spawn")
+    _keep_names_short()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     in_main = threading.current_thread() is threading.main_thread()
@@ -39,6 +43,23 @@ def start_method() -> Any:
         for number, handler in before.items():
             signal.signal(number, handler)
     return context
+
+
+def _keep_names_short() -> None:
+    """Put the sockets of this process into /tmp if the names of sockets in ``TMPDIR`` would be too long."""
+    usual = tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= LONGEST:
+        return
+    tempfile.tempdir = "/tmp"  # noqa: S108  # for one moment; `get_temp_dir` makes a folder of this user's own, once
+    try:
+        util.get_temp_dir()
+    except OSError as error:
+        raise UnetzooError(
+            f"TMPDIR = {usual}: too long for the names of sockets; give a folder of at most {LONGEST} bytes "
+            f"(/tmp cannot be used: {error.strerror})"
+        ) from None
+    finally:
+        tempfile.tempdir = usual
 
 
 def server_id() -> int | None:

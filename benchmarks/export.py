@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BACKENDS = ("onnxruntime", "openvino")
 VERSIONS = ("torch", *BACKENDS)
 CHUNK = 12  # entries per process
-LIMIT = 1800  # seconds per entry
+LIMIT = 30.0  # minutes per entry
 WIDTH = 8
 
 
@@ -90,15 +90,15 @@ def check(name: str, key: str) -> list[ExportCheck]:
     return found
 
 
-def _here(names: list[str]) -> None:
+def _here(names: list[str], minutes: float) -> None:
     """Check entries in this process and print a line of JSON for each runtime."""
 
     def late(*_: object) -> None:
-        raise TimeoutError(f"took more than {LIMIT // 60} minutes")
+        raise TimeoutError(f"took more than {minutes:g} minutes")
 
     signal.signal(signal.SIGALRM, late)
     for name in names:
-        signal.alarm(LIMIT)
+        signal.alarm(round(60 * minutes))
         try:
             found = check(name, key_of(name))
         finally:
@@ -107,9 +107,9 @@ def _here(names: list[str]) -> None:
             print(each.model_dump_json(exclude_defaults=True), flush=True)
 
 
-def _apart(names: list[str], file: Path) -> None:
+def _apart(names: list[str], file: Path, minutes: float) -> None:
     """Check entries in a process of their own, adding each line to the file as it comes."""
-    call = [sys.executable, "-W", "ignore", __file__, "--here", ",".join(names)]
+    call = [sys.executable, "-W", "ignore", __file__, "--minutes", f"{minutes:g}", "--here", ",".join(names)]
     environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     done = set()
     with subprocess.Popen(  # noqa: S603
@@ -140,7 +140,7 @@ def _line(found: ExportCheck) -> str:
     return f"{found.name} {found.backend}: {found.relative:.1e} {'' if equal(found) else 'DIFFERS '}({found.sides})"
 
 
-def run(names: list[str], folder: Path) -> int:
+def run(names: list[str], folder: Path, minutes: float) -> int:
     """Check what is missing or outdated and write the page; return the exit code."""
     from unetzoo.gallery.page import read_measurements, write_zoo
 
@@ -156,7 +156,7 @@ def run(names: list[str], folder: Path) -> int:
     try:
         for start in range(0, len(wanted), CHUNK):
             print(f"[{start}/{len(wanted)}] {', '.join(wanted[start : start + CHUNK])} ...", flush=True)
-            _apart(wanted[start : start + CHUNK], file)
+            _apart(wanted[start : start + CHUNK], file, minutes)
     except KeyboardInterrupt:
         print("interrupted; run again to go on", flush=True)
         code = 130
@@ -177,11 +177,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "reports/zoo", help="the folder (default: reports/zoo)")
     parser.add_argument("--only", metavar="A,B", help="check only these entries")
     parser.add_argument("--list", action="store_true", help="print what does not equal torch, and check nothing")
+    parser.add_argument("--minutes", type=float, default=LIMIT, help="for an entry, at most (default: %(default)g)")
     parser.add_argument("--here", metavar="A,B", help=argparse.SUPPRESS)  # used by `_apart`
     args = parser.parse_args(argv)
     try:
         if args.here:
-            _here(args.here.split(","))
+            _here(args.here.split(","), args.minutes)
             return 0
         if args.list:
             print(*(_line(found) for found in read_checks(args.out).values() if not equal(found)), sep="\n")
@@ -191,7 +192,7 @@ def main(argv: list[str] | None = None) -> int:
         for name in names:
             if name not in known:
                 raise UnetzooError(f"--only {name!r} is not a model; {nearest(name, known)}")
-        return run(names, args.out)
+        return run(names, args.out, args.minutes)
     except UnetzooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -112,7 +112,8 @@ def describe(c: Comparison) -> str:
         return "no score in common"
     interval = f" ({between(c.low, c.high)})" if c.low is not None else ""
     groups = f", in {c.groups} group{'s' * (c.groups != 1)}" if c.groups is not None else ""
-    return f"{signed(c.difference)}{interval}, {c.seeds} seeds, {c.images} test images{groups}"
+    seeds = f"{c.seeds} seed{'s' * (c.seeds != 1)}"
+    return f"{signed(c.difference)}{interval}, {seeds}, {c.images} test images{groups}"
 
 
 def _needed(c: Comparison) -> str:

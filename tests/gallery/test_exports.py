@@ -62,7 +62,7 @@ def test_the_script_resumes(script: ModuleType, tmp_path: Path, monkeypatch: pyt
     asked: list[str] = []
     bad: set[str] = {"unetpp"}
 
-    def apart(names: list[str], file: Path) -> None:
+    def apart(names: list[str], file: Path, minutes: float) -> None:
         asked.extend(names)
         for name in names:
             for backend in script.BACKENDS:

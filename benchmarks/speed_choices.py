@@ -1,4 +1,4 @@
-"""What `recompute` gives and costs, and how trials of each network compute, chosen by timing."""
+"""Memory and time of `recompute`, and the ways in which trials of each network compute, as timing chooses them."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from unetzoo._util.language import ENGLISH, language
 from unetzoo.errors import UnetzooError, shown
 
 if TYPE_CHECKING:
+    from unetzoo.records.manifest import Manifest
     from unetzoo.report.architecture import Describe
     from unetzoo.report.options import Clock, Options
 
@@ -76,20 +77,25 @@ def write_report(
         check_installed()
     options = Options(paper=paper, formats=check_formats(formats), describe=describe, clock=clock or Clock())
     folder = Path(folder)
+    manifest = read_manifest(folder)
     stamp = Stamp(folder, repr((brief, margin, paper, lang, options.formats, describe is not None)))
     if if_changed and stamp.valid():
-        return folder / ("summary.md" if brief and read_manifest(folder) is None else "index.html")
+        return folder / ("summary.md" if brief and manifest is None else "index.html")
     with language(lang):
-        page = _write(folder, brief, margin, options)
+        page = _write(folder, manifest, brief, margin, options)
     if if_changed:
         stamp.put()
     return page
 
 
-def _write(folder: Path, brief: bool, margin: float | Mapping[str, float] | None, options: Options) -> Path:
-    from unetzoo.records.manifest import read_manifest
-
-    if (manifest := read_manifest(folder)) is None:
+def _write(
+    folder: Path,
+    manifest: Manifest | None,
+    brief: bool,
+    margin: float | Mapping[str, float] | None,
+    options: Options,
+) -> Path:
+    if manifest is None:
         from unetzoo.report.page import COSTS, build  # pandas and matplotlib load here, not on import
 
         one = None if isinstance(margin, Mapping) else margin

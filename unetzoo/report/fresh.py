@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +14,14 @@ from unetzoo._util.versions import __version__
 STAMP = ".report"
 INPUTS = ("collection.json", "records/*", "records/images/*")
 OUTPUTS = ("*.html", "*.md", "*.csv", "plots/*", "variants/*")
+State = tuple[str, int, int]  # path, size in bytes, time of the last change in ns
 
 
 class Stamp:
-    """The state of a report's records, code, options and files.
+    """The state of a report's records, code and options when this was made, and of the report's files.
+
+    Make it before the report is written: a record that another process adds meanwhile is then missed by the stamp, as
+    it is by the report, which is written again the next time.
 
     Args:
         folder: Output folder of a run, or of a collection.
@@ -25,7 +29,10 @@ class Stamp:
     """
 
     def __init__(self, folder: Path, options: str) -> None:
-        self._folder, self._options = folder, options
+        code = Path(__file__).resolve().parents[1]
+        self._folder = folder
+        sources = [*_states(code.rglob("*.py"), code), *_states(code.rglob("*.j2"), code)]
+        self._made_from = [__version__, options, sorted([*self._files(INPUTS), *sources])]
 
     def valid(self) -> bool:
         """Return True if the report was written by these options, and its records and files are as they were."""
@@ -40,14 +47,15 @@ class Stamp:
             write_atomic(self._folder / STAMP, self._digest())
 
     def _digest(self) -> str:
-        code = Path(__file__).resolve().parents[1]
+        return hashlib.sha256(json.dumps([*self._made_from, sorted(self._files(OUTPUTS))]).encode()).hexdigest()
+
+    def _files(self, patterns: Sequence[str]) -> Iterator[State]:
+        """Yield the states of files of the folder, and of those of its data sets."""
         folders = [self._folder, *(path for path in self._folder.glob("*/") if (path / "records").is_dir())]
-        files = (path for folder in folders for pattern in (*INPUTS, *OUTPUTS) for path in folder.glob(pattern))
-        seen = [*_states(files, self._folder), *_states(code.rglob("*.py"), code), *_states(code.rglob("*.j2"), code)]
-        return hashlib.sha256(json.dumps([__version__, self._options, sorted(seen)]).encode()).hexdigest()
+        return _states((path for each in folders for pattern in patterns for path in each.glob(pattern)), self._folder)
 
 
-def _states(files: Iterable[Path], root: Path) -> Iterator[tuple[str, int, int]]:
+def _states(files: Iterable[Path], root: Path) -> Iterator[State]:
     """Yield what tells a file from a later one of its name."""
     for path in files:
         with suppress(OSError):

@@ -30,7 +30,6 @@ from unetzoo.report.words import MIB, short
 DENSE = 600  # more points than this are drawn fainter, and as pixels inside the SVG
 MARKERS = "o^sDvPX"  # of the seeds
 MOST = 40  # variants in a plot that has a row, a column or a line for each
-ALL = {"dice_vs_latency", "dice_vs_params", "dice_vs_memory", "size_scaling"}  # plots of points, which show more
 CROWDED = 30  # with more points than this, only those with room beside them are named
 Baseline = tuple[str, float]  # label and test Dice of the best trivial predictor
 
@@ -288,6 +287,7 @@ PARETO = {
     "dice_vs_params": dice_against("params", "parameters (millions)", 1e6),
     "dice_vs_memory": dice_against("peak_train_bytes", "peak memory of training (MiB)", MIB),
 }
+ALL = {*PARETO, "size_scaling"}  # plots of points, which show all variants
 NAMES = [
     *PARETO,
     "size_scaling",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from unetzoo.bench.execute import _on_gpus, _places
 from unetzoo.bench.gpus import emptiest, places, visible
-from unetzoo.bench.run import _on_gpus, _places
 from unetzoo.bench.side_by_side import Measured
 from unetzoo.bench.watcher import Watcher
 

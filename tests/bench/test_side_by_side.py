@@ -10,13 +10,13 @@ import pytest
 
 import unetzoo
 from support import quick_timings
-from unetzoo.bench import run as run_module
+from unetzoo.bench import execute as engine
 from unetzoo.bench import side_by_side
+from unetzoo.bench.execute import _choose_jobs
 from unetzoo.bench.expand import expand
 from unetzoo.bench.jobs import StopRequest
 from unetzoo.bench.local import Job
 from unetzoo.bench.output import OutputFolders
-from unetzoo.bench.run import _choose_jobs
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
@@ -170,9 +170,9 @@ def test_side_by_side_the_longest_training_of_a_seed_starts_first(
     seconds = dict(zip([trial.costs_id for trial in found], (2.0, 1.0, 3.0), strict=False))
     measured = {costs_id: Measured(each, None, "cpu") for costs_id, each in seconds.items()}
     ran: list[Job] = []
-    monkeypatch.setattr(run_module, "_measure_costs", lambda todo, *_: (todo, measured))
-    monkeypatch.setattr(run_module, "run_queue", lambda queue, *_: ran.extend(queue._fresh))
-    run_module._run([], jobs, side_by_side, None, True, Watcher(), StopRequest())  # type: ignore[arg-type]
+    monkeypatch.setattr(engine, "_measure_costs", lambda todo, *_: (todo, measured))
+    monkeypatch.setattr(engine, "run_queue", lambda queue, *_: ran.extend(queue._fresh))
+    engine.execute(jobs, 0, side_by_side, None, True, Watcher(), StopRequest())  # type: ignore[arg-type]
     assert [job.trial.model.label for job in ran] == 2 * names
     assert [job.trial.seed for job in ran] == [0, 0, 0, 1, 1, 1]
 

@@ -16,8 +16,8 @@ from lightning_fabric.strategies import DDPStrategy
 
 from support.command import run as command
 from unetzoo import create_model
+from unetzoo.bench import execute as engine
 from unetzoo.bench import fork_server
-from unetzoo.bench import run as engine
 from unetzoo.bench.one_machine import OF_LAUNCHERS, OneMachine, place_in_torchrun
 from unetzoo.bench.run import run
 from unetzoo.bench.suite_file import read_suite

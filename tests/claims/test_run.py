@@ -11,12 +11,13 @@ import pytest
 
 from support.command import run
 from support.records import NASTY, record
-from unetzoo.claims.definition import Evidence, Part, claims_folder, read_claims
+from unetzoo.bench.collection import Collection
+from unetzoo.claims.definition import TRIVIAL, Evidence, Part, claims_folder, read_claims
 from unetzoo.claims.evidence import PREDICTIONS, judge_part, quote
 from unetzoo.claims.measured import Measured, Plot, Table, exact, read_measured, write_measured
 from unetzoo.claims.page import Section, write_page
 from unetzoo.claims.requirements import check_data, thin_share
-from unetzoo.claims.run import Asking, ask
+from unetzoo.claims.run import Asking, ask, named, suite_of
 from unetzoo.claims.verdict import judge_quantity
 from unetzoo.data.registry import create_dataset
 from unetzoo.errors import UnetzooError
@@ -172,6 +173,34 @@ def test_data_that_a_claim_cannot_be_asked_of_is_refused_with_what_is_needed() -
     vessels = create_dataset("vessels", n_train=8, n_test=6, n_val=1)
     check_data(by_name["fine-structure"], vessels)
     assert thin_share(vessels, 5.0) > 0.3
+
+
+def test_a_claim_trains_the_variants_that_it_names_and_the_one_they_are_matched_to() -> None:
+    by_name = {claim.name: claim for claim in read_claims(claims_folder())}
+    suite = suite_of(by_name["skips"], claims_folder(), "vessels")
+    assert isinstance(suite, Collection)
+    (member,) = suite.suites.values()
+    labels = {
+        name: [m.label for m in named(member, by_name[name]).models] for name in ("skips", "artefacts", "any-size")
+    }
+    assert labels["skips"] == ["unet", "unet_noskip", "unet_addskip", "unet, attention"]
+    assert labels["artefacts"] == ["unet", "unet_bilinear", "unet_pixelshuffle", "unet_nearest"]
+    assert labels["any-size"] == ["unet"]
+    plain = member.model_copy(update={"models": [m.model_copy(update={"label": None}) for m in member.models]})
+    assert named(plain, by_name["any-size"]).models == plain.models  # their labels follow from options: all stay
+
+
+def test_every_variant_that_a_part_names_is_in_its_suite() -> None:
+    for claim in read_claims(claims_folder()):
+        if claim.suite is None:
+            continue
+        suite = suite_of(claim, claims_folder(), None)
+        assert isinstance(suite, Collection)
+        for part in claim.parts:
+            if part.model is None:
+                continue
+            labels = {m.label or m.name for m in suite.suites[str(part.data)].models} | {TRIVIAL}
+            assert {part.model, part.against} <= labels, (claim.name, part.name)
 
 
 def test_measurements_of_other_data_are_not_taken_for_these(tmp_path: Path) -> None:

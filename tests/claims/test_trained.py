@@ -34,9 +34,20 @@ def test_predictions_are_scored_from_the_saved_weights(tmp_path: Path) -> None:
     assert wanted <= set(table["score"])
     mine = table.loc[table["score"] == "dice_at_1", "value"].mean()
     assert mine == pytest.approx(float(frame["dice"].iloc[0]), abs=0.02)  # float32 here, bfloat16 perhaps there
-    (next((tmp_path / "trials").glob("*/model.safetensors"))).unlink()
-    with pytest.raises(UnetzooError, match=r"the weights of .* are missing"):
+    weights = next((tmp_path / "trials").glob("*/model.safetensors"))
+    before = (tmp_path / "predictions.csv").read_bytes()
+    weights.unlink()
+    lines: list[str] = []
+    score_predictions(tmp_path, suite, lines.append)  # rows from a machine whose weights are not here are kept
+    assert (tmp_path / "predictions.csv").read_bytes() == before
+    assert lines == []
+    (tmp_path / "predictions.csv").write_text("colour\nblue\n")
+    with pytest.raises(UnetzooError, match=r"predictions.csv: is not a table of predictions"):
         score_predictions(tmp_path, suite)
+    (tmp_path / "predictions.csv").unlink()
+    with pytest.raises(UnetzooError, match="the weights of all trials are missing"):
+        score_predictions(tmp_path, suite, lines.append)
+    assert lines == [f"not scored: unet(width=2, depth=2), seed 0, whose weights are not in {tmp_path / 'trials'}"]
 
 
 def test_a_folder_without_finished_trials_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import DatasetInfo
@@ -17,10 +18,12 @@ from unetzoo.measure.memory import PeakMemory
 from unetzoo.measure.tracker import tensor_memory
 from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize
+from unetzoo.records.measured import Timing
 from unetzoo.records.record import Cost
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import make_optimizer
 from unetzoo.train.losses import supervised_loss
+from unetzoo.train.recipe import Recipe
 
 TIMED_STEPS = 2  # training steps from which the whole training is extrapolated
 BESIDE = 0.1  # share of the time limit for the timing in float32 beside that in the trial's precision, tried once
@@ -50,7 +53,7 @@ def measure_cost(
         The cost, whose fields that need a finished training are still empty, and the seconds of a training step.
     """
     config, recipe, size = trial.model.config, trial.train, trial.measure.size
-    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    memory_format = _memory_format(recipe)
     shape = (trial.measure.batch_size, info.channels, size, size)
     train_shape = (recipe.batch_size // recipe.devices, info.channels, recipe.crop, recipe.crop)
     with hooks.turn(hooks.phases.now):
@@ -70,44 +73,12 @@ def measure_cost(
 
         hooks.beat()
         macs = count_macs(model, torch.rand(1, *shape[1:], device=fabric.device))
-    works = {precision: partial(_forward, model, images, fabric), "float32": partial(_forward, model, images, None)}
-    timings = []
-    for kind in dict.fromkeys((precision, "float32")):
-        with hooks.alone():
-            timing = time_calmly(
-                works[kind],
-                device=device,
-                precision=kind,
-                shape=shape,
-                macs=macs,
-                repeats=trial.measure.repeats,
-                seconds=trial.measure.seconds * (1 if kind == precision else BESIDE),
-                attempts=trial.measure.attempts if kind == precision else 1,
-                beat=hooks.beat,
-            )
-        hooks.beat()
-        timings.append(timing)
+    timings = _timed(model, images, fabric, trial, device, precision, macs, hooks)
 
     memory.restart()
-    model.train()
-    taken: list[float] = []
-    for _ in range(1 + TIMED_STEPS):  # the optimizer's state exists from the second step on
-        hooks.beat()
-        with hooks.turn(hooks.phases.now):
-            begun = time.monotonic()
-            images = torch.rand(train_shape, device=fabric.device).contiguous(memory_format=memory_format)
-            masks = torch.randint(info.classes, (train_shape[0], *train_shape[2:]), device=fabric.device)
-            with recomputing(network, recipe.recompute):
-                with fabric.autocast():
-                    outputs = model(images)
-                supervised_loss(outputs, masks, info.ignore_index).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            synchronize(device)
-            taken.append(time.monotonic() - begun)
-    step_seconds = sum(taken[1:]) / TIMED_STEPS
+    step_seconds = _step_seconds(network, model, optimizer, fabric, recipe, info, train_shape, hooks)
     peak_train = memory.peak()
-    del network, model, optimizer, images, works
+    del network, model, optimizer, images
 
     with hooks.turn(hooks.phases.now):
         tensors = tensor_memory(
@@ -144,6 +115,73 @@ def measure_cost(
         timings=timings,
     )
     return cost, step_seconds
+
+
+def _timed(
+    model: nn.Module,
+    images: Tensor,
+    fabric: Fabric,
+    trial: Trial,
+    device: str,
+    precision: str,
+    macs: int,
+    hooks: TrainingHooks,
+) -> list[Timing]:
+    """Time inference in the trial's precision, and, if that is another, briefly in float32."""
+    works = {precision: partial(_forward, model, images, fabric), "float32": partial(_forward, model, images, None)}
+    n, c, h, w = images.shape
+    timings = []
+    for kind in dict.fromkeys((precision, "float32")):
+        with hooks.alone():
+            timing = time_calmly(
+                works[kind],
+                device=device,
+                precision=kind,
+                shape=(n, c, h, w),
+                macs=macs,
+                repeats=trial.measure.repeats,
+                seconds=trial.measure.seconds * (1 if kind == precision else BESIDE),
+                attempts=trial.measure.attempts if kind == precision else 1,
+                beat=hooks.beat,
+            )
+        hooks.beat()
+        timings.append(timing)
+    return timings
+
+
+def _step_seconds(
+    network: nn.Module,
+    model: nn.Module,
+    optimizer: Optimizer,
+    fabric: Fabric,
+    recipe: Recipe,
+    info: DatasetInfo,
+    shape: tuple[int, ...],
+    hooks: TrainingHooks,
+) -> float:
+    """Return the mean seconds of `TIMED_STEPS` training steps on random crops (N, C, H, W)."""
+    memory_format = _memory_format(recipe)
+    model.train()
+    taken: list[float] = []
+    for _ in range(1 + TIMED_STEPS):  # the optimizer's state exists from the second step on
+        hooks.beat()
+        with hooks.turn(hooks.phases.now):
+            begun = time.monotonic()
+            images = torch.rand(shape, device=fabric.device).contiguous(memory_format=memory_format)
+            masks = torch.randint(info.classes, (shape[0], *shape[2:]), device=fabric.device)
+            with recomputing(network, recipe.recompute):
+                with fabric.autocast():
+                    outputs = model(images)
+                supervised_loss(outputs, masks, info.ignore_index).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            synchronize(fabric.device.type)
+            taken.append(time.monotonic() - begun)
+    return sum(taken[1:]) / TIMED_STEPS
+
+
+def _memory_format(recipe: Recipe) -> torch.memory_format:
+    return torch.channels_last if recipe.channels_last else torch.contiguous_format
 
 
 @torch.inference_mode()

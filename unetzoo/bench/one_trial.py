@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from unetzoo.bench.claims import Heart, newest_claim
+from unetzoo.bench.execute import run_queue
+from unetzoo.bench.interrupts import interruptible
 from unetzoo.bench.jobs import Job
 from unetzoo.bench.prepared import Prepared, check_versions, find_trial, read_newest
 from unetzoo.bench.queue import Queue
-from unetzoo.bench.run import interruptible, run_queue
 from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError
 from unetzoo.records.record import read_record

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.collection import Collection
+from unetzoo.bench.interrupts import interruptible
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.prepared import Prepared, PreparedTrial
 from unetzoo.bench.progress_file import ProgressFile, together
@@ -34,7 +35,7 @@ from unetzoo.bench.ray_cluster import (
     on_each,
 )
 from unetzoo.bench.ray_worker import SIGNS, Ended, Task, run_task, sees, write_files
-from unetzoo.bench.run import interruptible, prepare, table_of
+from unetzoo.bench.run import prepare, table_of
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.watcher import Watcher
 from unetzoo.errors import UnetzooError

@@ -100,14 +100,26 @@ def _scores(label: str, score: str, t: Tables, folder: Path) -> pd.DataFrame | N
     """Return a score of a variant by seed and image, of records or else of predictions; None if there is none."""
     images = standing(t).counted(t.images)
     if score not in SCORES:
-        path = folder / PREDICTIONS
-        if not path.exists():
-            return None
-        table = pd.read_csv(path, dtype={"id": str, "model": str, "score": str, "image": str})
+        table = read_predictions(folder / PREDICTIONS)
         table = table[table["id"].isin(list(images["id"])) & (table["score"] == score)]
         images = table.rename(columns={"value": score})
     rows = images[images["model"] == label].assign(data="")
     return score_grids(rows, score).get(label)
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Return the scores of predictions by trial, image and score; no rows if there is no such file.
+
+    Raises:
+        UnetzooError: If it is not such a table.
+    """
+    columns = {"id": str, "model": str, "seed": int, "image": str, "score": str, "value": float}
+    if not path.exists():
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+    try:
+        return pd.read_csv(path, dtype=columns, usecols=list(columns))
+    except (ValueError, OSError) as error:
+        raise UnetzooError(f"{path}: is not a table of predictions ({error}); remove it to score anew") from None
 
 
 def _trivial(t: Tables, score: str, ours: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -72,7 +72,7 @@ def ask(asking: Asking) -> Path:
         if claim.measurement is not None:
             _measure(claim, asking, dataset)
         if asking.train and claim.suite is not None:
-            _train(suite_of(claim, folder, asking.data), asking.out / claim.results_folder, asking.progress)
+            _train(claim, suite_of(claim, folder, asking.data), asking)
     sections = [_answered(claim, asking, dataset) for claim in every]
     return write_page(asking.out, sections, dataset.info.name if dataset else None)
 
@@ -159,18 +159,38 @@ def _own(label: str) -> str:
     return "-".join([OWN, *label.split("-")[1:]])
 
 
-def _train(suite: Suite | Collection, out: Path, progress: Callable[[str], None]) -> None:
-    """Run the missing trials of a suite, write its report, and score the predictions."""
+def _train(claim: Claim, suite: Suite | Collection, asking: Asking) -> None:
+    """Run the missing trials of the variants that a claim names, write the report, and score the predictions."""
     from unetzoo.bench.run import run
     from unetzoo.claims.trained import score_predictions
     from unetzoo.report import write_report
 
-    progress(f"training: {suite.name}")
+    out = asking.out / claim.results_folder
+    asking.progress(f"training: {suite.name}")
+    if isinstance(suite, Suite):
+        suite = named(suite, claim)
+        members = [(out, suite)]
+    else:
+        suites = {label: named(member, claim) for label, member in suite.suites.items()}
+        suite = suite.model_copy(update={"suites": suites})
+        members = [(out / label, member) for label, member in suites.items()]
     run(suite, out)
     write_report(out, brief=True)
-    members = [(out, suite)] if isinstance(suite, Suite) else [(out / k, s) for k, s in suite.suites.items()]
     for folder, member in members:
-        score_predictions(folder, member, progress)
+        score_predictions(folder, member, asking.progress, again=asking.again)
+
+
+def named(suite: Suite, claim: Claim) -> Suite:
+    """Return a suite without the labelled models that no part of the claim names and that none is matched to.
+
+    Args:
+        suite: The suite behind the claim, or one of them.
+        claim: The claim.
+    """
+    labels = {label for part in claim.parts for label in (part.model, part.against)}
+    reference = suite.reference or suite.models[0].label
+    kept = [m for m in suite.models if m.label is None or m.label in labels or m.label == reference]
+    return suite.model_copy(update={"models": kept})
 
 
 def _answered(claim: Claim, asking: Asking, dataset: SegmentationDataset | None) -> Section:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.suite import Suite
-from unetzoo.claims.evidence import PREDICTIONS
+from unetzoo.claims.evidence import PREDICTIONS, read_predictions
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.checkerboard import checkerboard_energy
@@ -33,42 +33,55 @@ SCALES = (0.5, 2.0)
 Row = dict[str, str | int | float]
 
 
-def score_predictions(folder: Path, suite: Suite, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Score the predictions of every finished trial of a folder and write ``predictions.csv``.
+def score_predictions(
+    folder: Path, suite: Suite, progress: Callable[[str], None] = lambda line: None, *, again: bool = False
+) -> Path:
+    """Score the predictions of the finished trials of a folder and write ``predictions.csv``.
+
+    Trials that the table has already keep their rows, so that it may grow on several machines: weights stay on the
+    machine that trained them. A trial that has neither rows nor weights is named and left out.
 
     Args:
         folder: Folder with ``records`` and ``trials``.
         suite: The suite, which has the data.
         progress: Called with a line for each trial.
+        again: Score trials again whose weights are here.
 
     Returns:
         The path of the table.
 
     Raises:
-        UnetzooError: If no trial finished, or the weights of one are missing.
+        UnetzooError: If no trial finished, or no predictions can be scored.
     """
     records = [r for r in read_all(folder)[0] if r.status == "ok" and not r.baseline]
     if not records:
         raise UnetzooError(f"{folder}: no trial finished, so there are no predictions to score")
-    data = suite.data.open()
-    rows: list[Row] = []
-    for record in sorted(records, key=lambda r: (label_of(r), seed_of(r))):
-        progress(f"predictions: {label_of(record)}, seed {seed_of(record)}")
-        rows += [{"id": record.id, "model": label_of(record), "seed": seed_of(record), **row}
-                 for row in _scores(load_model(_weights(folder, record)), data)]  # fmt: skip
     path = folder / PREDICTIONS
-    write_atomic(path, csv_text(pd.DataFrame(rows)))
+    table = read_predictions(path)
+    tables = {str(key): rows for key, rows in table.groupby("id") if str(key) in {r.id for r in records}}
+    data = suite.data.open()
+    for record in sorted(records, key=lambda r: (label_of(r), seed_of(r))):
+        trial, weights = f"{label_of(record)}, seed {seed_of(record)}", _weights(folder, record)
+        if record.id in tables and not (again and weights):
+            continue
+        if weights is None:
+            progress(f"not scored: {trial}, whose weights are not in {folder / 'trials'}")
+            continue
+        progress(f"predictions: {trial}")
+        rows = [{"id": record.id, "model": label_of(record), "seed": seed_of(record), **row}
+                for row in _scores(load_model(weights), data)]  # fmt: skip
+        tables[record.id] = pd.DataFrame(rows)
+        write_atomic(path, csv_text(pd.concat(tables.values())))
+    if not tables:
+        raise UnetzooError(
+            f"{folder}: the weights of all trials are missing, so there are no predictions to score; 'unetzoo bench' "
+            "with --retry failed trains them again"
+        )
     return path
 
 
-def _weights(folder: Path, record: Record) -> Path:
-    found = sorted((folder / "trials").glob(f"*{record.id}/model.safetensors"))
-    if not found:
-        raise UnetzooError(
-            f"{folder}: the weights of {label_of(record)}, seed {seed_of(record)}, are missing; 'unetzoo bench' with "
-            "--retry failed trains it again"
-        )
-    return found[0]
+def _weights(folder: Path, record: Record) -> Path | None:
+    return next(iter(sorted((folder / "trials").glob(f"*{record.id}/model.safetensors"))), None)
 
 
 @torch.inference_mode()

@@ -14,8 +14,7 @@ from unetzoo.bench import execute as engine
 from unetzoo.bench import side_by_side
 from unetzoo.bench.execute import _choose_jobs
 from unetzoo.bench.expand import expand
-from unetzoo.bench.jobs import StopRequest
-from unetzoo.bench.local import Job
+from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.side_by_side import Measured, choose_jobs, most_jobs
 from unetzoo.bench.suite import Suite

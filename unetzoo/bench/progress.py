@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from unetzoo.bench.local import Job
+from unetzoo.bench.jobs import Job
 from unetzoo.bench.trials import Trial
 from unetzoo.bench.watcher import Watcher
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
-from unetzoo.bench.local import Job
+from unetzoo.bench.jobs import Job
 from unetzoo.bench.trials import Trial
 from unetzoo.bench.watcher import Watcher
 from unetzoo.records.progress import PROGRESS, Progress, RunningTrial

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unetzoo.bench.local import classify
+from unetzoo.bench.trial_process import classify
 from unetzoo.train.loop import NonFiniteLossError
 
 

@@ -14,6 +14,7 @@ from unetzoo.data.folders.check import Check, check, find_source
 
 SHAPE = (40, 50)
 COUNT = 8
+VOID = [(slice(0, 2), slice(None)), (slice(2, 4), slice(0, 20))]  # two strips at the edge that hold no disc
 
 
 def save(path: Path, pixels: np.ndarray, **options: Any) -> None:
@@ -78,3 +79,23 @@ def mask_of(root: Path, i: int) -> Path:
 
 def image_of(root: Path, i: int) -> Path:
     return root / "images" / f"a{i}.png"
+
+
+def void_in(mask: np.ndarray, value: int = 255) -> np.ndarray:
+    mask = mask.copy()
+    for strip in VOID:
+        mask[strip] = value
+    return mask
+
+
+def objects(count: int, first: int = 1) -> np.ndarray:
+    """Return a mask with ``count`` squares that do not touch, numbered from ``first``."""
+    mask = np.zeros(SHAPE, np.uint8)
+    for k in range(count):
+        row, column = divmod(k, 7)
+        mask[2 + 7 * row : 7 + 7 * row, 2 + 7 * column : 7 + 7 * column] = first + k
+    return mask
+
+
+def kinds(found: Check) -> list[str]:
+    return [question.kind for question in found.questions]

@@ -131,10 +131,10 @@ def test_scores_of_predictions_are_compared_within_a_network(tmp_path: Path) -> 
     records = two(0.8, 0.6)
     folder = written(tmp_path / "isbi", *records)
     rows = [
-        {"id": r["id"], "model": "unet", "seed": r["trial"]["seed"], "image": f"slice_{k}", "score": score,
-         "value": value + 0.01 * k + 0.001 * (k % 3) * r["trial"]["seed"]}
-        for r in records if r["trial"]["model"]["label"] == "unet"
-        for k in range(12) for score, value in (("dice_at_1", 0.7), ("dice_holes", 0.75))
+        {"id": r["id"], "model": "unet", "seed": r["trial"]["seed"], "image": f"slice_{k}", "class": 1}
+        | {score: value + 0.01 * k + 0.001 * (k % 3) * r["trial"]["seed"]
+           for score, value in (("dice_at_1", 0.7), ("dice_holes", 0.75))}
+        for r in records if r["trial"]["model"]["label"] == "unet" for k in range(12)
     ]  # fmt: skip
     part = Part(name="p", question="?", data="isbi", model="unet", against="unet", score="dice_at_1",
                 against_score="dice_holes", expect="not lower", margin=0.005)  # fmt: skip

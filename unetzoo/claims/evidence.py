@@ -15,7 +15,7 @@ import pandas as pd
 
 from unetzoo.claims.definition import SCORES, TRIVIAL, Evidence, Part
 from unetzoo.claims.verdict import PartVerdict, describe, judge_comparison
-from unetzoo.errors import UnetzooError, nearest
+from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.records.fields import image_score, label_of
 from unetzoo.records.frame import Tables, load
 from unetzoo.report.alarms import best_baseline
@@ -101,25 +101,30 @@ def _scores(label: str, score: str, t: Tables, folder: Path) -> pd.DataFrame | N
     images = standing(t).counted(t.images)
     if score not in SCORES:
         table = read_predictions(folder / PREDICTIONS)
-        table = table[table["id"].isin(list(images["id"])) & (table["score"] == score)]
-        images = table.rename(columns={"value": score})
+        if score not in table:
+            return None
+        images = table[table["id"].isin(list(images["id"]))].dropna(subset=[score])
     rows = images[images["model"] == label].assign(data="")
     return score_grids(rows, score).get(label)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Return the scores of predictions by trial, image and score; no rows if there is no such file.
+    """Return the scores of predictions, a column each, by trial, image and class; no rows if there is no such file.
 
     Raises:
         UnetzooError: If it is not such a table.
     """
-    columns = {"id": str, "model": str, "seed": int, "image": str, "score": str, "value": float}
+    keys = {"id": str, "model": str, "seed": int, "image": str, "class": int}
     if not path.exists():
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in keys.items()})
     try:
-        return pd.read_csv(path, dtype=columns, usecols=list(columns))
-    except (ValueError, OSError) as error:
-        raise UnetzooError(f"{path}: is not a table of predictions ({error}); remove it to score anew") from None
+        table = pd.read_csv(path, dtype=keys)
+        table[[*keys]]  # all are there
+        return table.astype({name: float for name in table.columns if name not in keys})
+    except (KeyError, ValueError, OSError) as error:
+        raise UnetzooError(
+            f"{path}: is not a table of predictions ({one_line(error)}); remove it to score anew"
+        ) from None
 
 
 def _trivial(t: Tables, score: str, ours: pd.DataFrame | None) -> pd.DataFrame | None:

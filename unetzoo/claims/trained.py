@@ -86,7 +86,7 @@ def _weights(folder: Path, record: Record) -> Path | None:
 
 @torch.inference_mode()
 def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
-    """Yield image, score and value for every test image."""
+    """Yield the scores of each foreground class of every test image; NaN where one is not defined."""
     info = data.info
     model = SameSize(network, info.classes).eval()
     normalization = getattr(network, "unetzoo_normalization", None) or (lambda image: image)
@@ -109,7 +109,6 @@ def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
         probability, mask, logits = probabilities(key)
         counted = mask != info.ignore_index
         energy = float(checkerboard_energy(logits - logits.mean(0)).mean())
-        yield {"image": key, "score": "checkerboard", "value": energy}
         maps = {"_at_1": probability.argmax(0).numpy()}
         maps |= {f"_at_{scale:g}": probabilities(key, scale)[0].argmax(0).numpy() for scale in SCALES}
         for c in info.foreground:
@@ -119,9 +118,8 @@ def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
             scored |= _of_class(mine, truth)
             if threshold is not None:
                 scored["dice_threshold"] = _dice(probability[1].numpy() > threshold, truth)
-            for name, value in scored.items():
-                if math.isfinite(value):
-                    yield {"image": key, "score": name, "value": round(value, 6)}
+            scored["checkerboard"] = energy  # of all classes
+            yield {"image": key, "class": c} | {name: float(f"{value:.6g}") for name, value in scored.items()}
 
 
 def _of_class(mine: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -73,7 +73,7 @@ def open_parts(claims: Iterable[Claim], results: Path) -> dict[tuple[str, str], 
         if claim.suite is None or claim.results is not None:
             continue
         for part in claim.parts:
-            if part.data is None or judge_part(part, results / claim.results_folder).word not in (
+            if part.data is None or judge_part(part, results / claim.results_folder, claim.parts).word not in (
                 "undecided",
                 "not run yet",
             ):

@@ -103,6 +103,17 @@ def test_results_of_a_suite_are_judged_by_the_margin(tmp_path: Path) -> None:
     )
 
 
+def test_variants_that_a_claim_does_not_compare_widen_no_interval(tmp_path: Path) -> None:
+    others = [record(label, seed, [0.7 + 0.01 * k + 0.002 * seed * (k % 3 + n) for k in range(12)])
+              for n, label in enumerate(("unet_d2", "unet_d3", "unet_d4")) for seed in range(3)]  # fmt: skip
+    written(tmp_path / "isbi", *two(0.8, 0.6), *others)
+    part = Part(name="p", question="?", data="isbi", model="unet", against="unet_noskip", margin=0.01)
+    alone, among = judge_part(part, tmp_path, [part]), judge_part(part, tmp_path)
+    assert alone.numbers is not None
+    assert among.numbers is not None
+    assert alone.numbers[2] - alone.numbers[1] < among.numbers[2] - among.numbers[1]
+
+
 def test_two_seeds_give_no_verdict(tmp_path: Path) -> None:
     written(tmp_path / "isbi", *two(0.8, 0.6, seeds=2))
     part = Part(name="p", question="?", data="isbi", model="unet", against="unet_noskip")

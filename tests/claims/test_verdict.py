@@ -65,6 +65,7 @@ def compared(verdict: str, low: float, high: float, **more: Any) -> Comparison:
     [
         (HIGHER, compared("better", 0.01, 0.05), "holds"),
         (HIGHER, compared("worse", -0.05, -0.01), "does not hold"),
+        (HIGHER, compared("better", 0.001, 0.009), "does not hold"),
         (HIGHER, compared("equivalent", -0.005, 0.005), "does not hold"),
         (HIGHER, compared("undecided", -0.02, 0.05), "undecided"),
         (NOT_LOWER, compared("better", 0.01, 0.05), "holds"),

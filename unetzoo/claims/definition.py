@@ -83,7 +83,7 @@ class Part(Strict):
         if self.expect == "higher":
             return (
                 f"confirmed if {what} is shown to be higher than {other}, refuted if it is shown to be lower, or to "
-                f"differ by no more than {self.margin:g}"
+                f"differ by no more than {self.margin:g}, even if it is higher"
             )
         return (
             f"confirmed if {what} is shown to be at most {self.margin:g} below {other}, refuted if it is shown to be "

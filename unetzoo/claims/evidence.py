@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,14 @@ class Quoted:
     verdict: str
 
 
-def judge_part(part: Part, results: Path) -> PartVerdict:
+def judge_part(part: Part, results: Path, parts: Sequence[Part] = ()) -> PartVerdict:
     """Judge a part that compares two variants by the results of its suite.
 
     Args:
         part: The part.
         results: Folder of the suite's results; of a collection, with a folder for each data set.
+        parts: All parts of the claim. On scores of records, verdicts are corrected over all pairs of the variants that
+            these compare on the same data set and score; without them, over all pairs of the report.
     """
     folders = [results / label if label else results for label in (part.data, part.against_data or part.data)]
     if not all(any((folder / "records").glob("*.json")) for folder in folders):
@@ -57,7 +59,8 @@ def judge_part(part: Part, results: Path) -> PartVerdict:
     ours, theirs = (load(folder) for folder in folders)
     first, second = standing(ours), standing(theirs)
     if part.score in SCORES and not (part.against_score or part.against_data or part.against == TRIVIAL):
-        c = _of_report(part, ours)
+        asked = [p for p in parts if (p.data, p.score) == (part.data, part.score) and p.against != TRIVIAL]
+        c = _of_report(part, ours, {str(label) for p in asked for label in (p.model, p.against)})
     else:
         grids = {"ours": _scores(str(part.model), part.score, ours, folders[0])}
         if part.against == TRIVIAL:
@@ -82,11 +85,12 @@ def judge_part(part: Part, results: Path) -> PartVerdict:
     return judge_comparison(part, second.temper(first.temper(c)), rising)
 
 
-def _of_report(part: Part, t: Tables) -> Comparison | None:
-    """Return a comparison on scores of records, corrected over all pairs of the report that have the seeds."""
+def _of_report(part: Part, t: Tables, family: set[str]) -> Comparison | None:
+    """Return a comparison on scores of records, corrected over all pairs of the family that have the seeds."""
     s = standing(t)
     seeds = s.counted(t.done).groupby("model")["seed"].nunique()
     grids = score_grids(s.counted(t.images), part.score)
+    grids = {m: g for m, g in grids.items() if not family or m in family}
     pair = {str(part.model), str(part.against)}
     counted = {m: g for m, g in grids.items() if int(seeds.get(m, 0)) >= MIN_SEEDS}
     if not pair <= set(counted):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,7 @@ def named(suite: Suite, claim: Claim) -> Suite:
 def _answered(claim: Claim, asking: Asking, dataset: SegmentationDataset | None) -> Section:
     measured = _known(_path(claim, asking.out), dataset) if claim.measurement else None
     parts = claim.parts if asking.data is None else _parts_of_own(claim)
-    verdicts = [_judged(part, measured, asking.out / claim.results_folder) for part in parts]
+    verdicts = [_judged(part, measured, asking.out / claim.results_folder, parts) for part in parts]
     repository = asking.out.resolve().parents[1]
     quoted = []
     if asking.data is None and (repository / "reports").is_dir():
@@ -204,9 +204,9 @@ def _answered(claim: Claim, asking: Asking, dataset: SegmentationDataset | None)
     return Section(claim, verdicts, measured, quoted)
 
 
-def _judged(part: Part, measured: Measured | None, results: Path) -> PartVerdict:
+def _judged(part: Part, measured: Measured | None, results: Path, parts: Sequence[Part]) -> PartVerdict:
     if part.quantity is None:
-        return judge_part(part, results)
+        return judge_part(part, results, parts)
     if measured is None:
         return judge_quantity(part, None)
     if part.quantity not in measured.quantities:

@@ -98,6 +98,8 @@ def judge_comparison(part: Part, c: Comparison | None, budget: bool = False) -> 
     outside = c.high is not None and c.high < -part.margin
     if part.expect == "higher":
         word = {"better": "holds", "worse": "does not hold", "equivalent": "does not hold"}.get(c.verdict, "undecided")
+        if c.verdict == "better" and c.high is not None and c.high <= part.margin:
+            word = "does not hold"  # higher, but by no more than what does not matter
     else:
         word = "holds" if inside else "does not hold" if outside else "undecided"
     needed = "" if word != "undecided" else _needed(c)

@@ -25,7 +25,7 @@ BATCH, CROP, RATE = 4, 64, 1e-3
 
 
 def measure(
-    context: Context, seeds: int = 5, steps: int = 20, depths: Sequence[int] = (5,), width: int = 8
+    context: Context, seeds: int = 15, steps: int = 20, depths: Sequence[int] = (5,), width: int = 8
 ) -> Measured:
     """Train small networks for a few steps and note the gradients of the first and the last convolution.
 

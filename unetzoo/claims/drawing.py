@@ -101,7 +101,7 @@ def draw_differences(verdicts: Sequence[PartVerdict]) -> bytes | None:
                 value, place, xerr=[[value - low], [high - value]], fmt="o", capsize=3, color=COLOURS[verdict.word]
             )
         names = [f"{v.part.data + ': ' if v.part.data else ''}{v.part.name}" for v in shown]
-        ax.set_yticks(range(len(shown)), [short(name, 40) for name in names], fontsize=8)
+        ax.set_yticks(range(len(shown)), [short(name, 56) for name in names], fontsize=8)
         ax.set_ylim(-0.7, len(shown) - 0.3)
         ax.axvline(0, color="#888888", lw=1)
         ax.set_xlabel("difference (band: the margin)")

@@ -126,8 +126,11 @@ def test_trials_that_did_not_learn_leave_a_part_undecided(tmp_path: Path) -> Non
     trivial = record("otsu", 0, [0.9] * 12, baseline=True)
     trivial["result"]["best_val_dice"] = 0.95  # above every network
     written(tmp_path, *two(0.8, 0.6), trivial)
-    part = Part(name="p", question="?", model="unet", against="best trivial predictor")
-    assert judge_part(part, tmp_path).word == "undecided"
+    for against in ("best trivial predictor", "unet_noskip"):
+        verdict = judge_part(Part(name="p", question="?", model="unet", against=against), tmp_path)
+        assert verdict.word == "undecided"
+        assert verdict.found.startswith("trials of unet ")
+        assert "did not beat the best trivial predictor" in verdict.found
 
 
 def test_another_number_of_training_images_is_compared_on_the_same_test_images(tmp_path: Path) -> None:

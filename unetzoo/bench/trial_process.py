@@ -1,4 +1,4 @@
-"""What the process of one trial does: it runs the trial, writes its record and tells the harness how it ended."""
+"""The process of one trial, which runs it, writes its record and tells the harness how it ended."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from unetzoo.report.standing import standing
 from unetzoo.report.statistics import all_pairs, compare, score_grids
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
+from unetzoo.report.words import listed
 
 PREDICTIONS = "predictions.csv"  # scores that records lack; see `unetzoo.claims.trained`
 
@@ -79,7 +80,11 @@ def judge_part(part: Part, results: Path, parts: Sequence[Part] = ()) -> PartVer
         run = all(x == TRIVIAL or x in {label_of(r) for r in t.models} for x, t in wanted)
         scored = part.score in SCORES or any((folder / PREDICTIONS).exists() for folder in folders)
         if run and scored:
-            return PartVerdict(part, "undecided", "no score in common, as trials failed or did not learn")
+            pairs = zip((part.model, part.against), (first, second), (ours, theirs), strict=True)
+            left_out = [str(x) for x, s, t in pairs if x != TRIVIAL and x not in set(s.counted(t.images)["model"])]
+            reason = "failed, or did not beat the best trivial predictor on validation"
+            what = f"trials of {listed(left_out)} {reason}" if left_out else "no score in common"
+            return PartVerdict(part, "undecided", what)
         return judge_comparison(part, None)
     rising = str(part.model) in first.rising or str(part.against) in second.rising
     return judge_comparison(part, second.temper(first.temper(c)), rising)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from unetzoo.claims.definition import SCORES, TRIVIAL, Evidence, Part
 from unetzoo.claims.verdict import PartVerdict, describe, judge_comparison
-from unetzoo.errors import UnetzooError, nearest, one_line
+from unetzoo.errors import UnetzooError, nearest
 from unetzoo.records.fields import image_score, label_of
 from unetzoo.records.frame import Tables, load
 from unetzoo.report.alarms import best_baseline
@@ -128,12 +128,11 @@ def read_predictions(path: Path) -> pd.DataFrame:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in keys.items()})
     try:
         table = pd.read_csv(path, dtype=keys)
-        table[[*keys]]  # all are there
+        if lacking := [name for name in keys if name not in table]:
+            raise ValueError(f"columns {', '.join(lacking)} are missing")
         return table.astype({name: float for name in table.columns if name not in keys})
-    except (KeyError, ValueError, OSError) as error:
-        raise UnetzooError(
-            f"{path}: is not a table of predictions ({one_line(error)}); remove it to score anew"
-        ) from None
+    except (ValueError, OSError) as error:
+        raise UnetzooError(f"{path}: is not a table of predictions ({error}); remove it to score anew") from None
 
 
 def _trivial(t: Tables, score: str, ours: pd.DataFrame | None) -> pd.DataFrame | None:

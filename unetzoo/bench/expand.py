@@ -53,7 +53,8 @@ def expand(
         if suite.baselines and label in [baseline.label for baseline in baselines.BASELINES.values()]:
             raise UnetzooError(f"the label {label!r} belongs to a baseline; give the model another")
     if suite.match is not None:
-        models = _matched(models, suite)
+        given = {model.label for model, request in zip(models, requests, strict=True) if not request.match}
+        models = _matched(models, suite, given)
     common = {"data": data, "measure": suite.measure, "score": suite.score}
     recipes = [suite.recipe(request) for request in requests]
     trials = [
@@ -136,8 +137,13 @@ def _baseline(name: str, dataset: SegmentationDataset) -> TrialModel:
     )
 
 
-def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
-    """Return every model at the width that matches the reference's parameters or MACs.
+def _matched(models: list[TrialModel], suite: Suite, given: set[str]) -> list[TrialModel]:
+    """Return every model, but those that keep the given width, at the one that matches the reference's size.
+
+    Args:
+        models: The models.
+        suite: Their suite, with what to match.
+        given: Labels of the models that keep their width.
 
     Raises:
         UnetzooError: If the reference is not a model of the suite, or a model cannot be matched.
@@ -153,6 +159,9 @@ def _matched(models: list[TrialModel], suite: Suite) -> list[TrialModel]:
     target = count(by_label[label].config, suite.match, size)
     found = []
     for model in models:
+        if model.label in given and model.label != label:
+            found.append(model)
+            continue
         config, reached = model.config, target
         if model.label != label:
             with _naming(model.name):

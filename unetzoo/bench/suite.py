@@ -42,6 +42,7 @@ class ModelRequest(Strict):
     label: Printable | None = Field(
         None, min_length=1, description="name in the report; default: the name with the changed options"
     )
+    match: bool = Field(True, description="whether the suite's ``match`` chooses its width; False keeps the given one")
 
 
 class DataRequest(Strict):
@@ -148,6 +149,9 @@ class Suite(Strict):
                 raise ValueError("compute = 'auto' chooses by timings, which measure.where = 'off' forbids")
         if self.reference is not None and self.match is None:
             raise ValueError(f"reference = {self.reference!r} has no effect without match; set match to params or macs")
+        if self.match is None and (given := next((m for m in self.models if not m.match), None)):
+            name = given.label or given.name
+            raise ValueError(f"models: {name}: match = false has no effect unless the suite sets match")
         return self
 
     def __repr__(self) -> str:

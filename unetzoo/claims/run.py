@@ -72,7 +72,8 @@ def ask(asking: Asking) -> Path:
         if claim.measurement is not None:
             _measure(claim, asking, dataset)
         if asking.train and claim.suite is not None:
-            _train(claim, suite_of(claim, folder, asking.data), asking)
+            parts = claim.parts if asking.data is None else _parts_of_own(claim)
+            _train(claim, suite_of(claim, folder, asking.data), parts, asking)
     sections = [_answered(claim, asking, dataset) for claim in every]
     return write_page(asking.out, sections, dataset.info.name if dataset else None)
 
@@ -159,7 +160,7 @@ def _own(label: str) -> str:
     return "-".join([OWN, *label.split("-")[1:]])
 
 
-def _train(claim: Claim, suite: Suite | Collection, asking: Asking) -> None:
+def _train(claim: Claim, suite: Suite | Collection, parts: Sequence[Part], asking: Asking) -> None:
     """Run the missing trials of the variants that a claim names, write the report, and score the predictions."""
     from unetzoo.bench.run import run
     from unetzoo.claims.trained import score_predictions
@@ -168,10 +169,10 @@ def _train(claim: Claim, suite: Suite | Collection, asking: Asking) -> None:
     out = asking.out / claim.results_folder
     asking.progress(f"training: {suite.name}")
     if isinstance(suite, Suite):
-        suite = named(suite, claim)
+        suite = named(suite, parts)
         members = [(out, suite)]
     else:
-        suites = {label: named(member, claim) for label, member in suite.suites.items()}
+        suites = {label: named(member, parts, label) for label, member in suite.suites.items()}
         suite = suite.model_copy(update={"suites": suites})
         members = [(out / label, member) for label, member in suites.items()]
     run(suite, out)
@@ -180,14 +181,20 @@ def _train(claim: Claim, suite: Suite | Collection, asking: Asking) -> None:
         score_predictions(folder, member, asking.progress, again=asking.again)
 
 
-def named(suite: Suite, claim: Claim) -> Suite:
-    """Return a suite without the labelled models that no part of the claim names and that none is matched to.
+def named(suite: Suite, parts: Sequence[Part], label: str | None = None) -> Suite:
+    """Return a suite without the labelled models that no part names, but for the one that others are matched to.
 
     Args:
-        suite: The suite behind the claim, or one of them.
-        claim: The claim.
+        suite: The suite behind a claim, or one of them.
+        parts: The parts of the claim.
+        label: Label of the suite's data in a collection: only parts on these data count. None for a suite by itself.
     """
-    labels = {label for part in claim.parts for label in (part.model, part.against)}
+    labels = set()
+    for part in parts:
+        if label in (None, part.data):
+            labels.add(part.model)
+        if label in (None, part.against_data or part.data):
+            labels.add(part.against)
     reference = suite.reference or suite.models[0].label
     kept = [m for m in suite.models if m.label is None or m.label in labels or m.label == reference]
     return suite.model_copy(update={"models": kept})

@@ -57,7 +57,7 @@ def print_plan(plan: Plan, out: Console) -> None:
         )
     out.print(table)
     if found := [f"{row.label} {row.width:g} (x{row.matched['ratio']:.3f})" for row in plan.rows if row.matched]:
-        matched = plan.rows[0].matched
+        matched = next(row.matched for row in plan.rows if row.matched)
         what = f"widths that match the {matched['what']} of {matched['reference']}: {', '.join(found)}"
         out.print(escape(what), highlight=False, soft_wrap=True)
     split = _table("peak of the tensors", "", *SPLIT)

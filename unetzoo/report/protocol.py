@@ -105,13 +105,15 @@ def matched(records: list[Record]) -> list[str]:
         )
         for (what, reference), ratios in groups.items()
     ]
-    if not _odd_widths(records):
-        return sentences
-    odd = _(
-        "{sentence} Fractional widths give unusual channel counts, which run slower than their MACs suggest, so these"
-        " latencies do not apply to the variants at usual widths."
-    )
-    return [odd.format(sentence=sentence) for sentence in sentences]
+    if _odd_widths(records):
+        odd = _(
+            "{sentence} Fractional widths give unusual channel counts, which run slower than their MACs suggest, so"
+            " these latencies do not apply to the variants at usual widths."
+        )
+        sentences = [odd.format(sentence=sentence) for sentence in sentences]
+    if sentences and (given := [label for label, r in first_of_each(records).items() if not r.model.matched]):
+        sentences.append(_("At the width given, not matched: {names}.", names=listed(given, 12)))
+    return sentences
 
 
 def recipes(records: list[Record]) -> list[str]:

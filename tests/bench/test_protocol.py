@@ -242,6 +242,15 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
     assert 0 <= frame.set_index("model").loc["unet", "ece"] <= 1
 
 
+def test_a_model_may_keep_its_width_in_a_match() -> None:
+    models = ["unet", {"name": "unet_bilinear"}, {"name": "unet_bilinear", "label": "kept", "match": False}]
+    made = suite(models=models, match="params", baselines=False)
+    unet, bilinear, kept = (trial.model for trial in expand(made, made.data.open()))
+    assert bilinear.options["width"] > kept.options["width"] == unet.options["width"] == 4
+    assert bilinear.matched["ratio"] == pytest.approx(1, abs=0.02)
+    assert not kept.matched
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -250,6 +259,7 @@ def test_scores_reach_the_table(everything: tuple[pd.DataFrame, dict[str, Record
             "reference = 'unett' is not the label of a model here; did you mean unet",
         ),
         ({"reference": "unet"}, "reference = 'unet' has no effect without match; set match to params or macs"),
+        ({"models": [{"name": "unet", "match": False}]}, "models: unet: match = false has no effect unless"),
         ({"match": "flops"}, "match = 'flops' is not a choice; allowed: params, macs"),
         ({"train": {"flops": -1.0}}, "flops = -1.0: input should be greater than 0"),
         ({"train": {"patience": 0}}, "patience = 0"),

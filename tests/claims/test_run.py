@@ -17,7 +17,7 @@ from unetzoo.claims.evidence import PREDICTIONS, judge_part, quote
 from unetzoo.claims.measured import Measured, Plot, Table, exact, read_measured, write_measured
 from unetzoo.claims.page import Section, write_page
 from unetzoo.claims.requirements import check_data, thin_share
-from unetzoo.claims.run import Asking, ask, named, suite_of
+from unetzoo.claims.run import Asking, ask, named, parts_of_own, suite_of
 from unetzoo.claims.verdict import judge_quantity
 from unetzoo.data.registry import create_dataset
 from unetzoo.errors import UnetzooError
@@ -191,17 +191,29 @@ def test_data_that_a_claim_cannot_be_asked_of_is_refused_with_what_is_needed() -
 
 def test_a_claim_trains_the_variants_that_it_names_and_the_one_they_are_matched_to() -> None:
     by_name = {claim.name: claim for claim in read_claims(claims_folder())}
-    suite = suite_of(by_name["skips"], claims_folder(), "vessels")
+
+    def trained(name: str, data: str | None = None) -> dict[str, list[str | None]]:
+        suite = suite_of(by_name[name], claims_folder(), data)
+        assert isinstance(suite, Collection)
+        parts = by_name[name].parts if data is None else parts_of_own(by_name[name])
+        return {label: [m.label for m in named(member, parts, label).models] for label, member in suite.suites.items()}
+
+    skips = ["unet", "unet_noskip", "unet_addskip", "unet, attention"]
+    assert trained("skips") == {"nuclei": skips, "vessels": skips}
+    assert trained("skips", "vessels") == {"own": skips}
+    assert trained("any-size", "cells") == {"own": ["unet"]}
+    few = trained("few-samples")
+    assert few["nuclei-2"] == ["unet", "unet_noskip", "lite0 pretrained"]
+    assert few["nuclei-all"] == ["unet"]  # the other side of comparisons on fewer images
+
+
+def test_models_without_a_label_are_all_trained() -> None:
+    claim = next(c for c in read_claims(claims_folder()) if c.name == "any-size")
+    suite = suite_of(claim, claims_folder(), None)
     assert isinstance(suite, Collection)
-    (member,) = suite.suites.values()
-    labels = {
-        name: [m.label for m in named(member, by_name[name]).models] for name in ("skips", "artefacts", "any-size")
-    }
-    assert labels["skips"] == ["unet", "unet_noskip", "unet_addskip", "unet, attention"]
-    assert labels["artefacts"] == ["unet", "unet_bilinear", "unet_pixelshuffle", "unet_nearest"]
-    assert labels["any-size"] == ["unet"]
+    member = suite.suites["nuclei"]
     plain = member.model_copy(update={"models": [m.model_copy(update={"label": None}) for m in member.models]})
-    assert named(plain, by_name["any-size"]).models == plain.models  # their labels follow from options: all stay
+    assert named(plain, claim.parts, "nuclei").models == plain.models  # their labels follow from options
 
 
 def test_every_variant_that_a_part_names_is_in_its_suite() -> None:

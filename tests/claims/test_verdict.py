@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,6 +117,18 @@ def test_the_verdict_on_a_claim(parts: list[str], word: str) -> None:
 def test_holds_only_if_names_condition_and_exception() -> None:
     word, why = overall([of("holds", "it is padded"), of("does not hold", "valid")])
     assert (word, why) == ("holds only if", "it is padded (does not hold: part valid).")
+
+
+def test_what_holds_and_what_does_not_is_named_where_a_claim_is_undecided() -> None:
+    def judged(name: str, word: str, data: str | None) -> PartVerdict:
+        return replace(of(word), part=LEAST.model_copy(update={"name": name, "data": data}))
+
+    parts = [judged(name, "holds", data) for name in ("a", "b") for data in ("cells", "lanes")]
+    parts += [judged("c", "holds", None), judged("d", "does not hold", "cells"), judged("e", "undecided", "cells")]
+    assert overall(parts)[1] == (
+        "Of 7 parts 5 hold, 1 does not hold and 1 is undecided. Hold: a; b on cells and lanes; c. "
+        "Do not hold: d on cells."
+    )
 
 
 def test_the_rule_in_words_follows_from_the_fields() -> None:

@@ -134,6 +134,8 @@ def test_what_was_matched_is_said():
     a["trial"]["model"]["options"]["width"] = 16.25
     assert "unusual channel counts" in matched(load(a, b).models)[0]
     assert matched_to(load(a, b).models) == "unet"
+    assert matched(load(a, b, old, record("wider", 0, 0.7)).models)[-1] == "At the width given, not matched: wider."
+    assert matched(load(old, record("wider", 0, 0.7)).models) == []
 
 
 def test_metrics_with_units_ways_and_counts():

@@ -72,7 +72,7 @@ def ask(asking: Asking) -> Path:
         if claim.measurement is not None:
             _measure(claim, asking, dataset)
         if asking.train and claim.suite is not None:
-            parts = claim.parts if asking.data is None else _parts_of_own(claim)
+            parts = claim.parts if asking.data is None else parts_of_own(claim)
             _train(claim, suite_of(claim, folder, asking.data), parts, asking)
     sections = [_answered(claim, asking, dataset) for claim in every]
     return write_page(asking.out, sections, dataset.info.name if dataset else None)
@@ -173,8 +173,9 @@ def _train(claim: Claim, suite: Suite | Collection, parts: Sequence[Part], askin
         members = [(out, suite)]
     else:
         suites = {label: named(member, parts, label) for label, member in suite.suites.items()}
-        suite = suite.model_copy(update={"suites": suites})
-        members = [(out / label, member) for label, member in suites.items()]
+        asked = {label for part in parts for label in (part.data, part.against_data)}
+        suite = suite.model_copy(update={"suites": suites, "only": tuple(label for label in suites if label in asked)})
+        members = [(out / label, member) for label, member in suite.chosen.items()]
     run(suite, out)
     write_report(out, brief=True)
     for folder, member in members:
@@ -202,7 +203,7 @@ def named(suite: Suite, parts: Sequence[Part], label: str | None = None) -> Suit
 
 def _answered(claim: Claim, asking: Asking, dataset: SegmentationDataset | None) -> Section:
     measured = _known(_path(claim, asking.out), dataset) if claim.measurement else None
-    parts = claim.parts if asking.data is None else _parts_of_own(claim)
+    parts = claim.parts if asking.data is None else parts_of_own(claim)
     verdicts = [_judged(part, measured, asking.out / claim.results_folder, parts) for part in parts]
     repository = asking.out.resolve().parents[1]
     quoted = []
@@ -223,7 +224,7 @@ def _judged(part: Part, measured: Measured | None, results: Path, parts: Sequenc
     return judge_quantity(part, measured.quantities[part.quantity])
 
 
-def _parts_of_own(claim: Claim) -> list[Part]:
+def parts_of_own(claim: Claim) -> list[Part]:
     """Return the parts to ask of the user's data: quantities, and the comparisons on the claim's first data set."""
     label = next((part.data for part in claim.parts if part.data), None)
     kept = [p for p in claim.parts if p.data is None or p.data.split("-")[0] == str(label).split("-")[0]]

@@ -143,13 +143,15 @@ def overall(parts: Sequence[PartVerdict]) -> tuple[Word, str]:
     if len(pending) == len(parts):
         return "not run yet", "Nothing of it was measured yet."
     if len(held) + len(refuted) < len(parts):
-        counts = [(held, "holds", "hold"), (refuted, "does not hold", "do not hold")]
-        counts += [
+        counts = [
+            (held, "holds", "hold"),
+            (refuted, "does not hold", "do not hold"),
             (by_word.get("undecided", []), "is undecided", "are undecided"),
             (pending, "is not run", "are not run"),
         ]
         told = [f"{len(some)} {one if len(some) == 1 else many}" for some, one, many in counts if some]
-        return "undecided", f"Of {len(parts)} parts {listed(told)}{budget}."
+        named = [f"{word}: {_named(some)}." for some, word in ((held, "Hold"), (refuted, "Do not hold")) if some]
+        return "undecided", " ".join([f"Of {len(parts)} parts {listed(told)}{budget}.", *named])
     if not refuted:
         return "holds", f"All {len(parts)} parts hold{budget}."
     if not held:
@@ -157,3 +159,14 @@ def overall(parts: Sequence[PartVerdict]) -> tuple[Word, str]:
     conditions = list(dict.fromkeys(v.part.condition or v.part.name for v in held))
     exceptions = [v.part.name for v in refuted]
     return "holds only if", f"{'; or if '.join(conditions)}{budget} (does not hold: {listed(exceptions)})."
+
+
+def _named(verdicts: Sequence[PartVerdict]) -> str:
+    """Name parts, the data sets on which they were judged after those that share them."""
+    data: dict[str, list[str]] = {}
+    for part in (verdict.part for verdict in verdicts):
+        data.setdefault(part.name, []).extend([part.data] if part.data else [])
+    groups: dict[str, list[str]] = {}
+    for name, labels in data.items():
+        groups.setdefault(f" on {listed(labels)}" if labels else "", []).append(name)
+    return "; ".join(f"{'; '.join(names)}{where}" for where, names in groups.items())

@@ -111,7 +111,9 @@ def matched(records: list[Record]) -> list[str]:
             " these latencies do not apply to the variants at usual widths."
         )
         sentences = [odd.format(sentence=sentence) for sentence in sentences]
-    if sentences and (given := [label for label, r in first_of_each(records).items() if not r.model.matched]):
+    references = {reference for _what, reference in groups}
+    given = [label for label, r in first_of_each(records).items() if not r.model.matched and label not in references]
+    if sentences and given:
         sentences.append(_("At the width given, not matched: {names}.", names=listed(given, 12)))
     return sentences
 

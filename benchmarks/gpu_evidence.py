@@ -4,9 +4,10 @@
     python benchmarks/gpu_evidence.py --minutes 60                   # run it into reports/claims
     python benchmarks/gpu_evidence.py --minutes 60 --device any      # also without a GPU
 
-A batch is one data set of a claim's suite with the seeds that it lacks for a verdict (three), or one seed more. Batches
-are ordered by the open parts that bear on them for each second they are planned to take; a further seed counts half,
-since it narrows an interval and settles a part only perhaps. What the time ends is saved and goes on another time.
+A batch is one data set of a claim's suite, the variants that its open parts name, and the seeds that these lack for a
+verdict (three), or one seed more. Batches are ordered by the open parts that bear on them for each second they are planned
+to take; a further seed counts half, since it narrows an interval and settles a part only perhaps. What the time ends is
+saved and goes on another time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,10 @@ from typing import Any
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.plan import plan_suite
 from unetzoo.bench.run import run
-from unetzoo.bench.suite import Suite
 from unetzoo.bench.suite_file import read_suite
-from unetzoo.claims.definition import Claim, claims_folder, read_claims
+from unetzoo.claims.definition import Claim, Part, claims_folder, read_claims
 from unetzoo.claims.evidence import judge_part
-from unetzoo.claims.run import Asking, ask
+from unetzoo.claims.run import Asking, ask, named
 from unetzoo.claims.trained import score_predictions
 from unetzoo.errors import UnetzooError
 from unetzoo.machine.device import resolve_device
@@ -37,11 +37,12 @@ from unetzoo.records.reading import read_all
 from unetzoo.report.verdicts.family import MIN_SEEDS
 
 FURTHER = 0.5  # weight of a part for a seed beyond those that a verdict needs
+Open = dict[tuple[str, str], list[Part]]  # suite file without its ending, label of the data set -> parts
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Seeds of all variants of a suite on one data set.
+    """Seeds of the variants of a suite that open parts name, on one data set.
 
     Attributes:
         suite: Name of the suite's file, without its ending.
@@ -58,17 +59,17 @@ class Batch:
     worth: float
 
 
-def open_parts(claims: Iterable[Claim], results: Path) -> dict[tuple[str, str], int]:
-    """Count the parts that compare variants and are undecided or not run.
+def open_parts(claims: Iterable[Claim], results: Path) -> Open:
+    """Find the parts that compare variants and are undecided or not run.
 
     Args:
         claims: The claims.
         results: Folder of their page, with the results of the suites.
 
     Returns:
-        (Suite file without its ending, label of the data set) -> parts; a part on two data sets counts for both.
+        The parts by suite and data set; a part on two data sets is among those of both.
     """
-    counts: dict[tuple[str, str], int] = {}
+    found: Open = {}
     for claim in claims:
         if claim.suite is None or claim.results is not None:
             continue
@@ -79,9 +80,8 @@ def open_parts(claims: Iterable[Claim], results: Path) -> dict[tuple[str, str], 
             ):
                 continue
             for label in {part.data, part.against_data or part.data}:
-                key = Path(claim.suite).stem, label
-                counts[key] = counts.get(key, 0) + 1
-    return counts
+                found.setdefault((Path(claim.suite).stem, label), []).append(part)
+    return found
 
 
 def done(folder: Path) -> dict[str, int]:
@@ -130,31 +130,39 @@ def chosen(lines: Iterable[list[Batch]], seconds: float) -> list[Batch]:
     return found
 
 
-def plan_all(out: Path, minutes: float, say: Any = print) -> list[Batch]:
+def plan_all(opened: Open, out: Path, minutes: float, say: Any = print) -> list[Batch]:
     """Return the batches for some minutes, by a plan that is measured on this machine.
 
     Args:
+        opened: The open parts.
         out: Folder of the claims' page.
         minutes: Time for trials.
         say: Called with a line on what is done.
     """
     lines = []
-    for (name, label), parts in open_parts(read_claims(claims_folder()), out).items():
-        suite = members(name)[label]
-        say(f"planning {name} on {label}, which {parts} open part{'s' * (parts != 1)} wait for", flush=True)
+    for (name, label), parts in opened.items():
+        suite, count = asked(name, parts).suites[label], len(parts)
+        say(f"planning {name} on {label}, which {count} open part{'s' * (count != 1)} wait for", flush=True)
         seconds = {row.label: row.trial_seconds for row in plan_suite(suite).rows}
         if problems := [each for each, taken in seconds.items() if taken is None]:
             say(f"left out: {name} on {label}: {', '.join(problems)} cannot be timed here", flush=True)
             continue
         known = {each: taken for each, taken in seconds.items() if taken is not None}
-        lines.append(batches(name, label, parts, known, done(out / name / label), len(suite.seeds)))
+        lines.append(batches(name, label, count, known, done(out / name / label), len(suite.seeds)))
     return chosen(lines, 60 * minutes)
 
 
-def members(name: str) -> dict[str, Suite]:
-    """Return the suites of a claim's file by the label of their data set."""
-    suite = read_suite(claims_folder() / "suites" / f"{name}.toml")
-    return suite.suites if isinstance(suite, Collection) else {suite.data.name: suite}
+def asked(name: str, parts: Sequence[Part]) -> Collection:
+    """Return a suite of the claims with the variants that some parts name.
+
+    Args:
+        name: Name of its file, without the ending.
+        parts: The parts.
+    """
+    collection = read_suite(claims_folder() / "suites" / f"{name}.toml")
+    assert isinstance(collection, Collection)
+    suites = {label: named(suite, parts, label) for label, suite in collection.suites.items()}
+    return collection.model_copy(update={"suites": suites})
 
 
 def main() -> int:
@@ -169,7 +177,8 @@ def main() -> int:
         parser.error(f"--minutes {args.minutes:g} must be above 0")
     if args.device == "cuda" and resolve_device("auto") != "cuda":
         parser.error("torch sees no CUDA device; --device any runs without one")
-    found = plan_all(args.out, args.minutes)
+    opened = open_parts(read_claims(claims_folder()), args.out)
+    found = plan_all(opened, args.out, args.minutes)
     for batch in found:
         print(f"{batch.suite} on {batch.data}, {batch.seeds} seeds: {batch.seconds / 60:.1f} min")
     if not found:
@@ -180,20 +189,16 @@ def main() -> int:
     timer.start()
     try:
         for batch in found:
-            run(
-                claims_folder() / "suites" / f"{batch.suite}.toml",
-                args.out / batch.suite,
-                data=batch.data,
-                seeds=batch.seeds,
-            )
+            suite = asked(batch.suite, opened[batch.suite, batch.data])
+            run(suite, args.out / batch.suite, data=batch.data, seeds=batch.seeds)
     except KeyboardInterrupt:
         print("the time is over, or Ctrl-C: trials are saved, and the same command goes on with them")
     finally:
         timer.cancel()
-    for batch in {(each.suite, each.data): each for each in found}.values():
-        folder = args.out / batch.suite / batch.data
+    for name, label in {(batch.suite, batch.data): None for batch in found}:
+        folder = args.out / name / label
         if done(folder):
-            score_predictions(folder, members(batch.suite)[batch.data])
+            score_predictions(folder, asked(name, opened[name, label]).suites[label])
     print(ask(Asking(out=args.out)))
     return 0
 

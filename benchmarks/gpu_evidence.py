@@ -5,9 +5,9 @@
     python benchmarks/gpu_evidence.py --minutes 60 --device any      # also without a GPU
 
 A batch is one data set of a claim's suite, the variants that its open parts name, and the seeds that these lack for a
-verdict (three), or one seed more. Batches are ordered by the open parts that bear on them for each second they are planned
-to take; a further seed counts half, since it narrows an interval and settles a part only perhaps. What the time ends is
-saved and goes on another time.
+verdict (three), or one seed more. Batches are ordered by the open parts that bear on them for each second they are
+planned to take; a further seed counts half, since it narrows an interval and settles a part only perhaps. What the time
+ends is saved and goes on another time.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from unetzoo.errors import UnetzooError, nearest, one_line
 from unetzoo.models import registry
-from unetzoo.models.entry import FactoryEntry
 from unetzoo.models.factory import resolve_model
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.registry import register_model
 from unetzoo.nn.adapt import described
 from unetzoo.nn.sizes import ValidSizes

@@ -14,7 +14,9 @@ from unetzoo._util.versions import installed_version
 from unetzoo.bench import baselines
 from unetzoo.bench.trials import Trial, TrialModel
 from unetzoo.grid.spec import UNetSpec
-from unetzoo.models.entry import Entry, FactoryEntry, GridEntry
+from unetzoo.models.entry import Entry
+from unetzoo.models.factory_entry import FactoryEntry
+from unetzoo.models.grid_entry import GridEntry
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 FOLDERS = sorted({file.parent for file in REPORTS.rglob("records/*.json")})

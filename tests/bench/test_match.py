@@ -11,8 +11,8 @@ from support.entries import different, narrow
 from unetzoo import UnetzooError
 from unetzoo.bench.match import count, match_width
 from unetzoo.measure.counts import count_macs, count_parameters
-from unetzoo.models.entry import GridEntry
 from unetzoo.models.factory import ModelConfig, resolve_model
+from unetzoo.models.grid_entry import GridEntry
 from unetzoo.nn.sizes import SameSize
 
 GRID = [name for name in different(unetzoo.list_models()) if isinstance(unetzoo.model_info(name), GridEntry)]

@@ -16,7 +16,7 @@ from support.entries import different, narrow
 from support.networks import without_dead_units
 from unetzoo import UnetzooError
 from unetzoo.measure.counts import count_parameters
-from unetzoo.models.entry import GridEntry
+from unetzoo.models.grid_entry import GridEntry
 from unetzoo.nn.sizes import SameSize, ValidSizes, mirror_pad
 from unetzoo.nn.skips import crop_to_up, pad_to_skip
 from unetzoo.testing import CHECKS, check_model

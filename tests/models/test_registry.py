@@ -18,7 +18,7 @@ from unetzoo.grid.parts import callables
 from unetzoo.grid.spec import UNetSpec, diff, replace
 from unetzoo.measure.counts import count_parameters
 from unetzoo.models import registry
-from unetzoo.models.entry import GridEntry
+from unetzoo.models.grid_entry import GridEntry
 from unetzoo.models.papers import Paper
 from unetzoo.models.parameters import parameters
 

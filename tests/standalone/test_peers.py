@@ -174,7 +174,7 @@ def test_a_record_says_which_smp_built_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["timm"]
     entry, own = unetzoo.model_info("smp_unet"), unetzoo.model_info("linknet")
     before = entry.fingerprint(), own.fingerprint()
-    monkeypatch.setattr("unetzoo.models.entry.installed_version", lambda package: "9.9")
+    monkeypatch.setattr("unetzoo.models.factory_entry.installed_version", lambda package: "9.9")
     assert entry.fingerprint() != before[0]
     assert own.fingerprint() == before[1]
 

@@ -9,8 +9,8 @@ import pytest
 
 import unetzoo
 from unetzoo.grid.spec import replace
-from unetzoo.models.entry import GridEntry
 from unetzoo.models.factory import ModelConfig, resolve_model
+from unetzoo.models.grid_entry import GridEntry
 
 # timm's smallest encoders, with a few thousand parameters, which it has for tests.
 SMALLEST = {"smp_dpt": "tu-test_vit", "unet_v2": "test_resnet", "fcb_former": "test_resnet"}

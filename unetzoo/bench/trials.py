@@ -16,8 +16,8 @@ from unetzoo.data.registry import OnLeak
 from unetzoo.errors import Strict
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.metrics.policy import Scoring
-from unetzoo.models.entry import GRID
 from unetzoo.models.factory import ModelConfig
+from unetzoo.models.grid_entry import GRID
 from unetzoo.train.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -18,7 +18,9 @@ from unetzoo._util.cells import typed_digest, was_typed
 from unetzoo.errors import UnetzooError, check_argument, nearest, shown
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models.entries import ENTRIES
-from unetzoo.models.entry import FAMILIES, Entry, FactoryEntry, Family, GridEntry, Reference
+from unetzoo.models.entry import FAMILIES, Entry, Family, Reference
+from unetzoo.models.factory_entry import FactoryEntry
+from unetzoo.models.grid_entry import GridEntry
 from unetzoo.models.papers import Paper
 
 ENTRY_POINTS = "unetzoo.models"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.papers import (
     BADRINARAYANAN_2017,
     CHAURASIA_2017,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unetzoo.models.entry import Entry, FactoryEntry, Proof, Reference
+from unetzoo.models.entry import Entry, Proof, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.papers import (
     FALK_2019,
     HATAMIZADEH_2021,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from unetzoo.grid.spec import UNetSpec, replace
 from unetzoo.models import papers
-from unetzoo.models.entry import Entry, GridEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.grid_entry import GridEntry
 
 BASE = UNetSpec()
 PAPER = replace(BASE, padding="valid", norm="none", dropout=0.5, init="he_normal", skip="concat_up_first")

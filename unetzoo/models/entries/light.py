@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.papers import DINH_2023, HOWARD_2019, LI_2024, RUAN_2022, RUAN_2023, TANG_2023
 from unetzoo.models.papers_further import GALDRAN_2020, JIANG_2024, LIU_2024_ROLLING, RAHMAN_2025
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from unetzoo.models import papers
-from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.papers import (
     CHAURASIA_2017,
     CHEN_2018,

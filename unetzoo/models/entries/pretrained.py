@@ -9,7 +9,8 @@ from __future__ import annotations
 from unetzoo.grid.spec import replace
 from unetzoo.models import papers
 from unetzoo.models.entries.grid import ATTENTION, BASE, UNET3PLUS, UNETPP
-from unetzoo.models.entry import Entry, GridEntry
+from unetzoo.models.entry import Entry
+from unetzoo.models.grid_entry import GridEntry
 from unetzoo.models.papers_further import RYALI_2023
 
 ENTRIES: tuple[Entry, ...] = (

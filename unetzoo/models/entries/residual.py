@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unetzoo.models import papers
-from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 
 LOGITS = "Returns logits where the reference returns their sigmoid."
 

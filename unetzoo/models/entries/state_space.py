@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.papers_state_space import LIAO_2024, LIU_2024, MA_2024, RUAN_2024, WU_2024, ZHANG_2024
 
 _HERE = "unetzoo.standalone"

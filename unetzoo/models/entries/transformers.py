@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unetzoo.models.entry import Entry, FactoryEntry, Reference
+from unetzoo.models.entry import Entry, Reference
+from unetzoo.models.factory_entry import FactoryEntry
 from unetzoo.models.papers import CAO_2021, CHEN_2021, GAO_2021, HUANG_2021, WANG_2021
 from unetzoo.models.papers_further import (
     AZAD_2022,

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.entries import narrow_config
 from unetzoo.measure.batch_peaks import BatchPeaks
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.registry import list_models
 
 SIDE = 64

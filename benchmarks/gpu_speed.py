@@ -29,7 +29,7 @@ from unetzoo.errors import one_line
 from unetzoo.machine.environment import environment
 from unetzoo.measure.counts import count_parameters
 from unetzoo.measure.latency import synchronize
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.factory import ModelConfig, resolve_model
 
 SECONDS = 240  # after which no further network is begun

@@ -25,7 +25,7 @@ from torchvision.transforms import v2
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.stream import Normalization, TrainingCrops
 from unetzoo.machine.environment import environment
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.factory import resolve_model
 
 MEAN, STD = 0.45, 0.22

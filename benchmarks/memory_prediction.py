@@ -41,7 +41,7 @@ def measure(
     import torch
 
     from unetzoo.measure.memory import PeakMemory, _status
-    from unetzoo.measure.tracker import Rehearsal, tensor_memory
+    from unetzoo.measure.rehearsal import Rehearsal, tensor_memory
     from unetzoo.models.factory import resolve_model
 
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import torch
 from speed_steps import config_of, interleaved
 
-from unetzoo.measure.tracker import tensor_memory
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.models.factory import ModelConfig
 from unetzoo.nn.recompute import Recompute, recomputing
 from unetzoo.nn.sizes import SameSize

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from unetzoo.measure.latency import PRODUCT_SIDE
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.factory import ModelConfig, resolve_model
 
 MODELS: dict[str, dict[str, Any]] = {

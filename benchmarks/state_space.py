@@ -111,7 +111,7 @@ def measure_network(case: Measured, rounds: int) -> Measured:
     """Measure parameters, operations, memory and times of a network, the times relative to unet."""
     from unetzoo.gallery.paired import time_ratio
     from unetzoo.measure.counts import count_parameters, stages
-    from unetzoo.measure.tracker import Rehearsal, tensor_memory
+    from unetzoo.measure.rehearsal import Rehearsal, tensor_memory
     from unetzoo.models.factory import resolve_model
 
     config, unet = (resolve_model(name, in_channels=3, num_classes=2) for name in (case["name"], "unet"))

@@ -56,7 +56,7 @@ def measure(name: str, key: str, args: argparse.Namespace, report: Callable[[Ent
     from unetzoo.machine.environment import environment
     from unetzoo.machine.lock import MachineLock
     from unetzoo.measure.counts import count_parameters, side_read, stages
-    from unetzoo.measure.tracker import Rehearsal, tensor_memory
+    from unetzoo.measure.rehearsal import Rehearsal, tensor_memory
 
     torch.set_num_threads(args.threads)
     config = resolve_model(name)

@@ -22,7 +22,7 @@ from unetzoo.bench.profile import profile_model
 from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_parameters, stages
-from unetzoo.measure.tracker import tensor_memory
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.models.factory import resolve_model
 from unetzoo.train.recipe import Recipe
 

@@ -16,7 +16,7 @@ from unetzoo.grid.assembly import build as assemble
 from unetzoo.grid.parts import ACTS, NORMS, callables
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.measure.counts import count_macs, count_parameters, stages
-from unetzoo.measure.tracker import tensor_memory
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.models.factory import resolve_model
 from unetzoo.nn import downsample, norms, upsample
 from unetzoo.nn.dropout import DropBlock

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import unetzoo
 from support.entries import narrow_config
 from unetzoo.measure.batch_peaks import BatchPeaks
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.factory import resolve_model
 
 SHAPE = (3, 1, 32, 32)

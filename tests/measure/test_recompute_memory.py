@@ -6,7 +6,7 @@ import pytest
 
 import unetzoo
 from support.entries import narrow_config
-from unetzoo.measure.tracker import tensor_memory
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.nn.recompute import Recompute
 from unetzoo.records.measured import Breakdown
 

@@ -9,7 +9,8 @@ import unetzoo
 from support.entries import narrow_config
 from unetzoo.measure.counts import count_parameters
 from unetzoo.measure.memory import PeakMemory
-from unetzoo.measure.tracker import MemoryTracker, Rehearsal, tensor_memory
+from unetzoo.measure.rehearsal import Rehearsal, tensor_memory
+from unetzoo.measure.tracker import MemoryTracker
 from unetzoo.models.factory import resolve_model
 from unetzoo.nn.sizes import SameSize
 from unetzoo.train.losses import supervised_loss

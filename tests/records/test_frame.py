@@ -14,7 +14,8 @@ from support.records import (
     full,
     load,
 )
-from unetzoo.records.frame import METRICS, read_records
+from unetzoo.records.columns import METRICS
+from unetzoo.records.frame import read_records
 from unetzoo.report import write_report
 
 

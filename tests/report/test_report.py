@@ -17,8 +17,8 @@ from PIL import Image
 
 from support.records import NASTY, folder_of, load, noisy, outputs, record
 from unetzoo.errors import UnetzooError
+from unetzoo.records.columns import safe_columns
 from unetzoo.records.fields import label_of
-from unetzoo.records.frame import safe_columns
 from unetzoo.records.record import Record
 from unetzoo.report import write_report
 from unetzoo.report.alarms import red_lines

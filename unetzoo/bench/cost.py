@@ -15,7 +15,7 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.measure.counts import count_macs, count_parameters
 from unetzoo.measure.latency import METHOD, synchronize, time_calmly
 from unetzoo.measure.memory import PeakMemory
-from unetzoo.measure.tracker import tensor_memory
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.measured import Timing

@@ -1,4 +1,4 @@
-"""Predicted memory of one model, and the largest batch that fits, from shapes alone (`unetzoo.measure.tracker`)."""
+"""Predicted memory of one model, and the largest batch that fits, from shapes alone (`unetzoo.measure.rehearsal`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unetzoo.errors import Strict, UnetzooError, one_line
 from unetzoo.machine.memory import memory_limit
 from unetzoo.measure.batch_peaks import BatchPeaks
 from unetzoo.measure.counts import count_macs, count_parameters
-from unetzoo.measure.tracker import Rehearsal, Shape
+from unetzoo.measure.rehearsal import Rehearsal, Shape
 from unetzoo.models.factory import ModelConfig
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.measured import TensorMemory

@@ -8,7 +8,7 @@ from unetzoo.errors import Strict, UnetzooError
 from unetzoo.machine.device import resolve_device, resolve_precision
 from unetzoo.measure.counts import side_read
 from unetzoo.measure.latency import Latency, measure_latency
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.factory import ModelConfig
 from unetzoo.train.recipe import Recipe
 

@@ -15,7 +15,7 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.measure.latency import synchronize
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.models.factory import ModelConfig
 from unetzoo.train.loop import make_optimizer, training_crops
 from unetzoo.train.losses import cross_entropy_dice

@@ -18,7 +18,7 @@ from unetzoo.data.base import DatasetInfo
 from unetzoo.machine.lock import MachineLock
 from unetzoo.machine.phases import Phases
 from unetzoo.measure.latency import synchronize
-from unetzoo.measure.tracker import Rehearsal
+from unetzoo.measure.rehearsal import Rehearsal
 from unetzoo.train.loop import make_optimizer
 
 REHEARSED_SECONDS = 1.5

@@ -10,7 +10,8 @@ from collections import Counter
 
 import numpy as np
 
-from unetzoo.measure.tracker import Purpose, Rehearsal, Shape, Trace, breakdown
+from unetzoo.measure.rehearsal import Rehearsal, Shape
+from unetzoo.measure.tracker import Purpose, Trace, breakdown
 from unetzoo.records.measured import Breakdown
 
 

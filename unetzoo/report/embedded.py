@@ -10,8 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from unetzoo._util.language import N_, _
+from unetzoo.records.columns import METRICS
 from unetzoo.records.fields import name_of
-from unetzoo.records.frame import METRICS, Tables
+from unetzoo.records.frame import Tables
 from unetzoo.report.advice import DECIDED
 from unetzoo.report.judgement import Judgement
 from unetzoo.report.limits import KINDS, Kind

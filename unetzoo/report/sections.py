@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from unetzoo._util.language import N_, _, _p
-from unetzoo.records.frame import COUNTS, METRICS, Tables
+from unetzoo.records.columns import COUNTS, METRICS
+from unetzoo.records.frame import Tables
 from unetzoo.records.record import Record
 from unetzoo.report import costs, protocol
 from unetzoo.report.advice import advise

@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from unetzoo.records.frame import COSTS, COUNTS, METRICS, Tables
+from unetzoo.records.columns import COSTS, COUNTS, METRICS
+from unetzoo.records.frame import Tables
 from unetzoo.report.verdicts.comparison import (
     MARGIN,
     Comparison,

@@ -11,8 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from unetzoo._util.language import N_, _
+from unetzoo.records.columns import METRICS
 from unetzoo.records.fields import chosen_rate, dig, image_score, seed_of
-from unetzoo.records.frame import METRICS, Tables
+from unetzoo.records.frame import Tables
 from unetzoo.records.learnt import still_rising
 from unetzoo.records.record import Record
 from unetzoo.report.again import TrialFolders, commands

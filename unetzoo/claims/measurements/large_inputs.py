@@ -10,7 +10,7 @@ from unetzoo.claims.measured import Estimate, Measured, Plot, Table, exponent_of
 from unetzoo.claims.measurements import Context
 from unetzoo.measure.counts import count_macs
 from unetzoo.measure.latency import time_calmly
-from unetzoo.measure.tracker import tensor_memory
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.models.factory import resolve_model
 
 MIB = 2**20

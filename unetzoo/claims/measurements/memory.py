@@ -9,8 +9,8 @@ from typing import Any
 from unetzoo.claims.measured import Measured, Plot, Table, exact
 from unetzoo.claims.measurements import Context
 from unetzoo.measure.counts import count_training_flops
+from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.measure.skip_memory import skip_bytes
-from unetzoo.measure.tracker import tensor_memory
 from unetzoo.models.factory import ModelConfig, resolve_model
 from unetzoo.nn.recompute import Recompute, recomputing
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from unetzoo._util.versions import __version__
 from unetzoo.metrics.policy import ISBI
-from unetzoo.records.frame import METRICS, Tables
+from unetzoo.records.columns import METRICS
+from unetzoo.records.frame import Tables
 from unetzoo.report.naming import distinct
 from unetzoo.report.paper.latex import tex
 from unetzoo.report.words import words

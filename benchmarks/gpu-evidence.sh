@@ -17,7 +17,7 @@ export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
 "$python" benchmarks/gpu_evidence.py --minutes "$1"
 "$python" -m unetzoo.cli report reports --index
-git add reports/claims reports/README.md
+git add reports
 if git diff --cached --quiet; then
   echo "nothing new to commit"
 else

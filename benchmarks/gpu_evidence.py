@@ -1,7 +1,7 @@
 """Runs, within some minutes, the trials that settle most of what the claims leave open; see gpu-evidence.sh.
 
     python benchmarks/gpu_evidence.py --minutes 60 --list            # only what would run, by a plan measured here
-    python benchmarks/gpu_evidence.py --minutes 60                   # run it into reports/claims
+    python benchmarks/gpu_evidence.py --minutes 60                   # run it into reports
     python benchmarks/gpu_evidence.py --minutes 60 --device any      # also without a GPU
 
 A batch is one data set of a claim's suite, the variants that its open parts name, and the seeds that these lack for a
@@ -64,14 +64,14 @@ def open_parts(claims: Iterable[Claim], results: Path) -> Open:
 
     Args:
         claims: The claims.
-        results: Folder of their page, with the results of the suites.
+        results: Folder of the results of the suites.
 
     Returns:
         The parts by suite and data set; a part on two data sets is among those of both.
     """
     found: Open = {}
     for claim in claims:
-        if claim.suite is None or claim.results is not None:
+        if claim.suite is None or not claim.suite.startswith("suites/"):  # one of another report
             continue
         for part in claim.parts:
             if part.data is None or judge_part(part, results / claim.results_folder, claim.parts).word not in (
@@ -130,12 +130,12 @@ def chosen(lines: Iterable[list[Batch]], seconds: float) -> list[Batch]:
     return found
 
 
-def plan_all(opened: Open, out: Path, minutes: float, say: Any = print) -> list[Batch]:
+def plan_all(opened: Open, results: Path, minutes: float, say: Any = print) -> list[Batch]:
     """Return the batches for some minutes, by a plan that is measured on this machine.
 
     Args:
         opened: The open parts.
-        out: Folder of the claims' page.
+        results: Folder of the results of the suites.
         minutes: Time for trials.
         say: Called with a line on what is done.
     """
@@ -148,7 +148,7 @@ def plan_all(opened: Open, out: Path, minutes: float, say: Any = print) -> list[
             say(f"left out: {name} on {label}: {', '.join(problems)} cannot be timed here", flush=True)
             continue
         known = {each: taken for each, taken in seconds.items() if taken is not None}
-        lines.append(batches(name, label, count, known, done(out / name / label), len(suite.seeds)))
+        lines.append(batches(name, label, count, known, done(results / name / label), len(suite.seeds)))
     return chosen(lines, 60 * minutes)
 
 
@@ -170,6 +170,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True, help="time for trials, after planning")
     parser.add_argument("--out", type=Path, default=Path("reports/claims"), help="folder of the claims' page")
+    parser.add_argument("--results", type=Path, default=Path("reports"), help="folder of the suites' results")
     parser.add_argument("--device", choices=["cuda", "any"], default="cuda")
     parser.add_argument("--list", action="store_true", help="only say what would run")
     args = parser.parse_args()
@@ -177,8 +178,8 @@ def main() -> int:
         parser.error(f"--minutes {args.minutes:g} must be above 0")
     if args.device == "cuda" and resolve_device("auto") != "cuda":
         parser.error("torch sees no CUDA device; --device any runs without one")
-    opened = open_parts(read_claims(claims_folder()), args.out)
-    found = plan_all(opened, args.out, args.minutes)
+    opened = open_parts(read_claims(claims_folder()), args.results)
+    found = plan_all(opened, args.results, args.minutes)
     for batch in found:
         print(f"{batch.suite} on {batch.data}, {batch.seeds} seeds: {batch.seconds / 60:.1f} min")
     if not found:
@@ -190,16 +191,16 @@ def main() -> int:
     try:
         for batch in found:
             suite = asked(batch.suite, opened[batch.suite, batch.data])
-            run(suite, args.out / batch.suite, data=batch.data, seeds=batch.seeds)
+            run(suite, args.results / batch.suite, data=batch.data, seeds=batch.seeds)
     except KeyboardInterrupt:
         print("the time is over, or Ctrl-C: trials are saved, and the same command goes on with them")
     finally:
         timer.cancel()
     for name, label in {(batch.suite, batch.data): None for batch in found}:
-        folder = args.out / name / label
+        folder = args.results / name / label
         if done(folder):
             score_predictions(folder, asked(name, opened[name, label]).suites[label])
-    print(ask(Asking(out=args.out)))
+    print(ask(Asking(out=args.out, results=args.results)))
     return 0
 
 

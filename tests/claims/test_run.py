@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,22 @@ def test_results_of_a_suite_are_judged_by_the_margin(tmp_path: Path) -> None:
         judge_part(part.model_copy(update={"model": "unet_noskip", "against": "unet"}), tmp_path).word
         == "does not hold"
     )
+
+
+def test_results_may_lie_in_another_folder_than_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("claims").mkdir()
+    part = 'parts = [{ name = "skips", question = "?", data = "isbi", model = "unet", against = "unet_noskip" }]'
+    text = f'order = 1\ntitle = "Skips"\nzh = "跳"\nen = "Skips help."\nsuite = "suites/two.toml"\n{part}\n'
+    Path("claims/skips.toml").write_text(text, encoding="utf-8")
+    written(tmp_path / "reports/two/isbi", *two(0.8, 0.6))
+    asking = Asking(out=Path("reports/claims"), folder=Path("claims"))
+    assert "**Verdict: not run yet.**" in ask(asking).read_text(encoding="utf-8")
+    page = ask(replace(asking, results=Path("reports"))).read_text(encoding="utf-8")
+    assert "**Verdict: holds.**" in page
+    assert "`unetzoo claims --out reports/claims --results reports`" in page
+    quoted = ask(replace(asking, out=Path("my claims"))).read_text(encoding="utf-8")
+    assert "Made by `unetzoo claims`;" in quoted
 
 
 def test_variants_that_a_claim_does_not_compare_widen_no_interval(tmp_path: Path) -> None:

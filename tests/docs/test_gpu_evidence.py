@@ -42,8 +42,9 @@ def test_what_settles_most_for_a_second_comes_first_within_the_time(script: Any)
 def test_without_results_every_comparison_is_open(script: Any, tmp_path: Path) -> None:
     claims = read_claims(claims_folder())
     found = script.open_parts(claims, tmp_path)
-    asked = sum(part.data is not None for c in claims if c.suite and not c.results for part in c.parts)
-    apart = sum(part.against_data not in (None, part.data) for c in claims if not c.results for part in c.parts)
+    parts = [part for c in claims if (c.suite or "").startswith("suites/") for part in c.parts]
+    asked = sum(part.data is not None for part in parts)
+    apart = sum(part.against_data not in (None, part.data) for part in parts)
     assert sum(map(len, found.values())) == asked + apart > 50
     trained = {
         key: [m.label for m in script.asked(key[0], parts).suites[key[1]].models] for key, parts in found.items()

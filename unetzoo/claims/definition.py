@@ -140,7 +140,6 @@ class Claim(Strict):
         en: The sentence in English.
         measurement: Name of a measurement in `unetzoo.claims.measurements`.
         suite: Suite file with the trainings, relative to the claim's file; several claims may share one.
-        results: Folder of the suite's results, relative to the page; by default the name of the suite's file.
         on_data: True if the claim can be asked of a user's own data.
         needs: What that data must have.
         parts: The questions.
@@ -155,7 +154,6 @@ class Claim(Strict):
     en: Printable
     measurement: str | None = None
     suite: str | None = None
-    results: str | None = None
     on_data: bool = False
     needs: Needs = Needs()
     parts: list[Part] = Field(min_length=1)
@@ -175,8 +173,8 @@ class Claim(Strict):
 
     @property
     def results_folder(self) -> str:
-        """Folder of the suite's results, relative to the page."""
-        return self.results or Path(self.suite or "").stem
+        """Name of the folder of the suite's results, that of the suite's file."""
+        return Path(self.suite or "").stem
 
 
 def claims_folder() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ MOST_ROWS = 40  # of a table on the page; the file of the measurement has all
 TITLE = "# What is said of U-Net, measured\n"
 HEAD = """The project began with a list of sentences about U-Net. Each was made precise before it was measured, unless
 its limits say otherwise: a bound or a margin, and what would confirm or refute it. Every verdict below is computed from
-the measurements and records in this folder by these rules; none is written by hand. Definitions:
+the measurements in this folder and the records of the suites by these rules; none is written by hand. Definitions:
 `benchmarks/claims/`.
 
 - A **quantity** confirms if its whole 95 % interval is on the stated side of the bound, and refutes if it is on the
@@ -51,13 +52,14 @@ class Section:
     quoted: list[Quoted]
 
 
-def write_page(out: Path, sections: Sequence[Section], data: str | None = None) -> Path:
+def write_page(out: Path, sections: Sequence[Section], data: str | None = None, results: Path | None = None) -> Path:
     """Write ``README.md``, the pictures and ``verdicts.csv``.
 
     Args:
         out: Folder of the page.
         sections: Sections in their order.
         data: Name of the user's data set that the claims were asked of; None for the claims' own.
+        results: Folder of the suites' results, for the command on the page; None if it is ``out``.
 
     Returns:
         The path of the page.
@@ -66,7 +68,7 @@ def write_page(out: Path, sections: Sequence[Section], data: str | None = None) 
         UnetzooError: If the folder cannot be written.
     """
     try:
-        texts = [TITLE, _summary(sections), HEAD]
+        texts = [TITLE, _summary(sections, _command(out, results)), HEAD]
         if data is not None:
             texts.append(f"Asked of the data set **{escape_markdown(data)}**.\n")
         texts.append(_overview(sections))
@@ -101,7 +103,15 @@ def _pictures(out: Path, section: Section) -> list[tuple[str, str]]:
     return shown
 
 
-def _summary(sections: Sequence[Section]) -> str:
+def _command(out: Path, results: Path | None) -> str:
+    """Return the command that makes the page, with its folders unless their names would need quotes."""
+    folders = {"--out": out} | ({"--results": results} if results else {})
+    if not all(re.fullmatch(r"[\w./-]+", str(folder)) for folder in folders.values()):
+        return "unetzoo claims"
+    return " ".join(["unetzoo claims", *(f"{option} {folder}" for option, folder in folders.items())])
+
+
+def _summary(sections: Sequence[Section], command: str) -> str:
     """Return question and answer of the whole page, and the command that makes it."""
     words = [overall(section.verdicts)[0] for section in sections]
     shown = {
@@ -114,7 +124,7 @@ def _summary(sections: Sequence[Section]) -> str:
     counts = [f"{n} {forms[n > 1]}" for word, forms in shown.items() if (n := words.count(word))]
     return (
         f"Which sentences that are said of U-Net hold? Of {len(sections)} sentences, {listed(counts)}. Made by "
-        "`unetzoo claims --out reports/claims`; with `--train` it runs the trainings too.\n"
+        f"`{command}`; with `--train` it runs the trainings too.\n"
     )
 
 

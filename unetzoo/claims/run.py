@@ -28,9 +28,10 @@ class Asking:
     """A request to ask claims, and the folder for the answers.
 
     Attributes:
-        out: Folder of page, measurements and results of the suites.
+        out: Folder of page and measurements.
         folder: Folder of the definitions.
         only: Names of the claims to measure or train, 'a,b'; None for all.
+        results: Folder of the suites' results, each in a folder of the suite's name; None for ``out``.
         data: Registered data set, folder, or file of pairs; None for the claims' own data.
         train: Also run the trainings.
         again: Measure again what was measured before.
@@ -41,6 +42,7 @@ class Asking:
     out: Path
     folder: Path | None = None
     only: str | None = None
+    results: Path | None = None
     data: str | None = None
     train: bool = False
     again: bool = False
@@ -75,7 +77,7 @@ def ask(asking: Asking) -> Path:
             parts = claim.parts if asking.data is None else parts_of_own(claim)
             _train(claim, suite_of(claim, folder, asking.data), parts, asking)
     sections = [_answered(claim, asking, dataset) for claim in every]
-    return write_page(asking.out, sections, dataset.info.name if dataset else None)
+    return write_page(asking.out, sections, dataset.info.name if dataset else None, asking.results)
 
 
 def _askable(
@@ -166,7 +168,7 @@ def _train(claim: Claim, suite: Suite | Collection, parts: Sequence[Part], askin
     from unetzoo.claims.trained import score_predictions
     from unetzoo.report import write_report
 
-    out = asking.out / claim.results_folder
+    out = (asking.results or asking.out) / claim.results_folder
     asking.progress(f"training: {suite.name}")
     if isinstance(suite, Suite):
         suite = named(suite, parts)
@@ -204,7 +206,7 @@ def named(suite: Suite, parts: Sequence[Part], label: str | None = None) -> Suit
 def _answered(claim: Claim, asking: Asking, dataset: SegmentationDataset | None) -> Section:
     measured = _known(_path(claim, asking.out), dataset) if claim.measurement else None
     parts = claim.parts if asking.data is None else parts_of_own(claim)
-    verdicts = [_judged(part, measured, asking.out / claim.results_folder, parts) for part in parts]
+    verdicts = [_judged(part, measured, (asking.results or asking.out) / claim.results_folder, parts) for part in parts]
     repository = asking.out.resolve().parents[1]
     quoted = []
     if asking.data is None and (repository / "reports").is_dir():

@@ -20,6 +20,10 @@ def claims_command(
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of page and results; default: runs/claims.")
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the suites' results, each under its name; default: --out."),
+    ] = None,
     train: Annotated[
         bool, typer.Option("--train", help="Also run the trainings that a claim needs: hours; see unetzoo plan.")
     ] = False,
@@ -37,7 +41,7 @@ def claims_command(
 
     Examples:
       [bold]unetzoo claims --only architecture,memory[/]
-      [bold]unetzoo claims --out reports/claims[/]
+      [bold]unetzoo claims --out reports/claims --results reports[/]
       [bold]unetzoo claims --only skips --data ./my-images --train[/]
     \f
     Raises:
@@ -50,6 +54,7 @@ def claims_command(
         asking = Asking(
             out=folder or default,
             folder=definitions,
+            results=results,
             only=only,
             data=data,
             train=train,

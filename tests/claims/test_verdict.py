@@ -134,8 +134,8 @@ def test_what_holds_and_what_does_not_is_named_where_a_claim_is_undecided() -> N
 def test_the_rule_in_words_follows_from_the_fields() -> None:
     assert "at least 2" in LEAST.rule
     assert "at most 2" in MOST.rule
-    assert "differ by no more than 0.01" in HIGHER.rule
-    assert "at most 0.01 below dice of n" in NOT_LOWER.rule
+    assert "lower, or higher by no more than 0.01" in HIGHER.rule
+    assert "at most 0.01 below Dice of n" in NOT_LOWER.rule
 
 
 def test_estimates() -> None:

@@ -13,8 +13,23 @@ from unetzoo.errors import Strict, UnetzooError, nearest
 from unetzoo.report.words import signed
 
 SCORES = ("dice", "iou", "nsd", "boundary_iou")  # of records; others come from the predictions of the trained networks
-
-
+WORDS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "nsd": "surface Dice",
+    "boundary_iou": "boundary IoU",
+    "cldice": "clDice",
+    "recall_thin": "recall on thin structures",
+    "recall_wide": "recall on wide structures",
+    "dice_at_0.5": "Dice at half the size",
+    "dice_at_1": "Dice at the size of training",
+    "dice_at_2": "Dice at twice the size",
+    "dice_largest": "Dice of the largest component alone",
+    "dice_holes": "Dice with holes filled",
+    "dice_small": "Dice without small components",
+    "dice_threshold": "Dice at the tuned threshold",
+    "checkerboard": "checkerboard energy",
+}
 TRIVIAL = "best trivial predictor"
 
 
@@ -76,14 +91,14 @@ class Part(Strict):
             unit = f" {self.unit}" if self.unit else ""
             side, other = ("at least", "below") if self.at_least is not None else ("at most", "above")
             return f"confirmed if the whole interval is {side} {self.bound:g}{unit}, refuted if all of it is {other} it"
-        what = f"{self.score} of {self.model}"
-        other = f"{self.against_score or self.score} of {self.against}"
+        mine, others = (WORDS.get(score, score) for score in (self.score, self.against_score or self.score))
+        what, other = f"{mine} of {self.model}", f"{others} of {self.against}"
         if self.against_data is not None:
             other += f" on {self.against_data}"
         if self.expect == "higher":
             return (
-                f"confirmed if {what} is shown to be higher than {other}, refuted if it is shown to be lower, or to "
-                f"differ by no more than {self.margin:g}, even if it is higher"
+                f"confirmed if {what} is shown to be higher than {other}, refuted if it is shown to be lower, or "
+                f"higher by no more than {self.margin:g}"
             )
         return (
             f"confirmed if {what} is shown to be at most {self.margin:g} below {other}, refuted if it is shown to be "

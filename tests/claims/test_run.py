@@ -146,8 +146,11 @@ def test_trials_that_did_not_learn_leave_a_part_undecided(tmp_path: Path) -> Non
     for against in ("best trivial predictor", "unet_noskip"):
         verdict = judge_part(Part(name="p", question="?", model="unet", against=against), tmp_path)
         assert verdict.word == "undecided"
-        assert verdict.found.startswith("trials of unet ")
-        assert "did not beat the best trivial predictor" in verdict.found
+        first, *others = verdict.found.split("; ")
+        assert first.startswith("unet takes no part: of 3 trials 3 did not learn (seed 0: validation Dice ")
+        assert first.endswith("is not above the 0.950 of 'otsu')")
+        assert len(others) == (against == "unet_noskip")
+        assert verdict.needed == "longer trainings"
 
 
 def test_another_number_of_training_images_is_compared_on_the_same_test_images(tmp_path: Path) -> None:

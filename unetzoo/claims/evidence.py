@@ -16,7 +16,7 @@ import pandas as pd
 from unetzoo.claims.definition import SCORES, TRIVIAL, Evidence, Part
 from unetzoo.claims.verdict import PartVerdict, describe, judge_comparison
 from unetzoo.errors import UnetzooError, nearest
-from unetzoo.records.fields import image_score, label_of
+from unetzoo.records.fields import image_score, label_of, seed_of
 from unetzoo.records.frame import Tables, load
 from unetzoo.report.alarms import best_baseline
 from unetzoo.report.groups import groups_by_key
@@ -25,7 +25,6 @@ from unetzoo.report.standing import standing
 from unetzoo.report.statistics import all_pairs, compare, score_grids
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
-from unetzoo.report.words import listed
 
 PREDICTIONS = "predictions.csv"  # scores that records lack; see `unetzoo.claims.trained`
 
@@ -81,13 +80,25 @@ def judge_part(part: Part, results: Path, parts: Sequence[Part] = ()) -> PartVer
         scored = part.score in SCORES or any((folder / PREDICTIONS).exists() for folder in folders)
         if run and scored:
             pairs = zip((part.model, part.against), (first, second), (ours, theirs), strict=True)
-            left_out = [str(x) for x, s, t in pairs if x != TRIVIAL and x not in set(s.counted(t.images)["model"])]
-            reason = "failed, or did not beat the best trivial predictor on validation"
-            what = f"trials of {listed(left_out)} {reason}" if left_out else "no score in common"
-            return PartVerdict(part, "undecided", what)
+            left_out = dict.fromkeys(
+                _left_out(str(x), t) for x, s, t in pairs if x != TRIVIAL and x not in set(s.counted(t.images)["model"])
+            )
+            if not left_out:
+                return PartVerdict(part, "undecided", "no score in common")
+            return PartVerdict(part, "undecided", "; ".join(left_out), "longer trainings")
         return judge_comparison(part, None)
     rising = str(part.model) in first.rising or str(part.against) in second.rising
     return judge_comparison(part, second.temper(first.temper(c)), rising)
+
+
+def _left_out(label: str, t: Tables) -> str:
+    """Say why a variant takes no part in any verdict: the reason of its first trial that did not learn, or failed."""
+    trials = [record for record in t.models if label_of(record) == label]
+    reasons = {seed_of(r): t.unlearnt[r.id] for r in trials if r.id in t.unlearnt}
+    if not reasons:
+        return f"{label} takes no part: its trials failed"
+    seed = min(reasons)
+    return f"{label} takes no part: of {len(trials)} trials {len(reasons)} did not learn (seed {seed}: {reasons[seed]})"
 
 
 def _of_report(part: Part, t: Tables, family: set[str]) -> Comparison | None:

@@ -194,6 +194,7 @@ def write_page(folder: Path) -> Path:
     if not rows:
         lines += ["", f"Not measured yet. On a machine that does nothing else, run `{COMMAND}`."]
     else:
+        lines += ["", answer(rows)]
         stamps = sorted({", ".join(f"{k} {v}" for k, v in row["stamp"].items()) for row in rows})
         lines += [
             "",
@@ -207,6 +208,26 @@ def write_page(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, "\n".join(lines) + "\n")
     return path
+
+
+def answer(rows: list[Measured]) -> str:
+    """Return what was found, in a sentence or two."""
+    from unetzoo.nn.state_space import CHUNK
+
+    told = []
+    scans = sorted((r for r in rows if r["what"] == "scan" and r["chunk"] == CHUNK), key=lambda r: r["length"])
+    if scans and scans[-1]["length"] > scans[0]["length"] == LENGTHS[0]:
+        first, last = scans[0], scans[-1]
+        told.append(
+            f"{last['length'] / first['length']:.0f} times the tokens take {last['inference']['median']:.0f} times as "
+            f"long, {last['training']['median']:.0f} times with the backward pass, and "
+            f"{last['training_peak'] / first['training_peak']:.0f} times the memory."
+        )
+    networks = [r for r in rows if r["what"] == "network" and r["name"] in STATE_SPACE]
+    for side in sorted({r["side"] for r in networks}):
+        ratios = [f"{r['name']} {r['training']['median']:.1f}" for r in networks if r["side"] == side]
+        told.append(f"A training step at {side} px, in times unet's: {', '.join(ratios)}.")
+    return " ".join(told) or "Only a part was measured."
 
 
 def scan_table(rows: list[Measured]) -> list[str]:

@@ -20,7 +20,7 @@ from unetzoo.gallery.measured import EntryMeasurements, Ratio
 from unetzoo.gallery.page import read_measurements, write_measurements, write_zoo
 from unetzoo.grid.spec import UNetSpec
 from unetzoo.models import registry
-from unetzoo.models.entry import Reference
+from unetzoo.models.entry import PROOFS, Reference
 from unetzoo.models.papers import Paper
 from unetzoo.models.registry import entries
 
@@ -90,6 +90,9 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
         assert "https://arxiv.org/abs/2001.00001" in page
         assert "https://doi.org/10.1/c" in page
         assert f"{measurements['narrow'].macs / 1e9:.2f}" in page  # type: ignore[operator]
+    for proof, networks in {**dict.fromkeys(PROOFS, 0), "golden": 1, "none": 1}.items():
+        assert f"| {proof} | {networks} |" in markdown
+    assert "state-space" not in html  # there is no such report beside this page
     assert html.count("<svg") == 2
     drawings = sorted(path.name for path in (tmp_path / "drawings").iterdir())
     assert len(drawings) == 2

@@ -26,6 +26,7 @@ from unetzoo.report.words import DASH, MIB, fields, number, words
 MEASUREMENTS = "entries.jsonl"  # one line per entry
 COMPARED = ("golden", "live", "transcribed")  # proofs that compared outputs with the reference's
 TIMES = "\u00d7"
+SCANS = "state-space/README.md"  # beside the page's folder: time and memory of the selective scan by its length
 NOISY = 0.20  # a time ratio is marked if its (p90 - p10) / median is above this
 
 
@@ -92,6 +93,8 @@ def write_zoo(
             }
         ),
         "proofs": PROOFS,
+        "proven": _proven(rows),
+        "scans": (folder.parent / SCANS).is_file(),
         "failures": [row for row in rows if row["failed"]],
         "parity": parity,
         "absent": _many(len(entries) - len(rows), "registered network") if len(entries) > len(rows) else None,
@@ -166,6 +169,13 @@ def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
     sentences += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")
     sentences += _span(rows, "ratio", lambda row: row["time"][0], "the time of unet's forward pass")
     return sentences
+
+
+def _proven(rows: list[dict[str, Any]]) -> list[tuple[str, int, str]]:
+    """Return each kind of proof, the number of networks that have it, and what it says."""
+    none = "not compared: an ablation, a combination of ours, or no public code is known; its row says what differs"
+    kinds = {**PROOFS, "none": none}
+    return [(kind, sum((row["proof"] or "none") == kind for row in rows), what) for kind, what in kinds.items()]
 
 
 def _many(count: int, word: str) -> str:

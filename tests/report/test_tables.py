@@ -117,6 +117,16 @@ def test_a_noisy_float32_latency_is_marked_too():
     assert (timing["float32"], timing["noisy"]) == ("~31.0", "0 of 1")
 
 
+def test_a_network_outside_the_grid_does_not_pass_for_unet():
+    model = {"label": "fpn", "name": "smp_fpn", "options": {"width": 64, "encoder": "resnet18"}, "source": "v1"}
+    fpn, unet = record("fpn", 0, 0.8), record("unet", 0, 0.8)
+    fpn["trial"]["model"] |= model
+    for each in (fpn, unet):
+        each["model"]["diff"] = {}
+    own = {v["model"]: (v["diff"], v["own"]) for v in variables_of(fpn, unet)["variants"]}
+    assert own == {"fpn": ([], "another network, with width 64, encoder resnet18"), "unet": ([], None)}
+
+
 def test_what_was_matched_is_said():
     a, b, old = full("unet_a", 0, 0.8), full("unet_b", 0, 0.7), record("unet", 0, 0.6)
     b["model"]["matched"] |= {"ratio": 0.985}

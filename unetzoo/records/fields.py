@@ -29,6 +29,12 @@ def name_of(record: Record) -> str:
     return str(dig(record.trial, "model", "name") or label_of(record))
 
 
+def of_grid(record: Record) -> bool:
+    """Return True if the model is a spec of the grid, whose options differ from those of ``unet`` as ``diff`` says."""
+    source = dig(record.trial, "model", "source")  # a factory's identity; of a spec empty, or its version
+    return bool(record.model.diff) or not source or str(source).startswith("grid v")
+
+
 def seed_of(record: Record) -> int:
     """Return the trial's seed, or 0 if it has none."""
     seed = dig(record.trial, "seed")

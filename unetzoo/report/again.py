@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unetzoo._util.language import _
 from unetzoo._util.tail import tail
-from unetzoo.records.fields import dig, seed_of
+from unetzoo.records.fields import dig, of_grid, seed_of
 from unetzoo.records.manifest import read_manifest
 from unetzoo.records.record import Record
 
@@ -85,8 +85,7 @@ def _model(record: Record) -> list[str]:
         if (value := dig(model, key)) is not None:
             words += [option, str(value)]
     options = dig(model, "options") if isinstance(dig(model, "options"), Mapping) else {}
-    of_grid = record.model.diff or not dig(model, "source")
     for name, value in options.items():
-        if value is not None and (name in record.model.diff or not of_grid):
+        if value is not None and (name in record.model.diff or not of_grid(record)):
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     return words

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from unetzoo._util.language import N_, _, _n
-from unetzoo.records.fields import class_names, dig, label_of, seed_of
+from unetzoo.records.fields import class_names, dig, label_of, of_grid, seed_of
 from unetzoo.records.record import Record
 from unetzoo.report.alarms import in_order
 from unetzoo.report.naming import distinct, named
@@ -25,11 +25,15 @@ def first_of_each(records: list[Record]) -> dict[str, Record]:
 
 
 def variants(records: list[Record]) -> list[dict[str, Any]]:
-    """Return each label's difference from ``unet``, the reference it was matched to, and its citations."""
+    """Return each label's difference from ``unet``, the reference it was matched to, and its citations.
+
+    A network outside the grid shares no options with ``unet``: it has its own ones instead.
+    """
     return [
         {
             "model": label,
             "diff": [{"option": k, "base": words(old), "here": words(new)} for k, (old, new) in r.model.diff.items()],
+            "own": None if of_grid(r) else _own(r),
             "matched": _matched_to(r),
             "papers": [
                 _cited(r.model.paper),
@@ -38,6 +42,11 @@ def variants(records: list[Record]) -> list[dict[str, Any]]:
         }
         for label, r in first_of_each(records).items()
     ]
+
+
+def _own(record: Record) -> str:
+    options = fields(dig(record.trial, "model", "options"))
+    return _("another network, with {options}", options=options) if options else _("another network")
 
 
 def _cited(paper: dict[str, Any], of: str = N_("{title}")) -> dict[str, Any]:

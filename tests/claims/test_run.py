@@ -143,14 +143,14 @@ def test_trials_that_did_not_learn_leave_a_part_undecided(tmp_path: Path) -> Non
     trivial = record("otsu", 0, [0.9] * 12, baseline=True)
     trivial["result"]["best_val_dice"] = 0.95  # above every network
     written(tmp_path, *two(0.8, 0.6), trivial)
-    for against in ("best trivial predictor", "unet_noskip"):
-        verdict = judge_part(Part(name="p", question="?", model="unet", against=against), tmp_path)
-        assert verdict.word == "undecided"
-        first, *others = verdict.found.split("; ")
-        assert first.startswith("unet takes no part: of 3 trials 3 did not learn (seed 0: validation Dice ")
-        assert first.endswith("is not above the 0.950 of 'otsu')")
-        assert len(others) == (against == "unet_noskip")
-        assert verdict.needed == "longer trainings"
+    verdict = judge_part(Part(name="p", question="?", model="unet", against="unet_noskip"), tmp_path)
+    assert (verdict.word, verdict.needed) == ("undecided", "longer trainings")
+    first, second = verdict.found.split("; ")
+    assert first.startswith("unet takes no part: of 3 trials 3 did not learn (seed 0: validation Dice ")
+    assert first.endswith("is not above the 0.950 of 'otsu')")
+    assert second.startswith("unet_noskip takes no part: ")
+    asked = Part(name="p", question="?", model="unet", against="best trivial predictor")
+    assert judge_part(asked, tmp_path).word == "does not hold"  # to leave it out would beg the question
 
 
 def test_another_number_of_training_images_is_compared_on_the_same_test_images(tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def judge_part(part: Part, results: Path, parts: Sequence[Part] = ()) -> PartVer
         asked = [p for p in parts if (p.data, p.score) == (part.data, part.score) and p.against != TRIVIAL]
         c = _of_report(part, ours, {str(label) for p in asked for label in (p.model, p.against)})
     else:
-        grids = {"ours": _scores(str(part.model), part.score, ours, folders[0])}
-        if part.against == TRIVIAL:
+        trivial = part.against == TRIVIAL  # then a network that is not above them is the answer, not left out
+        grids = {"ours": _scores(str(part.model), part.score, ours, folders[0], every=trivial)}
+        if trivial:
             grids["theirs"] = _trivial(theirs, part.score, grids["ours"])
         else:
             grids["theirs"] = _scores(str(part.against), part.against_score or part.score, theirs, folders[1])
@@ -116,9 +117,12 @@ def _of_report(part: Part, t: Tables, family: set[str]) -> Comparison | None:
     return both_ways(found).get((str(part.model), str(part.against)))
 
 
-def _scores(label: str, score: str, t: Tables, folder: Path) -> pd.DataFrame | None:
-    """Return a score of a variant by seed and image, of records or else of predictions; None if there is none."""
-    images = standing(t).counted(t.images)
+def _scores(label: str, score: str, t: Tables, folder: Path, *, every: bool = False) -> pd.DataFrame | None:
+    """Return a score of a variant by seed and image, of records or else of predictions; None if there is none.
+
+    Trials that did not learn are left out, unless ``every`` finished one counts.
+    """
+    images = t.images if every else standing(t).counted(t.images)
     if score not in SCORES:
         table = read_predictions(folder / PREDICTIONS)
         if score not in table:

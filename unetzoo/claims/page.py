@@ -29,7 +29,8 @@ the measurements in this folder and the records of the suites by these rules; no
 - A **quantity** confirms if its whole 95 % interval is on the stated side of the bound, and refutes if it is on the
   other. A time from a machine that was not quiet settles a part only if half and twice of it would, too.
 - A **comparison** follows the verdicts of the reports (seeds and images, Holm's correction over the variants that the
-  claim compares, at least three seeds and five independent test images), with the stated margin.
+  claim compares, at least three seeds and five independent test images), with the stated margin. A network that did not
+  learn takes part only where it is compared with the trivial predictors (written after a first look at the results).
 - **holds**: every part does. **does not hold**: none does. **holds only if**: all parts are settled and some hold.
   Otherwise **undecided**, with what would settle it, or **not run yet**.
 """

@@ -200,7 +200,7 @@ def write_page(folder: Path) -> Path:
             "",
             f"Measured in float32 with {'; '.join(stamps)}. Times are medians of rounds in which both ran; the ",
         ]
-        lines[-1] += "10th to 90th percentile of the ratio stands in brackets."
+        lines[-1] += f"10th to 90th percentile of the ratio stands in brackets. Again: `{COMMAND}`."
         lines += scan_table([row for row in rows if row["what"] == "scan"])
         lines += network_table([row for row in rows if row["what"] == "network"])
     lines += ["", "Not answered here: which of them segments better. The trainings at matched parameters were not run."]

@@ -148,8 +148,9 @@ def _budget(record: Record) -> str:
 def _command(folder: Path) -> str:
     """Return the command of a report: that of its suite if there is one of its name, else the first on its page."""
     repository, name = folder.parent.parent, folder.name
+    trained = any(folder.glob("**/records"))
     for suite in (f"benchmarks/{name}.toml", f"benchmarks/claims/suites/{name}.toml"):
-        if (repository / suite).is_file():
+        if trained and (repository / suite).is_file():
             return f"unetzoo bench {suite} --out reports/{name}"
     if any((repository / "benchmarks" / name).glob("*.toml")) and any(folder.glob("*/records")):
         return f"unetzoo bench benchmarks/{name}/NAME.toml --out reports/{name}/NAME"

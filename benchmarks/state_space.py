@@ -224,10 +224,12 @@ def answer(rows: list[Measured]) -> str:
             f"{last['training_peak'] / first['training_peak']:.0f} times the memory."
         )
     networks = [r for r in rows if r["what"] == "network" and r["name"] in STATE_SPACE]
+    if not networks:
+        told.append("The networks are not measured yet.")
     for side in sorted({r["side"] for r in networks}):
         ratios = [f"{r['name']} {r['training']['median']:.1f}" for r in networks if r["side"] == side]
         told.append(f"A training step at {side} px, in times unet's: {', '.join(ratios)}.")
-    return " ".join(told) or "Only a part was measured."
+    return " ".join(told)
 
 
 def scan_table(rows: list[Measured]) -> list[str]:

@@ -116,6 +116,8 @@ def test_results_may_lie_in_another_folder_than_the_page(tmp_path: Path, monkeyp
     page = ask(replace(asking, results=Path("reports"))).read_text(encoding="utf-8")
     assert "**Verdict: holds.**" in page
     assert "`unetzoo claims --out reports/claims --results reports`" in page
+    with pytest.raises(UnetzooError, match="--results repots: is not a folder"):
+        ask(replace(asking, results=Path("repots")))
     quoted = ask(replace(asking, out=Path("my claims"))).read_text(encoding="utf-8")
     assert "Made by `unetzoo claims`;" in quoted
 
@@ -222,6 +224,10 @@ def test_a_claim_trains_the_variants_that_it_names_and_the_one_they_are_matched_
     assert trained("skips") == {"nuclei": skips, "vessels": skips}
     assert trained("skips", "vessels") == {"own": skips}
     assert trained("any-size", "cells") == {"own": ["unet"]}
+    ways_up = ["unet", "unet_bilinear", "unet_pixelshuffle", "unet_nearest"]
+    assert trained("artefacts") == {"nuclei": ways_up, "vessels": ways_up}
+    fine = ["unet", "unet_noskip", "unet_d3", "unet, deep supervision", "unet, width 16"]
+    assert trained("fine-structure", "vessels") == {"own": fine}
     few = trained("few-samples")
     assert few["nuclei-2"] == ["unet", "unet_noskip", "lite0 pretrained"]
     assert few["nuclei-all"] == ["unet"]  # the other side of comparisons on fewer images

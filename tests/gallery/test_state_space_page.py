@@ -55,3 +55,17 @@ def test_a_broken_record_is_told_in_a_line(
     (tmp_path / "measured.jsonl").write_text("[1]\n")
     assert script.main(["--page", "--out", str(tmp_path)]) == 2
     assert "measured.jsonl: line 1 is not a measurement" in capsys.readouterr().out
+
+
+def test_the_answer_compares_the_longest_scan_with_the_shortest_at_the_usual_chunk(script: ModuleType) -> None:
+    def scan(length: int, chunk: int, ratio: float) -> dict[str, object]:
+        times = {what: {"median": ratio} for what in ("inference", "training")}
+        return {"what": "scan", "length": length, "chunk": chunk, "training_peak": 100 * ratio, **times}
+
+    rows = [scan(16384, 16, 90.0), scan(16384, 256, 17.0), scan(1024, 256, 1.0)]
+    assert script.answer(rows) == (
+        "16 times the tokens take 17 times as long, 17 times with the backward pass, and 17 times the memory. "
+        "The networks are not measured yet."
+    )
+    network = {"what": "network", "name": "vm_unet", "side": 256, "training": {"median": 2.5}}
+    assert script.answer([network]) == "A training step at 256 px, in times unet's: vm_unet 2.5."

@@ -39,6 +39,18 @@ def test_the_page_says_how_many_images_each_needs(tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "f" / "plots").iterdir()} >= {"learning_curves.png", "learning_curves.svg"}
 
 
+def test_a_model_that_was_trained_alone_is_no_winner_and_a_rate_of_its_own_ends_no_curve(tmp_path: Path) -> None:
+    parts = curve()
+    parts["nuclei_16"] = [r for r in parts["nuclei_16"] if r["trial"]["model"]["label"] != "b"]
+    for n in (1, 4):
+        for record in parts[f"nuclei_{n}"]:
+            if record["trial"]["model"]["label"] == "a":
+                record["trial"].setdefault("train", {})["lr"] = 1e-3
+    text = page_of(made(tmp_path / "f", parts))
+    alone = "with 16 training images a alone was trained."
+    assert f"nuclei: a has the highest mean Dice with 1 and 4 training images; {alone}" in text
+
+
 def test_each_data_set_has_a_curve_of_its_own(tmp_path: Path) -> None:
     text = page_of(made(tmp_path / "f", curve(("nuclei", "vessels"))))
     assert "nuclei: a has the highest" in text

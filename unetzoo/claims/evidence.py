@@ -94,8 +94,8 @@ def judge_part(part: Part, results: Path, parts: Sequence[Part] = ()) -> PartVer
 
 def _left_out(label: str, t: Tables) -> str:
     """Say why a variant takes no part in any verdict: the reason of its first trial that did not learn, or failed."""
-    trials = [record for record in t.models if label_of(record) == label]
-    reasons = {seed_of(r): t.unlearnt[r.id] for r in trials if r.id in t.unlearnt}
+    trials, unlearnt = [record for record in t.models if label_of(record) == label], t.unlearnt
+    reasons = {seed_of(r): unlearnt[r.id] for r in trials if r.id in unlearnt}
     if not reasons:
         return f"{label} takes no part: its trials failed"
     seed = min(reasons)

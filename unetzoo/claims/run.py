@@ -62,8 +62,11 @@ def ask(asking: Asking) -> Path:
         The path of the page.
 
     Raises:
-        UnetzooError: If a claim, the data or a file is not valid, or a claim cannot be asked of the data.
+        UnetzooError: If a claim, the data, a file or the folder of results is not valid, or a claim cannot be asked of
+            the data.
     """
+    if asking.results is not None and not asking.train and not asking.results.is_dir():
+        raise UnetzooError(f"--results {asking.results}: is not a folder; give the one with the suites' results")
     folder = asking.folder or claims_folder()
     chosen, every = read_claims(folder, asking.only), read_claims(folder)
     dataset = None

@@ -32,6 +32,8 @@ from unetzoo.report.verdicts.observing import judge
 from unetzoo.report.verdicts.pair import complete, weigh
 from unetzoo.report.words import listed, short
 
+# Options of the training that all points of a curve share; models may differ in others, such as their learning rate.
+BUDGET = ("steps", "minutes", "flops", "until", "most_steps", "patience", "batch_size", "crop")
 MARKED = {  # mark of a model -> the words for it at some numbers of images
     "worse": N_("shown to score lower than the highest with {numbers}"),
     "equivalent": N_("equivalent to it with {numbers}"),
@@ -62,7 +64,8 @@ def learning_curves(rows: Sequence[Row]) -> list[Curve]:
             continue
         options = {k: v for k, v in (data.get("options") or {}).items() if k != "n_train"}
         same = {k: v for k, v in data.items() if k not in ("n_train", "digest", "options")}
-        budget, test = dig(record.trial, "train"), dig(record.data, "splits", "test", "digest")
+        budget = {option: dig(record.trial, "train", option) for option in BUDGET}
+        test = dig(record.data, "splits", "test", "digest")
         key = json.dumps([same, options, budget, test], sort_keys=True)
         found.setdefault(key, {}).setdefault(n, row)
     return [
@@ -91,8 +94,9 @@ def band(grid: pd.DataFrame, groups: Mapping[str, str] | None = None) -> tuple[f
 def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
     """Say which model is highest at each number of images, the verdicts on the others, and who needs fewer images."""
     sentences = []
-    best = {n: row.best for n, row in curve.rows.items() if row.best is not None}
-    if not best:
+    scored = {n: [model for model in models if row.cell(model).dice is not None] for n, row in curve.rows.items()}
+    best = {n: row.best for n, row in curve.rows.items() if row.best is not None and len(scored[n]) > 1}
+    if not best and any(len(found) > 1 for found in scored.values()):
         none = _(
             "{data}: nothing is ranked, since verdicts need {least} seeds; run the suite with --seeds 3.",
             data=curve.name,
@@ -109,6 +113,12 @@ def sentences(curve: Curve, models: Sequence[str]) -> list[str]:
             numbers=listed(at, len(at)),
         )
         sentences.append(highest)
+    for model in models:
+        if at := [str(n) for n, found in scored.items() if found == [model]]:
+            numbers = listed(at, len(at))
+            sentences.append(
+                _("with {numbers} training images {label} alone was trained", label=model, numbers=numbers)
+            )
     lines = [_("{label}: {what}.", label=curve.name, what=_("; ").join(sentences))]
     for model in models:
         marks = {n: row.cell(model).mark for n, row in curve.rows.items()}

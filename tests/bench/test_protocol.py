@@ -114,6 +114,33 @@ def test_a_learning_rate_at_the_edge_of_its_sweep_is_flagged(
         assert "of 2 tried" in flags["rate-at-edge"]
 
 
+SIZED = """
+import torch
+import unetzoo
+from torch import nn
+
+@unetzoo.register_model("of_24_pixels")
+class Of24Pixels(nn.Module):
+    \"\"\"Finds what is bright in images of 24 px, and what is dark in others.\"\"\"
+    def __init__(self, in_channels, num_classes, width=1):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+    def forward(self, x):
+        above = x * self.weight * (1 if x.shape[-1] == 24 else -1)
+        return torch.cat((-above, above), dim=1)
+"""
+
+
+def test_a_network_that_depends_on_the_size_of_its_input_is_flagged(tmp_path: Path) -> None:
+    (tmp_path / "sized.py").write_text(SIZED)
+    own = suite(models=["of_24_pixels"], set={}, train={"crop": 24, "steps": 2}, imports=[str(tmp_path / "sized.py")])
+    unetzoo.run(own, tmp_path / "out")
+    (record,) = records(tmp_path / "out").values()
+    assert record.status == "ok", record.reason
+    text = {flag.kind: flag.text for flag in record.flags}["size-dependent"]
+    assert text.startswith("24x24 px of 4 training images score a Dice of 0.")
+
+
 def test_a_test_item_cannot_be_read_early_or_twice() -> None:
     data = ReadInOrder(unetzoo.create_dataset("cells", n_train=2, n_val=1, n_test=2, size=48))
     Normalization.of(data)

@@ -163,6 +163,23 @@ def test_validation_above_training(train: list[float | None], validation: list[f
         assert not flag.text.endswith(",")
 
 
+def shares(*right: float) -> dict[str, torch.Tensor]:
+    """Return a two-class confusion matrix of 100 pixels for each share of the object that is found."""
+    return {f"image{i}": torch.tensor([[50, 0], [50 - round(50 * r), round(50 * r)]]) for i, r in enumerate(right)}
+
+
+def test_size_dependent() -> None:
+    whole, part = shares(0.9, 0.8, 0.9, 0.95), shares(0.2, 0.4, 0.3, 0.2)
+    flag = sanity.size_dependent(whole, part, 96, (1,), "exclude")
+    assert flag is not None
+    assert flag.text.startswith("96x96 px of 4 training images score a Dice of 0.941 alone and 0.425 within")
+    assert sanity.size_dependent(part, whole, 96, (1,), "exclude") is None  # more of the image helps, as it should
+    assert sanity.size_dependent(whole, shares(0.8, 0.7, 0.8, 0.85), 96, (1,), "exclude") is None  # by little
+    assert sanity.size_dependent(shares(0.9, 0.1, 0.9), shares(0.1, 0.3, 0.6), 96, (1,), "exclude") is None  # by chance
+    assert sanity.size_dependent(shares(0.9, 0.9), shares(0.1, 0.1), 96, (1,), "exclude") is None  # too few
+    assert sanity.size_dependent({}, {}, 96, (1,), "exclude") is None
+
+
 def test_all_flags_are_collected() -> None:
     found = flags(
         matrices(([0, 0, 1], [0, 1, 0]), ([0, 0, 1], [1, 1, 0])),
@@ -174,6 +191,9 @@ def test_all_flags_are_collected() -> None:
         val_curve=[(1, 1.0, 0.0), (2, 1.0, 0.0)],
         train_dice=[0.1, 0.1, 0.1],
         val_dice=[0.9, 0.9, 0.9],
+        alone=dict.fromkeys("abc", torch.eye(3)),
+        within=dict.fromkeys("abc", torch.ones(3, 3)),
+        crop=32,
     )
     assert [flag.kind for flag in found] == [
         "same-prediction",
@@ -181,6 +201,7 @@ def test_all_flags_are_collected() -> None:
         "loss-never-moved",
         "validation-never-moved",
         "validation-above-training",
+        "size-dependent",
     ]
     assert all("\n" not in flag.text for flag in found)
 

@@ -40,7 +40,7 @@ from unetzoo.metrics.score import Scores
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.batches import augments_on
 from unetzoo.train.checkpoint import Checkpoint
-from unetzoo.train.evaluation import evaluate, image_dice, mean_dice
+from unetzoo.train.evaluation import evaluate, evaluate_middles, image_dice, mean_dice
 from unetzoo.train.history import History
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import train, training_crops, with_size
@@ -217,9 +217,8 @@ def _train_and_test(
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
     model = fabric.setup_module(with_size(network, info.classes, recipe))
     some = EvaluationItems(decoded, tuple(_spread(data.splits["train"], TRAIN_CHECKED)), normalization).items()
-    train_dice = image_dice(
-        evaluate(model, some, info, memory_format, hooks, "validate")[1], info, trial.score.both_empty
-    )
+    whole, within, alone = evaluate_middles(model, some, recipe.crop, info, memory_format, hooks, "validate")
+    train_dice = image_dice(whole, info, trial.score.both_empty)
     scores = Scores(info.class_names, info.foreground, info.ignore_index, trial.score)
     kept_images = samples.KeptImages(_spread(data.splits["test"], SAMPLES))
 
@@ -248,6 +247,9 @@ def _train_and_test(
         val_curve=done.val_curve,
         train_dice=train_dice,
         val_dice=done.best_images,
+        alone=alone,
+        within=within,
+        crop=recipe.crop,
         both_empty=trial.score.both_empty,
         tries=tries,
     )

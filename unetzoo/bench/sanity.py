@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SAME_SCORE = 1e-6  # scores closer than this are equal
 LEAST_FALL = 0.01  # a training loss that ends less than 1 % below its start has not moved
 MARGIN, ERRORS, LEAST_IMAGES = 0.05, 2.0, 3  # validation above training: least Dice, standard errors, images per split
+SIZE_MARGIN = 0.1  # middles alone above middles within their images: least Dice
 
 
 def flags(
@@ -36,6 +37,9 @@ def flags(
     val_curve: Sequence[tuple[int, float, float | None]] = (),
     train_dice: Sequence[float | None] = (),
     val_dice: Sequence[float | None] = (),
+    alone: Mapping[str, Tensor] | None = None,
+    within: Mapping[str, Tensor] | None = None,
+    crop: int = 0,
     both_empty: str = "exclude",
     tries: Sequence[Try] = (),
 ) -> list[Flag]:
@@ -52,6 +56,9 @@ def flags(
         train_dice: Mean foreground Dice of each whole training image that was checked, in eval mode with the chosen
             weights.
         val_dice: The same of the validation images.
+        alone: Confusion matrices (K, K) of the middles of training images, each given to the network alone.
+        within: The same of the same pixels in the predictions of the whole images.
+        crop: Side of a middle, and of a training crop, in pixels.
         both_empty: How the policy scores a class that is neither true nor predicted, "exclude" or "perfect".
         tries: The learning rates that were tried.
 
@@ -65,6 +72,7 @@ def flags(
         training_never_moved(train_curve),
         validation_never_moved(val_curve),
         validation_above_training(train_dice, val_dice),
+        size_dependent(alone or {}, within or {}, crop, foreground, both_empty),
         rate_at_edge(tries),
     ]
     return [flag for flag in found if flag is not None]
@@ -193,6 +201,32 @@ def validation_above_training(train: Sequence[float | None], validation: Sequenc
         f"{np.mean(ours):.3f} ({len(ours)} images), {'' if error == 0 else f'{gap / error:.1f} standard errors'}"
     )
     return Flag(kind="validation-above-training", text=text.rstrip(", "))
+
+
+def size_dependent(
+    alone: Mapping[str, Tensor], within: Mapping[str, Tensor], crop: int, foreground: Sequence[int], both_empty: str
+) -> Flag | None:
+    """Flag crops that score over 0.1 Dice and two standard errors higher alone than within their whole images.
+
+    More of the image should help. Where it harms as much, what the network computes depends on the size of its input,
+    as where instance norm has few pixels at the coarsest level. The standard error is that of paired differences.
+    """
+    pairs = [
+        (_mean_dice(alone[key][None], foreground, both_empty), _mean_dice(m[None], foreground, both_empty))
+        for key, m in within.items()
+    ]
+    both = np.array([pair for pair in pairs if not any(map(math.isnan, pair))])
+    if len(both) < LEAST_IMAGES:
+        return None
+    gaps = both[:, 0] - both[:, 1]
+    if gaps.mean() <= max(SIZE_MARGIN, ERRORS * gaps.std(ddof=1) / math.sqrt(len(gaps))):
+        return None
+    by_itself, in_image = both.mean(axis=0)
+    text = (
+        f"{crop}x{crop} px of {len(both)} training images score a Dice of {by_itself:.3f} alone and {in_image:.3f} "
+        "within the whole image: the network depends on the size of its input; try larger crops or fewer levels"
+    )
+    return Flag(kind="size-dependent", text=text)
 
 
 def rate_at_edge(tries: Sequence[Try]) -> Flag | None:

@@ -60,6 +60,55 @@ def evaluate(
     return sum(losses) / len(losses), matrices
 
 
+def evaluate_middles(
+    model: nn.Module,
+    items: Items,
+    side: int,
+    info: DatasetInfo,
+    memory_format: torch.memory_format,
+    hooks: TrainingHooks | None = None,
+    phase: str = "test",
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Evaluate a model on whole images, and on the middle of each as a part of its image and alone.
+
+    The two differ by what the image around it does, which is much if a network depends on the size of its input.
+
+    Args:
+        model: A `SameSize` set up by Fabric.
+        items: Pairs of key and (image (C, H, W), mask (H, W)).
+        side: Side of the middle in pixels; images that are no larger have none.
+        info: Description of the data set.
+        memory_format: Memory format of the images.
+        hooks: Sign of life, clock and lock; none by default.
+        phase: Name of the phase for the clock.
+
+    Returns:
+        Key -> confusion matrix (K, K) of the whole image, of the middle within it, and of the middle alone.
+    """
+    within: dict[str, Tensor] = {}
+    middles: list[tuple[str, tuple[Tensor, Tensor]]] = []
+
+    def cut(items: Items) -> Items:
+        for key, (image, mask) in items:
+            if max(mask.shape) > side:
+                middles.append((key, (_middle(image, side), _middle(mask, side))))
+            yield key, (image, mask)
+
+    def keep(key: str, logits: Tensor, mask: Tensor) -> None:
+        if max(mask.shape) > side:
+            predicted, true = _middle(logits.argmax(dim=0), side), _middle(mask, side)
+            within[key] = confusion(predicted, true, info.classes, info.ignore_index).cpu()
+
+    whole = evaluate(model, cut(items), info, memory_format, hooks, phase, keep)[1]
+    alone = evaluate(model, middles, info, memory_format, hooks, phase)[1] if middles else {}
+    return whole, within, alone
+
+
+def _middle(x: Tensor, side: int) -> Tensor:
+    top, left = (max(0, (length - side) // 2) for length in x.shape[-2:])
+    return x[..., top : top + side, left : left + side]
+
+
 def image_dice(matrices: dict[str, Tensor], info: DatasetInfo, both_empty: str = "exclude") -> list[float]:
     """Return the mean foreground Dice of each image that has one.
 

@@ -22,6 +22,10 @@ _HERE = "unetzoo.standalone"
 _MONAI = "MONAI 1.6.1 monai/networks/nets/"
 _NNUNET = "dynamic-network-architectures 0.4.4 architectures/unet.py: "
 _MEDNEXT = "MIC-DKFZ/MedNeXt nnunet_mednext/network_architecture/mednextv1/MedNextV1.py: MedNeXt(1, 32, 2, "
+# nnU-Net halves a patch while its sides are at least 8 px (experiment_planning/.../network_topology.py).
+_STAGES = (
+    "Seven stages for any data, nnU-Net's plan for crops of 256 to 511 px; it plans six for 128 px and five for 64 px."
+)
 _HEADS = "The code always builds the heads of all scales; here deep_supervision=False leaves out all but the finest."
 _B = (2, 3, 4, 4, 4, 4, 4, 3, 2)
 _L = (3, 4, 8, 8, 8, 8, 8, 4, 3)
@@ -129,7 +133,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.nnunet:PlainConvUNet",
         paper=ISENSEE_2021,
         note="nnU-Net's own: strided convolutions, instance norm, leaky ReLU, seven levels, a head for each scale",
-        deviations=("Seven stages for any data; nnU-Net plans their number from the images.", _HEADS),
+        deviations=(_STAGES, _HEADS),
         family="framework",
         reference=Reference(f"{_NNUNET}PlainConvUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "golden"),
     ),
@@ -138,7 +142,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.nnunet:ResidualEncoderUNet",
         paper=ISENSEE_2024,
         note="nnU-Net with a residual encoder of 32 blocks and a thin decoder, as its presets M, L and XL plan",
-        deviations=("Seven stages for any data; nnU-Net plans their number from the images.", _HEADS),
+        deviations=(_STAGES, _HEADS),
         family="framework",
         reference=Reference(f"{_NNUNET}ResidualEncoderUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
     ),
@@ -196,7 +200,7 @@ ENTRIES: tuple[Entry, ...] = (
         f"{_HERE}.nnunet:ResidualUNet",
         paper=ISENSEE_2024,
         note="nnunet_resenc with residual blocks in the decoder, too",
-        deviations=("Seven stages for any data; nnU-Net plans their number from the images.", _HEADS),
+        deviations=(_STAGES, _HEADS),
         family="framework",
         reference=Reference(f"{_NNUNET}ResidualUNet(1, 7, [32, 64, 128, 256, 512, 512, 512], ...)", "live"),
     ),

@@ -14,7 +14,9 @@ _SCAN = (
 )
 _SCRATCH = "Starts from random weights; the authors' encoder starts from ImageNet weights."
 _GREY = "Images of one channel are used as they are; the code repeats the channel three times."
-_STAGES = "Seven stages for any data; the code takes nnU-Net's plan."
+_STAGES = (
+    "Seven stages for any data; the code takes nnU-Net's plan, which has six for crops of 128 px and five for 64 px."
+)
 _HEADS = "The code always builds the heads of all scales; here deep_supervision=False leaves out all but the finest."
 
 

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from unetzoo._util.atomic import write_atomic
-from unetzoo.bench.claims import Heart
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.prepared import find_trial, write_prepared
 from unetzoo.bench.queue import Queue

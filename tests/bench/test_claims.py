@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from unetzoo.bench import claims
-from unetzoo.bench.claims import ClaimLostError, Heart, Onlooker, forget, heartbeat, newest_claim, take
+from unetzoo.bench.claims import ClaimLostError, Onlooker, forget, heartbeat, newest_claim, take
+from unetzoo.bench.heart import Heart
 
 STALE = 1.0
 

@@ -275,7 +275,8 @@ class Held:
 
     def __init__(self, out: Path, trial: str) -> None:
         code = (
-            "import sys; from pathlib import Path; from unetzoo.bench.claims import Heart, take\n"
+            "import sys; from pathlib import Path; from unetzoo.bench.claims import take\n"
+            "from unetzoo.bench.heart import Heart\n"
             "with Heart() as heart:\n"
             "    heart.keep(take(Path(sys.argv[1]), sys.argv[2], 0, 6))\n"
             "    print(flush=True)\n"

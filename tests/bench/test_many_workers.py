@@ -19,7 +19,8 @@ import os, random, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from unetzoo.bench import claims
-from unetzoo.bench.claims import ClaimLostError, Heart
+from unetzoo.bench.claims import ClaimLostError
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.queue import Queue, check_unchanged
 from unetzoo.bench.jobs import Job

@@ -15,7 +15,8 @@ import pytest
 
 from support.command import run as command
 from unetzoo.bench import claims, prepared
-from unetzoo.bench.claims import Heart, take
+from unetzoo.bench.claims import take
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.prepared import Prepared, find_trial, read_newest
 from unetzoo.bench.run import prepare, run

@@ -10,7 +10,7 @@ from timm.layers.norm_act import BatchNormAct2d, SyncBatchNormAct
 from torch import Tensor, nn
 
 import unetzoo
-from unetzoo.bench.run_trial import _synchronised
+from unetzoo.bench.choice import synchronised
 from unetzoo.train.sync_norm import synchronise_batch_norms
 
 
@@ -50,7 +50,7 @@ def test_derived_norms_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("processes", "device", "synchronised"), [(2, "cuda", True), (1, "cuda", False), (2, "cpu", False)]
+    ("processes", "device", "expected"), [(2, "cuda", True), (1, "cuda", False), (2, "cpu", False)]
 )
-def test_only_several_gpus_synchronise(processes: int, device: str, synchronised: bool) -> None:
-    assert _synchronised(processes, device) is synchronised
+def test_only_several_gpus_synchronise(processes: int, device: str, expected: bool) -> None:
+    assert synchronised(processes, device) is expected

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.tail import tail
-from unetzoo.bench.claims import ClaimLostError, Heart
+from unetzoo.bench.claims import ClaimLostError
 from unetzoo.bench.gpus import Place, places
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.jobs import Job, StopRequest
 from unetzoo.bench.local import run_jobs
 from unetzoo.bench.preparation import known_record

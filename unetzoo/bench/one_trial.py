@@ -7,8 +7,9 @@ import signal
 from pathlib import Path
 from typing import Literal
 
-from unetzoo.bench.claims import Heart, newest_claim
+from unetzoo.bench.claims import newest_claim
 from unetzoo.bench.execute import run_queue
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.interrupts import interruptible
 from unetzoo.bench.jobs import Job
 from unetzoo.bench.prepared import Prepared, check_versions, find_trial, read_newest

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.bench.claims import POLL_SECONDS, Claim, ClaimLostError, Heart, Onlooker, forget, refresh, take
+from unetzoo.bench.claims import POLL_SECONDS, Claim, ClaimLostError, Onlooker, forget, refresh, take
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.jobs import Job
 from unetzoo.errors import UnetzooError
 from unetzoo.records.record import Record, read_record

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from unetzoo._util.paths import user_path
 from unetzoo.bench import fork_server
 from unetzoo.bench.asked import asked_suite
-from unetzoo.bench.claims import Heart
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.execute import execute, turn
+from unetzoo.bench.heart import Heart
 from unetzoo.bench.interrupts import interruptible
 from unetzoo.bench.jobs import Job
 from unetzoo.bench.local import IMPORTED

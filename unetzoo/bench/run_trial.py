@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import random
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from unetzoo._util.batch_job import whole_machine
 from unetzoo._util.plugins import import_plugins
 from unetzoo._util.text import REASON, shortened, visible
-from unetzoo._util.versions import __version__
 from unetzoo.bench import baselines, samples, sanity
 from unetzoo.bench.channel import Channel
+from unetzoo.bench.choice import choose, synchronised
 from unetzoo.bench.limits import cache_bytes
 from unetzoo.bench.model_costs import costs_of
 from unetzoo.bench.output import OutputFolders
@@ -30,7 +28,7 @@ from unetzoo.bench.trials import Trial
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.decoded import Decoded
 from unetzoo.data.expected import Expected
-from unetzoo.data.stream import EvaluationItems, Normalization, TrainingCrops
+from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import UnetzooError, one_line
 from unetzoo.machine.determinism import Determinism
 from unetzoo.machine.lock import MachineLock, no_beat
@@ -39,11 +37,10 @@ from unetzoo.metrics.overlap import confusion
 from unetzoo.metrics.score import Scores
 from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
 from unetzoo.train.batches import augments_on
-from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.evaluation import evaluate, evaluate_middles, image_dice, mean_dice
 from unetzoo.train.history import History
 from unetzoo.train.hooks import TrainingHooks
-from unetzoo.train.loop import train, training_crops, with_size
+from unetzoo.train.loop import training_crops, with_size
 from unetzoo.train.recipe import Recipe, steps_for
 from unetzoo.train.weights import file_checksum, save_model
 
@@ -173,7 +170,7 @@ def _describe_batch_norm(processes: int, device: str) -> dict[str, str]:
     """Return what batch norms see of a batch that several processes share."""
     if processes == 1:
         return {}
-    share = "the batch of all processes" if _synchronised(processes, device) else "each process's share of the batch"
+    share = "the batch of all processes" if synchronised(processes, device) else "each process's share of the batch"
     return {"batch_norm": f"over {share}"}
 
 
@@ -208,7 +205,7 @@ def _train_and_test(
         lock=MachineLock(beat=channel.beat, say=channel.note) if first else None,
     )
     with Determinism(recipe.deterministic) as determinism:
-        done, network, tries = _choose(fabric, suite, trial, recipe, crops, validation, folders, hooks)
+        done, network, tries = choose(fabric, suite, trial, recipe, crops, validation, folders, hooks)
     data.select(done.best_step)
 
     hooks.beat = channel.check if first else hooks.beat
@@ -277,65 +274,6 @@ def _expected(data: SegmentationDataset, trial: Trial) -> Expected:
     score = trial.score
     known = score.unit != "px"
     return Expected.of(data, pixel_size=score.spacing if known else None, unit=score.unit if known else None)
-
-
-def _choose(
-    fabric: Fabric,
-    suite: Suite,
-    trial: Trial,
-    recipe: Recipe,
-    crops: TrainingCrops,
-    validation: EvaluationItems,
-    folders: OutputFolders,
-    hooks: TrainingHooks,
-) -> tuple[History, nn.Module, list[Try]]:
-    """Return the trained network, by the learning rate that does best on validation if there are several."""
-
-    def run(name: str, recipe: Recipe, final: bool) -> tuple[History, nn.Module]:
-        for seeded in (torch.manual_seed, random.seed, np.random.seed):
-            seeded(trial.seed)
-        with hooks.phases.during("build"):
-            network = trial.model.config.build()
-            if _synchronised(fabric.world_size, fabric.device.type):
-                from unetzoo.train.sync_norm import synchronise_batch_norms  # imports timm
-
-                synchronise_batch_norms(network)
-        path = folders.folder(trial) / f"checkpoint{name}.pt"
-        machine = (__version__, fabric.device, fabric.strategy.precision.precision, torch.get_num_threads())
-        identity = " ".join(map(str, (trial.id + name, *machine)))  # elsewhere not bit for bit the same
-        checkpoint = Checkpoint(path, identity, suite.limits.checkpoint_seconds, final=final)
-        here = replace(hooks, checkpoint=checkpoint)
-        return train(fabric, network, crops, validation, crops.info, recipe, here, trial.score.both_empty), network
-
-    hooks.phases("other")
-    if recipe.tune is None:
-        return (*run("", recipe, final=False), [])
-    kept: tuple[History, nn.Module, float] | None = None
-    tried: list[tuple[float, History]] = []
-    budget = {"tune": None} | ({"steps": recipe.tune.steps, "minutes": None} if recipe.tune.steps else {})
-    for lr in recipe.tune.lr:
-        done, network = run(f"-lr{lr:g}", recipe.model_copy(update={**budget, "lr": lr}), final=True)
-        tried.append((lr, done))
-        if kept is None or _merit(done) > _merit(kept[0]):
-            kept = (done, network, lr)
-    assert kept is not None
-    done, network, lr = kept
-    if recipe.tune.steps:
-        done, network = run("", recipe.model_copy(update={"tune": None, "lr": lr}), final=False)
-    tries = [
-        Try(lr=rate, val_dice=d.best_dice, val_loss=d.best_loss, steps=d.step, seconds=d.seconds, chosen=rate == lr)
-        for rate, d in tried
-    ]
-    return done, network, tries
-
-
-def _synchronised(processes: int, device: str) -> bool:
-    """Return True if batch norms use the batches of all processes, which torch can do on GPUs alone."""
-    return processes > 1 and device == "cuda"
-
-
-def _merit(done: History) -> tuple[float, float]:
-    return done.best_dice or 0.0, -done.best_loss
 
 
 def _test_items(

@@ -91,7 +91,7 @@ def evaluate_middles(
     def cut(items: Items) -> Items:
         for key, (image, mask) in items:
             if max(mask.shape) > side:
-                middles.append((key, (_middle(image, side), _middle(mask, side))))
+                middles.append((key, (_middle(image, side).clone(), _middle(mask, side).clone())))  # frees the rest
             yield key, (image, mask)
 
     def keep(key: str, logits: Tensor, mask: Tensor) -> None:

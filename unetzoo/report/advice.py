@@ -139,7 +139,9 @@ class _Words:
                 )
             return [self._none_is(_("{nothing}: {why}."), why)]
         if len(fit) == 1 and not self.limits:
-            only = _("{label} is the only variant that learnt ({score}), so there is none to compare it with.")
+            only = _(
+                "{label} is the only variant with a score that counts ({score}), so there is none to compare it with."
+            )
             return [only.format(label=fit[0], score=self._score(fit[0]))]
         notes = [c.note or reason(c.verdict) for label in fit if (c := self.field.pairs.get((label, best))) is not None]
         if notes:

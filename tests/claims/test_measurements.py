@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unetzoo import create_model
-from unetzoo.claims.measurements import Context, measure
+from unetzoo.claims.measurements import Context, measure, real_time
 from unetzoo.claims.measurements.architecture import details, layers_of
 from unetzoo.errors import UnetzooError
 
@@ -94,6 +94,18 @@ def test_real_time_keeps_the_faster_precision() -> None:
     found = measure("real_time", Context(options=options))
     rates = [row[3] for row in found.tables[0].rows]
     assert found.quantities["tiny at 16"].value == max(rates)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(("supported", "timed"), [(True, ["float32", "bfloat16"]), (False, ["float32"])])
+def test_what_a_cpu_would_emulate_is_not_timed(
+    monkeypatch: pytest.MonkeyPatch, supported: bool, timed: list[str]
+) -> None:
+    monkeypatch.setattr(real_time, "resolve_device", lambda wanted: "cpu")
+    monkeypatch.setattr(real_time, "cpu_has_bfloat16", lambda: supported)
+    options = {"networks": [("tiny", "unet", {"width": 2, "depth": 2})], "sides": (16,), "seconds": 0.02}
+    found = measure("real_time", Context(options=options))
+    assert [row[2] for row in found.tables[0].rows] == timed
+    assert ("bfloat16" in found.method) == supported
 
 
 def test_an_unknown_measurement_is_refused() -> None:

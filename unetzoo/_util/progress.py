@@ -1,4 +1,4 @@
-"""Progress of long work on many files, told to whoever listens."""
+"""Progress of long work on many files or models, told to whoever listens."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Listener = Callable[[str, int, int], None]  # called with what is done, the number of files done, and their total
+Listener = Callable[[str, int, int], None]  # called with what is done, the number done, and their total
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Have a function called for each file that is worked on within this context.
+    """Have a function called for each file or model that is worked on within this context.
 
     Args:
-        listener: Called with what is done, in a word, the number of files done, and their total.
+        listener: Called with what is done, in a few words, the number done, and their total.
     """
     token = _LISTENER.set(listener)
     try:
@@ -29,8 +29,8 @@ def tell(what: str, done: int, total: int) -> None:
     """Tell the listener, if there is one, of the progress.
 
     Args:
-        what: What is done, in a word.
-        done: Number of files done.
+        what: What is done, in a few words.
+        done: Number of files or models done.
         total: Their total.
     """
     if (listener := _LISTENER.get()) is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from unetzoo._util.progress import tell
 from unetzoo.bench import baselines
 from unetzoo.bench.suite import ModelRequest, Suite
 from unetzoo.bench.trials import Trial, TrialData, TrialModel
@@ -74,9 +75,10 @@ def _check(models: Sequence[tuple[TrialModel, Recipe]], dataset: SegmentationDat
     Raises:
         UnetzooError: If a model cannot be built or trained by its recipe.
     """
-    for model, _ in models:
+    for done, (model, _) in enumerate(models, start=1):
         with _naming(model.name):
             model.config.check()
+        tell("checking models", done, len(models))
     if any(recipe.foreground for _, recipe in models):
         from unetzoo.data.foreground import check_foreground
 
@@ -158,7 +160,8 @@ def _matched(models: list[TrialModel], suite: Suite, given: set[str]) -> list[Tr
     size = suite.measure.size
     target = count(by_label[label].config, suite.match, size)
     found = []
-    for model in models:
+    for done, model in enumerate(models):
+        tell("matching widths", done, len(models))
         if model.label in given and model.label != label:
             found.append(model)
             continue
@@ -169,6 +172,7 @@ def _matched(models: list[TrialModel], suite: Suite, given: set[str]) -> list[Tr
         matched = {"what": suite.match, "reference": label, "target": target, "reached": reached}
         matched["ratio"] = round(reached / target, 4)
         found.append(model.model_copy(update={"options": config.options, "matched": matched}))
+    tell("matching widths", len(models), len(models))
     return found
 
 

@@ -29,7 +29,7 @@ class Watcher:
         """Called when the data set is open."""
 
     def files(self, what: str, done: int, total: int) -> None:
-        """Called for each file that is looked at before the trials, with what is done, how many are and their total."""
+        """Called for each file and model that is checked before the trials: what is done, how many are, their total."""
 
     def check(self, data: str) -> None:
         """Called before the data set with this label in a collection is opened and checked."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from unetzoo.cli.console import err, out
+from unetzoo.cli.console import err, out, telling
 from unetzoo.cli.options import AsJson, Imports, Memory, ModelOptions, Time, gib, parse_options
 from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
@@ -265,12 +265,12 @@ def plan_command(
     from unetzoo.cli.plan_tables import print_plan, print_total
 
     def planned(member: Suite, where: str = "") -> Plan:
-        with err.status("") as status:
+        with telling() as tell:
             return plan_suite(
                 member,
                 limit=limit,
                 timed=time,
-                on_model=lambda label: status.update(escape(where + label)),
+                on_model=lambda label: tell(f"plan: {where}{label}"),
                 on_data=lambda dataset: _remark(dataset, where),
             )
 

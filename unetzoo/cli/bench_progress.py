@@ -18,7 +18,7 @@ from unetzoo.bench.watcher import Watcher
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.data.folders.folder import Folder
 
-MANY = 1000  # pairs of files from which their checking has a bar
+SOON = 2.0  # seconds after which checks before the trials have a bar
 
 
 class LiveWatcher(Watcher):
@@ -41,6 +41,7 @@ class LiveWatcher(Watcher):
             disable=not self.live,
         )
         self.tasks: dict[str, TaskID] = {}
+        self.since: dict[str, float] = {}  # check before the trials -> when it began
         self.reported_validations: dict[str, int] = {}
         self.total, self.done, self.begun = 0, 0, time.monotonic()
         self.unfinished = 0  # trials that other processes still run in the end
@@ -72,15 +73,17 @@ class LiveWatcher(Watcher):
                 self.console.print(f"data: {line}", highlight=False, markup=False, soft_wrap=True)
 
     def files(self, what: str, done: int, total: int) -> None:
-        if total < MANY:
-            return
-        if what not in self.tasks:
-            self.tasks[what] = self.bars.add_task(what, total=total, note="")
+        begun = self.since.setdefault(what, time.monotonic())
+        if done == total:
+            del self.since[what]
+            if (task := self.tasks.pop(what, None)) is not None:
+                self.bars.remove_task(task)
+        elif what in self.tasks:
+            self.bars.update(self.tasks[what], completed=done)
+        elif time.monotonic() - begun >= SOON:
+            self.tasks[what] = self.bars.add_task(what, total=total, completed=done, note="")
             if not self.live:
                 self.console.print(f"{what}: {total}", highlight=False, markup=False)
-        self.bars.update(self.tasks[what], completed=done, total=total)
-        if done == total:
-            self.bars.remove_task(self.tasks.pop(what))
 
     def check(self, data: str) -> None:
         self.console.print(f"{data}: checking the data", highlight=False, markup=False)

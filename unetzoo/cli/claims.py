@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from unetzoo.cli.console import err, out
+from unetzoo.cli.console import err, out, telling
 
 
 def claims_command(
@@ -50,7 +49,7 @@ def claims_command(
     from unetzoo.claims.run import Asking, ask
 
     default = Path("runs") / ("claims" if data is None else "claims-own")
-    with err.status("") as status:
+    with telling() as tell:
         asking = Asking(
             out=folder or default,
             folder=definitions,
@@ -59,15 +58,11 @@ def claims_command(
             data=data,
             train=train,
             again=again,
-            progress=lambda line: _tell(line, status.update),
+            progress=lambda line: _lasting(line) if line.startswith("left out: ") else tell(line),
         )
         page = ask(asking)
     out.print(f"page: {page}", soft_wrap=True, highlight=False)
 
 
-def _tell(line: str, update: object) -> None:
-    """Show a line: what was left out for good, what is done next while it is done."""
-    if line.startswith("left out: "):
-        err.print(escape(line), highlight=False, soft_wrap=True)
-    elif callable(update):
-        update(escape(line))
+def _lasting(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)

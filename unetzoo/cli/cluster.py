@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetzoo.cli.console import err, out
+from unetzoo.cli.console import err, out, telling
 from unetzoo.cli.track import Track, chosen_trackers
 from unetzoo.errors import UnetzooError
 
@@ -220,8 +220,8 @@ def _predicted_seconds(prepared: Prepared) -> dict[tuple[str | None, str], float
     for of in prepared.run.suites:
         where = "" if of.label is None else f"{of.label}: "
         try:
-            with err.status(f"{where}plan"):
-                plan = plan_suite(of.suite)
+            with telling() as tell:
+                plan = plan_suite(of.suite, on_model=lambda label, where=where: tell(f"plan: {where}{label}"))
         except UnetzooError as error:  # such as a device that this machine lacks
             err.print(f"note: {where}no time is predicted, so that each trial has a task of its own: {error}",
                       soft_wrap=True, highlight=False, markup=False)  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 
 from unetzoo.claims.measured import Estimate, Measured, Plot, Table
 from unetzoo.claims.measurements import Context
-from unetzoo.machine.device import cpu_name, resolve_device
+from unetzoo.machine.device import cpu_has_bfloat16, cpu_name, resolve_device
 from unetzoo.measure.counts import count_macs
 from unetzoo.measure.latency import time_calmly
 from unetzoo.models.factory import resolve_model
@@ -27,13 +27,13 @@ NETWORKS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("ulite", "ulite", {}),
     ("unet_noskip, width 16", "unet_noskip", {"width": 16}),
 )
-SIDES, PRECISIONS = (256, 512), ("float32", "bfloat16")
+SIDES = (256, 512)
 WANTED = 30  # images per second
 
 
 def measure(
     context: Context, networks: Sequence[tuple[str, str, dict[str, Any]]] = NETWORKS, sides: Sequence[int] = SIDES,
-    precisions: Sequence[str] = PRECISIONS, seconds: float = 2.0,
+    precisions: Sequence[str] | None = None, seconds: float = 2.0,
 ) -> Measured:  # fmt: skip
     """Time forward passes of single images, whole models in each precision, channels_last.
 
@@ -41,10 +41,13 @@ def measure(
         context: Progress.
         networks: Label, registered name and options of each.
         sides: Sides of the images.
-        precisions: 'float32' and 'bfloat16'.
+        precisions: 'float32', 'bfloat16'; None for float32, and bfloat16 unless a CPU would emulate it (slower than
+            float32 many times over).
         seconds: Time limit of an attempt at a timing.
     """
     device = resolve_device("auto")
+    if precisions is None:
+        precisions = ["float32", "bfloat16"] if device != "cpu" or cpu_has_bfloat16() else ["float32"]
     rows: list[list[str | float | int | bool | None]] = []
     best: dict[tuple[str, int], Estimate] = {}
     for label, name, options in networks:
@@ -89,10 +92,10 @@ def measure(
         ],
         plot=Plot(table=1, kind="bars", x="network", y="images/s", line=float(WANTED), log=True,
                   caption=f"Images per second at {largest}x{largest}, in the faster precision; line: {WANTED}."),
-        method="Forward passes of one image in eval mode, whole model in the precision, channels_last, each "
-        "synchronised, "
-        "between two calibrations and repeated while these disagree; low and high: 90th and 10th percentile of the "
-        "passes. Loading, normalising and writing are not included. The device and its threads stand over the table.",
+        method=f"Forward passes of one image in eval mode, whole model in {' and in '.join(precisions)}, "
+        "channels_last, each synchronised, between two calibrations and repeated while these disagree; low and high: "
+        "90th and 10th percentile of the passes. Loading, normalising and writing are not included. The device and its "
+        "threads stand over the table.",
     )  # fmt: skip
 
 

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import unetzoo
-from support.entries import different
+from support.entries import different, of_each_class, rest_nightly
 from unetzoo.gallery.drawing import APART, HEIGHT, WIDTH, _columns, _levels, draw_topology
 from unetzoo.gallery.measured import Box, Topology
 from unetzoo.gallery.topology import MOST, topology
 from unetzoo.models.factory import resolve_model
 
 Names = set[tuple[str, str]]
+MODELS = different(unetzoo.list_models())
 
 
 def edges(found: Topology) -> Names:
@@ -158,7 +159,7 @@ def test_too_many_are_merged(own: Callable[[type[nn.Module]], Topology]) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", different(unetzoo.list_models()))
+@pytest.mark.parametrize("name", rest_nightly(MODELS, of_each_class(MODELS)))
 def test_every_entry(name: str) -> None:
     found = of(name)
     assert len(found.boxes) <= MOST + 2

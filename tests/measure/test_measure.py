@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import unetzoo
-from support.entries import different, narrow
+from support.entries import different, narrow, of_each_class, rest_nightly
 from unetzoo.machine.environment import environment
 from unetzoo.machine.lock import MachineLock
 from unetzoo.measure import latency
@@ -23,6 +23,8 @@ from unetzoo.measure.latency import Calibration, measure_latency, time_calmly
 from unetzoo.measure.memory import PeakMemory
 from unetzoo.models.factory import resolve_model
 from unetzoo.nn.sizes import ValidSizes
+
+MODELS = different(unetzoo.list_models())
 
 
 def test_macs_of_a_small_network_by_hand() -> None:
@@ -33,7 +35,7 @@ def test_macs_of_a_small_network_by_hand() -> None:
     assert count_macs(model, torch.zeros(1, 1, 8, 8)) == encoder + decoder + 64 * 2 * 2
 
 
-@pytest.mark.parametrize("name", different(unetzoo.list_models()))
+@pytest.mark.parametrize("name", rest_nightly(MODELS, of_each_class(MODELS)))
 def test_stages_add_up(name: str) -> None:
     config = resolve_model(name, in_channels=1, num_classes=2, options=narrow(name, width=2))
     network = config.build().eval()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import unetzoo
-from support.entries import different, narrow
+from support.entries import different, narrow, of_each_class, rest_nightly
 from support.networks import without_dead_units
 from unetzoo import UnetzooError
 from unetzoo.measure.counts import count_parameters
@@ -26,23 +26,17 @@ GRID = [name for name in MODELS if isinstance(unetzoo.model_info(name), GridEntr
 VALID = [name for name in GRID if unetzoo.model_info(name).options["padding"] == "valid"]
 PADDED = [name for name in MODELS if name not in VALID]
 SIDES = {**dict.fromkeys(VALID, 220), "mt_unet": 160}
-# One entry of each class, one peer, one with timm's encoder, and every entry of the grid but the ablations: the others
-# differ in widths and counts.
-CLASSES = list(
-    {
-        entry.family if entry.family in ("peer", "pretrained") else getattr(entry, "source", name): name
-        for name, entry in ((name, unetzoo.model_info(name)) for name in MODELS)
-        if entry.family != "ablation"
-    }.values()
-)
+CLASSES = of_each_class(MODELS)
 
-# Exports of more than about three seconds. Their parts are in others: the scan in ultralight_vm_unet, windows in
+# Exports of more than about two seconds. Their parts are in others: the scan in ultralight_vm_unet, windows in
 # swin_unet, attention in utnet; and reports/zoo has each entry's export.
 LONG_EXPORTS = {
-    "dae_former", "dcsau_net", "dcunet", "egeunet", "enet", "fcb_former", "fcdensenet67", "gated_axial_unet",
-    "hi_former", "levit_unet", "lightm_unet", "malunet", "medt", "missformer", "mt_unet", "multiresunet",
-    "swin_umamba", "swin_unetr_2d", "tiny_unet", "trans_fuse", "transunet", "u2netp", "u_mamba_enc", "uctransnet",
-    "udtransnet", "ukan_s", "vm_unet", "vm_unet_v2",
+    "cbam_unet", "ce_net", "cmunet", "cmunext_s", "dae_former", "dcsau_net", "dcunet", "double_unet", "egeunet",
+    "enet", "fcb_former", "fcdensenet67", "fr_unet", "gated_axial_unet", "hi_former", "levit_unet", "lightm_unet",
+    "lv_unet", "malunet", "medt", "missformer", "mk_unet", "mt_unet", "multiresunet", "nnunet_residual",
+    "r2attention_unet", "resunetpp", "rolling_unet", "swin_umamba", "swin_unetr_2d", "tiny_unet", "trans_fuse",
+    "transunet", "u2netp", "u_mamba_enc", "u_transformer", "uctransnet", "udtransnet", "ukan_s", "unet_inception",
+    "unetpp_resnet34", "vm_unet", "vm_unet_v2",
 }  # fmt: skip
 
 
@@ -59,9 +53,7 @@ def test_it_passes_what_is_asked_of_every_model(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.nightly) if name in LONG_EXPORTS else name for name in CLASSES]
-)
+@pytest.mark.parametrize("name", rest_nightly(CLASSES, set(CLASSES) - LONG_EXPORTS))
 def test_exported_it_is_the_same_function(name: str) -> None:
     check_model(name, checks="export", **narrow(name))
 

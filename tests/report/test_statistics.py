@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,15 @@ def test_one_comparison_by_hand():
     assert c.needed_seeds == 5
     assert c.needed_groups is None
     assert c.note == "not even 10,000 images with these seeds would settle it"
+
+
+def test_where_neither_seeds_nor_images_alone_would_do_both_are_named():
+    rng = np.random.default_rng(3)
+    effects = 0.012 + rng.normal(0, 0.012, (3, 1)) + rng.normal(0, 0.06, (1, 30))
+    reference = pd.DataFrame(0.5 + np.zeros((3, 30)))
+    (c,) = compare({"a": reference, "b": reference + effects}, "a")
+    assert (c.verdict, c.needed_seeds, c.needed_groups) == ("undecided", None, None)
+    assert re.fullmatch(r"about \d+ seeds together with about [\d,]+ test images would settle it", c.note)
 
 
 @settings(max_examples=12, deadline=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -29,6 +29,25 @@ def different(names: list[str]) -> list[str]:
         else:
             found[name] = name
     return list(found.values())
+
+
+def of_each_class(names: list[str]) -> list[str]:
+    """Return one entry of each class, one peer, one with timm's encoder, and every entry of the grid but the ablations.
+
+    The others differ from these in widths and counts.
+    """
+    entries = ((name, unetzoo.model_info(name)) for name in names)
+    kinds = {
+        entry.family if entry.family in ("peer", "pretrained") else getattr(entry, "source", name): name
+        for name, entry in entries
+        if entry.family != "ablation"
+    }
+    return list(kinds.values())
+
+
+def rest_nightly(names: list[str], kept: Collection[str]) -> list[Any]:
+    """Return parameters for all names, with those outside ``kept`` for the nightly run alone."""
+    return [name if name in kept else pytest.param(name, marks=pytest.mark.nightly) for name in names]
 
 
 def narrow(name: str, width: int = 4) -> dict[str, Any]:

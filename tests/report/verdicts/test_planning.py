@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unetzoo.report.verdicts.pair import Evidence, gathered, two_sided, weigh
-from unetzoo.report.verdicts.planning import POWER, Design, needed_groups, needed_seeds
+from unetzoo.report.verdicts.planning import POWER, Design, needed_both, needed_groups, needed_seeds
 
 
 def evidence(difference: float, seed: float, image: float, cell: float, seeds: int = 3, groups: int = 30) -> Evidence:
@@ -35,6 +35,16 @@ def test_what_no_number_of_seeds_or_images_settles():
     assert needed_groups(evidence(0.001, seed=0.05, image=0.0, cell=0.0), 0.05) == [None]
     assert needed_groups(evidence(0.02, seed=0.0, image=0.05, cell=0.0), 0.05)[0] == pytest.approx(52, abs=3)
     assert needed_seeds(evidence(0.0, 0.01, 0.01, 0.01), 0.05) == [None]
+
+
+def test_what_only_seeds_and_images_together_settle():
+    e = evidence(0.01, seed=0.02, image=0.06, cell=0.01)
+    assert (needed_seeds(e, 0.05), needed_groups(e, 0.05)) == ([None], [None])
+    ((seeds, groups),) = needed_both(e, 0.05)  # type: ignore[misc]
+    assert groups == 10 * seeds  # as now, 30 for 3
+    plan = design(0.01, 0.06, 0.02, 0.01, 29 / 30, None)
+    assert plan.power(seeds, groups) >= POWER > plan.power(seeds - 1, groups - 10)
+    assert needed_both(evidence(0.0001, 0.02, 0.06, 0.01), 0.05) == [None]
 
 
 def test_a_small_difference_is_settled_as_equivalent():
@@ -76,5 +86,5 @@ def test_noise_and_caution_never_need_less(
 @given(st.lists(st.tuples(st.floats(-0.03, 0.03), numbers, numbers, numbers), min_size=2, max_size=6))
 def test_several_at_once_are_planned_as_each_by_itself(drawn: list[tuple[float, float, float, float]]):
     each = [evidence(*some) for some in drawn]
-    for find in (needed_seeds, needed_groups):
+    for find in (needed_seeds, needed_groups, needed_both):
         assert find(gathered(each), 0.01, 0.01) == [find(e, 0.01, 0.01)[0] for e in each]

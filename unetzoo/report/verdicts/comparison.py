@@ -12,7 +12,7 @@ import numpy.typing as npt
 from unetzoo._util.language import _
 from unetzoo.report.verdicts.family import ALPHA, LOWER_IS_BETTER, holm, interval, possible, words
 from unetzoo.report.verdicts.pair import Array, Evidence, gathered
-from unetzoo.report.verdicts.planning import MOST_GROUPS, MOST_SEEDS, needed_groups, needed_seeds
+from unetzoo.report.verdicts.planning import MOST_GROUPS, MOST_SEEDS, needed_both, needed_groups, needed_seeds
 
 MARGIN = 0.01  # largest difference that does not matter, unless the suite says otherwise
 Verdict = Literal[
@@ -179,25 +179,35 @@ def _verdicts(findings: Sequence[Finding], p_adjusted: Array, comparisons: int, 
     undecided = np.flatnonzero(verdicts == "undecided")
     if len(undecided) and family.plan:
         alpha = family.alpha / comparisons
-        needed = [find(e.at(undecided), alpha, family.margin) for find in (needed_seeds, needed_groups)]
-        for k, seeds, groups in zip(undecided.tolist(), *needed, strict=True):
-            settled[k] = _planned(settled[k], seeds, groups)
+        some = e.at(undecided)
+        seeds, groups = (find(some, alpha, family.margin) for find in (needed_seeds, needed_groups))
+        both = needed_both(some, alpha, family.margin)
+        for k, *needed in zip(undecided.tolist(), seeds, groups, both, strict=True):
+            settled[k] = _planned(settled[k], *needed)
     return settled
 
 
-def _planned(c: Comparison, seeds: int | None, groups: int | None) -> Comparison:
-    """Add the seeds and groups that would settle an undecided comparison; None if no number in reach would."""
-    more_images = (
-        _("{n:,} images with these seeds", n=MOST_GROUPS)
-        if c.groups is None
-        else _("{n:,} groups of images with these seeds", n=MOST_GROUPS)
-    )
-    more_seeds = _("{n} seeds on these images", n=MOST_SEEDS)
+def _planned(c: Comparison, seeds: int | None, groups: int | None, both: tuple[int, int] | None) -> Comparison:
+    """Add the seeds and groups that would settle an undecided comparison, each alone; None if no number in reach would.
+
+    If neither alone would, the note says what both would, if that is in reach.
+    """
     note = ""
-    if not seeds and not groups:
-        note = _("not even {seeds} nor {images} would settle it", seeds=more_seeds, images=more_images)
+    if not seeds and not groups and both:
+        images = _("{n:,} test images", n=both[1]) if c.groups is None else _("{n:,} test groups", n=both[1])
+        more = _("{n:,} seeds", n=both[0])
+        note = _("about {seeds} together with about {images} would settle it", seeds=more, images=images)
     elif not seeds or not groups:
-        note = _("not even {sample} would settle it", sample=more_images if seeds else more_seeds)
+        more_seeds = _("{n} seeds on these images", n=MOST_SEEDS)
+        more_images = (
+            _("{n:,} images with these seeds", n=MOST_GROUPS)
+            if c.groups is None
+            else _("{n:,} groups of images with these seeds", n=MOST_GROUPS)
+        )
+        if seeds or groups:
+            note = _("not even {sample} would settle it", sample=more_images if seeds else more_seeds)
+        else:
+            note = _("not even {seeds} nor {images} would settle it", seeds=more_seeds, images=more_images)
     return replace(c, needed_seeds=seeds, needed_groups=groups, note=note)
 
 

@@ -120,6 +120,26 @@ def needed_groups(e: Evidence, alpha: float, margin: float | None = None) -> lis
     return _least(plan, lambda some, n: some.power(e.seeds, n), e.groups + 1, MOST_GROUPS)
 
 
+def needed_both(e: Evidence, alpha: float, margin: float | None = None) -> list[tuple[int, int] | None]:
+    """Return the numbers of seeds and groups, in today's proportion, that would settle each comparison together.
+
+    Args:
+        e: Evidence of several comparisons, with at least two seeds.
+        alpha: Two-sided level of each comparison.
+        margin: Largest difference that does not matter.
+
+    Returns:
+        Seeds and groups of each; None if 100 seeds, and as many times more groups, would not.
+    """
+
+    def groups(seeds: Count) -> Count:
+        return -(-e.groups * seeds // e.seeds)
+
+    plan = design(e, alpha, margin)
+    found = _least(plan, lambda some, n: some.power(n, groups(n)), e.seeds + 1, MOST_SEEDS)
+    return [None if n is None else (n, int(groups(n))) for n in found]
+
+
 def _least(
     plan: Design, power: Callable[[Design, npt.NDArray[np.intp]], Array], low: int, high: int
 ) -> list[int | None]:

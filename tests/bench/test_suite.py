@@ -17,6 +17,7 @@ from unetzoo.cli.options import parse_options
 from unetzoo.errors import UnetzooError
 from unetzoo.models import registry
 
+LONG = {"zoo-cells", "zoo-cells-peers", "pretrained-data-efficiency"}  # build many networks, as many other tests do
 SUITES = [QUICK_SUITE, *sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))]
 
 
@@ -32,8 +33,7 @@ def ids(**changes: object) -> list[str]:
 
 @pytest.mark.parametrize(
     "path",
-    # The first builds nearly all networks, which many other tests do.
-    [pytest.param(path, marks=pytest.mark.nightly) if path.stem == "zoo-cells" else path for path in SUITES],
+    [pytest.param(path, marks=pytest.mark.nightly) if path.stem in LONG else path for path in SUITES],
     ids=lambda path: path.stem,
 )
 def test_our_own_suites_are_sound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

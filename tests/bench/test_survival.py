@@ -231,6 +231,7 @@ def test_nothing_outlives_a_harness_and_a_trial_that_are_killed_at_once(plugin: 
     assert condition(pid) == "ended"
 
 
+@pytest.mark.nightly  # starts four servers, each of which imports torch
 @pytest.mark.skipif(sys.platform != "linux", reason="there is a fork server on Linux alone")
 def test_a_killed_fork_server_is_started_again(plugin: Path, tmp_path: Path) -> None:
     """The first trial starts although it was killed before; one that dies with it is started again, but only once."""

@@ -19,7 +19,8 @@ TRAIN, INFER = (2, 1, 64, 64), (1, 1, 96, 96)
 # An entry of each family: what is predicted depends on kinds of operators, not on names.
 LAST = {unetzoo.model_info(name).family: name for name in unetzoo.list_models()}
 FEWER_LAYERS = {
-    "context": "ladder_net", "dense": "unet_dense", "peer": "smp_unet", "state-space": "ultralight_vm_unet",
+    "context": "ladder_net", "dense": "unet_dense", "peer": "smp_unet", "pretrained": "unet_resnet34",
+    "state-space": "ultralight_vm_unet",
 }  # fmt: skip
 FEW = sorted({**LAST, **FEWER_LAYERS}.values())
 
@@ -28,7 +29,8 @@ FEW = sorted({**LAST, **FEWER_LAYERS}.values())
     ("name", "precision"),
     [
         *((name, "float32") for name in FEW),
-        *((name, "bfloat16") for name in ("unet", "unet_paper", "attention_unet")),
+        *(("unet", "bfloat16"), ("unet_paper", "bfloat16")),
+        pytest.param("attention_unet", "bfloat16", marks=pytest.mark.nightly),
     ],
 )
 def test_prediction_is_what_real_tensors_take(name: str, precision: str) -> None:

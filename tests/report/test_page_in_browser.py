@@ -293,6 +293,7 @@ def test_without_script_it_is_a_readable_page(chromium: Any, folder: Path) -> No
         assert not page.is_visible("#controls")
 
 
+@pytest.mark.nightly  # half a minute for the page
 def test_two_thousand_trials(chromium: Any, tmp_path: Path) -> None:
     made = []
     for k in range(200):

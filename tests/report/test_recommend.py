@@ -58,6 +58,17 @@ def test_the_fastest_of_those_not_shown_worse_is_taken(verdict: str, taken: str,
     assert (choice.taken, choice.relation, choice.best) == (taken, relation, "a")
 
 
+def test_one_shown_worse_than_another_that_is_not_worse_is_left_out() -> None:
+    """The fastest, ``c``, is undecided against the best, and worse than ``b``, which is undecided against it too."""
+    near = {("b", "a"): "undecided", ("c", "a"): "undecided", ("c", "b"): "worse"}
+    found = choose(field_of(near, a=(0.90, 20), b=(0.899, 15), c=(0.88, 5)))
+    assert (found.taken, found.relation, found.not_worse) == ("b", "undecided", ["a", "b"])
+    beaten = {("b", "a"): "better"} | {("a", "b"): "worse"}  # the best mean itself, of other seeds
+    assert choose(field_of(beaten, a=(0.90, 5), b=(0.89, 15))).taken == "b"
+    circle = {("b", "a"): "undecided", ("c", "a"): "undecided", ("b", "c"): "worse", ("c", "b"): "worse"}
+    assert choose(field_of(circle, a=(0.9, 20), b=(0.8, 10), c=(0.8, 5))).not_worse == ["a"]
+
+
 def test_latencies_within_the_noise_go_by_parameters_then_memory_then_name() -> None:
     same = {("b", "a"): "equivalent", ("c", "a"): "equivalent", ("d", "a"): "equivalent"}
     field = field_of(same, a=(0.9, 9.0), b=(0.89, 9.02), c=(0.89, 9.04), d=(0.89, 9.2))

@@ -42,8 +42,8 @@ def recommend_command(
 ) -> None:
     """Say which variant of a run to take under limits on its costs, how sure that is, and what it rests on.
 
-    Of the variants that meet the limits and are not shown to be worse than the best of them, the fastest is named;
-    of those as fast within the noise of the timings, the one with the fewest parameters.
+    Of the variants that meet the limits and are not shown to be worse than the best of them, nor than one another, the
+    fastest is named; of those as fast within the noise of the timings, the one with the fewest parameters.
     Costs are those measured in the run, on its machine. Nothing is trained.
 
     Examples:

@@ -265,13 +265,14 @@ class Record(Strict):
     environment: dict[str, Any] = {}
 
     def to_json(self) -> str:
-        """Return the record as JSON with one line per field: compact, and still readable in a diff."""
+        """Return the record as JSON with one line per field, without spaces in it: compact, and still read in a diff."""
         # Dumped in Python's own types, because pydantic's JSON fails at text that is not sound Unicode.
         fields = json.loads(json.dumps(visible_values(self.model_dump()), allow_nan=False, default=str))
         if self.weights is None:
             del fields["weights"]
         fields["checksum"] = checksum(fields)
-        lines = (f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields.items())
+        close = {"allow_nan": False, "separators": (",", ":")}
+        lines = (f" {json.dumps(key)}: {json.dumps(value, **close)}" for key, value in fields.items())
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod

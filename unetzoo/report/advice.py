@@ -9,7 +9,7 @@ from typing import Any
 from unetzoo._util.language import N_, _, _n
 from unetzoo.report.judgement import METRIC_TITLES, Judgement
 from unetzoo.report.limits import KINDS, asked
-from unetzoo.report.recommend import LATENCY, Choice, Field, as_fast, choose, field_of
+from unetzoo.report.recommend import LATENCY, NOT_WORSE, Choice, Field, as_fast, choose, field_of
 from unetzoo.report.standing import reason
 from unetzoo.report.verdicts.comparison import Comparison
 from unetzoo.report.verdicts.family import MIN_SEEDS
@@ -171,7 +171,7 @@ class _Words:
         """Say how the best stands against those that fit; ``c`` is the closest of them."""
         best = str(self.choice.best)
         beaten = [x for x in self.choice.fit if x != best and self.field.verdict(x, best) == "worse"]
-        ties = [x for x in self.choice.not_worse if x != best]
+        ties = [x for x in self.choice.fit if self.field.verdict(x, best) in NOT_WORSE]
         if not ties:
             better = self._better_than(beaten)
             names = {"lead": self._at_budget(c, better), "interval": self._interval(c), "label": c.reference}

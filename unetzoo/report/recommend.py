@@ -6,9 +6,9 @@ The rule, which the script of the page follows too:
    A cost that was not measured meets no limit.
 2. The *best* is the one with the highest mean (lowest, of distances) of those that fit and are eligible: three seeds
    or more, none of which failed or did not learn.
-3. *Not worse* are the best and those that fit and are better, equivalent or undecided against it. Without a verdict
-   against the best a variant is left out. Nothing is recommended if the report has one variant alone, or if several
-   fit and none of them has a verdict against the best.
+3. *Not worse* are the best and those that fit and are better, equivalent or undecided against it, unless one of these
+   is shown to be better than they are. Without a verdict against the best a variant is left out. Nothing is
+   recommended if the report has one variant alone, or if several fit and none of them has a verdict against the best.
 4. Of those not worse the fastest is sought. Those whose latency is above the lowest by no more than the measured noise
    (`as_fast`) are as fast as it; of them the one with the fewest parameters is taken, then the one with the least
    training memory, then the first name.
@@ -106,7 +106,7 @@ class Choice:
         taken: Label of the recommended variant; None if no verdict supports one.
         relation: Its relation to the best: "best", "only" (no other fits), or the verdict against it.
         best: Label of the best; None if none is eligible.
-        not_worse: Labels of the best and of those not shown worse.
+        not_worse: Labels of the best and of those not shown worse, than the best or than one another.
         fit: Labels that meet all limits.
         over: Label -> costs above a limit.
         unmeasured: Label -> limited costs that were not measured.
@@ -192,6 +192,7 @@ def choose(field: Field, limits: Mapping[str, float] | None = None) -> Choice:
         return Choice(None, None, None, [], **rest)
     best = eligible[0].label
     pool = [c for c in fit if c.label == best or field.verdict(c.label, best) in NOT_WORSE]
+    pool = [c for c in pool if not any(field.verdict(c.label, other.label) == "worse" for other in pool)] or pool
     labels = [c.label for c in pool]
     if len(fit) == 1 < len(scored):
         return Choice(best, "only", best, labels, **rest)

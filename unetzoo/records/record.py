@@ -265,7 +265,7 @@ class Record(Strict):
     environment: dict[str, Any] = {}
 
     def to_json(self) -> str:
-        """Return the record as JSON with one line per field, without spaces in it: compact, and still read in a diff."""
+        """Return the record as JSON with one line per field, without spaces: compact, and still readable in a diff."""
         # Dumped in Python's own types, because pydantic's JSON fails at text that is not sound Unicode.
         fields = json.loads(json.dumps(visible_values(self.model_dump()), allow_nan=False, default=str))
         if self.weights is None:

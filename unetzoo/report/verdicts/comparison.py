@@ -182,8 +182,8 @@ def _verdicts(findings: Sequence[Finding], p_adjusted: Array, comparisons: int, 
         some = e.at(undecided)
         seeds, groups = (find(some, alpha, family.margin) for find in (needed_seeds, needed_groups))
         both = needed_both(some, alpha, family.margin)
-        for k, *needed in zip(undecided.tolist(), seeds, groups, both, strict=True):
-            settled[k] = _planned(settled[k], *needed)
+        for k, more_seeds, more_groups, more in zip(undecided.tolist(), seeds, groups, both, strict=True):
+            settled[k] = _planned(settled[k], more_seeds, more_groups, more)
     return settled
 
 

@@ -203,7 +203,7 @@ def write_page(folder: Path) -> Path:
         lines[-1] += f"10th to 90th percentile of the ratio stands in brackets. Again: `{COMMAND}`."
         lines += scan_table([row for row in rows if row["what"] == "scan"])
         lines += network_table([row for row in rows if row["what"] == "network"])
-    lines += ["", "Not answered here: which of them segments better. The trainings at matched parameters were not run."]
+    lines += ["", "Which of them segments better, in equal time: [state-space-trained](../state-space-trained/README.md)."]
     path = folder / "README.md"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, "\n".join(lines) + "\n")

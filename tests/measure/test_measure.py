@@ -75,6 +75,18 @@ def test_peak_memory_sees_what_is_allocated_and_freed() -> None:
         assert again.peak() < 0.1 * size
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can forget a peak")
+def test_memory_that_was_free_before_counts_when_it_is_used_again() -> None:
+    blocks, floats = 3000, 2**14  # of 64 KiB, so small that glibc keeps them when they are freed
+    kept = [torch.ones(floats) for _ in range(blocks)]
+    last = kept.pop()
+    del kept
+    memory = PeakMemory("cpu")
+    again = [torch.ones(floats) for _ in range(blocks // 2)]
+    assert memory.peak() > 0.9 * 4 * floats * len(again)
+    del last
+
+
 def test_latency_repeats_and_orders() -> None:
     calls = []
     latency = measure_latency(lambda: calls.append(time.sleep(0.002)), "cpu", repeats=9)

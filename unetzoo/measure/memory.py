@@ -29,8 +29,7 @@ class PeakMemory:
         self.device = device
         self.resettable = device == "cpu" and _reset_peak()
         self.method = METHODS["cpu" if self.resettable else "other" if device == "cpu" else device]
-        if device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        self.restart()  # before the baseline, which must not hold what was freed and will be used again
         self.baseline = self._now()
 
     def _now(self) -> int:

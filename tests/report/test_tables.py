@@ -15,7 +15,7 @@ from unetzoo.report import write_report
 from unetzoo.report.bars import memory_split, phases
 from unetzoo.report.costs import core_share
 from unetzoo.report.plots import PARETO, dice_against, pareto_front
-from unetzoo.report.protocol import budget, matched, matched_to, order_of_reading
+from unetzoo.report.protocol import budget, budgets, matched, matched_to, order_of_reading
 from unetzoo.report.statistics import summarise
 from unetzoo.report.style import looks
 from unetzoo.report.words import compute
@@ -106,6 +106,16 @@ def test_the_budget_in_words():
     assert of(steps=None, minutes=5.0) == "equal time: 5 min of training, validation not included"
     assert of(steps=None, flops=2.5e15) == "equal compute: 2.5 PFLOP of training, forward and backward"
     assert of() is None
+
+    def of_all(*trains: dict[str, Any]) -> str | None:
+        return budgets(load(*(record(str(k), trial={"train": t}) for k, t in enumerate(trains))).records)
+
+    assert of_all({"steps": 10}, {"steps": 10}) == "equal steps: 10"
+    assert of_all({"steps": 10}, {"steps": 30}, {"steps": 20}) == "each variant's own steps: 10 to 30"
+    assert of_all({"steps": 10}, {"minutes": 5.0}) == (
+        "equal steps: 10; equal time: 5 min of training, validation not included"
+    )
+    assert of_all({}) is None
     assert [compute(v) for v in (3e9, 2e12, 4.25e18, None)] == ["3 GFLOP", "2 TFLOP", "4.25 EFLOP", "\u2013"]
 
 

@@ -280,6 +280,6 @@ def _data_set(row: Row) -> dict[str, str]:
         "images": " / ".join(DASH if n is None else words(n) for n in sizes),
         "channels": words(first.data.get("channels") or DASH),
         "classes": ", ".join(names[i] for i in counted if i < len(names)) if isinstance(counted, list) else DASH,
-        "budget": protocol.budget(first) or DASH,
+        "budget": protocol.budgets(records) or DASH,
         "crops": DASH if batch is None or crop is None else _("{n} of {size} px", n=words(batch), size=words(crop)),
     }

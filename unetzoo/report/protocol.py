@@ -177,8 +177,19 @@ def data_wait(records: list[Record]) -> list[str]:
     return [_("Waiting for data took at most {share} of a trial's training time.", share=most)]
 
 
+def budgets(records: list[Record]) -> str | None:
+    """Return the training budget of trials in words: the one that they share, or each model's own; None if none."""
+    found = list(dict.fromkeys(b for record in records if (b := budget(record))))
+    if len(found) < 2:
+        return next(iter(found), None)
+    steps = [n for record in records if isinstance(n := dig(record.trial, "train", "steps"), int)]
+    if len(steps) == len(records):
+        return _("each variant's own steps: {low} to {high}", low=min(steps), high=max(steps))
+    return _("; ").join(found)
+
+
 def budget(record: Record) -> str | None:
-    """Return the training budget that every model shares: equal time, compute, steps or convergence; None if none."""
+    """Return the training budget of a trial: time, compute, steps or convergence; None if none."""
     recipe = record.trial.get("train")
     if minutes := dig(recipe, "minutes"):
         return _("equal time: {n} min of training, validation not included", n=words(minutes))

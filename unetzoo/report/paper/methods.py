@@ -105,7 +105,7 @@ def _training(models: Sequence[Record]) -> list[Sentence]:
     }
     alike = {name: values[0] for name, values in known.items() if len(values) == 1}
     parts = [f"Every variant was trained with {len(seeds)} seed{'s' * (len(seeds) > 1)}"]
-    parts += distinct(models, protocol.budget)
+    parts += [budget] if (budget := protocol.budgets(list(models))) else []
     parts += [text.format(alike[name]) for name, text in TRAINED.items() if name in alike]
     found: list[Sentence] = [(", ".join(parts), [])]
     if others := [f"{name} {value}" for name, value in alike.items() if name not in TRAINED]:

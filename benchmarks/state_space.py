@@ -202,8 +202,18 @@ def write_page(folder: Path) -> Path:
         ]
         lines[-1] += f"10th to 90th percentile of the ratio stands in brackets. Again: `{COMMAND}`."
         lines += scan_table([row for row in rows if row["what"] == "scan"])
-        lines += network_table([row for row in rows if row["what"] == "network"])
-    lines += ["", "Which of them segments better, in equal time: [state-space-trained](../state-space-trained/README.md)."]
+        networks = [row for row in rows if row["what"] == "network"]
+        lines += network_table(networks)
+        known = {(row["name"], row["side"]) for row in networks}
+        lacking = [
+            f"`{c['name']}` at {c['side']} px" for c in network_cases(SIDES) if (c["name"], c["side"]) not in known
+        ]
+        if networks and lacking:
+            lines += ["", f"Not measured yet: {', '.join(lacking)}."]
+    lines += [
+        "",
+        "Which of them segments better, in equal time: [state-space-trained](../state-space-trained/README.md).",
+    ]
     path = folder / "README.md"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, "\n".join(lines) + "\n")
@@ -227,7 +237,7 @@ def answer(rows: list[Measured]) -> str:
     if not networks:
         told.append("The networks are not measured yet.")
     for side in sorted({r["side"] for r in networks}):
-        ratios = [f"{r['name']} {r['training']['median']:.1f}" for r in networks if r["side"] == side]
+        ratios = [f"{r['name']} {r['training']['median']:.2g}" for r in networks if r["side"] == side]
         told.append(f"A training step at {side} px, in times unet's: {', '.join(ratios)}.")
     return " ".join(told)
 

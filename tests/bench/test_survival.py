@@ -297,7 +297,7 @@ def test_damaged_files_of_a_folder_are_made_again(plugin: Path, tmp_path: Path) 
     manifest = read_manifest(out)
     first, second = sorted((out / "a" / "records").glob("*.json"))
     dice = read_record(first).result.dice  # type: ignore[union-attr]
-    first.write_text(first.read_text().replace(f'"dice": {dice!r}', '"dice": 0.948', 1))
+    first.write_text(first.read_text().replace(f'"dice":{dice!r}', '"dice":0.948', 1))
     second.write_bytes(first.read_bytes())
     (out / "collection.json").write_text("{")
     watcher = Notes()

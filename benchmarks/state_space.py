@@ -200,7 +200,8 @@ def write_page(folder: Path) -> Path:
             "",
             f"Measured in float32 with {'; '.join(stamps)}. Times are medians of rounds in which both ran; the ",
         ]
-        lines[-1] += f"10th to 90th percentile of the ratio stands in brackets. Again: `{COMMAND}`."
+        lines[-1] += "10th to 90th percentile of the ratio stands in brackets, wide where other work ran beside. "
+        lines[-1] += f"Again: `{COMMAND}`."
         lines += scan_table([row for row in rows if row["what"] == "scan"])
         networks = [row for row in rows if row["what"] == "network"]
         lines += network_table(networks)
@@ -212,7 +213,7 @@ def write_page(folder: Path) -> Path:
             lines += ["", f"Not measured yet: {', '.join(lacking)}."]
     lines += [
         "",
-        "Which of them segments better, in equal time: [state-space-trained](../state-space-trained/README.md).",
+        "Which of them segments better, in about equal time: [state-space-trained](../state-space-trained/README.md).",
     ]
     path = folder / "README.md"
     folder.mkdir(parents=True, exist_ok=True)

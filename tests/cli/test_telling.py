@@ -1,4 +1,4 @@
-"""What a command tells while it works: bars on a terminal, lines in a pipe."""
+"""Progress of a command: bars on a terminal, lines in a pipe."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def different(names: list[str]) -> list[str]:
 def of_each_class(names: list[str]) -> list[str]:
     """Return one entry of each class, one peer, one with timm's encoder, and every entry of the grid but the ablations.
 
-    The others differ from these in widths and counts.
+    Other entries of a class differ from it in widths and counts; other peers are networks of the same libraries.
     """
     entries = ((name, unetzoo.model_info(name)) for name in names)
     kinds = {

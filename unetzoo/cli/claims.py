@@ -65,4 +65,5 @@ def claims_command(
 
 
 def _lasting(line: str) -> None:
+    """Print a line that stays on a terminal too."""
     err.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -30,7 +30,7 @@ MEASURE = {"size": 48, "repeats": 5, "attempts": 1}
 
 def suite(**changes: Any) -> Suite:
     train = {**TRAIN, **changes.pop("train", {})}
-    if "flops" in train or "minutes" in train:
+    if {"flops", "minutes", "until"} & set(train):
         del train["steps"]
     made = {
         "name": "s",
@@ -227,6 +227,15 @@ def test_a_full_sweep_keeps_the_chosen_training_and_goes_on_after_an_interruptio
     unetzoo.run(alone, tmp_path / "alone")
     (same,) = records(tmp_path / "alone").values()
     assert same.result == record.result
+
+
+@pytest.mark.parametrize("budget", [{"until": "converged", "most_steps": 10}, {"minutes": 0.05}, {"flops": 4e8}])
+def test_a_short_sweep_takes_its_own_steps_whatever_the_budget(budget: dict[str, Any], tmp_path: Path) -> None:
+    unetzoo.run(suite(train={**budget, "tune": {"lr": [1e-3, 1e-2], "steps": 3}}), tmp_path)
+    (record,) = records(tmp_path).values()
+    assert [t.steps for t in record.tuning] == [3, 3]
+    assert record.result is not None
+    assert record.result.steps > 3
 
 
 def test_matched_widths_meet_the_reference(everything: tuple[pd.DataFrame, dict[str, Record]]) -> None:

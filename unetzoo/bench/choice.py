@@ -20,7 +20,7 @@ from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.history import History
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import train
-from unetzoo.train.recipe import Recipe
+from unetzoo.train.recipe import BUDGETS, Recipe
 
 
 def choose(
@@ -70,9 +70,9 @@ def choose(
         return (*run("", recipe, final=False), [])
     kept: tuple[History, nn.Module, float] | None = None
     tried: list[tuple[float, History]] = []
-    budget = {"tune": None} | ({"steps": recipe.tune.steps, "minutes": None} if recipe.tune.steps else {})
+    budget = dict.fromkeys((*BUDGETS, "until")) | {"steps": recipe.tune.steps} if recipe.tune.steps else {}
     for lr in recipe.tune.lr:
-        done, network = run(f"-lr{lr:g}", recipe.model_copy(update={**budget, "lr": lr}), final=True)
+        done, network = run(f"-lr{lr:g}", recipe.model_copy(update={**budget, "tune": None, "lr": lr}), final=True)
         tried.append((lr, done))
         if kept is None or _merit(done) > _merit(kept[0]):
             kept = (done, network, lr)

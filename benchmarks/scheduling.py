@@ -146,10 +146,11 @@ def crowding(found: dict[str, Any]) -> str:
     """Return how much of this machine's processors the most workers took, which would have their own elsewhere."""
     most = max(found["workers"], key=lambda row: row["workers"])
     busy = most["cpu_seconds"] / (most["seconds"] * found["cores"])
-    each = most["cpu_seconds"] / most["workers"] / most["seconds"]
+    least = min(found["workers"], key=lambda row: row["workers"])
+    each, alone = (row["cpu_seconds"] / row["workers"] / row["seconds"] for row in (most, least))
     return (
         f"The {most['workers']} workers share {found['cores']} cores here, keep them busy for {busy:.0%} of the time, "
-        f"and wait for each other, since their sleeps end together. A worker by itself takes {each:.1%} of a core."
+        f"and wait for each other, since their sleeps end together. Each takes {each:.1%} of a core, a worker by itself {alone:.1%}."
     )
 
 

@@ -207,7 +207,7 @@ def write_page(folder: Path) -> Path:
         lines += network_table(networks)
         known = {(row["name"], row["side"]) for row in networks}
         lacking = [
-            f"`{c['name']}` at {c['side']} px" for c in network_cases(SIDES) if (c["name"], c["side"]) not in known
+            f"`{c['name']}` at {c['side']} px{' by itself' * (c['name'] == 'unet')}" for c in network_cases(SIDES) if (c["name"], c["side"]) not in known
         ]
         if networks and lacking:
             lines += ["", f"Not measured yet: {', '.join(lacking)}."]
@@ -232,7 +232,7 @@ def answer(rows: list[Measured]) -> str:
         told.append(
             f"{last['length'] / first['length']:.0f} times the tokens take {last['inference']['median']:.0f} times as "
             f"long, {last['training']['median']:.0f} times with the backward pass, and "
-            f"{last['training_peak'] / first['training_peak']:.0f} times the memory."
+            f"{last['training_peak'] / first['training_peak']:.0f} times the memory then."
         )
     networks = [r for r in rows if r["what"] == "network" and r["name"] in STATE_SPACE]
     if not networks:

@@ -82,8 +82,4 @@ def _finding(folds: Sequence[Finding], held_out: float) -> Finding:
     low, high = (float(x) for x in interval(e))
     agree = int((np.sign(differences) == np.sign(e.difference)).sum())
     found = replace(found, difference=float(e.difference), low_alone=low, high_alone=high, agree=agree)
-    return Finding(
-        replace(found, p=float(two_sided(e)), prob_false=float(prob_false(e))),
-        e,
-        np.mean([f.mean for f in folds]).item(),
-    )
+    return Finding(replace(found, p=float(two_sided(e)), prob_false=float(prob_false(e))), e)

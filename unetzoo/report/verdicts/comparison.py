@@ -127,12 +127,10 @@ class Finding:
     Attributes:
         comparison: All that does not depend on the others.
         evidence: The evidence for a verdict; None if there is not enough for one.
-        mean: Mean score of the reference.
     """
 
     comparison: Comparison
     evidence: Evidence | None = None
-    mean: float = 0.0
 
 
 def settle(findings: Sequence[Finding], family: Family) -> list[Comparison]:
@@ -170,7 +168,7 @@ def _verdicts(findings: Sequence[Finding], p_adjusted: Array, comparisons: int, 
     e = gathered([found.evidence for found in findings if found.evidence is not None])
     metric = findings[0].comparison.metric
     wide = interval(e, alpha=family.alpha, comparisons=comparisons, p_adjusted=p_adjusted)
-    low, high = possible(*wide, np.array([found.mean for found in findings]), metric)
+    low, high = possible(*wide, metric)
     lower_is_better = metric in LOWER_IS_BETTER
     options = {"margin": family.margin, "alpha": family.alpha, "lower_is_better": lower_is_better}
     verdicts = words(e.difference, low, high, p_adjusted, **options)

@@ -60,19 +60,15 @@ def interval(
     return low, high
 
 
-def possible(low: Array, high: Array, reference: Array | float, metric: str = "dice") -> tuple[Array, Array]:
-    """Return an interval of a difference without what the metric cannot be.
-
-    A score between 0 and 1 differs from the reference's mean r by -r to 1 - r, a distance by -r or more.
+def possible(low: Array, high: Array, metric: str = "dice") -> tuple[Array, Array]:
+    """Return an interval of a difference without what no two scores can differ by: more than 1 unless of distances.
 
     Args:
         low: Lower bound.
         high: Upper bound.
-        reference: The reference's mean.
         metric: Name of the metric.
     """
-    least, most = -np.asarray(reference), np.inf if metric in UNBOUNDED else 1 - np.asarray(reference)
-    return np.clip(low, least, most), np.clip(high, least, most)
+    return (low, high) if metric in UNBOUNDED else (np.clip(low, -1.0, 1.0), np.clip(high, -1.0, 1.0))
 
 
 def words(

@@ -104,10 +104,9 @@ def _observed(pairs: Sequence[Pair], seeds: Mask, images: Mask, family: Family) 
     e, agree = _weighed(filled, left, right, codes)
     higher = superiority(scores)
     chance = (higher[right, left] if family.metric in LOWER_IS_BETTER else higher[left, right]).tolist()
-    means = [float(each.mean()) for each in filled]
     for c, d, n, s in zip(bare, e.difference.tolist(), agree, chance, strict=True):
         c |= {"difference": d, "agree": n, "superiority": None if s != s else s}
-    return _measured(bare, e, np.array([means[b] for b in right]), family)
+    return _measured(bare, e, family)
 
 
 def _weighed(
@@ -124,16 +123,15 @@ def _weighed(
     return gathered(parts), agree
 
 
-def _measured(bare: Sequence[dict[str, Any]], e: Evidence, means: Array, family: Family) -> list[Finding]:
+def _measured(bare: Sequence[dict[str, Any]], e: Evidence, family: Family) -> list[Finding]:
     """Add what does not depend on the other comparisons: the interval by itself, p, and the split of the variance.
 
     Args:
         bare: Fields of each comparison so far.
         e: Their evidence.
-        means: Mean score of the reference of each.
         family: Settings they share.
     """
-    lows, highs = (x.tolist() for x in possible(*interval(e, alpha=family.alpha), means, family.metric))
+    lows, highs = (x.tolist() for x in possible(*interval(e, alpha=family.alpha), family.metric))
     sds = np.stack(components(e), 1).tolist()
     p, false = two_sided(e).tolist(), prob_false(e).tolist()
     findings = []
@@ -159,7 +157,7 @@ def _measured(bare: Sequence[dict[str, Any]], e: Evidence, means: Array, family:
             c["note"] = _("{n} seeds in common, a verdict needs {least}; run --seeds {least}", n=seeds, least=MIN_SEEDS)
         else:
             c |= {"p": p[k], "prob_false": false[k]}
-        findings.append(Finding(Comparison(**c), e.at(k) if "p" in c else None, float(means[k])))
+        findings.append(Finding(Comparison(**c), e.at(k) if "p" in c else None))
     return findings
 
 

@@ -150,7 +150,8 @@ def crowding(found: dict[str, Any]) -> str:
     each, alone = (row["cpu_seconds"] / row["workers"] / row["seconds"] for row in (most, least))
     return (
         f"The {most['workers']} workers share {found['cores']} cores here, keep them busy for {busy:.0%} of the time, "
-        f"and wait for each other, since their sleeps end together. Each takes {each:.1%} of a core, a worker by itself {alone:.1%}."
+        f"and wait for each other, since their sleeps end together. Each takes {each:.1%} "
+        f"of a core, a worker by itself {alone:.1%}."
     )
 
 

@@ -207,7 +207,9 @@ def write_page(folder: Path) -> Path:
         lines += network_table(networks)
         known = {(row["name"], row["side"]) for row in networks}
         lacking = [
-            f"`{c['name']}` at {c['side']} px{' by itself' * (c['name'] == 'unet')}" for c in network_cases(SIDES) if (c["name"], c["side"]) not in known
+            f"`{c['name']}` at {c['side']} px" + " by itself" * (c["name"] == "unet")
+            for c in network_cases(SIDES)
+            if (c["name"], c["side"]) not in known
         ]
         if networks and lacking:
             lines += ["", f"Not measured yet: {', '.join(lacking)}."]

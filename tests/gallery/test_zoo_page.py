@@ -83,7 +83,7 @@ def test_the_page(zoo: ModuleType, narrow: None, tmp_path: Path, monkeypatch: py
             assert markup not in page
         assert "2 networks in 2 families, 2020." in page
         assert "up transposed → bilinear" in page
-        assert "1 give the outputs of their reference code" in page
+        assert "1 give the outputs of their reference code with the same parameters, 0 of them those" in page
         assert "parity.md" in page
         assert "~1.50 \u00d7" in page  # its percentiles are 0.4 / 1.5 apart, relative to the median
         assert "1.40 to 1.80" in page

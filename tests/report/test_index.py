@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from support.command import run
 from support.records import record
 from unetzoo.errors import UnetzooError
+from unetzoo.machine.environment import last_change
 from unetzoo.report.index import write_index
 
 
@@ -41,6 +44,38 @@ def test_rows_have_question_answer_conditions_hours_and_command(tmp_path: Path) 
     assert "| Is it so? | Yes, &lt;b&gt;it&lt;/b&gt; is. |" in text
     assert "`python benchmarks/x.py --y`" in text
     assert "empty" not in text
+
+
+def test_after_the_highest_means_comes_what_they_prove(tmp_path: Path) -> None:
+    folder = reports(tmp_path)
+    (folder / "mine/summary.md").write_text("# mine\n\nWhich?\n\nHighest mean Dice on 1 set: a. It is open. More.\n")
+    assert "| Highest mean Dice on 1 set: a. It is open. |" in write_index(folder).read_text()
+
+
+def test_fewer_seeds_of_a_variant_and_a_command_by_itself_are_seen(tmp_path: Path) -> None:
+    folder = reports(tmp_path)
+    made = record("unet_d3", 0)
+    (folder / "mine/records" / f"{made['id']}.json").write_text(json.dumps(made))
+    (folder / "by-hand/README.md").write_text("# T\n\nIs it so? Yes.\n\n    python benchmarks/x.py --y\n")
+    text = write_index(folder).read_text()
+    assert "2 variants, 1 to 2 seeds, isbi" in text
+    assert "`python benchmarks/x.py --y`" in text
+
+
+def test_words_that_change_later_do_not_make_a_report_younger(tmp_path: Path) -> None:
+    def commit(day: str) -> None:
+        when = {f"GIT_{who}_DATE": f"{day}T12:00:00" for who in ("AUTHOR", "COMMITTER")}
+        for command in (["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", day]):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True, env=os.environ | when)
+
+    folder = reports(tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    commit("2020-01-01")
+    for name in ("mine/summary.md", "by-hand/README.md"):
+        (folder / name).write_text("# T\n\nIs it so? No.\n")
+    commit("2021-01-01")
+    assert last_change(folder / "mine") == "2020-01-01"
+    assert last_change(folder / "by-hand") == "2021-01-01"  # it has nothing but words
 
 
 def test_a_folder_without_reports_is_refused(tmp_path: Path) -> None:

@@ -160,10 +160,12 @@ def _three(value: float) -> str:
 def _answer(rows: list[dict[str, Any]], families: int) -> list[str]:
     years = sorted({row["year"] for row in rows if row["year"]})
     compared, known = (sum(bool(row[key]) for row in rows) for key in ("compared", "proof"))
+    transcribed = sum(row["proof"] == "transcribed" for row in rows)
     when = " to ".join(str(year) for year in years[:: len(years) - 1 or 1])
     sentences = [
         f"{_many(len(rows), 'network')} in {_many(families, 'family')}, {when}.",
-        f"{compared} give the outputs of their reference code with the same parameters"
+        f"{compared} give the outputs of their reference code with the same parameters, {transcribed} of them those of "
+        "our transcription of it"
         + (f"; for {known - compared} more only the parameter count was compared." if known > compared else "."),
     ]
     sentences += _span(rows, "params", lambda row: f"{number(row['params'], 2, 1e6)} M", "parameters")

@@ -51,13 +51,16 @@ def commit() -> str | None:
 
 
 def last_change(folder: Path) -> str:
-    """Return the date of the last commit that changed a folder, 'YYYY-MM-DD'; empty outside of a repository.
+    """Return the date of the last commit that changed what a folder measured, 'YYYY-MM-DD'; empty outside a repository.
+
+    Words change later: pages in Markdown count only in a folder that has nothing else.
 
     Args:
         folder: The folder.
     """
     try:
-        return _git(folder, "log", "-1", "--format=%cs", "--", ".")
+        log = ("log", "-1", "--format=%cs", "--", ".")
+        return _git(folder, *log, ":(exclude,glob)**/*.md") or _git(folder, *log)
     except (OSError, subprocess.SubprocessError):
         return ""
 

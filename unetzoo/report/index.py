@@ -115,7 +115,9 @@ def _unescaped(text: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    found = re.match(r".*?[.!](?= [A-Z0-9]|$)", text)
+    """Return the first sentence, and after the highest means the next one, which says what they prove."""
+    end = r"[.!](?= [A-Z0-9]|$)"
+    found = re.match(rf"Highest mean .*?{end}.*?{end}|.*?{end}", text)
     sentence = found.group() if found else text
     return sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST].rsplit(' ', 1)[0]} ..."
 
@@ -130,11 +132,20 @@ def _conditions(records: list[Record]) -> str:
     if not models:
         return DASH
     data = sorted({str(dig(r.trial, "data", "name")) for r in models})
-    seeds = len({seed_of(r) for r in models})
+    seeds = sorted({len(of_one) for of_one in _seeds(models).values()})
     budgets = sorted({b for r in models if (b := _budget(r))})
     variants = len({label_of(r) for r in models})
-    parts = [f"{variants} variant{'s' * (variants > 1)}", f"{seeds} seed{'s' * (seeds > 1)}", listed(data)]
+    counted = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+    parts = [f"{variants} variant{'s' * (variants > 1)}", f"{counted} seed{'s' * (counted != '1')}", listed(data)]
     return ", ".join([*parts, *([" or ".join(budgets)] if len(budgets) <= 2 else ["several budgets"])])
+
+
+def _seeds(records: list[Record]) -> dict[tuple[str, str], set[int]]:
+    """Return the seeds of each variant on each data set."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for record in records:
+        found.setdefault((label_of(record), str(dig(record.trial, "data"))), set()).add(seed_of(record))
+    return found
 
 
 def _budget(record: Record) -> str:
@@ -157,5 +168,5 @@ def _command(folder: Path) -> str:
     page = folder / "README.md"
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     commands = r"(?:unetzoo claims|UNETZOO_DATA=|[^`|\n]*benchmarks/[\w./-]+\.(?:py|sh))"
-    found = re.search(rf"`({commands}[^`|\n]*)`", text)
-    return found[1] if found else ""
+    found = re.search(rf"`({commands}[^`|\n]*)`|^    ({commands}[^`|\n]*)$", text, re.MULTILINE)
+    return next(filter(None, found.groups())) if found else ""

@@ -20,6 +20,8 @@ import pytest
 from unetzoo.models import registry
 from unetzoo.models.entry import Entry
 
+SLOW = frozenset((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").splitlines())
+
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _folder = tempfile.TemporaryDirectory(prefix=f"unetzoo-{worker}-", ignore_cleanup_errors=True)
@@ -36,8 +38,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks choose
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that load other runtimes last: processes of pytest-xdist have ended without a word after them."""
+    """Mark the slow tests, and put those that load other runtimes last: after them xdist's processes ended unheard."""
+    for item in items:
+        if item.nodeid in SLOW:
+            item.add_marker("slow")
     items.sort(key=lambda item: "export" in str(item.path.relative_to(Path(__file__).parent)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from support.slow import LIST as SLOW
+
 TESTS = Path(__file__).parent
 FILES = sorted(TESTS.rglob("test_*.py"))
 MOST_LINES = 400
@@ -36,6 +38,19 @@ def test_no_file_imports_a_test_file() -> None:
         if name.startswith(".") or tests & set(name.split("."))
     ]
     assert not wrong, "move what several files need to tests/support/"
+
+
+def test_slow_tests_exist() -> None:
+    listed = SLOW.read_text(encoding="utf-8").splitlines()
+    assert listed == sorted(set(listed))
+    functions = {
+        f"{file.relative_to(TESTS.parent).as_posix()}::{node.name}"
+        for file in FILES
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    wrong = {line.split("[")[0] for line in listed} - functions
+    assert not wrong, "python tests/support/slow.py writes the list anew"
 
 
 def test_names_are_unique() -> None:

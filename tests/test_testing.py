@@ -306,7 +306,6 @@ def test_show_tells_of_adapters(brought: Path) -> None:
         assert words in line
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the image. intensities unlike those of training")
 def test_a_trial_of_what_is_adapted_is_ok(brought: Path, tmp_path: Path) -> None:
     (tmp_path / "suite.toml").write_text(SUITE.format(file=brought))

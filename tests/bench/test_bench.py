@@ -256,7 +256,6 @@ def test_every_failure_is_a_record_and_the_suite_goes_on(own: Path, tmp_path: Pa
     assert reused(suite, tmp_path / "out", retry_failed=True) == 1
 
 
-@pytest.mark.slow
 def test_interrupted_it_keeps_what_is_done(own: Path, tmp_path: Path) -> None:
     path = make_suite(tmp_path, own, ["own_crash", "unet"], seeds=1, steps=100_000)
     out = tmp_path / "out"
@@ -367,7 +366,6 @@ if bare.exists():
 """
 
 
-@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(own: Path, tmp_path: Path) -> None:
     make_suite(tmp_path, own, ["own_fine"])
     (tmp_path / "script.py").write_text(GUARDED_AND_NOT)

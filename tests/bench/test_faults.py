@@ -107,7 +107,6 @@ def damage(path: Path, random_: random.Random) -> str:
     return f"{kind} {path.suffix}"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("in_trials", "at_least"), [(16, 24), pytest.param(len(IN_TRIAL), 50, marks=pytest.mark.nightly)]
@@ -202,7 +201,6 @@ def test_interrupted_anywhere_it_goes_on_where_it_stopped(whole: tuple[Suite, Pa
     assert lasting(tmp_path) == lasting(reference)
 
 
-@pytest.mark.slow
 def test_the_harness_killed_takes_its_trial_along(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
     suite, reference = whole
     command = [sys.executable, "-m", "unetzoo.cli", "bench", str(suite_file), "--out", str(tmp_path)]
@@ -223,7 +221,6 @@ def test_the_harness_killed_takes_its_trial_along(whole: tuple[Suite, Path], sui
     assert lasting(tmp_path) == lasting(reference)
 
 
-@pytest.mark.slow
 def test_a_termination_of_all_processes_is_no_failure(suite_file: Path, tmp_path: Path) -> None:
     """The signal comes as ``timeout``, a batch system or a service manager sends it."""
     changed = tmp_path / "long.toml"
@@ -255,7 +252,6 @@ def _descendants(ancestor: int) -> list[int]:
     return found[1:]
 
 
-@pytest.mark.slow
 def test_two_harnesses_on_one_folder(whole: tuple[Suite, Path], suite_file: Path, tmp_path: Path) -> None:
     """Each trial runs in one of them, and both wait until all have ended."""
     suite, reference = whole

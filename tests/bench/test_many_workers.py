@@ -72,7 +72,6 @@ def start(out: Path, host: str, trials: int, seconds: float, skew: float = 0.0) 
     return subprocess.Popen([sys.executable, "-c", WORKER, *arguments], start_new_session=True)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize(("faults", "trials"), [(50, 20), pytest.param(200, 60, marks=pytest.mark.nightly)])
 def test_faults_lose_nothing_and_repeat_nothing(faults: int, trials: int, tmp_path: Path) -> None:

@@ -63,7 +63,6 @@ def shown(outputs: list[Any], kind: str = "text/plain") -> str:
     return next(o["data"][kind] for o in outputs if o["output_type"] == "execute_result")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the kernel's event loop has no subprocesses there")
 def test_a_model_of_a_cell_trains_and_shows_progress(outputs: list[list[Any]]) -> None:
     first, second = text_of(outputs[2]), text_of(outputs[4])
@@ -73,7 +72,6 @@ def test_a_model_of_a_cell_trains_and_shows_progress(outputs: list[list[Any]]) -
     assert first.split()[-1] != second.split()[-1]  # the cell changed, and with it the trial
 
 
-@pytest.mark.slow
 def test_the_objects_show_themselves(outputs: list[list[Any]]) -> None:
     html = shown(outputs[5], "text/html")
     assert "<table" in html

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 import unetzoo
 from support import quick_timings
 from support.data_folders import make_folder
@@ -13,7 +11,6 @@ from unetzoo.bench.run_trial import _describe_batch_norm
 from unetzoo.records.reading import read_all
 
 
-@pytest.mark.slow
 def test_every_record_keeps_what_its_test_images_were_sampled_with(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data")
     split = ["train"] * 4 + ["val"] + ["test"] * 3

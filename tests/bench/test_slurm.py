@@ -37,7 +37,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="the stand-in looks at /proc")
 @pytest.mark.parametrize("kinds", [["node"], pytest.param(["timeout", "kill", "node"], marks=pytest.mark.nightly)])

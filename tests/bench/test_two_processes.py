@@ -162,7 +162,6 @@ def in_each_process(fabric: Fabric, folder: str) -> tuple[Weights, bool, list[st
     return whole, bool(fabric.all_reduce(torch.tensor(float(equal)), reduce_op="sum") == 2), left, steps
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the processes are forked from a server that has the imports")
 def test_a_stopped_training_of_two_processes_ends_as_without_the_stop(tmp_path: Path) -> None:
     fork_server.start_method()

@@ -56,7 +56,6 @@ def test_sizes_and_the_papers_rule() -> None:
     assert len(found.tables[0].rows) == 2
 
 
-@pytest.mark.slow
 def test_memory_counts_what_skips_hold_and_recomputation_gives_back() -> None:
     options = {"side": 32, "sides": [], "widths": [], "depths": []}
     found = measure("memory", Context(options=options)).quantities
@@ -64,7 +63,6 @@ def test_memory_counts_what_skips_hold_and_recomputation_gives_back() -> None:
     assert found["recompute_flops"].value > 1
 
 
-@pytest.mark.slow
 def test_operations_grow_with_the_square_of_the_side_and_tiles_do_not() -> None:
     options = {"sides": (256, 512, 1024), "width": 8, "timed": (32, 48, 64), "timed_width": 4, "seconds": 0.05}
     found = measure("large_inputs", Context(options=options)).quantities
@@ -81,7 +79,6 @@ def test_transposed_ways_up_have_a_checkerboard_and_interpolation_has_none() -> 
     assert found.tables[0].rows[0][0] == "transposed"
 
 
-@pytest.mark.slow
 def test_gradients_are_compared_seed_by_seed() -> None:
     found = measure("gradients", Context(options={"seeds": 3, "steps": 5, "depths": (3,), "width": 4}))
     assert set(found.quantities) == {"batch_start", "batch_training", "none_start", "none_training"}

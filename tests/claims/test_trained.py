@@ -13,7 +13,6 @@ from unetzoo.claims.trained import score_predictions
 from unetzoo.errors import UnetzooError
 
 
-@pytest.mark.slow
 def test_predictions_are_scored_from_the_saved_weights(tmp_path: Path) -> None:
     suite = Suite.from_mapping(
         {

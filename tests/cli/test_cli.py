@@ -152,7 +152,6 @@ def test_the_readmes_own_models(tmp_path: Path) -> None:
     assert "1x16x16" in shown.stdout, shown.stderr
 
 
-@pytest.mark.slow
 def test_from_a_folder_of_images_to_a_report_with_a_failure_in_it(tmp_path: Path) -> None:
     cells = unetzoo.create_dataset("cells", n_train=8, n_val=1, n_test=1, size=48)
     for split in cells.splits.values():

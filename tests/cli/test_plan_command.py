@@ -12,7 +12,6 @@ from support.command import run
 from unetzoo.measure.counts import count_parameters
 
 
-@pytest.mark.slow
 def test_plan_and_profile_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.py").write_text(
         "import unetzoo\nfrom torch import nn\n"

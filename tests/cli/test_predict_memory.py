@@ -24,7 +24,6 @@ for name in ("small", "large"):
 """
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is KiB on Linux alone")
 def test_memory_grows_with_the_mask_alone(tmp_path: Path) -> None:

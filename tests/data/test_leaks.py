@@ -103,7 +103,6 @@ def test_verdicts_are_withheld() -> None:
     assert [c.verdict for c in compare(grids, "a", leaking=True)] == [WITHHELD]
 
 
-@pytest.mark.slow
 def test_bench_flags_and_drops(tmp_path: Path) -> None:
     root, out = split_folder(tmp_path / "data", {"2": "10"}, dim=0.8), tmp_path / "out"
     suite = tmp_path / "s.toml"

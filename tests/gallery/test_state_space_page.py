@@ -64,7 +64,7 @@ def test_the_answer_compares_the_longest_scan_with_the_shortest_at_the_usual_chu
 
     rows = [scan(16384, 16, 90.0), scan(16384, 256, 17.0), scan(1024, 256, 1.0)]
     assert script.answer(rows) == (
-        "16 times the tokens take 17 times as long, 17 times with the backward pass, and 17 times the memory. "
+        "16 times the tokens take 17 times as long, 17 times with the backward pass, and 17 times the memory then. "
         "The networks are not measured yet."
     )
     network = {"what": "network", "name": "vm_unet", "side": 256, "training": {"median": 2.5}}

@@ -158,7 +158,6 @@ def test_too_many_are_merged(own: Callable[[type[nn.Module]], Topology]) -> None
     assert found.edges == [(0, 1), (1, 2), (2, 3)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", rest_nightly(MODELS, of_each_class(MODELS)))
 def test_every_entry(name: str) -> None:
     found = of(name)

@@ -53,7 +53,6 @@ def test_it_passes_what_is_asked_of_every_model(name: str) -> None:
     check_model(name, sizes=[(1, 1), (1, 9), (7, 2), (33, 47), (64, 64)], checks=checks, **narrow(name, width))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", rest_nightly(CLASSES, set(CLASSES) - LONG_EXPORTS))
 def test_exported_it_is_the_same_function(name: str) -> None:
     check_model(name, checks="export", **narrow(name))

@@ -70,7 +70,6 @@ def test_parameters_are_the_references(name: str) -> None:
     assert count_parameters(model) == parameters
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     channels, classes, _ = PARAMETERS[name]

@@ -242,7 +242,6 @@ def test_same_function_as_nnunet(name: str, theirs: str, arguments: dict[str, An
             torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9 * float(wanted.std()))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_the_reference(name: str) -> None:
     options, height, width, expected = FUNCTIONS[name]

@@ -57,7 +57,6 @@ def narrow(name: str, **changes: object) -> nn.Module:
     return unetzoo.create_model(name, **{"in_channels": 2, "num_classes": 3, "width": 4, **changes})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     options, height, width, expected = FUNCTIONS[name]

@@ -66,7 +66,6 @@ def test_parameters_are_the_references(name: str) -> None:
         assert count_parameters(unetzoo.create_model(name)) == PARAMETERS[name]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     model = fill(build({}, lambda: unetzoo.create_model(name)), "exact")

@@ -29,7 +29,6 @@ FUNCTIONS: dict[str, tuple[int, int, tuple[tuple[float, ...], ...]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     height, width, expected = FUNCTIONS[name]

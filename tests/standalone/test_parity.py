@@ -14,7 +14,6 @@ import unetzoo
 from parity.cases import CASES, GOLDEN, found, wrong
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("golden", CASES)
 def test_same_function_as_the_reference(golden: str) -> None:
     result = found(golden, quick=True)

@@ -59,7 +59,6 @@ FUNCTIONS: dict[str, tuple[dict[str, Any], int, int, tuple[tuple[float, ...], ..
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     options, height, width, expected = FUNCTIONS[name]

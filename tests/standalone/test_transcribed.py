@@ -51,7 +51,6 @@ FUNCTIONS: dict[str, tuple[int, int, int, tuple[tuple[float, ...], ...]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     classes, height, width, expected = FUNCTIONS[name]
@@ -66,7 +65,6 @@ def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
         np.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6 * values[1])
 
 
-@pytest.mark.slow
 def test_an_image_that_shows_nothing_has_no_logits() -> None:
     """With these weights UNet 3+'s classification gate is shut at 32x48, as in the transcription."""
     model = fill(build({}, lambda: unetzoo.create_model("unet3plus_cgm")), "exact")

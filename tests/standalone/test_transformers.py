@@ -56,7 +56,6 @@ def test_vit_large() -> None:
     assert count_parameters(model.layers) == 24 * layer
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_function_as_a_transcription_of_the_reference(name: str) -> None:
     channels, classes, _ = PARAMETERS[name]

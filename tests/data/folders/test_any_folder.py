@@ -170,7 +170,6 @@ def try_one(seed: int) -> None:
                     assert found[split] == made.splits[split], f"{seed}: another {split} split"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block", range(10))
 def test_any_folder(block: int) -> None:
     for seed in range(20 * block, 20 * (block + 1)):

@@ -139,19 +139,19 @@ def overall(parts: Sequence[PartVerdict]) -> tuple[Word, str]:
         by_word.setdefault(verdict.word, []).append(verdict)
     held, refuted = by_word.get("holds", []), by_word.get("does not hold", [])
     pending = by_word.get("not run yet", [])
-    budget = " at this budget" if any(v.budget for v in [*held, *refuted]) else ""
+    budget = _budget([*held, *refuted])
     if len(pending) == len(parts):
         return "not run yet", "Nothing of it was measured yet."
     if len(held) + len(refuted) < len(parts):
         counts = [
-            (held, "holds", "hold"),
-            (refuted, "does not hold", "do not hold"),
+            (held, f"holds{_budget(held)}", f"hold{_budget(held)}"),
+            (refuted, f"does not hold{_budget(refuted)}", f"do not hold{_budget(refuted)}"),
             (by_word.get("undecided", []), "is undecided", "are undecided"),
             (pending, "is not run", "are not run"),
         ]
         told = [f"{len(some)} {one if len(some) == 1 else many}" for some, one, many in counts if some]
         named = [f"{word}: {_named(some)}." for some, word in ((held, "Hold"), (refuted, "Do not hold")) if some]
-        return "undecided", " ".join([f"Of {len(parts)} parts {listed(told)}{budget}.", *named])
+        return "undecided", " ".join([f"Of {len(parts)} parts {listed(told)}.", *named])
     if not refuted:
         return "holds", f"All {len(parts)} parts hold{budget}."
     if not held:
@@ -159,6 +159,10 @@ def overall(parts: Sequence[PartVerdict]) -> tuple[Word, str]:
     conditions = list(dict.fromkeys(v.part.condition or v.part.name for v in held))
     exceptions = [v.part.name for v in refuted]
     return "holds only if", f"{'; or if '.join(conditions)}{budget} (does not hold: {listed(exceptions)})."
+
+
+def _budget(verdicts: Sequence[PartVerdict]) -> str:
+    return " at this budget" if any(v.budget for v in verdicts) else ""
 
 
 def _named(verdicts: Sequence[PartVerdict]) -> str:

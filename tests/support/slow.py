@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-LIMIT = 1.5
+LIMIT = 1.0
 LIST = Path(__file__).parents[1] / "slow.txt"
 
 

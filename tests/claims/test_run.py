@@ -13,7 +13,7 @@ import pytest
 from support.command import run
 from support.records import NASTY, record
 from unetzoo.bench.collection import Collection
-from unetzoo.claims.definition import TRIVIAL, Evidence, Part, claims_folder, read_claims
+from unetzoo.claims.definition import Evidence, Part, claims_folder, read_claims
 from unetzoo.claims.evidence import PREDICTIONS, judge_part, quote
 from unetzoo.claims.measured import Measured, Plot, Table, exact, read_measured, write_measured
 from unetzoo.claims.page import Section, write_page
@@ -240,19 +240,6 @@ def test_models_without_a_label_are_all_trained() -> None:
     member = suite.suites["nuclei"]
     plain = member.model_copy(update={"models": [m.model_copy(update={"label": None}) for m in member.models]})
     assert named(plain, claim.parts, "nuclei").models == plain.models  # their labels follow from options
-
-
-def test_every_variant_that_a_part_names_is_in_its_suite() -> None:
-    for claim in read_claims(claims_folder()):
-        if claim.suite is None:
-            continue
-        suite = suite_of(claim, claims_folder(), None)
-        assert isinstance(suite, Collection)
-        for part in claim.parts:
-            if part.model is None:
-                continue
-            labels = {m.label or m.name for m in suite.suites[str(part.data)].models} | {TRIVIAL}
-            assert {part.model, part.against} <= labels, (claim.name, part.name)
 
 
 def test_measurements_of_other_data_are_not_taken_for_these(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_words_that_change_later_do_not_make_a_report_younger(tmp_path: Path) ->
     folder = reports(tmp_path)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     commit("2020-01-01")
-    for name in ("mine/summary.md", "by-hand/README.md"):
+    for name in ("mine/summary.md", "mine/verdicts.csv", "by-hand/README.md"):
         (folder / name).write_text("# T\n\nIs it so? No.\n")
     commit("2021-01-01")
     assert last_change(folder / "mine") == "2020-01-01"

@@ -53,14 +53,17 @@ def commit() -> str | None:
 def last_change(folder: Path) -> str:
     """Return the date of the last commit that changed what a folder measured, 'YYYY-MM-DD'; empty outside a repository.
 
-    Words change later: pages in Markdown count only in a folder that has nothing else.
+    That is its records; without records all but pages in Markdown, whose words change later; and without either, all.
 
     Args:
         folder: The folder.
     """
     try:
-        log = ("log", "-1", "--format=%cs", "--", ".")
-        return _git(folder, *log, ":(exclude,glob)**/*.md") or _git(folder, *log)
+        dates = (
+            _git(folder, "log", "-1", "--format=%cs", "--", *paths)
+            for paths in ([":(glob)**/records/**"], [".", ":(exclude,glob)**/*.md"], ["."])
+        )
+        return next(filter(None, dates), "")
     except (OSError, subprocess.SubprocessError):
         return ""
 

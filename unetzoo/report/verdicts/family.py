@@ -61,7 +61,7 @@ def interval(
 
 
 def possible(low: Array, high: Array, metric: str = "dice") -> tuple[Array, Array]:
-    """Return an interval of a difference without what no two scores can differ by: more than 1 unless of distances.
+    """Return the interval of a difference, cut at -1 and 1 unless the metric is a distance: other scores are 0 to 1.
 
     Args:
         low: Lower bound.

@@ -20,6 +20,10 @@ from unetzoo.report.style import RC, canvas, save
 
 QUESTION = "How many times as fast as a plain float32 script, and as other libraries, is unetzoo?"
 BEGIN, END = "<!-- written by benchmarks/speed.py page -->\n", "<!-- end -->\n"
+COMMANDS = (
+    "Measured by `python benchmarks/speed.py suites --run NAME` and the other parts in its `--help`; reports by "
+    "`python benchmarks/report_scale.py --out reports/speed/NAME/scale.json`."
+)
 COLUMNS = (
     "model",
     "infer_samples_per_sec",
@@ -60,6 +64,7 @@ def write_page(folder: Path, readme: Path) -> None:
         raise SystemExit(f"{folder}: no run yet; see benchmarks/speed.py --help")
     parts = [
         f"# How fast?\n\n{QUESTION}\n\n{answer(runs)}\n",
+        f"{COMMANDS}\n",
         _conditions(runs),
         *_suites(runs),
         *_shares(runs),

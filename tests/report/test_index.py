@@ -62,6 +62,16 @@ def test_fewer_seeds_of_a_variant_and_a_command_by_itself_are_seen(tmp_path: Pat
     assert "`python benchmarks/x.py --y`" in text
 
 
+def test_a_training_that_did_not_converge_is_not_said_to_have(tmp_path: Path) -> None:
+    folder = reports(tmp_path)
+    for seed, ended in enumerate(("converged", "most_steps")):
+        made = record("unet", seed)
+        made["trial"]["train"] = {"until": "converged", "most_steps": 1200}
+        made["result"]["ended"] = ended
+        (folder / "mine/records" / f"{made['id']}.json").write_text(json.dumps(made))
+    assert "isbi, cap of 1200 steps or converged |" in write_index(folder).read_text()
+
+
 def test_words_that_change_later_do_not_make_a_report_younger(tmp_path: Path) -> None:
     def commit(day: str) -> None:
         when = {f"GIT_{who}_DATE": f"{day}T12:00:00" for who in ("AUTHOR", "COMMITTER")}

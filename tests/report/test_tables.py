@@ -116,6 +116,15 @@ def test_the_budget_in_words():
         "equal steps: 10; equal time: 5 min of training, validation not included"
     )
     assert of_all({}) is None
+
+    def ended(*ends: str) -> str | None:
+        change = {"trial": {"train": {"until": "converged", "most_steps": 1200}}}
+        made = [record(str(k), **change, result={**record()["result"], "ended": e}) for k, e in enumerate(ends)]
+        return budgets(load(*made).records)
+
+    assert ended("converged") == "until converged, within 1200 steps"
+    some = ended("converged", "most_steps")
+    assert some == "until converged, within 1200 steps; trials that ended at this cap: 1 of 2"
     assert [compute(v) for v in (3e9, 2e12, 4.25e18, None)] == ["3 GFLOP", "2 TFLOP", "4.25 EFLOP", "\u2013"]
 
 

@@ -150,9 +150,12 @@ def _seeds(records: list[Record]) -> dict[tuple[str, str], set[int]]:
 
 def _budget(record: Record) -> str:
     train = record.trial.get("train")
-    for key, unit in (("steps", "steps"), ("minutes", "minutes"), ("until", "")):
+    if dig(train, "until") is not None:
+        capped = record.result is not None and record.result.ended == "most_steps"
+        return f"cap of {words(dig(train, 'most_steps'))} steps" if capped else "converged"
+    for key, unit in (("steps", "steps"), ("minutes", "minutes")):
         if (value := dig(train, key)) is not None:
-            return f"{words(value)} {unit}".strip()
+            return f"{words(value)} {unit}"
     return ""
 
 

@@ -178,14 +178,26 @@ def data_wait(records: list[Record]) -> list[str]:
 
 
 def budgets(records: list[Record]) -> str | None:
-    """Return the training budget of trials in words: the one that they share, or each model's own; None if none."""
+    """Return the training budget of trials in words: the one that they share, or each model's own; None if none.
+
+    A training "until converged" may end at its cap before that: how many did is said too.
+    """
     found = list(dict.fromkeys(b for record in records if (b := budget(record))))
+    capped = _capped(records)
     if len(found) < 2:
-        return next(iter(found), None)
+        return _("; ").join([*found, *capped]) or None
     steps = [n for record in records if isinstance(n := dig(record.trial, "train", "steps"), int)]
     if len(steps) == len(records):
         return _("each variant's own steps: {low} to {high}", low=min(steps), high=max(steps))
-    return _("; ").join(found)
+    return _("; ").join([*found, *capped])
+
+
+def _capped(records: list[Record]) -> list[str]:
+    """Say how many of the trainings until convergence ended at their cap instead; empty if there are none."""
+    trained = [r for r in records if r.status == "ok" and not r.baseline and dig(r.trial, "train", "until")]
+    ends = [r.result.ended for r in trained if r.result]
+    capped = ends.count("most_steps")
+    return [_("trials that ended at this cap: {n} of {all}", n=capped, all=len(ends))] if capped else []
 
 
 def budget(record: Record) -> str | None:
@@ -277,7 +289,7 @@ def protocol(records: list[Record]) -> list[tuple[str, list[str]]]:
         (_("Classes"), distinct(records, classes)),
         (_("Splits"), distinct(records, splits)),
         (_("Seeds"), [", ".join(map(str, sorted({seed_of(r) for r in records})))] if records else []),
-        (_("Budget"), distinct(records, budget)),
+        (_("Budget"), [*distinct(records, budget), *_capped(records)]),
         (_("Training"), distinct(records, lambda r: fields(r.trial.get("train")))),
         (_("Measurement"), distinct(records, lambda r: fields(r.trial.get("measure")))),
         (_("Memory"), cost(_("{c.memory_method}; training step at {c.train_shape}"))),

@@ -13,6 +13,7 @@ import unetzoo
 from support import quick_timings
 from support.data_folders import SHAPE, disc, look, make_folder, picture, save
 from unetzoo import UnetzooError
+from unetzoo.bench.preparation import unjudged
 from unetzoo.bench.suite import DataRequest
 from unetzoo.cli.main import app
 from unetzoo.data.leaks import leaking_share, near_duplicates
@@ -103,6 +104,22 @@ def test_verdicts_are_withheld() -> None:
     assert [c.verdict for c in compare(grids, "a", leaking=True)] == [WITHHELD]
 
 
+def test_what_no_report_can_judge_is_said_before_training() -> None:
+    films = unetzoo.create_dataset("cells")
+    films.splits = {"test": tuple("abcdef")}
+    assert unjudged(films, None) == []
+    films.groups = dict.fromkeys("abc", "film")
+    assert unjudged(films, None) == [
+        "it has 6 test images of 4 patients, films or volumes, and at least 5 independent ones are needed"
+    ]
+    films.splits = {"test": ("d", "e")}
+    assert unjudged(films, {"test": 1, "of": 2}) == [
+        "1 of 2 test images resemble an image of another split; --on-leak drop_from_training leaves those out of "
+        "training and validation",
+        "it has 2 test images, and at least 5 independent ones are needed",
+    ]
+
+
 def test_bench_flags_and_drops(tmp_path: Path) -> None:
     root, out = split_folder(tmp_path / "data", {"2": "10"}, dim=0.8), tmp_path / "out"
     suite = tmp_path / "s.toml"
@@ -116,6 +133,7 @@ def test_bench_flags_and_drops(tmp_path: Path) -> None:
     for way in ("refuse", "drop_from_training"):
         ran = CliRunner().invoke(app, ["bench", str(suite), "--out", str(out / way), "--on-leak", way])
         assert ran.exit_code == 0, ran.output
+        assert ("1 of 3 test images resemble" in ran.output) == (way == "refuse")
         (path,) = (out / way / "records").glob("*.json")
         records[way] = read_record(path)
     assert records["refuse"].data["near_duplicates"] == {"test": 1, "of": 3}

@@ -144,6 +144,8 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
     with listening(watcher.files):
         similar = near_duplicates(member.dataset)
     flag, leaking = duplicates_flag(similar), leaking_share(member.dataset, similar)
+    for reason in unjudged(member.dataset, leaking):
+        watcher.note(f"{member.data or suite.data.name}: the report will have no verdicts, since {reason}")
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (blank_record(suite, trial, described, [flag] if flag else []) for trial in todo)
     info = member.dataset.info
@@ -161,6 +163,32 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
         )
         for trial, blank in zip(todo, blanks, strict=True)
     ]
+
+
+def unjudged(dataset: SegmentationDataset, leaking: dict[str, int] | None) -> list[str]:
+    """Return why a report cannot judge variants on a data set, however long they train; empty if it can.
+
+    Args:
+        dataset: The data set.
+        leaking: Its share of near-duplicates (`unetzoo.data.leaks.leaking_share`).
+    """
+    from unetzoo.report.verdicts.family import MIN_GROUPS
+
+    reasons = []
+    if leaking:
+        reasons.append(
+            f"{leaking['test']} of {leaking['of']} test images resemble an image of another split; "
+            "--on-leak drop_from_training leaves those out of training and validation"
+        )
+    test, sampled_with = dataset.splits["test"], dataset.sampled_with
+    independent = {(key in sampled_with, str(sampled_with.get(key, key))) for key in test}
+    if (n := len(independent)) < MIN_GROUPS:
+        kinds = "patient, film or volume" if n == 1 else "patients, films or volumes"
+        together = f" of {n} {kinds}" if n < len(test) else ""
+        reasons.append(
+            f"it has {len(test)} test images{together}, and at least {MIN_GROUPS} independent ones are needed"
+        )
+    return reasons
 
 
 def _failed(record: Record, trial: Trial, folders: OutputFolders, watcher: Watcher) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.ticker import FuncFormatter
 
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.collection import Collection
@@ -94,8 +95,9 @@ def energy_of(score: float) -> float:
 
 
 def factor(difference: float) -> str:
-    """Return a difference of scores as a factor of energies."""
-    return f"{10 ** (DECADES * difference):.2g}"
+    """Return a difference of scores as a factor of energies, with two digits that count."""
+    rounded = float(f"{10 ** (DECADES * difference):.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def page(out: Path, labels: list[str]) -> None:
@@ -172,6 +174,7 @@ def _draw(order: list[str], energy: dict[str, list[float]], dice: dict[str, list
             right.plot(dice[name], [row] * len(dice[name]), "o", color="#d55e00", alpha=0.6)
         left.set(xscale="log", xlabel="checkerboard energy of the logits, a dot a seed", yticks=range(len(order)))
         left.set_yticklabels(list(reversed(order)))
+        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:.0e}"))
         right.set_xlabel("test Dice, a dot a seed")
         return save(figure, ("png",))["png"]
 

@@ -151,8 +151,9 @@ def _seeds(records: list[Record]) -> dict[tuple[str, str], set[int]]:
 def _budget(record: Record) -> str:
     train = record.trial.get("train")
     if dig(train, "until") is not None:
-        capped = record.result is not None and record.result.ended == "most_steps"
-        return f"cap of {words(dig(train, 'most_steps'))} steps" if capped else "converged"
+        ended = record.result.ended if record.result else None  # of a trial that failed: unknown
+        cap = f"cap of {words(dig(train, 'most_steps'))} steps"
+        return cap if ended == "most_steps" else "converged" if ended == "converged" else ""
     for key, unit in (("steps", "steps"), ("minutes", "minutes")):
         if (value := dig(train, key)) is not None:
             return f"{words(value)} {unit}"

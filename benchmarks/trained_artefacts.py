@@ -22,14 +22,14 @@ from matplotlib.ticker import FuncFormatter
 from unetzoo._util.atomic import write_atomic
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.suite_file import read_suite
+from unetzoo.claims.trained import logits_energy, predictor, weights_of
 from unetzoo.data.base import SegmentationDataset
 from unetzoo.errors import UnetzooError
-from unetzoo.measure.checkerboard import checkerboard_energy
-from unetzoo.nn.sizes import SameSize
 from unetzoo.records.fields import label_of, seed_of
 from unetzoo.records.frame import csv_text, load
 from unetzoo.records.reading import read_all
 from unetzoo.report.groups import groups_by_key
+from unetzoo.report.standing import Standing, standing
 from unetzoo.report.statistics import compare
 from unetzoo.report.style import RC, canvas, save
 from unetzoo.report.verdicts.comparison import Comparison
@@ -47,14 +47,8 @@ VERDICTS = {"better": "more", "worse": "less", "equivalent": f"within a factor o
 @torch.inference_mode()
 def energies(weights: Path, data: SegmentationDataset) -> dict[str, float]:
     """Return the checkerboard energy of the logits of every test image, as the claim on artefacts measures it."""
-    network = load_model(weights)
-    normalization = getattr(network, "unetzoo_normalization", None) or (lambda image: image)
-    model = SameSize(network, data.info.classes).eval()
-    found = {}
-    for key in data.splits["test"]:
-        logits = model(normalization(data[key][0])[None])[0][0]
-        found[key] = float(f"{float(checkerboard_energy(logits - logits.mean(0)).mean()):.4g}")
-    return found
+    predict = predictor(load_model(weights), data.info.classes)
+    return {key: float(f"{logits_energy(predict(data[key][0])[0]):.4g}") for key in data.splits["test"]}
 
 
 def measure(runs: Path, out: Path, data: SegmentationDataset) -> None:
@@ -68,7 +62,7 @@ def measure(runs: Path, out: Path, data: SegmentationDataset) -> None:
     path = out / TABLE
     rows = {} if not path.exists() else {str(r["id"]): r for r in pd.read_csv(path).to_dict("records")}
     for record in read_all(runs)[0]:
-        weights = next(iter(sorted((runs / "trials").glob(f"*{record.id}/model.safetensors"))), None)
+        weights = weights_of(runs, record)
         if record.status != "ok" or record.baseline or record.id in rows or weights is None:
             continue
         label, seed = label_of(record), seed_of(record)
@@ -114,7 +108,8 @@ def page(out: Path, labels: list[str]) -> None:
         "of the logits of every test image. Networks of equal multiply-accumulates "
         "([upsampling.toml](../../benchmarks/upsampling.toml)). Energies are compared as logarithms, by the rules of "
         f"the reports, all with {REFERENCE} as one family; within a factor of {FACTOR:g} they are called alike. "
-        "In brackets: the lowest and highest mean of a seed; behind a factor: its simultaneous 95 % interval.",
+        "A trial that did not learn takes no part. In brackets: the lowest and highest mean of a seed; behind a factor "
+        "its simultaneous 95 % interval.",
         "",
         "Measured and written by `python benchmarks/trained_artefacts.py --runs FOLDER`.",
     ]
@@ -126,11 +121,13 @@ def page(out: Path, labels: list[str]) -> None:
 
 def _section(out: Path, label: str) -> Iterator[str]:
     tables = load(out / label)
-    grids = scores(pd.read_csv(out / label / TABLE))
+    s = standing(tables)
+    grids = scores(s.counted(pd.read_csv(out / label / TABLE)))
     groups = {key.split("/", 1)[1]: group for key, group in groups_by_key(tables).items()}
     margin = np.log10(FACTOR) / DECADES
-    against = {c.model: c for c in compare(grids, REFERENCE, groups=groups, margin=margin, metric="checkerboard")}
-    dice = {str(k): v for k, v in tables.done.groupby("model")["dice"]}
+    compared = compare(grids, REFERENCE, groups=groups, margin=margin, metric="checkerboard", leaking=tables.leaking)
+    against = {c.model: s.temper(c) for c in compared}
+    dice = {str(k): v for k, v in s.counted(tables.done).groupby("model")["dice"]}
     energy = {name: sorted(energy_of(mean) for mean in grid.mean(axis=1)) for name, grid in grids.items()}
     means = {name: energy_of(float(grid.mean(axis=1).mean())) for name, grid in grids.items()}
     order = sorted(grids, key=lambda name: -means[name])
@@ -147,7 +144,7 @@ def _section(out: Path, label: str) -> Iterator[str]:
         cells = [
             name,
             f"{means[name]:.2g} ({low:.2g} to {high:.2g})",
-            *_against(against.get(name)),
+            *_against(against.get(name), s),
             f"{dice[name].mean():.3f}",
         ]
         yield "| " + " | ".join(cells) + " |"
@@ -155,12 +152,13 @@ def _section(out: Path, label: str) -> Iterator[str]:
     yield f"![Checkerboard energy and Dice of every seed by way up, {label}](plots/artefacts-{label}.png)"
 
 
-def _against(c: Comparison | None) -> list[str]:
+def _against(c: Comparison | None, s: Standing) -> list[str]:
     if c is None:
         return ["", "reference"]
     if c.low is None or c.high is None or c.difference is None:
         return ["", c.note or c.verdict]
-    return [f"{factor(c.difference)} ({factor(c.low)} to {factor(c.high)})", VERDICTS.get(c.verdict, c.verdict)]
+    word = VERDICTS.get(c.verdict, c.verdict) + " at this budget" * s.at_budget(c)
+    return [f"{factor(c.difference)} ({factor(c.low)} to {factor(c.high)})", word]
 
 
 def _draw(order: list[str], energy: dict[str, list[float]], dice: dict[str, list[float]]) -> bytes:

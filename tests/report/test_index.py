@@ -69,7 +69,10 @@ def test_a_training_that_did_not_converge_is_not_said_to_have(tmp_path: Path) ->
         made["trial"]["train"] = {"until": "converged", "most_steps": 1200}
         made["result"]["ended"] = ended
         (folder / "mine/records" / f"{made['id']}.json").write_text(json.dumps(made))
-    assert "isbi, cap of 1200 steps or converged |" in write_index(folder).read_text()
+    failed = record("unet", 2, status="nan")
+    failed["trial"]["train"] = {"until": "converged", "most_steps": 1200}
+    (folder / "mine/records" / f"{failed['id']}.json").write_text(json.dumps(failed))
+    assert "3 seeds, isbi, cap of 1200 steps or converged |" in write_index(folder).read_text()
 
 
 def test_words_that_change_later_do_not_make_a_report_younger(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def score_predictions(
     tables = {str(key): rows for key, rows in table.groupby("id") if str(key) in {r.id for r in records}}
     data = suite.data.open()
     for record in sorted(records, key=lambda r: (label_of(r), seed_of(r))):
-        trial, weights = f"{label_of(record)}, seed {seed_of(record)}", _weights(folder, record)
+        trial, weights = f"{label_of(record)}, seed {seed_of(record)}", weights_of(folder, record)
         if record.id in tables and not (again and weights):
             continue
         if weights is None:
@@ -80,23 +80,46 @@ def score_predictions(
     return path
 
 
-def _weights(folder: Path, record: Record) -> Path | None:
+def weights_of(folder: Path, record: Record) -> Path | None:
+    """Return the file of a trial's weights below the folder of its suite's results; None if it is not there."""
     return next(iter(sorted((folder / "trials").glob(f"*{record.id}/model.safetensors"))), None)
+
+
+def predictor(network: nn.Module, classes: int) -> Callable[..., Tensor]:
+    """Return a function from an image (C, H, W), as a data set gives it, to its logits (1, classes, H, W).
+
+    Its second argument, by default 1, is a factor by which the image is resized before.
+
+    Args:
+        network: A trained network.
+        classes: Number of its classes.
+    """
+    model = SameSize(network, classes).eval()
+    normalization = getattr(network, "unetzoo_normalization", None) or (lambda image: image)
+
+    def predict(image: Tensor, scale: float = 1.0) -> Tensor:
+        image = normalization(image)[None]
+        if scale != 1:
+            image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=scale < 1)
+        return model(image)[0]
+
+    return predict
+
+
+def logits_energy(logits: Tensor) -> float:
+    """Return the checkerboard energy of one image's logits (classes, H, W) less their mean: only differences count."""
+    return float(checkerboard_energy(logits - logits.mean(0)).mean())
 
 
 @torch.inference_mode()
 def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
     """Yield the scores of each foreground class of every test image; NaN where one is not defined."""
     info = data.info
-    model = SameSize(network, info.classes).eval()
-    normalization = getattr(network, "unetzoo_normalization", None) or (lambda image: image)
+    predict = predictor(network, info.classes)
 
     def probabilities(key: str, scale: float = 1.0) -> tuple[Tensor, np.ndarray, Tensor]:
         image, mask = data[key]
-        image = normalization(image)[None]
-        if scale != 1:
-            image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=scale < 1)
-        logits = model(image)[0]
+        logits = predict(image, scale)
         if scale != 1:
             logits = F.interpolate(logits, size=mask.shape, mode="bilinear")
         return logits.softmax(1)[0], mask.numpy(), logits[0]
@@ -108,7 +131,7 @@ def _scores(network: nn.Module, data: SegmentationDataset) -> Iterator[Row]:
     for key in data.splits["test"]:
         probability, mask, logits = probabilities(key)
         counted = mask != info.ignore_index
-        energy = float(checkerboard_energy(logits - logits.mean(0)).mean())
+        energy = logits_energy(logits)
         maps = {"_at_1": probability.argmax(0).numpy()}
         maps |= {f"_at_{scale:g}": probabilities(key, scale)[0].argmax(0).numpy() for scale in SCALES}
         for c in info.foreground:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from unetzoo.records.record import checksum
+from unetzoo.records.record import checksum, read_record
 
 TEMPLATE = Path(__file__).parents[1] / "reports/worlds/vessels/records"
 LIMITS = {"report": (30.0, 1024), "pictures": (30.0, 1024), "resume": (3.0, 1024), "start": (0.3, 1024)}
@@ -50,7 +50,7 @@ class Measured(NamedTuple):
 
 def template() -> Json:
     """Return the record that all others are made from."""
-    return json.loads(next(iter(sorted(TEMPLATE.glob("unet-s0-*.json")))).read_text())
+    return json.loads(read_record(next(iter(sorted(TEMPLATE.glob("unet-s0-*.json"))))).to_json())
 
 
 def made(base: Json, label: str, trial: Json, key: str, pictures: bool) -> Json:
@@ -60,16 +60,16 @@ def made(base: Json, label: str, trial: Json, key: str, pictures: bool) -> Json:
     noise = random.Random(key)  # noqa: S311
     level = random.Random(label).gauss(0.72, 0.02) + noise.gauss(0, 0.005)  # noqa: S311
     result = record["result"]
-    for image, scores in result["per_image"].items():
-        at = level + random.Random(image).gauss(0, 0.04) + noise.gauss(0, 0.01)  # noqa: S311
-        for metric, by_class in scores.items():
-            scale = 10 if metric in ("hd95", "assd") else 1
-            for name in by_class:
-                by_class[name] = round(scale * min(max(at, 0.0), 1.0), 6)
+    images = result["per_image"]["images"]
+    at = [level + random.Random(image).gauss(0, 0.04) + noise.gauss(0, 0.01) for image in images]  # noqa: S311
+    for metric, by_class in result["per_image"]["scores"].items():
+        scale = 10 if metric in ("hd95", "assd") else 1
+        for name in by_class:
+            by_class[name] = [round(scale * min(max(score, 0.0), 1.0), 6) for score in at]
     level = round(level, 6)
     result |= {"dice": level, "iou": round(level / (2 - level), 6), "best_val_dice": level, "predictions": key}
     result["foreground"] |= {"dice": level, "iou": result["iou"]}
-    result["groups"] = {image: f"group {k // 2}" for k, image in enumerate(result["per_image"])}
+    result["groups"] = {image: f"group {k // 2}" for k, image in enumerate(images)}
     steps = [10 * (k + 1) for k in range(POINTS)]
     record["curves"] = {
         "train": [[step, 0.3 + 1 / step + noise.gauss(0, 0.01)] for step in steps],
@@ -79,7 +79,7 @@ def made(base: Json, label: str, trial: Json, key: str, pictures: bool) -> Json:
     record["cost"]["latency_p50_ms"] *= random.Random(label).uniform(0.5, 2)  # noqa: S311
     record["samples"] = [
         {"key": image, "image": f"images/i{k}.png", "truth": f"images/t{k}.png", "prediction": f"images/{key}{k}.png"}
-        for k, image in enumerate(list(result["per_image"])[: 3 * pictures])
+        for k, image in enumerate(images[: 3 * pictures])
     ]
     return record | {"id": key, "trial": trial, "suite": "scale", "environment": base["environment"]}
 

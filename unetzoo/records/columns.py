@@ -192,7 +192,7 @@ def frame_of_columns(parts: list[Columns], names: list[str]) -> pd.DataFrame:
 
 def image_columns(record: Record) -> Columns:
     """Return the columns of `PER_IMAGE` for the test images of a record."""
-    scores = ImageScores.of(record.result.per_image if record.result else {})
+    scores = record.result.per_image if record.result else ImageScores({})
     keys = list(scores)
     who = {"id": record.id, "model": label_of(record), "seed": seed_of(record), "data": data_of(record)}
     found: Columns = {name: [value] * len(keys) for name, value in who.items()}

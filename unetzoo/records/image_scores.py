@@ -1,13 +1,30 @@
-"""The scores of a record's test images in one array, a twentieth of the memory of the dictionaries in its file."""
+"""The scores of a record's test images in one array: a twentieth of the memory of dictionaries, half of their text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+from unetzoo.errors import Strict
 
 Scores = Mapping[str, Mapping[str, float | None]]  # metric -> class -> score
+
+
+class Table(Strict):
+    """The scores as a record's file has them: columns, so that no name is repeated for every image.
+
+    Attributes:
+        images: Keys of the images.
+        scores: Metric -> class -> score of every image, in the order of ``images``.
+    """
+
+    images: list[str]
+    scores: dict[str, dict[str, list[float | None]]]
 
 
 class ImageScores(Mapping[str, Scores]):
@@ -16,15 +33,46 @@ class ImageScores(Mapping[str, Scores]):
     Every image has every (metric, class) that one of them has; None where it has no score.
 
     Args:
-        per_image: The scores as a record's file has them.
+        per_image: The same as dictionaries, as records of version 1 have it.
     """
 
     __slots__ = ("_columns", "_rows", "_values")
 
     @classmethod
-    def of(cls, per_image: Mapping[str, Scores]) -> ImageScores:
-        """Return the scores themselves if they are an `ImageScores`, else as one."""
-        return per_image if isinstance(per_image, ImageScores) else cls(per_image)
+    def of(cls, scores: ImageScores | Table | Mapping[str, Scores]) -> ImageScores:
+        """Return scores in any of their three forms as an `ImageScores`.
+
+        Raises:
+            ValueError: If a column of a table has not one score for each of its images.
+        """
+        if isinstance(scores, ImageScores):
+            return scores
+        if not isinstance(scores, Table):
+            return cls(scores)
+        columns = {(metric, name): some for metric, of in scores.scores.items() for name, some in of.items()}
+        for (metric, name), some in columns.items():
+            if len(some) != len(scores.images):
+                raise ValueError(f"{metric} of {name}: {len(some)} scores for {len(scores.images)} images")
+        held = cls({})
+        order = sorted(range(len(scores.images)), key=scores.images.__getitem__)
+        held._rows = {scores.images[k]: row for row, k in enumerate(order)}
+        if len(held._rows) != len(order):
+            raise ValueError("an image is named twice")
+        held._columns = {pair: column for column, pair in enumerate(columns)}
+        held._values = np.array(list(columns.values()), dtype=float).reshape(len(columns), len(order)).T[order]
+        return held
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Let a field of this type be read from, and written as, a `Table`; dictionaries are read too."""
+        forms = {
+            "held": core_schema.is_instance_schema(cls),
+            "table": handler.generate_schema(Table),
+            "by image": handler.generate_schema(dict[str, dict[str, dict[str, float | None]]]),
+        }
+        read = core_schema.tagged_union_schema(forms, _form)
+        written = core_schema.plain_serializer_function_ser_schema(cls.table)
+        return core_schema.no_info_after_validator_function(cls.of, read, serialization=written)
 
     def __init__(self, per_image: Mapping[str, Scores]) -> None:
         columns = dict.fromkeys((m, c) for scores in per_image.values() for m, some in scores.items() for c in some)
@@ -46,6 +94,14 @@ class ImageScores(Mapping[str, Scores]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def table(self) -> dict[str, Any]:
+        """Return the fields of the scores as a `Table`."""
+        scores: dict[str, dict[str, list[float | None]]] = {}
+        for (metric, name), column in self._columns.items():
+            some = self._values[:, column].tolist()
+            scores.setdefault(metric, {})[name] = [None if score != score else score for score in some]
+        return {"images": list(self), "scores": scores}
+
     def means(self, metric: str, counted: set[str] | None) -> npt.NDArray[np.float64]:
         """Return the mean score of each image over its classes that have one; NaN if none has.
 
@@ -61,3 +117,11 @@ class ImageScores(Mapping[str, Scores]):
                 total[known] += scores[known]
                 n += known
         return np.divide(total, n, out=np.full(len(self), np.nan), where=n > 0)
+
+
+def _form(value: Any) -> str:
+    """Return the tag of the form that scores are given in; an image may be called "images", too."""
+    if isinstance(value, ImageScores):
+        return "held"
+    table = isinstance(value, Table) or (isinstance(value, dict) and isinstance(value.get("images"), list))
+    return "table" if table else "by image"

@@ -7,7 +7,6 @@ from typing import Any
 
 from unetzoo._util.text import REASON, shortened, visible
 from unetzoo.errors import UnetzooError
-from unetzoo.records.image_scores import ImageScores
 from unetzoo.records.manifest import Manifest
 from unetzoo.records.record import Record, read_record
 
@@ -34,7 +33,7 @@ def read_members(folder: Path, manifest: Manifest) -> dict[str, tuple[list[Recor
 def read_all(folder: Path) -> tuple[list[Record], list[tuple[str, str]]]:
     """Return the readable records of ``folder/records/*.json``, and (file name, reason) of the unreadable ones.
 
-    The records share what is the same in several of them, and hold their `Result.per_image` as `ImageScores`.
+    The records share what is the same in several of them.
 
     Raises:
         UnetzooError: If the folder or its records are missing.
@@ -67,8 +66,5 @@ def _compact(record: Record, shared: Shared) -> Record:
     change: dict[str, Any] = {name: same(getattr(record, name)) for name in ("model", "environment", "events", "data")}
     change["trial"] = {name: same(value) for name, value in record.trial.items()}
     if (result := record.result) is not None:
-        scores = ImageScores(result.per_image)
-        change["result"] = result.model_copy(
-            update={"per_image": scores, "policy": same(result.policy), "groups": same(result.groups)}
-        )
+        change["result"] = result.model_copy(update={"policy": same(result.policy), "groups": same(result.groups)})
     return record.model_copy(update=change)

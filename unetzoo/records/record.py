@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unetzoo._util.text import REASON, TAIL, shortened, visible_values
 from unetzoo.errors import Strict, UnetzooError
+from unetzoo.records.image_scores import ImageScores
 from unetzoo.records.measured import TensorMemory, Timing
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Result(Strict):
     iou: float | None
     per_class: dict[str, dict[str, float | None]]
     pooled: dict[str, dict[str, float | None]]
-    per_image: dict[str, dict[str, dict[str, float | None]]]
+    per_image: ImageScores
     undefined: dict[str, int]
     missed: dict[str, int]
     best_step: int
@@ -216,7 +217,7 @@ class Record(Strict):
     """The outcome of one trial, whether it succeeded or failed.
 
     Attributes:
-        version: Version of the format.
+        version: Version of the format that the record was read from: 2, or 1, whose scores of images are dictionaries.
         id: The trial's id.
         status: How the trial ended.
         reason: Why it failed, in one line.
@@ -242,7 +243,7 @@ class Record(Strict):
     have none.
     """
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     id: str
     status: Status
     reason: str | None = None
@@ -267,7 +268,9 @@ class Record(Strict):
     def to_json(self) -> str:
         """Return the record as JSON with one line per field, without spaces: compact, and still readable in a diff."""
         # Dumped in Python's own types, because pydantic's JSON fails at text that is not sound Unicode.
-        fields = json.loads(json.dumps(visible_values(self.model_dump()), allow_nan=False, default=str))
+        fields = json.loads(json.dumps(visible_values(self.model_dump()), allow_nan=False, default=str)) | {
+            "version": 2
+        }
         if self.weights is None:
             del fields["weights"]
         fields["checksum"] = checksum(fields)
@@ -304,7 +307,7 @@ class Record(Strict):
         try:
             record = super().from_json(text, where)
         except UnetzooError as error:
-            if isinstance(fields, dict) and (stated is not None or fields.get("version", 1) != 1):
+            if isinstance(fields, dict) and (stated is not None or fields.get("version", 1) not in (1, 2)):
                 raise
             raise DamagedRecordError(shortened(str(error), REASON)) from None
         return record._bounded()

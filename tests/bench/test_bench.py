@@ -337,19 +337,19 @@ def test_a_truncated_record_is_named(finished: tuple[Suite, Path], tmp_path: Pat
     (tmp_path / "cut.json").write_text(source.read_text()[:100])
     with pytest.raises(UnetzooError, match=r"cut\.json: not a unetzoo record"):
         read_record(tmp_path / "cut.json")
-    assert json.loads(source.read_text())["version"] == 1
+    assert json.loads(source.read_text())["version"] == 2
 
 
 def test_a_record_of_another_version_is_left_alone(own: Path, tmp_path: Path) -> None:
     suite = read_suite(make_suite(tmp_path, own, ["own_fine"]))
     run(suite, tmp_path / "out")
     (path,) = (tmp_path / "out" / "records").glob("*.json")
-    fields = {**json.loads(path.read_text()), "version": 2}
+    fields = {**json.loads(path.read_text()), "version": 3}
     del fields["checksum"]
     path.write_text(json.dumps({**fields, "checksum": checksum(fields)}))
     with pytest.raises(UnetzooError, match="another version of unetzoo wrote it"):
         run(suite, tmp_path / "out")
-    assert '"version": 2' in path.read_text()
+    assert '"version": 3' in path.read_text()
 
 
 GUARDED_AND_NOT = """

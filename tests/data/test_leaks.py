@@ -13,7 +13,7 @@ import unetzoo
 from support import quick_timings
 from support.data_folders import SHAPE, disc, look, make_folder, picture, save
 from unetzoo import UnetzooError
-from unetzoo.bench.preparation import unjudged
+from unetzoo.bench.foresight import unjudged
 from unetzoo.bench.suite import DataRequest
 from unetzoo.cli.main import app
 from unetzoo.data.leaks import leaking_share, near_duplicates

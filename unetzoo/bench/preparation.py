@@ -15,6 +15,7 @@ from unetzoo._util.progress import listening
 from unetzoo.bench.cells import pack
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
+from unetzoo.bench.foresight import mixed_precisions, unjudged
 from unetzoo.bench.jobs import Job
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.queue import signature
@@ -128,12 +129,15 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
     """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
     suite, folders = member.suite, member.folders
     _sweep(folders.out)
-    todo = []
+    todo: list[Trial] = []
+    precisions: set[str] = set()
     for trial in member.trials:
         record = known_record(folders.record(trial), watcher)
         if record is None or (retry_failed and _failed(record, trial, folders, watcher)):
             todo.append(trial)
         elif record.status == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
+            if not record.baseline and (precision := record.environment.get("precision")):
+                precisions.add(precision)
             for checkpoint in folders.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink(missing_ok=True)
     if not todo:
@@ -144,8 +148,11 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
     with listening(watcher.files):
         similar = near_duplicates(member.dataset)
     flag, leaking = duplicates_flag(similar), leaking_share(member.dataset, similar)
+    name = member.data or suite.data.name
     for reason in unjudged(member.dataset, leaking):
-        watcher.note(f"{member.data or suite.data.name}: the report will have no verdicts, since {reason}")
+        watcher.note(f"{name}: the report will have no verdicts, since {reason}")
+    if mixed := mixed_precisions(precisions, todo):
+        watcher.note(f"{name}: {mixed}")
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (blank_record(suite, trial, described, [flag] if flag else []) for trial in todo)
     info = member.dataset.info
@@ -163,32 +170,6 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
         )
         for trial, blank in zip(todo, blanks, strict=True)
     ]
-
-
-def unjudged(dataset: SegmentationDataset, leaking: dict[str, int] | None) -> list[str]:
-    """Return why a report cannot judge variants on a data set, however long they train; empty if it can.
-
-    Args:
-        dataset: The data set.
-        leaking: Its share of near-duplicates (`unetzoo.data.leaks.leaking_share`).
-    """
-    from unetzoo.report.verdicts.family import MIN_GROUPS
-
-    reasons = []
-    if leaking:
-        reasons.append(
-            f"{leaking['test']} of {leaking['of']} test images resemble an image of another split; "
-            "--on-leak drop_from_training leaves those out of training and validation"
-        )
-    test, sampled_with = dataset.splits["test"], dataset.sampled_with
-    independent = {(key in sampled_with, str(sampled_with.get(key, key))) for key in test}
-    if (n := len(independent)) < MIN_GROUPS:
-        kinds = "patient, film or volume" if n == 1 else "patients, films or volumes"
-        together = f" of {n} {kinds}" if n < len(test) else ""
-        reasons.append(
-            f"it has {len(test)} test images{together}, and at least {MIN_GROUPS} independent ones are needed"
-        )
-    return reasons
 
 
 def _failed(record: Record, trial: Trial, folders: OutputFolders, watcher: Watcher) -> bool:

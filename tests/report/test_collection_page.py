@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import unetzoo
 from support.collection import made, page_of, scores
@@ -20,6 +22,7 @@ from support.records import NASTY, baseline, noisy, record
 from unetzoo.errors import UnetzooError
 from unetzoo.records.manifest import MANIFEST
 from unetzoo.report import write_report
+from unetzoo.report.heat_map import heat_map
 from unetzoo.report.matrix import Cell, Row, mean_ranks
 from unetzoo.report.verdicts.comparison import Comparison
 
@@ -47,6 +50,29 @@ def test_the_best_and_what_cannot_be_told_from_it(tmp_path: Path) -> None:
     assert f"The choice depends on the data set: {lower}." in page_of(made(tmp_path / "h", parts))
     parts["b"] = scores(unet=0.8, unet_b=0.6, unet_c=0.6)
     assert "One choice can serve all of them: unet is shown to be at most 0.01" in page_of(made(tmp_path / "g", parts))
+
+
+def test_ranks_that_verdicts_leave_open_are_not_listed(tmp_path: Path) -> None:
+    seeds = {"unet": (0.72, 0.80, 0.88), "b": (0.88, 0.80, 0.75), "c": (0.76, 0.86, 0.80)}
+    part = [noisy(label, seed, mean) for label, means in seeds.items() for seed, mean in enumerate(means)]
+    answer = page_of(made(tmp_path / "f", {"x": part, "y": part})).partition("| data set")[0]
+    assert "on every data set, and none is shown to score lower than another on any." in answer
+    assert "Ranks tell nothing here" in answer
+    assert "Mean rank over" not in answer
+
+
+@pytest.mark.parametrize(("sets", "models", "upright"), [(2, 13, True), (3, 5, False), (13, 9, False)])
+def test_many_models_stand_below_each_other(sets: int, models: int, upright: bool) -> None:
+    rows = [
+        Row(
+            f"d{k}", None, {f"m{i}": Cell(0.8, seeds=3, mark="undecided" if i else "best") for i in range(models)}, None
+        )
+        for k in range(sets)
+    ]
+    drawn = heat_map(rows, [f"m{i}" for i in range(models)])
+    assert drawn is not None
+    with Image.open(BytesIO(drawn["png"])) as picture:
+        assert (picture.height > picture.width) == upright
 
 
 def test_few_test_images_or_one_data_set_give_no_verdict(tmp_path: Path) -> None:

@@ -66,6 +66,14 @@ def _depends(rows: Sequence[Row], marks: dict[str, list[Mark | None]]) -> list[s
         return [
             _("The choice depends on the data set: each variant is shown to score lower than another on at least one.")
         ]
+    if not beaten:
+        return [
+            _(
+                "It is open whether one choice can serve all of them: no variant is shown to be {least} on every data"
+                " set, and none is shown to score lower than another on any.",
+                least=least,
+            )
+        ]
     rest = [m for m in marks if m not in beaten]
     return [
         _(
@@ -88,6 +96,8 @@ def margins_text(rows: Sequence[Row]) -> str:
 def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
     if not ranks:
         return []
+    if all((rank.low, rank.high) == (1, len(ranks)) for rank in ranks):
+        return [_("Ranks tell nothing here, since the verdicts leave every mean rank possible for each variant.")]
     means = [f"{rank.model} {rank_texts(rank)['text']}" for rank in ranks]
     if len(ranked) == len(rows):
         return [

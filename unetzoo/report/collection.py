@@ -33,7 +33,8 @@ from unetzoo.report.words import DASH, listed, number, signed, words
 
 UNRANKED = N_("\u2013 not judged; the variants are in the order of the suite.")
 LEGEND = N_(
-    "★ the highest of its row, = equivalent to it, ▼ shown to score lower than another, ? undecided, \u2013 not judged."
+    "★ the highest of its data set, = equivalent to it, ▼ shown to score lower than another, ? undecided, \u2013 not"
+    " judged."
 )
 CONVENTIONS = "collection_conventions.txt.j2"
 PLOT = "dice_by_data_set"
@@ -43,8 +44,8 @@ CURVES_CAPTION = N_(
     " test images and seeds (no band for fewer than three seeds, or five images or groups)."
 )
 CAPTION = N_(
-    "Test Dice, mean over seeds. {legend} Darker means nearer to the row's highest; data sets without a highest are"
-    " left out. Right-hand column: the best trivial predictor."
+    "Test Dice, mean over seeds. {legend} Darker means nearer to the highest of the data set; data sets without a"
+    " highest are left out. Last: the best trivial predictor."
 )
 
 

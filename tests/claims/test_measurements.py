@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unetzoo import create_model
-from unetzoo.claims.measurements import Context, measure, real_time
+from unetzoo.claims.measurements import Context, any_size, measure, real_time
 from unetzoo.claims.measurements.architecture import details, layers_of
 from unetzoo.errors import UnetzooError
 
@@ -54,6 +54,29 @@ def test_sizes_and_the_papers_rule() -> None:
     assert found.quantities["paper_sides"].value == pytest.approx(3 / 230)  # 188, 204, 220
     assert "1 entries are left out" in found.method
     assert len(found.tables[0].rows) == 2
+
+
+class Picky(nn.Conv2d):
+    def __init__(self, device: str) -> None:
+        super().__init__(3, 2, 1)
+        self.refused = device
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type == self.refused or self.refused == "all":
+            raise RuntimeError("no")
+        return super().forward(input)
+
+
+def test_what_the_meta_device_alone_refuses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(name: str, **options: Any) -> nn.Module:
+        return create_model(name, **options) if name == "unet_paper" else Picky(name)
+
+    monkeypatch.setattr(any_size, "create_model", create)
+    options = {"models": ["meta", "cpu", "all"], "sizes": [(1, 1), (17, 33)], "sides": 1}
+    found = measure("any_size", Context(options=options))
+    assert found.quantities["padded_entries"].value == 0.5
+    assert found.tables[1].rows == [["all", 2, "17x33", "RuntimeError: no"]]
+    assert "1 entries are left out" in found.method
 
 
 def test_memory_counts_what_skips_hold_and_recomputation_gives_back() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
 import torch
@@ -45,6 +46,11 @@ def stage(c_in: int, c_out: int, count: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(ResidualLayers(c_in, c_out, stride), *rest)
 
 
+def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Compute in the precision of the tensors; the meta device has no autocast to leave out."""
+    return nullcontext() if x.device.type == "meta" else torch.autocast(x.device.type, enabled=False)
+
+
 class PixelMamba(nn.Module):
     """`Mamba` over the pixels of (N, C, H, W) row by row, after a layer norm, without a shortcut."""
 
@@ -53,7 +59,7 @@ class PixelMamba(nn.Module):
         self.norm, self.mamba = nn.LayerNorm(channels), Mamba(channels, chunk=chunk)
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # as in the code
+        with _without_autocast(x):  # as in the code
             tokens = x.to(self.norm.weight.dtype).flatten(2).transpose(1, 2)
             return as_map(self.mamba(self.norm(tokens)), spatial(x))
 
@@ -71,7 +77,7 @@ class ChannelMamba(nn.Module):
         self.norm, self.mamba = nn.LayerNorm(math.prod(size)), Mamba(math.prod(size), chunk=chunk)
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # as in the code
+        with _without_autocast(x):  # as in the code
             return self.mamba(self.norm(x.to(self.norm.weight.dtype).flatten(2))).unflatten(2, spatial(x))
 
 
@@ -186,7 +192,7 @@ class UMamba(AnySize):
         """
         if len(self.mamba) == 1:
             return self._maps(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with _without_autocast(x):
             return self._maps(x.to(next(self.heads.parameters()).dtype))
 
     def _maps(self, x: Tensor) -> list[Tensor]:

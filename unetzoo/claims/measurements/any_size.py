@@ -46,6 +46,9 @@ def measure(
             skipped += 1
             continue
         refused = {size: why for size in sizes if (why := _refusal(network, size))}
+        if len(refused) == len(sizes) and not _refusal(create_model(name, pretrained=None).eval(), (64, 64), "cpu"):
+            skipped += 1  # what failed was the meta device
+            continue
         asked += 1
         whole += not refused
         for size in sizes:
@@ -81,8 +84,8 @@ def measure(
         ),
         method=f"{asked} registered entries with padded convolutions, {len(sizes)} sizes each, in eval mode on torch's "
         f"meta device (shapes without values): taken if the logits have the size of the image. {skipped} entries are "
-        "left out: unpadded convolutions, or an optional package or the meta device does not build them. The paper's "
-        f"network: every square of 1 to {sides} px; it takes {len(fits)} of them.",
+        "left out: unpadded convolutions, or an optional package is missing or the meta device does not run them. The "
+        f"paper's network: every square of 1 to {sides} px; it takes {len(fits)} of them.",
     )
 
 
@@ -94,11 +97,11 @@ def _on_meta(name: str, **options: Any) -> nn.Module | None:
         return None
 
 
-def _refusal(network: nn.Module, size: tuple[int, int]) -> str:
+def _refusal(network: nn.Module, size: tuple[int, int], device: str = "meta") -> str:
     """Return why a network does not take an image of this size; empty if it does."""
     try:
         with torch.no_grad():
-            logits = network(torch.zeros(1, 3, *size, device="meta"))
+            logits = network(torch.zeros(1, 3, *size, device=device))
     except Exception as error:  # networks refuse sizes by exceptions of many types
         return one_line(error)[:160]
     if getattr(network, "sizes", None) is not None:

@@ -82,12 +82,21 @@ def cpu_has_bfloat16() -> bool:
 
 
 def cpu_name() -> str:
-    """Return the model name of the CPU."""
+    """Return the model name of the CPU, with family and model where the name is that of many, as on virtual machines.
+
+    Examples are "AMD Ryzen 7 5800X" and "AMD EPYC (family 26, model 2)".
+    """
+    found: dict[str, str] = {}
     for line in _cpuinfo():
         key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
+        found.setdefault(key.strip(), value.strip())
+    name = found.get("model name")
+    if name is None:
+        return platform.processor() or platform.machine()
+    numbered = any(letter.isdigit() for letter in name.partition("@")[0])
+    if numbered or not {"cpu family", "model"} <= found.keys():
+        return name
+    return f"{name} (family {found['cpu family']}, model {found['model']})"
 
 
 def _cpuinfo() -> list[str]:

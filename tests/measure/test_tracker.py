@@ -29,7 +29,7 @@ FEW = sorted({**LAST, **FEWER_LAYERS}.values())
     ("name", "precision"),
     [
         *((name, "float32") for name in FEW),
-        *(("unet", "bfloat16"), ("unet_paper", "bfloat16")),
+        *((name, "bfloat16") for name in ("unet", "unet_paper", "medt")),  # which has einsum
         pytest.param("attention_unet", "bfloat16", marks=pytest.mark.nightly),
     ],
 )

@@ -123,11 +123,15 @@ class Rehearsal:
         with self.mode:
             return torch.randint(self.classes, (shape[0], *shape[2:]), device=self.device)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, C, H, W) to logits (N, K, H, W) in eval mode."""
+        """Map images (N, C, H, W) to logits (N, K, H, W) in eval mode.
+
+        Bytes are those of inference mode, in which autocast keeps no cast weights. Inference mode itself hides from the
+        tracker what composite operators such as einsum consist of, and from those the autocast.
+        """
         self.model.eval()
-        with self._autocast():  # a new context each time, because autocast caches the cast weights
+        with self._autocast(cache=False):
             return self.model(images)[0]
 
     def step(self, images: Tensor, masks: Tensor) -> None:
@@ -180,10 +184,11 @@ class Rehearsal:
                 self.step(images, masks)
             return breakdown(self.tracker.peak, has_skips=self.has_skips)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def _autocast(self, *, cache: bool = True) -> AbstractContextManager[Any]:
+        """Return a new context, because autocast caches the cast weights in it if ``cache``."""
         if self.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.device, dtype=getattr(torch, self.precision))
+        return torch.autocast(self.device, dtype=getattr(torch, self.precision), cache_enabled=cache)
 
     @contextmanager
     def _tracked(self) -> Iterator[None]:

@@ -24,7 +24,8 @@ from unetzoo.bench.heart import Heart
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.queue import Queue, check_unchanged
 from unetzoo.bench.jobs import Job
-from unetzoo.records.record import Record, ModelDescription
+from unetzoo.records.parts import ModelDescription
+from unetzoo.records.record import Record
 import unetzoo.bench.queue as queue_module
 
 out, host, trials = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

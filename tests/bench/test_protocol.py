@@ -20,7 +20,8 @@ from unetzoo.data.stream import EvaluationItems, Normalization
 from unetzoo.errors import UnetzooError
 from unetzoo.measure.counts import count_training_flops
 from unetzoo.metrics.overlap import confusion, dice
-from unetzoo.records.record import Event, Record, read_record
+from unetzoo.records.parts import Event
+from unetzoo.records.record import Record, read_record
 
 DATA = {"name": "cells", "options": {"n_train": 4, "n_val": 3, "n_test": 3, "size": 48}}
 TRAIN = {"steps": 6, "batch_size": 2, "crop": 48, "validate_every": 2, "threads": 1}

@@ -17,7 +17,7 @@ from unetzoo.bench.sanity import duplicates_flag, flags
 from unetzoo.data.base import DatasetInfo, SegmentationDataset
 from unetzoo.data.leaks import near_duplicates
 from unetzoo.metrics.overlap import confusion
-from unetzoo.records.record import Try
+from unetzoo.records.parts import Try
 
 NAMES = ("background", "cell", "nucleus")
 

@@ -14,7 +14,8 @@ from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.run import run
 from unetzoo.bench.suite import Suite
 from unetzoo.errors import UnetzooError
-from unetzoo.records.record import NOT_MEASURED, SHARED, read_record
+from unetzoo.records.parts import NOT_MEASURED, SHARED
+from unetzoo.records.record import read_record
 from unetzoo.report import write_report
 from unetzoo.train.compute import Compute, ComputeChoice
 

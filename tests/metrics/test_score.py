@@ -13,7 +13,7 @@ from support.maps import logits_of
 from unetzoo.errors import UnetzooError
 from unetzoo.metrics.policy import OVERLAP, SURFACE, Scoring
 from unetzoo.metrics.score import Scores
-from unetzoo.records.record import Result
+from unetzoo.records.parts import Result
 
 VOID = 255
 NAMES = ("background", "cell", "edge")

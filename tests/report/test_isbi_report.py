@@ -18,7 +18,7 @@ from unetzoo.errors import UnetzooError
 from unetzoo.metrics.isbi import IsbiScores, image_scores
 from unetzoo.metrics.policy import ISBI, ISBI_BEST, Scoring
 from unetzoo.metrics.score import Scores
-from unetzoo.records.record import Result
+from unetzoo.records.parts import Result
 from unetzoo.report import write_report
 from unetzoo.report.page import render
 from unetzoo.report.words import DASH

@@ -15,7 +15,8 @@ import unetzoo
 from unetzoo.errors import UnetzooError
 from unetzoo.inference.files import Watcher, predict_files
 from unetzoo.inference.session import Options
-from unetzoo.records.record import ModelDescription, Record
+from unetzoo.records.parts import ModelDescription
+from unetzoo.records.record import Record
 from unetzoo.train.weights import file_checksum, read_header
 
 

@@ -15,7 +15,7 @@ from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.stream import EvaluationItems, TrainingCrops
-from unetzoo.records.record import Try
+from unetzoo.records.parts import Try
 from unetzoo.train.checkpoint import Checkpoint
 from unetzoo.train.history import History
 from unetzoo.train.hooks import TrainingHooks

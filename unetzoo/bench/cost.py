@@ -19,7 +19,7 @@ from unetzoo.measure.rehearsal import tensor_memory
 from unetzoo.nn.recompute import recomputing
 from unetzoo.nn.sizes import SameSize
 from unetzoo.records.measured import Timing
-from unetzoo.records.record import Cost
+from unetzoo.records.parts import Cost
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import make_optimizer
 from unetzoo.train.losses import supervised_loss

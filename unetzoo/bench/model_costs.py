@@ -22,7 +22,7 @@ from unetzoo.machine.lock import MachineLock
 from unetzoo.machine.phases import Phases
 from unetzoo.measure.counts import count_macs, count_parameters, count_training_flops
 from unetzoo.nn.sizes import SameSize
-from unetzoo.records.record import NOT_MEASURED, Cost
+from unetzoo.records.parts import NOT_MEASURED, Cost
 from unetzoo.train.compute import Compute, ComputeChoice, choose_compute
 from unetzoo.train.hooks import TrainingHooks
 from unetzoo.train.loop import make_optimizer

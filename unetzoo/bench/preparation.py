@@ -33,14 +33,8 @@ from unetzoo.records.manifest import (
     expected_by_records,
     read_manifest,
 )
-from unetzoo.records.record import (
-    WEIGHTS_NOT_SAVED,
-    DamagedRecordError,
-    Flag,
-    ModelDescription,
-    Record,
-    read_record,
-)
+from unetzoo.records.parts import Flag, ModelDescription
+from unetzoo.records.record import WEIGHTS_NOT_SAVED, DamagedRecordError, Record, read_record
 
 
 @dataclass(frozen=True)

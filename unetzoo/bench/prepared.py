@@ -27,7 +27,7 @@ from unetzoo.bench.suite import Suite
 from unetzoo.bench.trials import Trial
 from unetzoo.data.base import DatasetInfo
 from unetzoo.errors import Strict, UnetzooError
-from unetzoo.records.record import Flag
+from unetzoo.records.parts import Flag
 
 FOLDER = "prepared"
 

@@ -9,7 +9,7 @@ import numpy as np
 from unetzoo.data.base import SPLITS, SegmentationDataset
 from unetzoo.data.expected import Storage
 from unetzoo.machine.lock import no_beat
-from unetzoo.records.record import Event
+from unetzoo.records.parts import Event
 
 
 class ReadInOrder(SegmentationDataset):

@@ -35,7 +35,8 @@ from unetzoo.machine.lock import MachineLock, no_beat
 from unetzoo.machine.phases import Phases
 from unetzoo.metrics.overlap import confusion
 from unetzoo.metrics.score import Scores
-from unetzoo.records.record import WEIGHTS_NOT_SAVED, Curves, Event, Flag, Record, Result, Sample, Try
+from unetzoo.records.parts import Curves, Event, Flag, Result, Sample, Try
+from unetzoo.records.record import WEIGHTS_NOT_SAVED, Record
 from unetzoo.train.batches import augments_on
 from unetzoo.train.evaluation import evaluate, evaluate_middles, image_dice, mean_dice
 from unetzoo.train.history import History

@@ -14,7 +14,7 @@ from torch import Tensor
 from unetzoo._util.atomic import write_atomic
 from unetzoo._util.text import visible
 from unetzoo.data.base import DatasetInfo
-from unetzoo.records.record import Sample
+from unetzoo.records.parts import Sample
 
 LARGEST = 256  # px per side; of a larger image the centre is shown
 FOLDER = "images"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unetzoo.data.folders.thumbnails import Similar
-from unetzoo.records.record import Flag, Try
+from unetzoo.records.parts import Flag, Try
 
 if TYPE_CHECKING:
     from torch import Tensor

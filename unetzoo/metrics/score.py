@@ -114,7 +114,7 @@ class Scores:
         self.hashes[key], self.truths[key] = _hash(predicted), _hash(truth)
 
     def result(self) -> dict[str, Any]:
-        """Return the score fields of `unetzoo.records.record.Result`.
+        """Return the score fields of `unetzoo.records.parts.Result`.
 
         ``undefined``, ``missed`` (true, no pixel hit) and ``false_alarms`` (predicted, not true) count images for every
         class; ``penalised`` (one side is empty, so that the distances are the policy's penalty) counts them for

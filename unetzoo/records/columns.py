@@ -18,7 +18,8 @@ from unetzoo.metrics.policy import ISBI, ISBI_BEST, SURFACE
 from unetzoo.records.fields import chosen_rate, data_of, foreground, headline, label_of, name_of, seed_of
 from unetzoo.records.image_scores import ImageScores
 from unetzoo.records.learnt import still_rising, unlearnt
-from unetzoo.records.record import Cost, Record, Result
+from unetzoo.records.parts import Cost, Result
+from unetzoo.records.record import Record
 
 METRICS = ["dice", "iou", "precision", "recall", "specificity", "nsd", "hd95", "assd", "boundary_iou", "brier", "ece"]
 COUNTS = ["undefined", "missed", "false_alarms", "penalised"]

@@ -12,7 +12,8 @@ from typing import Literal
 
 from unetzoo._util.language import N_, _, _n
 from unetzoo.records.fields import class_names, foreground, label_of, seed_of
-from unetzoo.records.record import Record, Result
+from unetzoo.records.parts import Result
+from unetzoo.records.record import Record
 
 MOST_MISSED = 0.9  # share of the images with a class in which it may be missed
 GAP = 0.1  # least Dice between two camps of seeds

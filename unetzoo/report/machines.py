@@ -9,7 +9,8 @@ from typing import Any
 
 from unetzoo._util.language import N_, _
 from unetzoo.records.frame import Tables, tables
-from unetzoo.records.record import Cost, Record
+from unetzoo.records.parts import Cost
+from unetzoo.records.record import Record
 from unetzoo.report.statistics import summarise
 from unetzoo.report.words import DASH, MIB, listed, missing, number, span, words
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from unetzoo.records.record import Record, Sample
+from unetzoo.records.parts import Sample
+from unetzoo.records.record import Record
 from unetzoo.report.predictions import Grid, paint, read_picture
 
 SIDE = 256  # px of the longer side at most

@@ -16,7 +16,8 @@ from PIL import Image
 
 from unetzoo._util.language import _
 from unetzoo.records.fields import class_names, foreground, image_score, label_of, seed_of
-from unetzoo.records.record import Record, Sample
+from unetzoo.records.parts import Sample
+from unetzoo.records.record import Record
 from unetzoo.report.style import RC, SCREEN, Drawn, canvas, save
 from unetzoo.report.words import short
 

@@ -18,7 +18,7 @@ from unetzoo.report.plots import PARETO, dice_against, pareto_front
 from unetzoo.report.protocol import budget, budgets, matched, matched_to, order_of_reading
 from unetzoo.report.statistics import summarise
 from unetzoo.report.style import looks
-from unetzoo.report.words import compute
+from unetzoo.report.words import compute, listed
 
 
 def test_noise_is_marked_in_table_and_plot(tmp_path: Path):
@@ -247,3 +247,9 @@ def test_in_a_crowd_no_name_covers_another(count: int, rising: bool) -> None:
     assert len(drawn) > 5
     for name, box in drawn.items():
         assert not any(box.overlaps(other) for other in drawn.values() if other is not box), name
+
+
+def test_names_with_commas_stay_apart() -> None:
+    assert listed(["unet"]) == "unet"
+    assert listed(["unet", "fpn", "segnet"]) == "unet, fpn and segnet"
+    assert listed(["unet", "unet, attention", "fpn", "segnet"], most=3) == "unet; unet, attention; fpn and 1 more"

@@ -121,10 +121,16 @@ def fields(tree: Any) -> str | None:
 
 
 def listed(names: list[str], most: int = 6) -> str:
-    """Join names: 'a', 'a and b', 'a, b and c', or with more than ``most`` of them '... and 4 more'."""
+    """Join names: 'a', 'a and b', 'a, b and c', or with more than ``most`` of them '... and 4 more'.
+
+    If one of them has a comma in it, as "unet, attention" has, semicolons stand between them.
+    """
     if len(names) > most:
         names = [*names[:most], _("{n} more", n=len(names) - most)]
-    return names[0] if len(names) == 1 else _("{names} and {last}", names=_(", ").join(names[:-1]), last=names[-1])
+    if len(names) == 1:
+        return names[0]
+    separator = _("; ") if any(", " in name for name in names) else _(", ")
+    return _("{names} and {last}", names=separator.join(names[:-1]), last=names[-1])
 
 
 def short(text: str, n: int = 26) -> str:

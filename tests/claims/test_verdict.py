@@ -94,6 +94,13 @@ def test_an_open_comparison_says_what_would_settle_it() -> None:
     assert judge_comparison(HIGHER, c).needed == "7 seeds or 90 test images"
 
 
+def test_a_difference_shown_beside_an_open_margin_says_what_would_settle_that() -> None:
+    c = compared("worse", -0.03, -0.01)  # 0.01 to either side, and the margin is 0.01 away
+    assert judge_comparison(NOT_LOWER, c).needed == "about 3 seeds together with about 60 test images"
+    c = compared("worse", -0.026, -0.004)  # 0.011 to either side, and the margin is 0.005 away
+    assert judge_comparison(NOT_LOWER, c).needed == "about 15 seeds together with about 291 test images"
+
+
 def of(word: str, condition: str = "") -> PartVerdict:
     part = Part(name=f"part {condition}", question="?", quantity="q", at_least=1.0, condition=condition)
     return PartVerdict(part, word, "")  # type: ignore[arg-type]

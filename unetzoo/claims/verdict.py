@@ -102,7 +102,7 @@ def judge_comparison(part: Part, c: Comparison | None, budget: bool = False) -> 
             word = "does not hold"  # higher, but by no more than what does not matter
     else:
         word = "holds" if inside else "does not hold" if outside else "undecided"
-    needed = "" if word != "undecided" else _needed(c)
+    needed = "" if word != "undecided" else _needed(c) or _in_proportion(c, -part.margin)
     known = c.difference is not None and c.low is not None and c.high is not None
     numbers = (c.difference, c.low, c.high) if known else None
     return PartVerdict(part, word, found, needed, budget, numbers)  # type: ignore[arg-type]
@@ -123,6 +123,20 @@ def _needed(c: Comparison) -> str:
     ways = [f"{c.needed_seeds} seeds"] if c.needed_seeds else []
     ways += [f"{c.needed_groups} {what}"] if c.needed_groups else []
     return " or ".join(ways) or c.note
+
+
+def _in_proportion(c: Comparison, bound: float) -> str:
+    """Return the seeds and images, in today's proportion, at which the interval around this difference ends at a bound.
+
+    The report plans for verdicts that it leaves open; that a difference is shown says nothing of a margin beside it.
+    """
+    if c.difference is None or c.low is None or c.high is None or c.difference == bound:
+        return ""
+    half = c.high - c.difference if bound > c.difference else c.difference - c.low
+    times = (half / (c.difference - bound)) ** 2
+    images, what = (c.images, "test images") if c.groups is None else (c.groups, "test groups")
+    seeds, images = (math.ceil(times * n) for n in (c.seeds, images))
+    return f"about {seeds} seeds together with about {images:,} {what}"
 
 
 def overall(parts: Sequence[PartVerdict]) -> tuple[Word, str]:

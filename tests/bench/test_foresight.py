@@ -25,13 +25,21 @@ THERE = "float32" if HERE != "float32" else "bfloat16"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "there", "mixed"),
-    [("auto", HERE, False), ("auto", THERE, True), (THERE, THERE, False), ("auto", None, False)],
+    ("train", "there", "mixed"),
+    [
+        ({}, HERE, False),
+        ({}, THERE, True),
+        ({}, None, False),
+        ({}, [THERE], False),
+        ({"precision": THERE}, THERE, False),
+        ({"precision": HERE}, THERE, False),  # asked for, whatever the machine
+        ({"compute": "auto"}, THERE, False),  # timings decide
+    ],
 )
 def test_the_rest_of_a_suite_in_another_precision_is_said(
-    wanted: str, there: str | None, mixed: bool, tmp_path: Path
+    train: dict[str, str], there: object, mixed: bool, tmp_path: Path
 ) -> None:
-    asked = {"name": "s", "models": ["unet"], "seeds": 2, "baselines": False, "train": {"precision": wanted}}
+    asked = {"name": "s", "models": ["unet"], "seeds": 2, "baselines": False, "train": train}
     suite, notes = Suite.from_mapping(asked, "test"), Notes()
     first, second = make_jobs(open_member(suite, None, tmp_path, False, notes), False, notes)
     assert notes.lines == []
@@ -44,3 +52,5 @@ def test_the_rest_of_a_suite_in_another_precision_is_said(
     assert len(notes.lines) == mixed
     if mixed:
         assert f"trained in {THERE}, and this machine trains the others in {HERE}" in notes.lines[0]
+        make_jobs(open_member(suite, None, tmp_path, False, notes), False, notes, here=False)
+        assert len(notes.lines) == 1

@@ -67,12 +67,15 @@ def test_a_record_of_version_1_is_the_same_record():
     [
         ({"images": ["a", "b"], "scores": {"dice": {"cell": [0.5]}}}, "dice of cell: 1 scores for 2 images"),
         ({"images": ["a", "a"], "scores": {"dice": {"cell": [0.5, 0.5]}}}, "an image is named twice"),
-        ({"images": ["a"], "scores": {"dice": {"cell": ["high"]}}}, "high"),
-        ({"images": ["a"], "scores": {"dice": {"cell": [0.5]}}, "means": {}}, "means"),
-        ({"images": ["a"]}, "scores"),
-        ({"a": {"dice": {"cell": "high"}}}, "high"),
-        ({"a": {"dice": 0.5}}, "dice"),
-        ([], "per_image"),
+        ({"images": ["a"], "scores": {"dice": {"cell": ["high"]}}}, "per_image: scores.dice.cell.0 = 'high': input"),
+        (
+            {"images": ["a"], "scores": {"dice": {"cell": [0.5]}}, "means": {}},
+            "per_image: unknown option 'means'; did you mean images",
+        ),
+        ({"images": ["a"]}, "per_image: scores is missing"),
+        ({"a": {"dice": {"cell": "high"}}}, "per_image: a.dice.cell = 'high': input"),
+        ({"a": {"dice": 0.5}}, "per_image: a.dice = 0.5: input"),
+        ([], r"per_image: value = \[\]: input"),
     ],
 )
 def test_wrong_scores_are_refused_in_one_line(per_image: object, why: str):

@@ -55,24 +55,23 @@ def test_the_best_and_what_cannot_be_told_from_it(tmp_path: Path) -> None:
 def test_ranks_that_verdicts_leave_open_are_not_listed(tmp_path: Path) -> None:
     seeds = {"unet": (0.72, 0.80, 0.88), "b": (0.88, 0.80, 0.75), "c": (0.76, 0.86, 0.80)}
     part = [noisy(label, seed, mean) for label, means in seeds.items() for seed, mean in enumerate(means)]
-    answer = page_of(made(tmp_path / "f", {"x": part, "y": part})).partition("| data set")[0]
+    text = page_of(made(tmp_path / "f", {"x": part, "y": part}))
+    answer = text.partition("| data set")[0]
     assert "on every data set, and none is shown to score lower than another on any." in answer
     assert "Ranks tell nothing here" in answer
-    assert "Mean rank over" not in answer
+    assert "mean rank" not in text.replace("leave every mean rank possible", "").lower()
 
 
 @pytest.mark.parametrize(("sets", "models", "upright"), [(2, 13, True), (3, 5, False), (13, 9, False)])
 def test_many_models_stand_below_each_other(sets: int, models: int, upright: bool) -> None:
-    rows = [
-        Row(
-            f"d{k}", None, {f"m{i}": Cell(0.8, seeds=3, mark="undecided" if i else "best") for i in range(models)}, None
-        )
-        for k in range(sets)
-    ]
-    drawn = heat_map(rows, [f"m{i}" for i in range(models)])
-    assert drawn is not None
-    with Image.open(BytesIO(drawn["png"])) as picture:
-        assert (picture.height > picture.width) == upright
+    def height(models: int) -> int:
+        cells = {f"m{i}": Cell(0.8, seeds=3, mark="undecided" if i else "best") for i in range(models)}
+        drawn = heat_map([Row(f"d{k}", None, cells, None) for k in range(sets)], [*cells])
+        assert drawn is not None
+        with Image.open(BytesIO(drawn["png"])) as picture:
+            return picture.height
+
+    assert (height(models + 1) > height(models)) == upright
 
 
 def test_few_test_images_or_one_data_set_give_no_verdict(tmp_path: Path) -> None:

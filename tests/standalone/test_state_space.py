@@ -84,6 +84,13 @@ def test_the_chunk_changes_no_logits() -> None:
     torch.testing.assert_close(*logits)
 
 
+@pytest.mark.parametrize("name", ["u_mamba_bot", "u_mamba_enc"])
+def test_u_mamba_runs_on_the_meta_device(name: str) -> None:
+    with torch.device("meta"):
+        network = unetzoo.create_model(name, in_channels=1, num_classes=2, width=4).eval()
+        assert network(torch.empty(1, 1, 96, 64)).shape == (1, 2, 96, 64)
+
+
 def test_u_mamba_of_one_size_refuses_others() -> None:
     model = unetzoo.create_model("u_mamba_enc", width=4, stages=4, size=[16, 24]).eval()
     with torch.inference_mode():

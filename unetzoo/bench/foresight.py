@@ -36,20 +36,30 @@ def unjudged(dataset: SegmentationDataset, leaking: dict[str, int] | None) -> li
     return reasons
 
 
+def machine_decides(trial: Trial) -> bool:
+    """Return True if what precision the trial is trained in is the machine's matter, not the suite's nor of timings."""
+    recipe = trial.train
+    timed = recipe.compute == "auto" and not recipe.deterministic
+    return recipe.precision == "auto" and not timed and not trial.model.baseline
+
+
 def mixed_precisions(there: set[str], todo: Sequence[Trial]) -> str | None:
     """Return a sentence if the rest of a suite would be trained in another precision here than what is there; or None.
 
     Args:
-        there: Precisions of the suite's finished trials.
+        there: Precisions of the suite's finished trials for which `machine_decides`.
         todo: The trials that are still to run.
     """
+    devices = {trial.train.device for trial in todo if machine_decides(trial)}
+    if not there or not devices:
+        return None
     from unetzoo.machine.device import resolve_device, resolve_precision  # imports torch
 
     here: set[str] = set()
-    for device, wanted in {(trial.train.device, trial.train.precision) for trial in todo if not trial.model.baseline}:
-        with suppress(UnetzooError):  # such as a GPU that only the nodes have
-            here.add(resolve_precision(wanted, resolve_device(device)))
-    if not there or not here - there:
+    for device in devices:
+        with suppress(UnetzooError):  # such as a GPU that this machine lacks
+            here.add(resolve_precision("auto", resolve_device(device)))
+    if not here - there:
         return None
     return (
         f"finished trials were trained in {' and '.join(sorted(there))}, and this machine trains the others in "

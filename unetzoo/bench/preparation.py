@@ -15,7 +15,7 @@ from unetzoo._util.progress import listening
 from unetzoo.bench.cells import pack
 from unetzoo.bench.collection import Collection
 from unetzoo.bench.expand import expand
-from unetzoo.bench.foresight import mixed_precisions, unjudged
+from unetzoo.bench.foresight import machine_decides, mixed_precisions, unjudged
 from unetzoo.bench.jobs import Job
 from unetzoo.bench.output import OutputFolders
 from unetzoo.bench.queue import signature
@@ -119,8 +119,15 @@ def write_manifest(collection: Collection, members: list[Member], out: Path, wat
         raise UnetzooError(f"{out / MANIFEST}: cannot be written: {error.strerror}") from None
 
 
-def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]:
-    """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others."""
+def make_jobs(member: Member, retry_failed: bool, watcher: Watcher, *, here: bool = True) -> list[Job]:
+    """Return the jobs of a suite that are missing, or failed if failures are retried; clean up after the others.
+
+    Args:
+        member: The suite.
+        retry_failed: Also return failed trials, and those whose weights could not be saved or are damaged.
+        watcher: Is told what a report will hold against the run.
+        here: This machine runs them, so that their precision is known.
+    """
     suite, folders = member.suite, member.folders
     _sweep(folders.out)
     todo: list[Trial] = []
@@ -130,7 +137,7 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
         if record is None or (retry_failed and _failed(record, trial, folders, watcher)):
             todo.append(trial)
         elif record.status == "ok":  # a trial that died just after it wrote its record leaves a checkpoint
-            if not record.baseline and (precision := record.environment.get("precision")):
+            if machine_decides(trial) and isinstance(precision := record.environment.get("precision"), str):
                 precisions.add(precision)
             for checkpoint in folders.folder(trial).glob("checkpoint*.pt"):
                 checkpoint.unlink(missing_ok=True)
@@ -145,7 +152,7 @@ def make_jobs(member: Member, retry_failed: bool, watcher: Watcher) -> list[Job]
     name = member.data or suite.data.name
     for reason in unjudged(member.dataset, leaking):
         watcher.note(f"{name}: the report will have no verdicts, since {reason}")
-    if mixed := mixed_precisions(precisions, todo):
+    if here and (mixed := mixed_precisions(precisions, todo)):
         watcher.note(f"{name}: {mixed}")
     described = member.dataset.describe() | ({"near_duplicates": leaking} if leaking else {})
     blanks = (blank_record(suite, trial, described, [flag] if flag else []) for trial in todo)

@@ -185,12 +185,12 @@ def prepare(
     watcher, out = watcher or Watcher(), user_path(out, "prepare: out").absolute()
     suite = asked_suite("prepare", suite, {})
     check_kind(out, suite)
-    members, todo = _open(suite, out, retry_failed, watcher, write)
+    members, todo = _open(suite, out, retry_failed, watcher, write, here=False)
     return write_prepared(out, members, todo, allow_mixed=allow_mixed, write=write)
 
 
 def _open(
-    suite: Suite | Collection, out: Path, retry_failed: bool, watcher: Watcher, write: bool = True
+    suite: Suite | Collection, out: Path, retry_failed: bool, watcher: Watcher, write: bool = True, here: bool = True
 ) -> tuple[list[Member], list[Job]]:
     """Check the data of a suite, and return its members and the jobs that have no record yet, in their order.
 
@@ -205,6 +205,6 @@ def _open(
             check_writable(member.folders.out / "trials")
         if isinstance(suite, Collection):
             write_manifest(suite, members, out, watcher)
-    todo = [job for member in members for job in make_jobs(member, retry_failed, watcher)]
+    todo = [job for member in members for job in make_jobs(member, retry_failed, watcher, here=here)]
     todo.sort(key=turn)
     return members, todo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -91,9 +92,9 @@ def cpu_name() -> str:
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     name = found.get("model name")
-    if name is None:
+    if not name:
         return platform.processor() or platform.machine()
-    numbered = any(letter.isdigit() for letter in name.partition("@")[0])
+    numbered = "Virtual" not in name and re.search(r"\d{3}", name.partition("@")[0])  # "9654", not "EPYC-v4"
     if numbered or not {"cpu family", "model"} <= found.keys():
         return name
     return f"{name} (family {found['cpu family']}, model {found['model']})"

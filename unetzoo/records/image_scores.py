@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import GetCoreSchemaHandler
+from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
-from unetzoo.errors import Strict
+from unetzoo.errors import Strict, raise_one_line
 
 Scores = Mapping[str, Mapping[str, float | None]]  # metric -> class -> score
 
@@ -25,6 +25,11 @@ class Table(Strict):
 
     images: list[str]
     scores: dict[str, dict[str, list[float | None]]]
+
+
+_BY_IMAGE = TypeAdapter(
+    dict[str, dict[str, dict[str, float | None]]], config=ConfigDict(strict=True, allow_inf_nan=False)
+)
 
 
 class ImageScores(Mapping[str, Scores]):
@@ -65,14 +70,8 @@ class ImageScores(Mapping[str, Scores]):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Let a field of this type be read from, and written as, a `Table`; dictionaries are read too."""
-        forms = {
-            "held": core_schema.is_instance_schema(cls),
-            "table": handler.generate_schema(Table),
-            "by image": handler.generate_schema(dict[str, dict[str, dict[str, float | None]]]),
-        }
-        read = core_schema.tagged_union_schema(forms, _form)
         written = core_schema.plain_serializer_function_ser_schema(cls.table)
-        return core_schema.no_info_after_validator_function(cls.of, read, serialization=written)
+        return core_schema.no_info_plain_validator_function(_read, serialization=written)
 
     def __init__(self, per_image: Mapping[str, Scores]) -> None:
         columns = dict.fromkeys((m, c) for scores in per_image.values() for m, some in scores.items() for c in some)
@@ -119,9 +118,17 @@ class ImageScores(Mapping[str, Scores]):
         return np.divide(total, n, out=np.full(len(self), np.nan), where=n > 0)
 
 
-def _form(value: Any) -> str:
-    """Return the tag of the form that scores are given in; an image may be called "images", too."""
-    if isinstance(value, ImageScores):
-        return "held"
-    table = isinstance(value, Table) or (isinstance(value, dict) and isinstance(value.get("images"), list))
-    return "table" if table else "by image"
+def _read(value: Any) -> ImageScores:
+    """Return a field's value, in whichever form, as an `ImageScores`; an image may be called "images", too.
+
+    Raises:
+        ValueError: If it is none of these forms; in one line, without the name of the field.
+    """
+    if isinstance(value, dict) and isinstance(value.get("images"), list):
+        return ImageScores.of(Table(**value))
+    if isinstance(value, (ImageScores, Table)):
+        return ImageScores.of(value)
+    try:
+        return ImageScores(_BY_IMAGE.validate_python(value))
+    except ValidationError as error:
+        raise_one_line(error, Table)

@@ -26,7 +26,7 @@ class Result(Strict):
         iou: The same mean of the intersection over union.
         per_class: Class -> metric -> mean over images.
         pooled: Class -> overlap metric -> score from pixel counts summed over all test images.
-        per_image: Key of the image -> metric -> class -> score.
+        per_image: Key of the image -> metric -> class -> score; in the file in columns, see `Table`.
         undefined: Class -> images in which it is neither true nor predicted.
         missed: Class -> images in which it is true and none of its pixels is hit.
         best_step: Optimizer step of the chosen checkpoint.

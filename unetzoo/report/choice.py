@@ -96,7 +96,7 @@ def margins_text(rows: Sequence[Row]) -> str:
 def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -> list[str]:
     if not ranks:
         return []
-    if all((rank.low, rank.high) == (1, len(ranks)) for rank in ranks):
+    if open_ranks(ranks):
         return [_("Ranks tell nothing here, since the verdicts leave every mean rank possible for each variant.")]
     means = [f"{rank.model} {rank_texts(rank)['text']}" for rank in ranks]
     if len(ranked) == len(rows):
@@ -115,6 +115,11 @@ def _ranked(rows: Sequence[Row], ranks: Sequence[Rank], ranked: Sequence[str]) -
             means=listed(means, len(means)),
         )
     ]
+
+
+def open_ranks(ranks: Sequence[Rank]) -> bool:
+    """Return True if the verdicts leave every mean rank possible for each variant."""
+    return all((rank.low, rank.high) == (1, len(ranks)) for rank in ranks)
 
 
 def rank_texts(rank: Rank) -> dict[str, str]:

@@ -18,7 +18,7 @@ from unetzoo.records.manifest import Manifest
 from unetzoo.records.reading import read_members
 from unetzoo.report import curves, page, protocol
 from unetzoo.report.alarms import red_lines
-from unetzoo.report.choice import answer, margins_text, rank_texts
+from unetzoo.report.choice import answer, margins_text, open_ranks, rank_texts
 from unetzoo.report.folds import pooled
 from unetzoo.report.heat_map import heat_map
 from unetzoo.report.matrix import MARKS, Rank, Row, judge_rows, mean_ranks, setbacks_of
@@ -134,6 +134,7 @@ def context(
     # Points of a learning curve share their test images, so they are not a sample of data sets to rank over.
     units = pooled(rows)
     ranks, ranked = ([], []) if learned else mean_ranks(units, models)
+    listed_ranks = [] if open_ranks(ranks) else ranks
     asked = {(label, trial.id) for label, some in manifest.data.items() for trial in some if not trial.baseline}
     records = [record for row in rows for record in row.models]
     found = {(row.label, record.id) for row in rows for record in row.models}
@@ -144,10 +145,10 @@ def context(
         or answer(units, models, ranks, ranked),
         "missing": missing_trials(manifest, rows),
         "warnings": below_baselines(rows),
-        "notes": _notes(rows, units, ranks, ranked, earlier),
+        "notes": _notes(rows, units, listed_ranks, ranked, earlier),
         "models": models,
         "rows": [_line(row, models) for row in rows],
-        "ranks": {rank.model: rank_texts(rank) for rank in ranks},
+        "ranks": {rank.model: rank_texts(rank) for rank in listed_ranks},
         "data_sets": [_data_set(row) for row in rows if row.tables],
         "variants": protocol.variants(records),
         "finished": sum(len(row.tables.done) for row in rows if row.tables),

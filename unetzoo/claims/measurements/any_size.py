@@ -39,6 +39,7 @@ def measure(
     rows: list[list[str | float | int | bool | None]] = []
     taken = dict.fromkeys(sizes, 0)
     whole = skipped = asked = 0
+    usual = min(sizes, key=lambda size: abs(size[0] * size[1] - 64 * 64))
     for name in models or list_models():
         context.progress(f"any size: {name}")
         network = _on_meta(name)
@@ -46,7 +47,7 @@ def measure(
             skipped += 1
             continue
         refused = {size: why for size in sizes if (why := _refusal(network, size))}
-        if len(refused) == len(sizes) and not _refusal(create_model(name, pretrained=None).eval(), (64, 64), "cpu"):
+        if len(refused) == len(sizes) and not _refusal(create_model(name, pretrained=None).eval(), usual, "cpu"):
             skipped += 1  # what failed was the meta device
             continue
         asked += 1

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from unetzoo.claims.definition import Part
+from unetzoo.claims.drawing import BAND, draw_differences
 from unetzoo.claims.measured import Estimate, exact, exponent_of, mean_of, ratio_of
 from unetzoo.claims.verdict import PartVerdict, judge_comparison, judge_quantity, overall
 from unetzoo.errors import UnetzooError
@@ -160,3 +164,15 @@ def test_estimates() -> None:
 def test_too_few_values_are_refused(call: Any) -> None:
     with pytest.raises(UnetzooError):
         call()
+
+
+def test_the_band_in_the_plot_is_as_wide_as_the_margin() -> None:
+    def width(margin: float) -> int:
+        part = Part(name="c", question="?", model="m", against="n", margin=margin)
+        drawn = draw_differences([judge_comparison(part, compared("undecided", -0.05, 0.05))])
+        assert drawn is not None
+        with Image.open(BytesIO(drawn)) as picture:
+            columns = np.flatnonzero((np.asarray(picture.convert("RGB")) == [*bytes.fromhex(BAND[1:])]).all(-1).any(0))
+        return int(columns.max() - columns.min())
+
+    assert width(0.04) == pytest.approx(2 * width(0.02), rel=0.02)

@@ -17,6 +17,7 @@ from unetzoo.claims.verdict import PartVerdict
 from unetzoo.report.style import RC, canvas, looks, save
 from unetzoo.report.words import short
 
+BAND = "#cfe8d8"
 COLOURS = {"holds": "#0a7d4b", "does not hold": "#b03a2e", "undecided": "#666666"}
 
 
@@ -95,8 +96,8 @@ def draw_differences(verdicts: Sequence[PartVerdict]) -> bytes | None:
         figure = canvas(7.5, 0.9 + 0.35 * len(shown))
         ax = figure.subplots()
         for place, verdict in enumerate(shown):
-            value, low, high = verdict.numbers or (0.0, 0.0, 0.0)
-            ax.plot([-verdict.part.margin, verdict.part.margin], [place, place], color="#cfe8d8", lw=12, zorder=1)
+            (value, low, high), margin = verdict.numbers or (0.0, 0.0, 0.0), verdict.part.margin
+            ax.plot([-margin, margin], [place, place], color=BAND, lw=12, solid_capstyle="butt")
             ax.errorbar(
                 value, place, xerr=[[value - low], [high - value]], fmt="o", capsize=3, color=COLOURS[verdict.word]
             )

@@ -37,7 +37,7 @@ def unjudged(dataset: SegmentationDataset, leaking: dict[str, int] | None) -> li
 
 
 def machine_decides(trial: Trial) -> bool:
-    """Return True if what precision the trial is trained in is the machine's matter, not the suite's nor of timings."""
+    """Return True if the machine decides in which precision the trial is trained, not its suite or timings."""
     recipe = trial.train
     timed = recipe.compute == "auto" and not recipe.deterministic
     return recipe.precision == "auto" and not timed and not trial.model.baseline
